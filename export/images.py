@@ -1,0 +1,115 @@
+"""Integers of a network to memory words for given lanes, and back.
+
+A word is a Python integer, lane 0 in its lowest bits, every element in two's complement. Lanes that have no neuron hold 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import CoreParams, LayerHardware, MemoryParams
+
+Images = dict[str, list[int]]
+
+
+def pack_words(elements: np.ndarray, memory: MemoryParams) -> list[int]:
+    """Pack elements (depth, lanes) into words."""
+    memory.element.check(elements, f"memory {memory.name}")
+    width, mask = memory.element.width, (1 << memory.element.width) - 1
+    words = [0] * memory.depth
+    for lane, column in enumerate(elements.T.tolist()):
+        shift = lane * width
+        words = [word | (value & mask) << shift for word, value in zip(words, column, strict=True)]
+    return words
+
+
+def unpack_words(words: list[int], memory: MemoryParams) -> np.ndarray:
+    """Return the elements (depth, lanes) int64 of packed words, or raise `UserError`."""
+    if len(words) != memory.depth:
+        raise UserError(f"memory {memory.name} has {len(words)} words: it must have {memory.depth}")
+    if any(word >> memory.width for word in words):
+        raise UserError(f"memory {memory.name} has a word of more than {memory.width} bits")
+    width, mask = memory.element.width, (1 << memory.element.width) - 1
+    columns = [[word >> lane * width & mask for word in words] for lane in range(memory.n_lanes)]
+    elements = np.array(columns, np.int64).T
+    return np.where(elements > memory.element.max, elements - (1 << width), elements)
+
+
+def _deal(values: np.ndarray, n_groups: int, lanes: int) -> np.ndarray:
+    """Arrange values (neurons, k) as (groups * k, lanes): a word is one value of each neuron of a group."""
+    k = values.shape[1]
+    padded = np.zeros((n_groups * lanes, k), np.int64)
+    padded[: len(values)] = values
+    return padded.reshape(n_groups, lanes, k).transpose(0, 2, 1).reshape(n_groups * k, lanes)
+
+
+def _gather(elements: np.ndarray, n_groups: int, n_neurons: int, name: str) -> np.ndarray:
+    """Undo `_deal`; lanes without a neuron must be 0."""
+    lanes = elements.shape[1]
+    values = elements.reshape(n_groups, -1, lanes).transpose(0, 2, 1).reshape(n_groups * lanes, -1)
+    if values[n_neurons:].any():
+        raise UserError(f"memory {name} has values in lanes that have no neuron")
+    return values[:n_neurons]
+
+
+def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, np.ndarray]:
+    n_groups, lanes = hardware.n_groups, hardware.hardware.lanes
+    elements = {
+        "w_f": _deal(layer.w_f, n_groups, lanes),
+        "c": _deal(layer.c[:, None], n_groups, lanes),
+        "scalars": np.array([[layer.leak], [layer.threshold], [layer.b_x]], np.int64),
+    }
+    if hardware.params.n_state:
+        elements["p"] = _deal(np.concatenate([layer.p, layer.v[:, None]], 1), n_groups, lanes)
+        elements["w_x"] = layer.w_x[:, None]
+        rows = np.concatenate([layer.a, layer.b[:, None]], 1)
+        elements["ab"] = _deal(rows, hardware.n_state_blocks, hardware.state_lanes)
+    return elements
+
+
+def pack(network: NetworkIntegers, core: CoreParams) -> Images:
+    """Return the words of every memory of the core, by the memory's full name."""
+    readout, lanes = core.readout, core.hardware.lanes
+    elements = {
+        f"layer{i}.{name}": values
+        for i, (layer, hardware) in enumerate(zip(network.layers, core.layers, strict=True))
+        for name, values in _layer_elements(layer, hardware).items()
+    }
+    elements["readout.w_o"] = _deal(network.w_o, readout.n_groups, lanes)
+    elements["readout.b_o"] = _deal(network.b_o[:, None], readout.n_groups, lanes)
+    return {name: pack_words(elements[name], memory) for name, memory in core.memories.items()}
+
+
+def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
+    """Return the network that `pack` packed, or raise `UserError`."""
+    missing = set(core.memories) ^ set(images)
+    if missing:
+        raise UserError(f"the images do not match the core's memories: {', '.join(sorted(missing))}")
+    elements = {name: unpack_words(images[name], memory) for name, memory in core.memories.items()}
+    layers = []
+    for i, hardware in enumerate(core.layers):
+        p, n_groups = hardware.params, hardware.n_groups
+
+        def of(name: str, prefix: str = f"layer{i}.") -> np.ndarray:
+            return elements[prefix + name]
+
+        n, d = p.n_neurons, p.n_state
+        w_f = _gather(of("w_f"), n_groups, n, f"layer{i}.w_f")
+        c = _gather(of("c"), n_groups, n, f"layer{i}.c")[:, 0]
+        leak, threshold, b_x = (int(v) for v in of("scalars")[:, 0])
+        if d:
+            pv = _gather(of("p"), n_groups, n, f"layer{i}.p")
+            ab = _gather(of("ab"), hardware.n_state_blocks, d, f"layer{i}.ab")
+            w_x = of("w_x")[:, 0]
+        else:
+            pv, ab, w_x = np.zeros((n, 1), np.int64), np.zeros((0, 1), np.int64), np.zeros(p.n_inputs, np.int64)
+        layers.append(
+            LayerIntegers(w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold)
+        )
+    readout = core.readout
+    n_classes = readout.params.n_classes
+    w_o = _gather(elements["readout.w_o"], readout.n_groups, n_classes, "readout.w_o")
+    b_o = _gather(elements["readout.b_o"], readout.n_groups, n_classes, "readout.b_o")[:, 0]
+    return NetworkIntegers(core.network, tuple(layers), w_o, b_o)

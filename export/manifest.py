@@ -1,0 +1,85 @@
+"""The manifest of a core: `build/<name>/manifest.json` and one `.hex` image a memory, beside it.
+
+The manifest holds the schema version, every parameter, and a table of the images with their sizes and SHA-256. An image has one memory word
+a line in hexadecimal, as `$readmemh` reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from export.images import Images, pack
+from golden.errors import UserError
+from golden.integer import NetworkIntegers
+from golden.params import SCHEMA_VERSION, CoreParams, read_core
+
+
+def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:
+    """Write the manifest and the images of a core into `folder` and return the manifest's path.
+
+    The folder's earlier manifest and images are replaced; nothing is left half-written.
+    """
+    images = pack(network, core)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        table = {}
+        for name, words in images.items():
+            memory = core.memories[name]
+            digits = -(-memory.width // 4)
+            content = "".join(f"{word:0{digits}x}\n" for word in words).encode()
+            file = f"{name}.hex"
+            (Path(scratch) / file).write_bytes(content)
+            table[name] = {
+                "file": file,
+                "depth": memory.depth,
+                "width": memory.width,
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+        manifest: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "network": core.network.to_dict(),
+            "hardware": asdict(core.hardware),
+            "images": table,
+        }
+        path = Path(scratch) / "manifest.json"
+        path.write_text(json.dumps(manifest, indent=1) + "\n")
+        for stale in folder.glob("*.hex"):
+            stale.unlink()
+        for file in sorted(os.listdir(scratch)):  # images first: "layer..." < "manifest.json" < "readout..."
+            if file != path.name:
+                shutil.move(str(Path(scratch) / file), folder / file)
+        path.replace(folder / path.name)
+    return folder / "manifest.json"
+
+
+def read_images(path: Path) -> tuple[CoreParams, Images]:
+    """Read a manifest and its images, checking version, parameters, sizes and hashes, or raise `UserError`."""
+    core, table = read_core(path)
+    images: Images = {}
+    for name, memory in core.memories.items():
+        entry = table.get(name)
+        if entry is None:
+            raise UserError(f"{path} has no image for memory {name}: export the network again")
+        file = path.parent / str(entry["file"])
+        if not file.exists():
+            raise UserError(f"{file} is missing: export the network again")
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise UserError(f"{file} does not match its SHA-256 in {path}: export the network again")
+        if (entry["depth"], entry["width"]) != (memory.depth, memory.width):
+            raise UserError(
+                f"{file} is {entry['depth']} words of {entry['width']} bits,"
+                f" but memory {name} {memory.depth} of {memory.width}"
+            )
+        try:
+            images[name] = [int(line, 16) for line in content.decode("ascii").split()]
+        except ValueError:
+            raise UserError(f"{file} is not a list of hexadecimal words") from None
+    return core, images

@@ -1,0 +1,216 @@
+"""The bit-true network: what the hardware must compute, to the bit, for batches of sequences. Integers only.
+
+One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the letters are those of `golden.params`):
+
+    drive     x  = clamp(rshift(w_x . s + b_x), 0, max)
+    state     m' = sat(rshift(A m + B x))
+    current   h  = rshift(P m + V x) where k mod dilation = 0, held in between; m before its update
+    membrane  u' = sat(rshift(leak u) + rshift(W_f s) + h + c)
+    fire      spike where u' >= threshold; there u' - threshold or 0 is kept
+
+Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide (`_product` checks), so every
+partial sum is an integer that float64 holds. All else is int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.formats import Fixed, rshift
+from golden.params import LayerParams, NetworkParams
+
+FLOAT64_INTEGER_BITS = 53
+
+
+@dataclass(frozen=True)
+class LayerIntegers:
+    """The integers of one layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v (N,), c (N,), leak, threshold."""
+
+    w_f: np.ndarray
+    w_x: np.ndarray
+    b_x: int
+    a: np.ndarray
+    b: np.ndarray
+    p: np.ndarray
+    v: np.ndarray
+    c: np.ndarray
+    leak: int
+    threshold: int
+
+    def check(self, params: LayerParams, where: str) -> None:
+        """Raise `UserError` where an array has a wrong shape or a value that does not fit its format."""
+        f, n, m, d = params.formats, params.n_neurons, params.n_inputs, params.n_state
+        expected: dict[str, tuple[tuple[int, ...], Fixed]] = {
+            "w_f": ((n, m), f.w_f), "w_x": ((m,), f.w_x), "b_x": ((), f.b_x), "a": ((d, d), f.a), "b": ((d,), f.b),
+            "p": ((n, d), f.p), "v": ((n,), f.v), "c": ((n,), f.c), "leak": ((), f.leak), "threshold": ((), f.threshold),
+        }  # fmt: skip
+        for name, (shape, fmt) in expected.items():
+            _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
+
+
+@dataclass(frozen=True)
+class NetworkIntegers:
+    """A quantized network: parameters, layers, and the readout's w_o (C, N) and b_o (C,)."""
+
+    params: NetworkParams
+    layers: tuple[LayerIntegers, ...]
+    w_o: np.ndarray
+    b_o: np.ndarray
+
+    def __post_init__(self) -> None:
+        for index, (layer, params) in enumerate(zip(self.layers, self.params.layers, strict=True)):
+            layer.check(params, f"layer{index}")
+        readout = self.params.readout
+        _check(self.w_o, (readout.n_classes, readout.n_inputs), readout.w_o, "readout.w_o")
+        _check(self.b_o, (readout.n_classes,), readout.b_o, "readout.b_o")
+
+
+def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> None:
+    if value.shape != shape:
+        raise UserError(f"{name} has the shape {value.shape}: it must be {shape}")
+    fmt.check(value, name)
+
+
+@dataclass
+class LayerRun:
+    """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes sent.
+
+    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset, `state` (d) after its update, `drive`.
+    """
+
+    events: np.ndarray
+    spike_counts: np.ndarray
+    drive_saturations: np.ndarray
+    state_saturations: np.ndarray
+    membrane_saturations: np.ndarray
+    spikes: np.ndarray | None = None
+    membrane: np.ndarray | None = None
+    state: np.ndarray | None = None
+    drive: np.ndarray | None = None
+
+
+@dataclass
+class Run:
+    """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's run."""
+
+    logits: np.ndarray
+    classes: np.ndarray
+    logit_saturations: np.ndarray
+    layers: list[LayerRun] = field(default_factory=list)
+
+
+def _product(values: np.ndarray, weights: np.ndarray, accumulator: Fixed) -> np.ndarray:
+    """Return values (B, n) times weights (n, m), exactly; both float64 holding integers, the result int64."""
+    if accumulator.width > FLOAT64_INTEGER_BITS:
+        return values.astype(np.int64) @ weights.astype(np.int64)
+    return (values @ weights).astype(np.int64)
+
+
+class _Layer:
+    """The running state of one layer for a batch: u (B, N), m (B, d), h (B, N) int64."""
+
+    def __init__(self, integers: LayerIntegers, params: LayerParams, batch: int) -> None:
+        self.integers, self.params = integers, params
+        self.spike_weights = integers.w_f.T.astype(np.float64)
+        self.drive_weights = integers.w_x[:, None].astype(np.float64)
+        self.state_weights = np.concatenate([integers.a, integers.b[:, None]], 1).T.astype(np.float64)
+        self.current_weights = np.concatenate([integers.p, integers.v[:, None]], 1).T.astype(np.float64)
+        self.u = np.zeros((batch, params.n_neurons), np.int64)
+        self.m = np.zeros((batch, params.n_state), np.int64)
+        self.h = np.zeros((batch, params.n_neurons), np.int64)
+        self.x = np.zeros(batch, np.int64)
+        self.saturations = {name: np.zeros(batch, np.int64) for name in ("drive", "state", "membrane")}
+
+    def _saturate(self, value: np.ndarray, fmt: Fixed, name: str) -> np.ndarray:
+        saturated = fmt.saturate(value)
+        changed = saturated != value
+        if changed.any():
+            self.saturations[name] += changed.reshape(len(value), -1).sum(1)
+        return saturated
+
+    def step(self, timestep: int, payloads: np.ndarray) -> np.ndarray:
+        """Take the payloads (B, M) float64 of a timestep; return the spikes (B, N) bool."""
+        p, f, integers = self.params, self.params.formats, self.integers
+        if p.n_state:
+            total = _product(payloads, self.drive_weights, p.drive_sum)[:, 0] + integers.b_x
+            positive = np.maximum(rshift(total, p.drive_shift), 0)
+            self.x = self._saturate(positive, f.x, "drive")
+            operands = np.concatenate([self.m, self.x[:, None]], 1).astype(np.float64)
+            if timestep % p.dilation == 0:
+                self.h = rshift(_product(operands, self.current_weights, p.current_sum), p.current_shift)
+            updated = rshift(_product(operands, self.state_weights, p.state_sum), p.state_shift)
+            self.m = self._saturate(updated, f.m, "state")
+        total = (
+            rshift(integers.leak * self.u, p.leak_shift)
+            + rshift(_product(payloads, self.spike_weights, p.spike_sum), p.spike_shift)
+            + self.h
+            + integers.c
+        )
+        membrane = self._saturate(total, f.u, "membrane")
+        spikes = membrane >= integers.threshold
+        kept = membrane - integers.threshold if p.reset == "subtract" else np.zeros_like(membrane)
+        self.u = np.where(spikes, kept, membrane)
+        return spikes
+
+
+def run(
+    network: NetworkIntegers,
+    payloads: np.ndarray,
+    *,
+    trace: bool = False,
+    progress: Callable[[int], object] = lambda n: None,
+) -> Run:
+    """Run sequences (B, K, M) of payloads (a payload of 0 is no event) and return what the network did.
+
+    `progress` is called with 1 after every timestep.
+    """
+    params = network.params
+    first = params.layers[0]
+    if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
+        raise UserError(f"payloads of shape {payloads.shape}: use (batch, timesteps, {first.n_inputs})")
+    first.formats.payload.check(payloads, "a payload")
+    batch, n_timesteps, _ = payloads.shape
+    layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
+    runs = [_empty_run(p, batch, n_timesteps, trace) for p in params.layers]
+    readout = params.readout
+    readout_weights = network.w_o.T.astype(np.float64)
+    logits = np.zeros((batch, readout.n_classes), np.int64)
+    logit_saturations = np.zeros(batch, np.int64)
+    for k in range(n_timesteps):
+        values = payloads[:, k].astype(np.float64)
+        for layer, done in zip(layers, runs, strict=True):
+            done.events[:, k] = np.count_nonzero(values, axis=1)
+            spikes = layer.step(k, values)
+            values = spikes.astype(np.float64)
+            done.spike_counts[:, k] = spikes.sum(1)
+            if trace:
+                assert done.spikes is not None and done.membrane is not None
+                assert done.state is not None and done.drive is not None
+                done.spikes[:, k], done.membrane[:, k] = spikes, layer.u
+                done.state[:, k], done.drive[:, k] = layer.m, layer.x
+        total = logits + _product(values, readout_weights, readout.spike_sum) + network.b_o
+        logits = readout.logit.saturate(total)
+        logit_saturations += (logits != total).sum(1)
+        progress(1)
+    for layer, done in zip(layers, runs, strict=True):
+        done.drive_saturations = layer.saturations["drive"]
+        done.state_saturations = layer.saturations["state"]
+        done.membrane_saturations = layer.saturations["membrane"]
+    return Run(logits, logits.argmax(1), logit_saturations, runs)
+
+
+def _empty_run(params: LayerParams, batch: int, n_timesteps: int, trace: bool) -> LayerRun:
+    def counts() -> np.ndarray:
+        return np.zeros((batch, n_timesteps), np.int64)
+
+    done = LayerRun(counts(), counts(), *(np.zeros(batch, np.int64) for _ in range(3)))
+    if trace:
+        done.spikes = np.zeros((batch, n_timesteps, params.n_neurons), bool)
+        done.membrane = np.zeros((batch, n_timesteps, params.n_neurons), np.int64)
+        done.state = np.zeros((batch, n_timesteps, params.n_state), np.int64)
+        done.drive = counts()
+    return done

@@ -1,0 +1,113 @@
+"""Random networks and inputs for tests, drawn from a seed; small enough to simulate, extreme enough to saturate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams, Reset
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A network, lanes to build it with, and payloads (sequences, timesteps, inputs)."""
+
+    seed: int
+    network: NetworkIntegers
+    lanes: int
+    payloads: np.ndarray
+
+
+def draw_values(rng: np.random.Generator, fmt: Fixed, shape: tuple[int, ...], extreme: bool) -> np.ndarray:
+    """Draw integers of a format: its extremes, or values spread around zero."""
+    if extreme:
+        return rng.choice([fmt.min, fmt.max, fmt.max, 0], shape).astype(np.int64)
+    spread = rng.normal(0, 1, shape) * fmt.max * rng.choice([0.05, 0.3, 0.6])
+    return fmt.saturate(np.round(spread)).astype(np.int64)
+
+
+def draw_layer(
+    rng: np.random.Generator, n_inputs: int, n_neurons: int, payload: Fixed, extreme: bool
+) -> tuple[LayerParams, LayerIntegers]:
+    """Draw a layer: every width, scale and weight."""
+    d = int(rng.choice([0, 1, 2, 5, 12, int(rng.integers(0, 13))]))
+    reset: Reset = "subtract" if rng.integers(2) else "zero"
+    formats = LayerFormats(
+        payload=payload,
+        w_f=Fixed(int(rng.choice([4, 8])), int(rng.integers(4, 9))),
+        w_x=Fixed(8, int(rng.integers(5, 9))),
+        p=Fixed(8, int(rng.integers(4, 9))),
+        a=Fixed(int(rng.choice([12, 16])), int(rng.integers(10, 16))),
+        m=Fixed(int(rng.choice([12, 16])), int(rng.integers(8, 14))),
+        x=Fixed(int(rng.choice([12, 16])), int(rng.integers(8, 14))),
+        u=Fixed(int(rng.choice([12, 16])), int(rng.integers(5, 11))),
+    )
+    params = LayerParams(n_inputs, n_neurons, d, int(rng.integers(1, 5)), reset, formats)
+
+    def draw(fmt: Fixed, *shape: int) -> np.ndarray:
+        return draw_values(rng, fmt, shape, extreme)
+
+    f = formats
+    integers = LayerIntegers(
+        w_f=draw(f.w_f, n_neurons, n_inputs),
+        w_x=draw(f.w_x, n_inputs) if d else np.zeros(n_inputs, np.int64),
+        b_x=int(draw(f.b_x)) // 64 if d else 0,
+        a=draw(f.a, d, d),
+        b=draw(f.b, d),
+        p=draw(f.p, n_neurons, d),
+        v=draw(f.v, n_neurons) if d else np.zeros(n_neurons, np.int64),
+        c=draw(f.c, n_neurons) // (1 if extreme else 8),
+        leak=int(rng.integers(0, f.leak.max + 1)),
+        threshold=int(rng.integers(0, f.threshold.max // (1 if extreme else 16) + 1)),
+    )
+    if extreme and rng.integers(2):  # every coefficient at its limit, so that every accumulator is filled
+        integers = LayerIntegers(
+            **{
+                name: np.full_like(getattr(integers, name), fmt.min if rng.integers(2) else fmt.max)
+                for name, fmt in {"w_f": f.w_f, "w_x": f.w_x, "a": f.a, "b": f.b, "p": f.p, "v": f.v, "c": f.c}.items()
+                if d or name in ("w_f", "c", "a", "b", "p")
+            },
+            **{name: getattr(integers, name) for name in (() if d else ("w_x", "v"))},
+            b_x=integers.b_x,
+            leak=integers.leak,
+            threshold=integers.threshold,
+        )
+    return params, integers
+
+
+def draw_payloads(rng: np.random.Generator, payload: Fixed, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw payloads: sparse timesteps, empty ones, and ones in which every input fires at its largest."""
+    values = rng.integers(1, payload.max + 1, shape) * (rng.random(shape) < rng.choice([0.05, 0.2, 0.5]))
+    kind = rng.random(shape[:2])
+    values[kind < 0.2] = 0
+    values[kind > 0.9] = payload.max
+    return values.astype(np.int64)
+
+
+def draw_network(
+    seed: int, *, n_sequences: int = 2, n_timesteps: int = 8, max_neurons: int = 70, max_inputs: int = 50
+) -> Drawn:
+    """Draw a network of 1 to 3 layers, its lanes and its input from a seed."""
+    rng = np.random.default_rng(seed)
+    n_layers = int(rng.integers(1, 4))
+    sizes = [int(rng.integers(1, max_inputs + 1)), *(int(rng.integers(1, max_neurons + 1)) for _ in range(n_layers))]
+    width = int(rng.choice([1, 8]))
+    payload = Fixed(width, 0 if width == 1 else 8, signed=False)
+    params, layers = [], []
+    for index in range(n_layers):
+        received = payload if index == 0 else Fixed(1, 0, signed=False)
+        layer = draw_layer(rng, sizes[index], sizes[index + 1], received, extreme=bool(rng.integers(3) == 0))
+        params.append(layer[0])
+        layers.append(layer[1])
+    readout = ReadoutParams(sizes[-1], int(rng.integers(1, 12)))
+    network = NetworkIntegers(
+        NetworkParams(f"random{seed}", tuple(params), readout),
+        tuple(layers),
+        draw_values(rng, readout.w_o, (readout.n_classes, sizes[-1]), False),
+        draw_values(rng, readout.b_o, (readout.n_classes,), False) // 1024,
+    )
+    payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
+    return Drawn(seed, network, int(rng.integers(1, 9)), payloads)
