@@ -105,9 +105,7 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
             w_x = of("w_x")[:, 0]
         else:
             pv, ab, w_x = np.zeros((n, 1), np.int64), np.zeros((0, 1), np.int64), np.zeros(p.n_inputs, np.int64)
-        layers.append(
-            LayerIntegers(w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold)
-        )
+        layers.append(LayerIntegers(w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold))
     readout = core.readout
     n_classes = readout.params.n_classes
     w_o = _gather(elements["readout.w_o"], readout.n_groups, n_classes, "readout.w_o")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import pickle
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,6 +25,7 @@ from golden.model import DmpNetwork
 from golden.params import find_topology
 
 WARMUP_STEPS = 50
+CHECKPOINT_KEYS = {"name", "settings", "epoch", "network", "optimizer", "scheduler"}
 
 
 def augment(images: np.ndarray, strength: float, generator: torch.Generator) -> np.ndarray:
@@ -36,9 +39,7 @@ def augment(images: np.ndarray, strength: float, generator: torch.Generator) -> 
     shift = draw[2:] * 1.5 / 14
     matrix = torch.stack([torch.stack([cos, -sin, shift[0]], 1), torch.stack([sin, cos, shift[1]], 1)], 1)
     grid = functional.affine_grid(matrix, [n, 1, 28, 28], align_corners=False)
-    moved = functional.grid_sample(
-        torch.from_numpy(images.copy()).float()[:, None], grid, align_corners=False
-    )
+    moved = functional.grid_sample(torch.from_numpy(images.copy()).float()[:, None], grid, align_corners=False)
     return moved[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
 
 
@@ -53,14 +54,35 @@ def evaluate(network: DmpNetwork, digits: Digits, batch: int = 250) -> float:
     return correct / len(digits)
 
 
-def load_network(path: Path) -> DmpNetwork:
-    """Read the network of a checkpoint written by `train`."""
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint written by `train`, or raise `UserError`."""
     if not path.exists():
         raise UserError(f"no checkpoint {path}: train one first (make train)")
-    checkpoint = torch.load(path, weights_only=True)
+    try:
+        checkpoint = torch.load(path, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        raise UserError(f"{path} is not a checkpoint, or a damaged one: train again") from None
+    if not isinstance(checkpoint, dict) or not CHECKPOINT_KEYS <= set(checkpoint):
+        raise UserError(f"{path} is not a checkpoint of golden.train: train again")
+    return checkpoint
+
+
+def load_network(path: Path) -> DmpNetwork:
+    """Read the network of a checkpoint, or raise `UserError`."""
+    checkpoint = load_checkpoint(path)
     network = DmpNetwork(find_topology(checkpoint["name"]))
-    network.load_state_dict(checkpoint["network"])
+    try:
+        network.load_state_dict(checkpoint["network"])
+    except RuntimeError:
+        raise UserError(f"{path} has another shape than network '{checkpoint['name']}': train again") from None
     return network
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ...; or raise `UserError`."""
+    checkpoint = load_checkpoint(path)
+    settings = {key: value for key, value in checkpoint["settings"].items() if key != "topology"}
+    return {"topology": checkpoint["name"], "epochs_done": checkpoint["epoch"], **settings}
 
 
 def train(
@@ -106,7 +128,7 @@ def train(
     path = out / f"{name}.pt"
     first_epoch = 0
     if path.exists():
-        checkpoint = torch.load(path, weights_only=True)
+        checkpoint = load_checkpoint(path)
         if checkpoint["settings"] != settings:
             raise UserError(f"{path} was trained with other settings: move it away, or train with the same ones")
         network.load_state_dict(checkpoint["network"])

@@ -1,0 +1,136 @@
+"""The shipped networks: `export/networks/<name>/{network.json, weights.npz}`, and the digits shipped beside them.
+
+A stored network is independent of the hardware's lanes and readable without Torch. `weights.npz` holds the arrays of
+`golden.integer.NetworkIntegers` as `layer0.w_f`, ..., `readout.b_o`, each in the smallest integer type that holds it.
+`network.json` has the parameters, what the network was measured to do, and the SHA-256 of `weights.npz`, so that the
+two files cannot be of different networks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.data import Digits
+from golden.errors import UserError
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import NetworkParams
+
+STORE_VERSION = 1
+NETWORKS = Path(__file__).with_name("networks")
+DIGITS = NETWORKS / "digits.npz"
+SCALARS = ("b_x", "leak", "threshold")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a stored network besides its numbers.
+
+    `data` is the variant of `golden.data.to_sequences` that it classifies, `n_timesteps` the length of a sequence; the
+    accuracies are shares of `n_test_digits`; `recipe` says how it was trained.
+    """
+
+    data: str
+    n_timesteps: int
+    accuracy_float: float
+    accuracy_integer: float
+    n_test_digits: int
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+def names() -> list[str]:
+    """Return the names of the shipped networks."""
+    return sorted(path.parent.name for path in NETWORKS.glob("*/network.json"))
+
+
+def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
+    """Write a network into `folder`, which is made if need be; an earlier one is replaced."""
+    arrays = {
+        f"layer{i}.{name}": value for i, layer in enumerate(network.layers) for name, value in vars(layer).items()
+    }
+    arrays |= {"readout.w_o": network.w_o, "readout.b_o": network.b_o}
+    packed = io.BytesIO()
+    smallest: dict[str, Any] = {name: _smallest(np.asarray(value)) for name, value in arrays.items()}
+    np.savez_compressed(packed, **smallest)
+    content = {
+        "store_version": STORE_VERSION,
+        "network": network.params.to_dict(),
+        "facts": asdict(facts),
+        "weights_sha256": hashlib.sha256(packed.getvalue()).hexdigest(),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        files = {"weights.npz": packed.getvalue(), "network.json": (json.dumps(content, indent=1) + "\n").encode()}
+        for file, data in files.items():
+            (Path(scratch) / file).write_bytes(data)
+        for file in files:
+            (Path(scratch) / file).replace(folder / file)
+
+
+def _smallest(values: np.ndarray) -> np.ndarray:
+    """Return integers in the smallest signed type that holds them."""
+    for dtype in (np.int8, np.int16, np.int32):
+        if values.size == 0 or (values.min() >= np.iinfo(dtype).min and values.max() <= np.iinfo(dtype).max):
+            return values.astype(dtype)
+    return values.astype(np.int64)
+
+
+def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
+    """Read a shipped network by its name, or the one in a folder, or raise `UserError`."""
+    folder = NETWORKS / network if str(network) in names() else Path(network)
+    if not folder.is_dir():
+        raise UserError(f"unknown network '{network}': use a folder, or a shipped one: {', '.join(names()) or 'none'}")
+    described, weights = folder / "network.json", folder / "weights.npz"
+    for path in (described, weights):
+        if not path.exists():
+            raise UserError(f"{path} is missing: quantize the network again")
+    try:
+        content = json.loads(described.read_text())
+        version = content["store_version"]
+        if version != STORE_VERSION:
+            raise UserError(f"{described} has store version {version}; this reads {STORE_VERSION}: quantize again")
+        params = NetworkParams.from_dict(content["network"])
+        facts = Facts(**content["facts"])
+        sha256 = content["weights_sha256"]
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{described} does not describe a network ({error!r}): quantize it again") from None
+    packed = weights.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != sha256:
+        raise UserError(f"{weights} does not match its SHA-256 in {described}: quantize the network again")
+    try:
+        arrays = {name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()}
+        layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
+        return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), facts
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{weights} does not hold the weights of {described} ({error}): quantize again") from None
+
+
+def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
+    values: dict[str, Any] = {f.name: arrays[prefix + f.name] for f in fields(LayerIntegers)}
+    scalars: dict[str, Any] = {name: int(values[name]) for name in SCALARS}
+    return LayerIntegers(**values | scalars)
+
+
+def load_network(network: str | Path) -> NetworkIntegers:
+    """Read a shipped network by its name, or the one in a folder, or raise `UserError`."""
+    return load_stored(network)[0]
+
+
+def save_digits(digits: Digits, path: Path = DIGITS) -> None:
+    """Write the digits to ship."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, images=digits.images, labels=digits.labels)
+
+
+def load_digits() -> Digits:
+    """Return the shipped digits: the first 200 of MNIST's test set."""
+    with np.load(DIGITS) as arrays:
+        return Digits(arrays["images"], arrays["labels"])

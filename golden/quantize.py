@@ -1,0 +1,258 @@
+"""From a trained network to integers: scales chosen by calibration on training data, weights rounded.
+
+Scales are powers of two, so a scale is the `frac` of a `Fixed`. Per layer:
+
+- m and x hold `HEADROOM` times the largest value of the calibration; u and c, whose saturation costs little, the
+  largest itself;
+- w_f, w_x, P and w_o take the scale of the least squared error: clamping an outlier may cost less than a bit of all
+  others;
+- the scales of B and V follow from what lies between those of m and x: as much as leaves every B and V in its format.
+
+The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from golden.data import Digits, to_sequences
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers, run
+from golden.model import DmpLayer, DmpNetwork, legendre_zoh
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+
+HEADROOM = 1.25  # digits outside of the calibration reach further
+DEFAULT_WIDTHS = LayerFormats()
+OUTLIER_BITS = 3  # how many scales finer than the one without clamping are tried
+
+
+@dataclass(frozen=True)
+class LayerReals:
+    """A trained layer in float64, shapes as in `golden.integer.LayerIntegers`; P and V are fused from w_m (N, d)."""
+
+    w_f: np.ndarray
+    w_x: np.ndarray
+    b_x: float
+    a: np.ndarray
+    b: np.ndarray
+    w_m: np.ndarray
+    c: np.ndarray
+
+
+@dataclass
+class LayerRanges:
+    """The largest absolute values that a layer's drive, slow state and membrane (before its reset) took."""
+
+    x: float = 0.0
+    m: float = 0.0
+    u: float = 0.0
+
+    def include(self, **values: np.ndarray) -> None:
+        """Widen the ranges to hold these values."""
+        for name, value in values.items():
+            setattr(self, name, max(getattr(self, name), float(np.abs(value).max(initial=0.0))))
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized network, its calibration, and by full name the coefficients that their formats clamped."""
+
+    network: NetworkIntegers
+    ranges: list[LayerRanges]
+    clamped: dict[str, int]
+
+
+@dataclass
+class IntegerAccuracy:
+    """The share of digits classified correctly, saturations by full name, each layer's mean spikes a timestep."""
+
+    accuracy: float
+    saturations: dict[str, int] = field(default_factory=dict)
+    rates: list[float] = field(default_factory=list)
+
+
+def extract(layer: DmpLayer) -> LayerReals:
+    """Return the layer's trained values in float64."""
+
+    def real(tensor: torch.Tensor) -> np.ndarray:
+        return tensor.detach().double().numpy()
+
+    n, m, d = layer.topology.n_neurons, layer.topology.n_inputs, layer.topology.n_state
+    a, b = legendre_zoh(d, layer.topology.theta)
+    w_f, c = real(layer.fast.weight), real(layer.fast.bias)
+    if not d:
+        return LayerReals(w_f, np.zeros(m), 0.0, a, b, np.zeros((n, 0)), c)
+    return LayerReals(w_f, real(layer.drive_weight), float(layer.drive_bias.detach()), a, b, real(layer.slow.weight), c)
+
+
+def calibrate(network: DmpNetwork, payloads: np.ndarray) -> list[LayerRanges]:
+    """Run sequences (B, K, inputs) of integer payloads through the network in float64; return each layer's ranges."""
+    layers = [extract(layer) for layer in _layers(network)]
+    topology = network.topology
+    batch = len(payloads)
+    ranges = [LayerRanges() for _ in layers]
+    m = [np.zeros((batch, len(layer.b))) for layer in layers]
+    h = [np.zeros((batch, len(layer.c))) for layer in layers]
+    u = [np.zeros((batch, len(layer.c))) for layer in layers]
+    for k in range(payloads.shape[1]):
+        values = topology.payload.to_real(payloads[:, k])
+        for i, layer in enumerate(layers):
+            x = np.maximum(values @ layer.w_x + layer.b_x, 0)
+            m[i] = m[i] @ layer.a.T + x[:, None] * layer.b
+            if k % topology.dilation == 0:
+                h[i] = m[i] @ layer.w_m.T
+            membrane = topology.leak * u[i] + values @ layer.w_f.T + h[i] + layer.c
+            ranges[i].include(x=x, m=m[i], u=membrane)
+            values = (membrane >= 1).astype(np.float64)
+            u[i] = membrane - values if topology.reset == "subtract" else membrane * (1 - values)
+    return ranges
+
+
+def fit(magnitude: float, fmt: Fixed) -> Fixed:
+    """Return the format with the largest `frac` in which `magnitude` is not clamped, but at most twice the width."""
+    finest = 2 * fmt.width
+    if magnitude < (fmt.max + 0.5) * 2.0**-finest:
+        return replace(fmt, frac=finest)
+    # Rounding half up reaches max + 1 from max + 1/2 on.
+    return replace(fmt, frac=math.ceil(math.log2((fmt.max + 0.5) / magnitude)) - 1)
+
+
+def fit_least_error(values: np.ndarray, fmt: Fixed) -> Fixed:
+    """Return the format whose rounding and clamping of `values` has the least squared error, the coarsest of equals."""
+    coarse = fit(float(np.abs(values).max(initial=0.0)), fmt)
+    candidates = [replace(coarse, frac=coarse.frac + more) for more in range(OUTLIER_BITS + 1)]
+
+    def error(candidate: Fixed) -> float:
+        return float(((candidate.to_real(candidate.quantize(values)) - values) ** 2).sum())
+
+    return min(candidates, key=error)
+
+
+def choose_formats(layer: LayerReals, ranges: LayerRanges, formats: LayerFormats) -> LayerFormats:
+    """Return `formats` with every `frac` chosen for the layer; its widths and its payload stay."""
+    f = formats
+    p, v = layer.w_m @ layer.a, layer.w_m @ layer.b
+    u = fit(max(ranges.u, float(np.abs(layer.c).max()), 1.0), f.u)
+    if not len(layer.b):
+        return replace(f, w_f=fit_least_error(layer.w_f, f.w_f), u=u)
+    f_a, f_p = fit(float(np.abs(layer.a).max()), f.a), fit_least_error(p, f.p)
+    m, x = fit(ranges.m * HEADROOM, f.m), fit(ranges.x * HEADROOM, f.x)
+    between = min(
+        fit(float(np.abs(layer.b).max()), f.a).frac - f_a.frac,
+        fit(float(np.abs(v).max()), f.p).frac - f_p.frac,
+    )
+    if m.frac - between > x.frac:  # a finer x would leave its range: m gives way
+        m = replace(m, frac=x.frac + between)
+    return replace(
+        f,
+        w_f=fit_least_error(layer.w_f, f.w_f),
+        w_x=fit_least_error(layer.w_x, f.w_x),
+        p=f_p,
+        a=f_a,
+        m=m,
+        x=replace(x, frac=m.frac - between),
+        u=u,
+    )
+
+
+def quantize(network: DmpNetwork, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS) -> Quantized:
+    """Turn a trained network into integers.
+
+    Parameters
+    ----------
+    payloads
+        Training sequences (B, K, inputs) of integer payloads to calibrate on.
+    widths
+        Formats of which only the widths and the leak's scale are used; payloads are the topology's.
+
+    Raises
+    ------
+    UserError
+        Nothing to calibrate on, or weights that no format of these widths can hold.
+    """
+    if not payloads.size:
+        raise UserError("no sequences to calibrate on: use at least one")
+    topology = network.topology
+    ranges = calibrate(network, payloads)
+    clamped: dict[str, int] = {}
+
+    def integers(real: np.ndarray | float, fmt: Fixed, where: str) -> np.ndarray:
+        result = fmt.quantize(real)
+        clamped[where] = int((np.abs(fmt.to_real(result) - real) > 2.0**-fmt.frac / 2).sum())
+        return result
+
+    params, layers = [], []
+    for index, (layer, shape, found) in enumerate(zip(_layers(network), topology.layers, ranges, strict=True)):
+        reals = extract(layer)
+        payload = topology.payload if index == 0 else Fixed(1, 0, signed=False)
+        f = choose_formats(reals, found, replace(widths, payload=payload))
+        params.append(LayerParams(shape.n_inputs, shape.n_neurons, shape.n_state, shape.dilation, shape.reset, f))
+        real = {
+            "w_f": (reals.w_f, f.w_f),
+            "w_x": (reals.w_x, f.w_x),
+            "b_x": (reals.b_x, f.b_x),
+            "a": (reals.a, f.a),
+            "b": (reals.b, f.b),
+            "p": (reals.w_m @ reals.a, f.p),
+            "v": (reals.w_m @ reals.b, f.v),
+            "c": (reals.c, f.c),
+            "leak": (topology.leak, f.leak),
+            "threshold": (1.0, f.threshold),
+        }
+        values: dict[str, Any] = {
+            key: integers(value, fmt, f"layer{index}.{key}") for key, (value, fmt) in real.items()
+        }
+        scalars: dict[str, Any] = {key: int(values[key]) for key in ("b_x", "leak", "threshold")}
+        layers.append(LayerIntegers(**values | scalars))
+    w_o, b_o = (t.detach().double().numpy() for t in (network.readout.weight, network.readout.bias))
+    readout = ReadoutParams(topology.n_neurons[-1], topology.n_classes)
+    readout = replace(readout, w_o=fit_least_error(w_o, readout.w_o))
+    quantized = NetworkIntegers(
+        NetworkParams(name, tuple(params), readout),
+        tuple(layers),
+        integers(w_o, readout.w_o, "readout.w_o"),
+        integers(b_o, readout.b_o, "readout.b_o"),
+    )
+    return Quantized(quantized, ranges, clamped)
+
+
+def evaluate_integers(
+    network: NetworkIntegers,
+    digits: Digits,
+    variant: str,
+    *,
+    batch: int = 250,
+    progress: Callable[[int], object] = lambda n: None,
+) -> IntegerAccuracy:
+    """Classify digits, arranged as data `variant`; `progress` is called with the size of each batch done."""
+    if not len(digits):
+        raise UserError("no digits to classify: use at least one")
+    result = IntegerAccuracy(0.0, {}, [0.0] * len(network.layers))
+    correct = 0
+    for first in range(0, len(digits), batch):
+        labels = digits.labels[first : first + batch]
+        done = run(network, to_sequences(digits.images[first : first + batch], variant))
+        share = len(labels) / len(digits)
+        correct += int((done.classes == labels).sum())
+        found = {"readout.logit": done.logit_saturations}
+        for i, layer in enumerate(done.layers):
+            result.rates[i] += float(layer.spike_counts.mean()) * share
+            found[f"layer{i}.drive"] = layer.drive_saturations
+            found[f"layer{i}.state"] = layer.state_saturations
+            found[f"layer{i}.membrane"] = layer.membrane_saturations
+        for where, counts in found.items():
+            result.saturations[where] = result.saturations.get(where, 0) + int(counts.sum())
+        progress(len(labels))
+    result.accuracy = correct / len(digits)
+    return result
+
+
+def _layers(network: DmpNetwork) -> list[DmpLayer]:
+    return [layer for layer in network.layers if isinstance(layer, DmpLayer)]
