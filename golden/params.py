@@ -311,15 +311,21 @@ def _from_dict(kind: Any, content: dict[str, Any], default: Callable[[Any], Any]
 
 # ---------------------------------------------------------------------------------------------------------- hardware
 
-# Cycles between the stages of a layer's pipeline, counted from the cycle in which the group schedule issues a step.
-READ_STAGE = 2  # weight, coefficient and membrane memories are addressed (event list read and address added before it)
-MULTIPLY_STAGE = 4  # operands are registered (memories have an output register)
+# Stages of a layer's pipeline: cycles after the group schedule issues a step.
+READ_STAGE = 2  # weights, coefficients, membranes and slow state are addressed (the event was read, its address added)
+MULTIPLY_STAGE = 4  # operands are registered
+BIAS_STAGE = 4  # biases, held currents and logits are addressed
 ACCUMULATE_STAGE = 5  # products are registered
 NEURON_STAGE = 6  # sums are complete
-WRITE_STAGE = 9  # membrane written, spike mask handed to the encoder
+WRITE_STAGE = 9  # membranes (or logits) are written, the spike mask goes to the encoder
 CLOSE_LATENCY = 5  # from an end marker's arrival to the event list being open to the group schedule
-STATE_LATENCY = 6  # from a state row's last step to its write
+STATE_LATENCY = 4  # from the last step of the state update's last block to the write of its first row
 MASK_QUEUE_DEPTH = 16  # spike masks between a layer's neuron stage and its encoder
+ERROR_COUNTERS = (  # these counters also have a sticky flag
+    "out_of_range", "repeated", "unclosed",
+    "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
+)  # fmt: skip
+LOAD_WIDTH = 32  # data bits of an item of the load stream
 
 
 @dataclass(frozen=True)
@@ -367,9 +373,18 @@ class LayerHardware:
         """Lanes in use in the last group."""
         return self.params.n_neurons - (self.n_groups - 1) * self.hardware.lanes
 
+    @property
+    def dilation(self) -> int:
+        return self.params.dilation
+
     def dense_steps(self, refresh: bool) -> int:
         """Steps of the dense state path for one group: the leak, and the slow state and the drive where it is refreshed."""
         return self.params.n_state + 2 if refresh and self.params.n_state else 1
+
+    @property
+    def max_steps(self) -> int:
+        """The most steps a group can take."""
+        return max(self.params.n_inputs, self.dense_steps(refresh=True))
 
     @property
     def drain(self) -> int:
@@ -382,12 +397,11 @@ class LayerHardware:
 
     @cached_property
     def state_lanes(self) -> int:
-        """Multipliers of the state update: as few as keep it shorter than the groups of a timestep with a refresh."""
+        """Multipliers of the state update: as few as keep it within a timestep with a refresh, else those that are fastest."""
         available = self.n_groups * self.dense_steps(refresh=True) + self.drain
-        for lanes in range(1, self.params.n_state + 1):
-            if self._state_cycles(lanes) <= available:
-                return lanes
-        return max(1, self.params.n_state)
+        choices = range(1, max(1, self.params.n_state) + 1)
+        fitting = [lanes for lanes in choices if self._state_cycles(lanes) <= available]
+        return min(fitting) if fitting else min(choices, key=self._state_cycles)
 
     def _state_cycles(self, lanes: int) -> int:
         if not self.params.n_state:
@@ -435,10 +449,21 @@ class ReadoutHardware:
     def n_groups(self) -> int:
         return -(-self.params.n_classes // self.hardware.lanes)
 
+    dilation = 1
+    state_cycles = 0
+
+    def dense_steps(self, refresh: bool) -> int:
+        """Steps that a group takes at least: its logits are read in one."""
+        return 1
+
+    @property
+    def max_steps(self) -> int:
+        return self.params.n_inputs
+
     @property
     def drain(self) -> int:
         """Idle cycles at the end of a timestep, so that a logit is written before the next timestep reads it."""
-        return max(0, WRITE_STAGE - READ_STAGE - (self.n_groups - 1))
+        return max(0, WRITE_STAGE - BIAS_STAGE - (self.n_groups - 1))
 
     @property
     def memories(self) -> dict[str, MemoryParams]:
@@ -495,6 +520,11 @@ class CoreParams:
             *(f"layer{i}.{name}" for i in range(len(self.layers)) for name in layer),
             *(f"readout.{name}" for name in readout),
         ]
+
+    @property
+    def errors(self) -> list[str]:
+        """The names of the sticky flags, lowest bit first."""
+        return [name for name in self.counters if name.split(".")[-1] in ERROR_COUNTERS]
 
     @property
     def input_payload(self) -> Fixed:

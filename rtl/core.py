@@ -1,0 +1,107 @@
+"""The whole core: a chain of layers and a readout."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.params import CoreParams, address_width
+from rtl.counters import COUNTER_WIDTH, Counters
+from rtl.layer import Layer
+from rtl.loader import Loader, load_bus_width
+from rtl.readout import Readout
+from rtl.streams import LOAD_ITEM, event_layout, result_layout
+
+
+class Core(wiring.Component):
+    """Run a network: events in, at the end of each sequence the logits and the class out.
+
+    All layers and the readout work at once, on successive timesteps. Load every memory before the first event.
+
+    Parameters
+    ----------
+    core
+        The network and the hardware.
+
+    Members
+    -------
+    i_events
+        Events, ends of timesteps, ends of sequences; after an end of sequence all state is 0 again.
+    i_load
+        Memories, word by word: see `Loader`.
+    o_results
+        See `Readout`.
+    i_counter, o_counter
+        The number of a counter (`CoreParams.counters`) and its value two cycles later.
+    i_clear
+        Clears counters and error flags.
+    o_errors
+        Sticky flags, one for each counter of errors, in the order of the counters.
+    trace0, trace1, ..., trace_readout_start
+        With `HardwareParams.trace`: see `Layer`.
+
+    Throughput: a timestep in as many cycles as the slowest layer takes.
+    """
+
+    def __init__(self, core: CoreParams) -> None:
+        self.core = core
+        width = load_bus_width(core)
+        numbers: dict[str, dict[str, int]] = {}
+        for number, name in enumerate(core.memories):
+            part, memory = name.split(".")
+            numbers.setdefault(part, {})[memory] = number
+        self.layers = [Layer(layer, numbers[f"layer{i}"], width) for i, layer in enumerate(core.layers)]
+        self.readout = Readout(core.readout, numbers["readout"], width)
+        first, readout = core.network.layers[0], core.network.readout
+        parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {"readout": self.readout}
+        self.strobes = {
+            f"{part}.{name}": getattr(component.counts, name)
+            for part, component in parts.items()
+            for name in component.signature.members["counts"].signature.members
+        }
+        widths = [len(self.strobes[name]) if name in self.strobes else 1 for name in core.counters]
+        self.counters = Counters(core.counters, widths)
+        members = {
+            "i_events": In(stream.Signature(event_layout(first.n_inputs, first.formats.payload.width))),
+            "i_load": In(stream.Signature(LOAD_ITEM)),
+            "o_results": Out(stream.Signature(result_layout(readout.n_classes, readout.logit_width))),
+            "i_counter": In(address_width(len(core.counters))),
+            "o_counter": Out(COUNTER_WIDTH),
+            "i_clear": In(1),
+            "o_errors": Out(len(self.counters.error_names)),
+        }
+        if core.hardware.trace:
+            for i, layer in enumerate(self.layers):
+                members[f"trace{i}"] = Out(layer.signature.members["trace"].signature)
+            members["trace_readout_start"] = Out(1)
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.loader = loader = Loader(self.core)
+        m.submodules.counters = counters = self.counters
+        wiring.connect(m, wiring.flipped(self.i_load), loader.i)
+        events = wiring.flipped(self.i_events)
+        for i, layer in enumerate(self.layers):
+            m.submodules[f"layer{i}"] = layer
+            wiring.connect(m, events, layer.i)
+            wiring.connect(m, loader.o, layer.load)
+            events = layer.o
+            if self.core.hardware.trace:
+                wiring.connect(m, layer.trace, wiring.flipped(getattr(self, f"trace{i}")))
+        m.submodules.readout = readout = self.readout
+        wiring.connect(m, events, readout.i)
+        wiring.connect(m, loader.o, readout.load)
+        wiring.connect(m, readout.o, wiring.flipped(self.o_results))
+        if self.core.hardware.trace:
+            m.d.comb += self.trace_readout_start.eq(readout.start)
+        for number, name in enumerate(self.core.counters):
+            m.d.comb += getattr(counters.increments, f"c{number}").eq(self.strobes.get(name, Const(1)))
+        m.d.comb += [
+            counters.select.eq(self.i_counter),
+            self.o_counter.eq(counters.value),
+            counters.clear.eq(self.i_clear),
+            self.o_errors.eq(counters.errors),
+        ]
+        return m

@@ -1,0 +1,47 @@
+"""The three numbers of a layer that are not in a bank: leak, threshold, bias of the drive."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.formats import Fixed
+from golden.params import LayerFormats
+from rtl.streams import LoadBus
+
+
+def shape_of(fmt: Fixed) -> Shape:
+    """Return the Amaranth shape of a format."""
+    return Shape(fmt.width, signed=fmt.signed)
+
+
+class Scalars(wiring.Component):
+    """Hold leak, threshold and drive bias, loaded as words 0, 1 and 2 of one memory.
+
+    Members
+    -------
+    leak, threshold, drive_bias
+        Constant while a sequence runs; in their formats.
+    load
+        The load bus.
+    """
+
+    def __init__(self, formats: LayerFormats, number: int, load_width: int) -> None:
+        self.number = number
+        super().__init__(
+            {
+                "leak": Out(shape_of(formats.leak)),
+                "threshold": Out(shape_of(formats.threshold)),
+                "drive_bias": Out(shape_of(formats.b_x)),
+                "load": In(LoadBus(load_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        with m.If(self.load.valid & (self.load.memory == self.number)):
+            for address, register in enumerate((self.leak, self.threshold, self.drive_bias)):
+                with m.If(self.load.address == address):
+                    m.d.sync += register.eq(self.load.data)
+        return m

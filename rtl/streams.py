@@ -1,0 +1,81 @@
+"""The layouts of the core's streams and of the buses inside it."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Shape
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import Out
+
+from golden.params import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, LayerHardware, ReadoutHardware, address_width
+
+
+class EventKind(enum.Enum, shape=2):
+    """What an item of an event stream is. The end of a timestep is its own item, so that a timestep may be empty."""
+
+    EVENT = 0
+    END_TIMESTEP = 1
+    END_SEQUENCE = 2
+
+
+def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
+    """Return the layout of an event stream's items. An event with a payload of 0 is no event."""
+    return data.StructLayout(
+        {"kind": EventKind, "address": address_width(n_addresses), "payload": payload_width}
+    )
+
+
+def result_layout(n_classes: int, logit_width: int) -> data.StructLayout:
+    """Return the layout of the result stream's items: one a class, `best` is the argmax where `last` is set."""
+    index = address_width(n_classes)
+    return data.StructLayout(
+        {"index": index, "logit": Shape(logit_width, signed=True), "best": index, "last": 1}
+    )
+
+
+LOAD_ITEM = data.StructLayout({"first": 1, "data": LOAD_WIDTH})
+LOAD_HEADER = data.StructLayout(
+    {"address": address_width(MAX_DEPTH), "memory": address_width(MAX_MEMORIES)}
+)
+
+
+class LoadBus(wiring.Signature):
+    """One word for one memory, in any cycle in which `valid` is set; nobody may stall it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "memory": Out(address_width(MAX_MEMORIES)),
+                "address": Out(address_width(MAX_DEPTH)),
+                "data": Out(width),
+            }
+        )
+
+
+def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
+    """Return the layout of what the group schedule issues in a cycle.
+
+    `valid` qualifies the rest: step `step` of group `group`, the `first` or `last` step of it; it walks the event list if `sparse`, the dense
+    state path if `dense`. `start` marks the first step of a timestep; `weight_base` is the first word of the group's weights. A `sequence_end` is
+    no step: it only passes through, in order. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the event list)
+    hold for the whole timestep.
+    """
+    n_inputs, n_groups = part.params.n_inputs, part.n_groups
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "start": 1,
+            "first": 1,
+            "last": 1,
+            "sparse": 1,
+            "dense": 1,
+            "last_group": 1,
+            "sequence_end": 1,
+            "refresh": 1,
+            "fresh": 1,
+            "buffer": 1,
+            "step": address_width(part.max_steps),
+            "group": address_width(n_groups),
+            "weight_base": address_width(n_groups * n_inputs),
+        }
+    )
