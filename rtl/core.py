@@ -38,7 +38,7 @@ class Core(wiring.Component):
         Clears counters and error flags.
     o_errors
         Sticky flags, one for each counter of errors, in the order of the counters.
-    trace0, trace1, ..., trace_readout_start
+    trace0_..., trace1_..., trace_readout_start
         With `HardwareParams.trace`: see `Layer`.
 
     Throughput: a timestep in as many cycles as the slowest layer takes.
@@ -73,7 +73,8 @@ class Core(wiring.Component):
         }
         if core.hardware.trace:
             for i, layer in enumerate(self.layers):
-                members[f"trace{i}"] = Out(layer.signature.members["trace"].signature)
+                trace = layer.signature.members["trace"].signature.members
+                members |= {f"trace{i}_{name}": member for name, member in trace.items()}
             members["trace_readout_start"] = Out(1)
         super().__init__(members)
 
@@ -89,7 +90,8 @@ class Core(wiring.Component):
             wiring.connect(m, loader.o, layer.load)
             events = layer.o
             if self.core.hardware.trace:
-                wiring.connect(m, layer.trace, wiring.flipped(getattr(self, f"trace{i}")))
+                for name in layer.signature.members["trace"].signature.members:
+                    m.d.comb += getattr(self, f"trace{i}_{name}").eq(getattr(layer.trace, name))
         m.submodules.readout = readout = self.readout
         wiring.connect(m, events, readout.i)
         wiring.connect(m, loader.o, readout.load)

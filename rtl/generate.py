@@ -1,0 +1,129 @@
+"""From a manifest to one Verilog file and a description of its ports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import data, wiring
+
+from golden.errors import UserError
+from golden.params import CoreParams, read_core
+from rtl.core import Core
+from rtl.streams import LOAD_ITEM, event_layout, result_layout
+
+TOP = "dmp_core"
+
+# Memories start undefined: all are loaded or written before they are read, and 10,000 lines of zeros help nobody.
+_YOSYS = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for command in sys.argv[1:]:
+    libyosys.run_pass("tee -q " + command, design)
+"""
+
+
+def run_yosys(*commands: str) -> None:
+    """Run Yosys commands in a process of their own, or raise `UserError` with its last words."""
+    done = subprocess.run([sys.executable, "-c", _YOSYS, *commands], capture_output=True, text=True)
+    if done.returncode:
+        words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise UserError(f"Yosys failed: {words[-1] if words else f'exit status {done.returncode}'}")
+
+
+def _ports(core: Core) -> list[dict[str, Any]]:
+    found = [{"name": name, "direction": "input", "width": 1} for name in ("clk", "rst")]
+    for path, member, value in core.signature.flatten(core):
+        found.append(
+            {
+                "name": "__".join(map(str, path)),
+                "direction": "input" if member.flow == wiring.In else "output",
+                "width": len(value.as_value() if isinstance(value, data.View) else value),
+            }
+        )
+    return found
+
+
+def _fields(layout: data.StructLayout) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": str(name),
+            "offset": field.offset,
+            "width": field.width,
+            "signed": bool(getattr(field.shape, "signed", False)),
+        }
+        for name, field in layout
+    ]
+
+
+def describe_ports(core: CoreParams, top: Core, manifest_sha256: str) -> dict[str, Any]:
+    """Return what `ports.json` holds: ports, the fields of the streams' payloads, counters and error flags by name."""
+    first, readout = core.network.layers[0], core.network.readout
+    return {
+        "top": TOP,
+        "manifest_sha256": manifest_sha256,
+        "ports": _ports(top),
+        "fields": {
+            "i_events": _fields(event_layout(first.n_inputs, first.formats.payload.width)),
+            "i_load": _fields(LOAD_ITEM),
+            "o_results": _fields(result_layout(readout.n_classes, readout.logit_width)),
+        },
+        "counters": core.counters,
+        "errors": core.errors,
+    }
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    if path.exists() and path.read_text() == content:
+        return
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
+        partial.write(content)
+    Path(partial.name).chmod(0o644)
+    Path(partial.name).rename(path)
+
+
+def generate(manifest: Path, out: Path | None = None) -> Path:
+    """Write the Verilog of a manifest's core and `ports.json` into `out` (default: beside the manifest); return the Verilog's path.
+
+    Files are only touched when their content changes, and never left half-written.
+
+    Raises
+    ------
+    UserError
+        The manifest is missing, of another version, or describes a core that cannot be built.
+    """
+    core, _ = read_core(manifest)
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    top = Core(core)
+    text = rtlil.convert(top, name=TOP, emit_src=False)
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        source, target = Path(scratch) / "core.il", Path(scratch) / "core.v"
+        source.write_text(text)
+        run_yosys(
+            f"read_rtlil {source}",
+            "proc -nomux -norom",
+            "delete t:$meminit_v2",
+            "memory_collect",
+            *(f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove amaranth.decoding"
+              for mode in ("", "-modattr ")),
+            f"write_verilog -norename {target}",
+        )  # fmt: skip
+        body = target.read_text().split("\n", 1)[1]  # without the line that names the Yosys version
+    lanes = core.hardware.lanes
+    header = (
+        f"// {TOP}: network {core.network.name} on {lanes} lanes, written by `python -m rtl`.\n"
+        f"// SHA-256 of the manifest: {digest}\n"
+    )
+    verilog = out / f"{core.network.name}.v"
+    _write_if_changed(verilog, header + body)
+    _write_if_changed(out / "ports.json", json.dumps(describe_ports(core, top, digest), indent=1) + "\n")
+    return verilog
