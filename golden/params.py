@@ -416,6 +416,13 @@ class LayerHardware:
         return self._state_cycles(self.state_lanes)
 
     @property
+    def multipliers(self) -> int:
+        """Multipliers of this layer: a lane's for the state path, for graded events another; the state update's, the drive's."""
+        graded = self.params.formats.payload.width > 1
+        slow = self.state_lanes + graded if self.params.n_state else 0
+        return self.hardware.lanes * (1 + graded) + slow
+
+    @property
     def n_state_blocks(self) -> int:
         return -(-self.params.n_state // self.state_lanes)
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import CLOSE_LATENCY, LayerParams, MemoryParams
 from rtl.bank import Bank
-from rtl.fixed import align, delay, lane, saturate
+from rtl.fixed import align, delay, lane, saturate, weighted
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, event_layout
 
@@ -73,7 +73,7 @@ class Drive(wiring.Component):
         accepted = delay(m, self.accepted, 1, "accepted")
         payload = delay(m, self.event.payload, 1, "payload")
         product = Signal(shape_of(p.drive_sum))
-        m.d.sync += product.eq(Mux(accepted, lane(weights.data, 0, f.w_x) * payload, 0))
+        m.d.sync += product.eq(Mux(accepted, weighted(lane(weights.data, 0, f.w_x), payload), 0))
         markers = delay(m, Cat(self.closed, self.discarded, self.closing_buffer), 3, "marker")
         closed, discarded, buffer = markers[0], markers[1], markers[2]
         total = Signal(shape_of(p.drive_sum))

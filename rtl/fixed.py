@@ -37,6 +37,11 @@ def lane(word: Value, index: int, fmt: Fixed) -> Value:
     return bits.as_signed() if fmt.signed else bits.as_unsigned()
 
 
+def weighted(weight: Value, payload: Value) -> Value:
+    """Return a signed weight times an unsigned payload; a payload of one bit takes no multiplier."""
+    return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
+
+
 def delay(m: Module, value: Any, cycles: int, name: str) -> Any:
     """Return `value` as it was `cycles` ago, through registers."""
     for stage in range(cycles):

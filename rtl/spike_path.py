@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.params import LayerHardware, MemoryParams, ReadoutHardware, address_width
 from rtl.bank import Bank
-from rtl.fixed import delay, lane
+from rtl.fixed import delay, lane, weighted
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
@@ -76,7 +76,7 @@ class SpikePath(wiring.Component):
             product = Signal(shape_of(Fixed(self.memory.element.width + self.payload_format.width)), name=f"product_{index}")
             total = Signal(shape_of(self.accumulator), name=f"sum_{index}")
             m.d.sync += [
-                product.eq(weight * payload),
+                product.eq(weighted(weight, payload)),
                 total.eq(Mux(first, 0, total) + Mux(walked, product, 0)),
             ]
             m.d.comb += self.sums[index * width : (index + 1) * width].eq(total)
