@@ -30,6 +30,10 @@ from tb.wrapper import TOP, write_wrapper
 CHUNK_WIDTH = 32
 
 
+class IncompleteTrace(UserError):
+    """The core wrote down fewer or more items than its timesteps have: they cannot be told apart."""
+
+
 @dataclass(frozen=True)
 class LayerTrace:
     """What a layer's trace ports showed in B sequences of K timesteps.
@@ -74,10 +78,12 @@ class Simulation:
         return core_logs(self.core, self.interface)
 
     def layer(self, index: int, first: int = 0, count: int | None = None) -> LayerTrace:
-        """Return a layer's trace of `count` sequences from sequence `first` (all by default), or raise `UserError`.
+        """Return a layer's trace of `count` sequences from sequence `first` (all by default).
 
-        An item that the core did not write down, or wrote down too often, is an error here: the items would not be those of the
-        timesteps that they seem to be.
+        Raises
+        ------
+        UserError
+            The core has no trace ports; as `IncompleteTrace`, it showed another number of items than its timesteps have.
         """
         if not self.core.hardware.trace:
             raise UserError("the core has no trace ports: generate it with them")
@@ -105,7 +111,7 @@ class Simulation:
         log, lines = self.logs[name], items * self.n_timesteps
         found, expected = log.n_lines(self.folder), lines * self.n_sequences
         if found != expected:
-            raise UserError(f"{name} has {found} items, where {self.n_sequences} sequences make {expected}")
+            raise IncompleteTrace(f"{name} has {found} items, where {self.n_sequences} sequences make {expected}")
         return log.read(self.folder, first * lines, count * lines)
 
 

@@ -1,0 +1,68 @@
+# Every target is one call of a documented command: `make -n TARGET` shows it, and it runs from a notebook as well.
+
+NET ?= smnist
+LANES ?= 8
+DIGITS ?= 20
+DATA ?=
+STALLS ?=
+JOBS ?= 2
+PYTHON ?= python3
+OUT ?= build/$(notdir $(NET:/=))
+
+MANIFEST = $(OUT)/manifest.json
+RUN = .venv/bin/python
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
+
+.PHONY: help setup demo test lint train export rtl sim synth-check clean
+
+help: ## Show the targets and the variables
+	@echo "make demo generates a core for a shipped network and proves it on real digits."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo
+	@echo "Variables: NET=$(NET) (smnist, rows, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
+
+setup: .venv/installed-all ## Install everything into .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than Python 3.11: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv \
+		|| { rm -rf .venv; echo "error: $(PYTHON) cannot make environments: apt install python3-venv" >&2; exit 1; }
+
+# Installed again only when pyproject.toml changes.
+.venv/installed-%: pyproject.toml | .venv/bin/python
+	@echo "installing into .venv ($*)..."
+	@$(INSTALL) '.[$(EXTRAS)]'
+	@touch $@
+.venv/installed-run: EXTRAS = sim
+.venv/installed-train: EXTRAS = train
+.venv/installed-all: EXTRAS = sim,train,dev
+
+demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
+
+test: .venv/installed-all ## Run every test
+	$(RUN) -m pytest --numprocesses $(JOBS)
+
+lint: .venv/installed-all ## Check style and types
+	.venv/bin/ruff check .
+	.venv/bin/pyright
+
+train: .venv/installed-train ## Train NET on MNIST into build/train
+	$(RUN) -m golden.train $(NET) $(if $(DATA),--data $(DATA))
+
+export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
+	$(RUN) -m export core $(NET) --lanes $(LANES) --trace --out $(OUT)
+
+rtl: export ## Write the Verilog of NET on LANES lanes into OUT
+	$(RUN) -m rtl $(MANIFEST)
+
+sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
+	$(RUN) -m tb $(MANIFEST) --digits $(DIGITS) --network $(NET) $(if $(STALLS),--stalls $(STALLS))
+
+synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
+	$(RUN) -m rtl.synth $(MANIFEST)
+
+clean: ## Remove what is in build, but for trained networks
+	find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
