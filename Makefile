@@ -62,7 +62,7 @@ sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare
 	$(RUN) -m tb $(MANIFEST) --digits $(DIGITS) --network $(NET) $(if $(STALLS),--stalls $(STALLS))
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
-	$(RUN) -m rtl.synth $(MANIFEST)
+	$(RUN) -m rtl.synth $(OUT)/*.v
 
 clean: ## Remove what is in build, but for trained networks
 	find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +

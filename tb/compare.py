@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from export.images import unpack
-from golden.cycles import readout_timestep_cycles, timestep_cycles
+from golden.cycles import Timeline, timestep_cycles
 from golden.integer import LayerRun, Run, run
 from golden.params import CoreParams
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
@@ -60,7 +60,8 @@ def compare(
     """Compare a simulation of sequences (B, K, M) of payloads with the golden run of the weights unpacked from the images.
 
     Compared are the logits, the classes, every counter but those of waiting, the error flags, the busy cycles as `golden.cycles` predicts them;
-    and with trace ports the spikes, membranes, slow state and drive of every layer at every timestep.
+    with trace ports the spikes, membranes, slow state and drive of every layer at every timestep; and without gaps on the streams the cycle
+    in which every timestep starts.
 
     Parameters
     ----------
@@ -87,12 +88,14 @@ def compare(
                 except IncompleteTrace as error:
                     comparison.fail(str(error))
                 else:
-                    _compare_layer(comparison, f"layer {index}", layer, trace, first)
-            layer.spikes = layer.membrane = layer.state = layer.drive = None
+                    _compare_layer(comparison, f"layer{index}", layer, trace, first)
+            layer.membrane = layer.state = layer.drive = None  # only spikes are needed to the end
         progress(len(chunk))
     for index in range(len(core.layers)):
         comparison.events.append(np.concatenate([golden.layers[index].events for golden in runs]))
     comparison.events.append(np.concatenate([golden.layers[-1].spike_counts for golden in runs]))
+    if core.hardware.trace and simulation.stalls_seed is None:
+        _compare_starts(comparison, simulation, payloads, runs)
     expected = expected_counters(core, runs, comparison.events) | dict(errors or {})
     for name, value in expected.items():
         comparison.add(f"counter {name}", np.array([value % COUNTER_MODULUS]), np.array([simulation.counters[name]]), ("place",))
@@ -110,6 +113,22 @@ def _compare_layer(comparison: Comparison, where: str, golden: LayerRun, trace: 
     if golden.state.shape[-1]:
         comparison.add(f"{where} slow state", golden.state, trace.state, (*steps, "row"), first)
         comparison.add(f"{where} drive", golden.drive, trace.drive, steps, first)
+
+
+def _compare_starts(comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]) -> None:
+    """Compare the cycle in which every timestep of every layer starts, where input always waited and results were always taken."""
+    layers = []
+    for index in range(len(simulation.core.layers)):
+        parts = [golden.layers[index] for golden in runs]
+        spikes = np.concatenate([part.spikes for part in parts if part.spikes is not None])
+        counts = np.concatenate([part.spike_counts for part in parts])
+        layers.append(replace(parts[0], events=comparison.events[index], spike_counts=counts, spikes=spikes))
+    predicted = Timeline(simulation.core, payloads, layers).starts + simulation.first_cycle
+    for part, cycles in zip([*(f"layer{index}" for index in range(len(layers))), "readout"], predicted, strict=True):
+        try:
+            comparison.add(f"{part} start cycle", cycles, simulation.starts(part), ("sequence", "timestep"))
+        except IncompleteTrace as error:
+            comparison.fail(str(error))
 
 
 def expected_counters(core: CoreParams, runs: list[Run], events: list[np.ndarray]) -> dict[str, int]:
@@ -134,7 +153,7 @@ def expected_counters(core: CoreParams, runs: list[Run], events: list[np.ndarray
     return counters | {
         "readout.timesteps": n_sequences * n_timesteps,
         "readout.sequences": n_sequences,
-        "readout.busy_cycles": int(readout_timestep_cycles(core.readout, events[-1]).sum()),
+        "readout.busy_cycles": int(timestep_cycles(core.readout, events[-1]).sum()),
         "readout.events": int(events[-1].sum()),
         "readout.logit_saturations": total(lambda r: r.logit_saturations),
     }

@@ -102,7 +102,7 @@ def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
 
 
 def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
-    """Return every log of a core by name: `results`, and with trace ports `layer0.start`, `.neurons`, `.state`, `.drive`...
+    """Return every log of a core by name: input `items`, `results`, and with trace ports `layer0.start`, `.neurons`, `.state`, `.drive`...
 
     A log's `cycle` counts rising clock edges since the start of the simulation.
     """
@@ -111,7 +111,10 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
         Column(field.name, "o_results__payload", Fixed(field.width, signed=field.signed), offset=field.offset)
         for field in interface.fields["o_results"].values()
     )
-    logs = [Log("results", "result_taken", (cycle, *result))]
+    logs = [
+        Log("items", "i_events__valid && i_events__ready", (cycle,)),
+        Log("results", "o_results__valid && o_results__ready", (cycle, *result)),
+    ]
     if core.hardware.trace:
         lanes = core.hardware.lanes
         for index, layer in enumerate(core.layers):

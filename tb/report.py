@@ -9,26 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from golden.cycles import readout_timestep_cycles, released_rtl_cycles, timestep_cycles
+from golden.cycles import SLACK, bound_cycles, group_steps, released_rtl_cycles, timestep_cycles
 from golden.errors import UserError
 from golden.params import CoreParams, LayerParams
 from tb.compare import Comparison
 from tb.simulate import Simulation
 
 CLOCK_MHZ = 100
-BOUND_OVERHEAD = 8  # cycles a timestep that the group schedule may lose: see `bound`
-
-
-def _dense_steps(simulation: Simulation, index: int) -> np.ndarray:
-    """Return the steps (K,) of a layer's dense state path for one group at each timestep."""
-    layer = simulation.core.layers[index]
-    refresh = np.arange(simulation.n_timesteps) % layer.params.dilation == 0
-    return np.where(refresh, layer.dense_steps(refresh=True), layer.dense_steps(refresh=False))
-
-
-def _group_steps(simulation: Simulation, comparison: Comparison, index: int) -> np.ndarray:
-    """Return the steps (B, K) of the longer of a layer's two datapaths for one group: the path that bounds it."""
-    return np.maximum(comparison.events[index], _dense_steps(simulation, index))
 
 
 def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray) -> dict[str, Any]:
@@ -45,19 +32,24 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         raise UserError("a report needs a core with trace ports: export it with --trace")
     timesteps = simulation.n_sequences * simulation.n_timesteps
     parts = [*(f"layer{i}" for i in range(len(core.layers))), "readout"]
-    predicted = [timestep_cycles(layer, events[i]) for i, layer in enumerate(core.layers)]
-    predicted.append(readout_timestep_cycles(core.readout, events[-1]))
-    means = {part: float(cycles.mean()) for part, cycles in zip(parts, predicted, strict=True)}
+    hardware = (*core.layers, core.readout)
+    means = {
+        part: float(timestep_cycles(of, received).mean())
+        for part, of, received in zip(parts, hardware, events, strict=True)
+    }
     slowest = max(range(len(core.layers)), key=lambda i: means[parts[i]])
-    start = simulation.layer(0).start
+    start = simulation.starts(parts[0])
     elapsed = int(simulation.result_cycles[-1] - start[0, 0])
     # Results of successive sequences are as far apart as the core takes for one; one sequence alone has its latency only.
     between = np.diff(simulation.result_cycles)
     cycles_per_digit = float(between.mean()) if len(between) else float(elapsed)
-    steps = [_group_steps(simulation, comparison, i) for i in range(len(core.layers))]
-    useful = [layer.params.n_neurons * int(steps[i].sum()) for i, layer in enumerate(core.layers)]
-    useful.append(core.network.readout.n_classes * int(events[-1].sum()))
-    bound = core.layers[slowest].n_groups * steps[slowest][:, :-1] + BOUND_OVERHEAD
+    useful = {
+        part: neurons * int(group_steps(of, received).sum())
+        for part, of, received, neurons in zip(
+            parts, hardware, events, (*(l.n_neurons for l in core.network.layers), core.network.readout.n_classes), strict=True
+        )
+    }
+    bound = (bound_cycles(core.layers[slowest], events[slowest]) + SLACK)[:, :-1]
     return {
         "network": core.network.name,
         "lanes": core.hardware.lanes,
@@ -74,13 +66,11 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         },
         "slowest_layer": {
             "layer": parts[slowest],
-            "cycles_per_timestep": float(np.diff(simulation.layer(slowest).start, axis=1).mean()) if bound.size else None,
+            "cycles_per_timestep": float(np.diff(simulation.starts(parts[slowest]), axis=1).mean()) if bound.size else None,
             "bound": float(bound.mean()) if bound.size else None,
         },
-        "utilisation": {
-            part: work / (core.hardware.lanes * elapsed) for part, work in zip(parts, useful, strict=True)
-        },
-        "released_rtl_cycles_per_timestep": float(released_rtl_cycles(core.network, events).mean()),
+        "utilisation": {part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()},
+        "released_rtl_cycles_per_timestep": float(released_rtl_cycles(core, events[:-1], events[-1]).mean()),
         "microseconds_per_digit": cycles_per_digit / CLOCK_MHZ,
         "clock_mhz": CLOCK_MHZ,
         "latency_microseconds": int(simulation.result_cycles[0] - start[0, 0]) / CLOCK_MHZ,
@@ -176,7 +166,7 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     if slowest["bound"] is not None:
         found.append(
             f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from start to start;"
-            f" G*max(S, d+2)+{BOUND_OVERHEAD} = {slowest['bound']:.2f}"
+            f" G*max(S, d+2)+{SLACK} = {slowest['bound']:.2f}"
         )
     return [
         *found,

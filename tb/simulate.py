@@ -38,11 +38,10 @@ class IncompleteTrace(UserError):
 class LayerTrace:
     """What a layer's trace ports showed in B sequences of K timesteps.
 
-    `start` (B, K) int64 in cycles, `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its update,
+    `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its update,
     `drive` (B, K). Without a slow state, `state` and `drive` are empty in their last axis.
     """
 
-    start: np.ndarray
     spikes: np.ndarray
     membrane: np.ndarray
     state: np.ndarray
@@ -53,7 +52,8 @@ class LayerTrace:
 class Simulation:
     """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
 
-    `result_cycles` (B,) are the cycles in which the last result of each sequence was taken. Traces are read from the run's files when
+    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those in which the last result of each
+    sequence was. Traces are read from the run's files when
     asked for.
     """
 
@@ -66,7 +66,9 @@ class Simulation:
     n_timesteps: int
     logits: np.ndarray
     classes: np.ndarray
+    first_cycle: int
     result_cycles: np.ndarray
+    stalls_seed: int | None
     counters: dict[str, int]
     errors: dict[str, bool]
     counters_cleared: dict[str, int]
@@ -91,7 +93,6 @@ class Simulation:
         count = self.n_sequences - first if count is None else count
         n, d, lanes = layer.params.n_neurons, layer.params.n_state, layer.hardware.lanes
         steps = (count, self.n_timesteps)
-        start = self._read(f"layer{index}.start", 1, first, count)["cycle"].reshape(steps)
         neurons = self._read(f"layer{index}.neurons", layer.n_groups, first, count)
         dealt = (*steps, layer.n_groups * lanes)
         membrane = neurons["membrane"].reshape(dealt)[..., :n]
@@ -101,11 +102,11 @@ class Simulation:
             drive = self._read(f"layer{index}.drive", 1, first, count)["drive"].reshape(steps)
         else:
             state, drive = np.zeros((*steps, 0), np.int64), np.zeros((*steps, 0), np.int64)
-        return LayerTrace(start, spikes, membrane, state, drive)
+        return LayerTrace(spikes, membrane, state, drive)
 
-    def readout_start(self) -> np.ndarray:
-        """Return the cycles (B, K) in which the readout started each timestep."""
-        return self._read("readout.start", 1, 0, self.n_sequences)["cycle"].reshape(self.n_sequences, self.n_timesteps)
+    def starts(self, part: str) -> np.ndarray:
+        """Return the cycles (B, K) int64 in which a part (`layer0`..., `readout`) started each timestep; raises as `layer` does."""
+        return self._read(f"{part}.start", 1, 0, self.n_sequences)["cycle"].reshape(self.n_sequences, self.n_timesteps)
 
     def _read(self, name: str, items: int, first: int, count: int) -> dict[str, np.ndarray]:
         log, lines = self.logs[name], items * self.n_timesteps
@@ -239,7 +240,7 @@ def simulate_items(
         }
     return Simulation(
         core, images, interface, folder, verilog, n_sequences, n_timesteps, logits=results["logit"], classes=results["best"][:, -1],
-        result_cycles=results["cycle"][:, -1], seconds=seconds, **counted, **flags,
+        first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]), result_cycles=results["cycle"][:, -1], stalls_seed=stalls_seed, seconds=seconds, **counted, **flags,
     )  # fmt: skip
 
 

@@ -23,8 +23,7 @@ def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: in
     ports = [port for port in interface.ports.values() if port.name != "clk"]
     signals = [f"    logic [{p.width - 1}:0] {p.name} /*verilator public_flat_rw*/;" for p in ports]
     connections = ",\n".join(f"        .{p.name}({p.name})" for p in ports)
-    active = [f"({stream}__valid && {stream}__ready)" for stream in (*STREAMS_IN, STREAM_OUT)]
-    active += [f"{log.valid}" for log in logs]
+    active = ["(i_load__valid && i_load__ready)", *(f"({log.valid})" for log in logs)]
     opened = [f'    integer file_{i};\n    initial file_{i} = $fopen("{log.file}", "w");' for i, log in enumerate(logs)]
     written = [_write(i, log) for i, log in enumerate(logs)]
     toggles = [
@@ -41,7 +40,6 @@ module {TOP};
     );
     logic [{CYCLE.width - 1}:0] cycle = 0;
     always @(posedge clk) cycle <= cycle + 1;
-    wire result_taken = {STREAM_OUT}__valid && {STREAM_OUT}__ready;
 {newline.join(toggles)}
     logic [63:0] idle = 0;
     logic stuck /*verilator public_flat_rw*/ = 0;
