@@ -1,6 +1,7 @@
 """Integers of a network to memory words for given lanes, and back.
 
-A word is a Python integer, lane 0 in its lowest bits, every element in two's complement. Lanes that have no neuron hold 0.
+A word is a Python integer, lane 0 in its lowest bits, every element in two's complement. Lanes that have no neuron
+hold 0.
 """
 
 from __future__ import annotations

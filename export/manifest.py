@@ -1,7 +1,7 @@
 """The manifest of a core: `build/<name>/manifest.json` and one `.hex` image a memory, beside it.
 
-The manifest holds the schema version, every parameter, and a table of the images with their sizes and SHA-256. An image has one memory word
-a line in hexadecimal, as `$readmemh` reads it.
+The manifest holds the schema version, every parameter, and a table of the images with their sizes and SHA-256. An image
+has one memory word a line in hexadecimal, as `$readmemh` reads it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from export.images import Images, pack
 from golden.errors import UserError
 from golden.integer import NetworkIntegers
 from golden.params import SCHEMA_VERSION, CoreParams, read_core
+
+IMAGE_KEYS = {"file", "depth", "width", "sha256"}
 
 
 def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:
@@ -65,7 +67,7 @@ def read_images(path: Path) -> tuple[CoreParams, Images]:
     images: Images = {}
     for name, memory in core.memories.items():
         entry = table.get(name)
-        if entry is None:
+        if not isinstance(entry, dict) or not IMAGE_KEYS <= set(entry):
             raise UserError(f"{path} has no image for memory {name}: export the network again")
         file = path.parent / str(entry["file"])
         if not file.exists():

@@ -109,7 +109,7 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
         arrays = {name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()}
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
         return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), facts
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{weights} does not hold the weights of {described} ({error}): quantize again") from None
 
 

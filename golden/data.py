@@ -1,7 +1,7 @@
 """MNIST as sequences of events: pixel by pixel, permuted, or row by row.
 
-The four idx files are read from a folder (gzipped or not) or fetched from the public mirrors, and held to their SHA-256, so
-that a truncated download or another data set under the same name is an error and not a wrong accuracy.
+The four idx files are read from a folder (gzipped or not) or fetched from the public mirrors, and held to their
+SHA-256, so that a truncated download or another data set under the same name is an error and not a wrong accuracy.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def pixel_permutation() -> np.ndarray:
 def to_sequences(images: np.ndarray, variant: str) -> np.ndarray:
     """Arrange images (n, 28, 28) uint8 as payloads (n, timesteps, inputs) uint8.
 
-    `smnist` is one pixel a timestep in reading order, `psmnist` the same in a fixed permutation, `rows` one row of 28 pixels a
-    timestep.
+    `smnist` is one pixel a timestep in reading order, `psmnist` the same in a fixed permutation, `rows` one row of 28
+    pixels a timestep.
     """
     n = len(images)
     if variant == "smnist":
@@ -92,7 +93,7 @@ def _read(folder: Path | None, name: str) -> bytes:
         if path.exists():
             try:
                 content = gzip.open(path).read() if path.suffix == ".gz" else path.read_bytes()
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 raise UserError(f"{path} cannot be read ({error}): fetch it again") from None
             if hashlib.sha256(content).hexdigest() != FILES[name]:
                 raise UserError(f"{path} is not MNIST's {name} (SHA-256 differs): fetch it again")
@@ -112,7 +113,7 @@ def _fetch(folder: Path, name: str) -> None:
                         packed += chunk
                         bar.update(len(chunk))
             content = gzip.decompress(bytes(packed))
-        except (OSError, EOFError, urllib.error.URLError) as error:
+        except (OSError, EOFError, zlib.error, urllib.error.URLError) as error:
             reasons.append(f"{mirror}: {error}")
             continue
         if hashlib.sha256(content).hexdigest() == FILES[name]:
@@ -122,6 +123,4 @@ def _fetch(folder: Path, name: str) -> None:
             Path(partial.name).rename(folder / name)
             return
         reasons.append(f"{mirror}: SHA-256 differs")
-    raise UserError(
-        f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx files"
-    )
+    raise UserError(f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx files")

@@ -8,8 +8,8 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
     membrane  u' = sat(rshift(leak u) + rshift(W_f s) + h + c)
     fire      spike where u' >= threshold; there u' - threshold or 0 is kept
 
-Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide (`_product` checks), so every
-partial sum is an integer that float64 holds. All else is int64.
+Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide (`_product` checks), so
+every partial sum is an integer that float64 holds. All else is int64.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOAT64_INTEGER_BITS = 53
 
 @dataclass(frozen=True)
 class LayerIntegers:
-    """The integers of one layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v (N,), c (N,), leak, threshold."""
+    """The integers of a layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v, c (N,), leak, threshold."""
 
     w_f: np.ndarray
     w_x: np.ndarray
@@ -46,7 +46,8 @@ class LayerIntegers:
         f, n, m, d = params.formats, params.n_neurons, params.n_inputs, params.n_state
         expected: dict[str, tuple[tuple[int, ...], Fixed]] = {
             "w_f": ((n, m), f.w_f), "w_x": ((m,), f.w_x), "b_x": ((), f.b_x), "a": ((d, d), f.a), "b": ((d,), f.b),
-            "p": ((n, d), f.p), "v": ((n,), f.v), "c": ((n,), f.c), "leak": ((), f.leak), "threshold": ((), f.threshold),
+            "p": ((n, d), f.p), "v": ((n,), f.v), "c": ((n,), f.c),
+            "leak": ((), f.leak), "threshold": ((), f.threshold),
         }  # fmt: skip
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
@@ -79,7 +80,8 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
 class LayerRun:
     """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes sent.
 
-    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset, `state` (d) after its update, `drive`.
+    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset, `state` (d) after
+    its update, `drive`.
     """
 
     events: np.ndarray

@@ -30,7 +30,7 @@ LOGIT_GAIN = 10.0  # the readout averages over time; the gain makes its cross-en
 
 
 def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return A (d, d) and B (d,) of the Legendre memory over `theta` timesteps, discretised by zero-order hold; float64.
+    """Return A (d, d), B (d,) of the Legendre memory over `theta` timesteps, discretised by zero-order hold; float64.
 
     Source: Voelker, Kajic, Eliasmith, "Legendre Memory Units" (2019), equations 1 and 2.
     """
@@ -83,9 +83,7 @@ class LifScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool) -> tuple[Tensor, Tensor]:
         current = current.contiguous()
         spikes, slope = torch.empty_like(current), torch.empty_like(current)
         counts = torch.empty(current.shape[1:], dtype=torch.float32)
@@ -193,8 +191,8 @@ class DmpLayer(nn.Module):
 class DmpNetwork(nn.Module):
     """Layers and a linear readout of the mean spike rates.
 
-    `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the mean spikes per timestep
-    of each layer. Thresholds are 1: a weight's scale says the rest.
+    `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the mean spikes per
+    timestep of each layer. Thresholds are 1: a weight's scale says the rest.
     """
 
     def __init__(self, topology: Topology) -> None:

@@ -78,6 +78,11 @@ class IntegerAccuracy:
     rates: list[float] = field(default_factory=list)
 
 
+def layers_of(network: DmpNetwork) -> list[DmpLayer]:
+    """Return the network's layers, first to last."""
+    return [layer for layer in network.layers if isinstance(layer, DmpLayer)]
+
+
 def extract(layer: DmpLayer) -> LayerReals:
     """Return the layer's trained values in float64."""
 
@@ -94,7 +99,7 @@ def extract(layer: DmpLayer) -> LayerReals:
 
 def calibrate(network: DmpNetwork, payloads: np.ndarray) -> list[LayerRanges]:
     """Run sequences (B, K, inputs) of integer payloads through the network in float64; return each layer's ranges."""
-    layers = [extract(layer) for layer in _layers(network)]
+    layers = [extract(layer) for layer in layers_of(network)]
     topology = network.topology
     batch = len(payloads)
     ranges = [LayerRanges() for _ in layers]
@@ -189,7 +194,7 @@ def quantize(network: DmpNetwork, payloads: np.ndarray, name: str, widths: Layer
         return result
 
     params, layers = [], []
-    for index, (layer, shape, found) in enumerate(zip(_layers(network), topology.layers, ranges, strict=True)):
+    for index, (layer, shape, found) in enumerate(zip(layers_of(network), topology.layers, ranges, strict=True)):
         reals = extract(layer)
         payload = topology.payload if index == 0 else Fixed(1, 0, signed=False)
         f = choose_formats(reals, found, replace(widths, payload=payload))
@@ -252,7 +257,3 @@ def evaluate_integers(
         progress(len(labels))
     result.accuracy = correct / len(digits)
     return result
-
-
-def _layers(network: DmpNetwork) -> list[DmpLayer]:
-    return [layer for layer in network.layers if isinstance(layer, DmpLayer)]

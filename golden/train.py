@@ -29,7 +29,7 @@ CHECKPOINT_KEYS = {"name", "settings", "epoch", "network", "optimizer", "schedul
 
 
 def augment(images: np.ndarray, strength: float, generator: torch.Generator) -> np.ndarray:
-    """Rotate (up to 10 degrees), scale (10 %) and shift (1.5 pixels) each image (n, 28, 28) at random, times `strength`."""
+    """Rotate (up to 10 degrees), scale (10 %), shift (1.5 pixels) images (n, 28, 28) at random, times `strength`."""
     if not strength:
         return images
     n = len(images)
@@ -168,7 +168,7 @@ def train(
             "test_accuracy": evaluate(network, test),
         }
         tqdm.write(f"epoch {epoch + 1}: test accuracy {100 * row['test_accuracy']:.2f} %")
-        _append(out / f"{name}.csv", row, fresh=epoch == 0)
+        _record(out / f"{name}.csv", row)
         partial = path.with_suffix(".partial")
         torch.save(
             {
@@ -185,12 +185,18 @@ def train(
     return path
 
 
-def _append(path: Path, row: dict[str, float], fresh: bool) -> None:
-    with path.open("w" if fresh else "a", newline="") as file:
+def _record(path: Path, row: dict[str, float]) -> None:
+    """Add an epoch to the curve, in place of what an earlier or interrupted training left from that epoch on."""
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) < row["epoch"]]
+    partial = path.with_suffix(".partial-csv")
+    with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
+        writer.writeheader()
+        writer.writerows([*rows, row])
+    partial.rename(path)
 
 
 @click.command(context_settings={"show_default": True})

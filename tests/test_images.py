@@ -1,0 +1,127 @@
+"""Integers to memory words and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.images import Images, pack, pack_words, unpack, unpack_words
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import CoreParams, HardwareParams, LayerParams, MemoryParams, NetworkParams, ReadoutParams
+from tests.networks import draw_network
+
+
+def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
+    """Hold two networks to the same parameters and integers."""
+    assert one.params == other.params
+    for a, b in zip(one.layers, other.layers, strict=True):
+        for name, value in vars(a).items():
+            assert np.array_equal(value, getattr(b, name)), name
+    assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_unpack_undoes_pack(seed: int) -> None:
+    print(f"seed {seed}")
+    drawn = draw_network(seed)
+    for lanes in (drawn.lanes, 1, 70):
+        core = CoreParams(drawn.network.params, HardwareParams(lanes))
+        images = pack(drawn.network, core)
+        for name, memory in core.memories.items():
+            assert len(images[name]) == memory.depth
+            assert all(0 <= word < 1 << memory.width for word in images[name])
+        assert_same(unpack(images, core), drawn.network)
+
+
+@st.composite
+def memories(draw: st.DrawFn) -> tuple[MemoryParams, np.ndarray]:
+    fmt = draw(st.builds(Fixed, st.integers(1, 48), st.just(0), st.booleans()))
+    depth, lanes = draw(st.integers(1, 6)), draw(st.integers(1, 9))
+    values = draw(st.lists(st.integers(fmt.min, fmt.max), min_size=depth * lanes, max_size=depth * lanes))
+    return MemoryParams("some", depth, lanes, fmt), np.array(values, np.int64).reshape(depth, lanes)
+
+
+@given(memories())
+def test_words_round_trip(drawn: tuple[MemoryParams, np.ndarray]) -> None:
+    memory, elements = drawn
+    words = pack_words(elements, memory)
+    assert all(0 <= word < 1 << memory.width for word in words)
+    assert unpack_words(words, memory).tolist() == elements.tolist()
+
+
+def tiny() -> tuple[NetworkIntegers, CoreParams]:
+    """Return 3 neurons on 2 lanes, 2 inputs, a slow state of 1, and 2 classes."""
+    layer = LayerIntegers(
+        w_f=np.array([[1, 2], [3, 4], [-1, -2]]),
+        w_x=np.array([7, -8]),
+        b_x=-2,
+        a=np.array([[0x7ABC]]),
+        b=np.array([-1]),
+        p=np.array([[0x11], [0x22], [0x33]]),
+        v=np.array([0x44, 0x55, 0x66]),
+        c=np.array([0x1001, 0x1002, -3]),
+        leak=0x800,
+        threshold=0x400,
+    )
+    params = NetworkParams("tiny", (LayerParams(2, 3, 1),), ReadoutParams(3, 2))
+    network = NetworkIntegers(params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, -1]))
+    return network, CoreParams(params, HardwareParams(lanes=2))
+
+
+def test_the_layout_of_words_by_hand() -> None:
+    """State each word: group by group, in a group input by input (or state by state, then the drive), lane 0 lowest."""
+    network, core = tiny()
+    assert pack(network, core) == {
+        "layer0.w_f": [0x0301, 0x0402, 0x00FF, 0x00FE],
+        "layer0.p": [0x2211, 0x5544, 0x0033, 0x0066],
+        "layer0.c": [0x1002_1001, 0x0000_FFFD],
+        "layer0.w_x": [0x07, 0xF8],
+        "layer0.ab": [0x7ABC, 0xFFFF],
+        "layer0.scalars": [0x800, 0x400, 0xFFFF_FFFE],
+        "readout.w_o": [0x0401, 0x0502, 0xFA03],
+        "readout.b_o": [0xFFFFFF_000009],
+    }
+
+
+def test_a_value_that_does_not_fit_is_named() -> None:
+    memory = MemoryParams("layer0.w_f", 1, 2, Fixed(4))
+    with pytest.raises(UserError, match=r"memory layer0\.w_f reaches"):
+        pack_words(np.array([[7, 8]]), memory)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("layer0.w_f", [0, 0, 0], r"layer0\.w_f has 3 words: it must have 4"),
+        ("layer0.w_f", [0, 0, 0, 1 << 16], r"layer0\.w_f has a word of more than 16 bits"),
+        ("layer0.w_f", [0, 0, 0, -1], r"layer0\.w_f has a word of more than 16 bits"),
+        ("layer0.w_f", [0, 0, 0x0100, 0], r"layer0\.w_f has values in lanes that have no neuron"),
+        ("layer0.scalars", [0x1000, 0x400, 0], r"layer0\.leak reaches"),
+        ("layer0.scalars", [0x800, 0xFFFF_FFFF, 0], r"layer0\.threshold reaches"),
+    ],
+)
+def test_altered_images_are_named(name: str, words: list[int], message: str) -> None:
+    network, core = tiny()
+    images: Images = pack(network, core) | {name: words}
+    with pytest.raises(UserError, match=message):
+        unpack(images, core)
+
+
+def test_a_missing_and_a_strange_image_are_named() -> None:
+    network, core = tiny()
+    images = pack(network, core)
+    images["layer0.w_g"] = images.pop("layer0.w_f")
+    with pytest.raises(UserError, match=r"layer0\.w_f, layer0\.w_g"):
+        unpack(images, core)
+
+
+def test_lanes_without_a_neuron_hold_zero() -> None:
+    network, core = tiny()
+    wide = CoreParams(network.params, replace(core.hardware, lanes=8))
+    assert pack(network, wide)["layer0.w_f"] == [0xFF0301, 0xFE0402]

@@ -1,0 +1,337 @@
+"""The bit-true network against a reference in nothing but Python's integers, and against examples worked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers, Run, run
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from tests.networks import Drawn, draw_network
+
+
+def divide(value: int, shift: int) -> int:
+    """Round value / 2**shift half up."""
+    return value * 2**-shift if shift <= 0 else (value + 2 ** (shift - 1)) // 2**shift
+
+
+@dataclass
+class Reference:
+    """What the reference found for one sequence; per layer, then per timestep."""
+
+    logits: list[int]
+    spikes: list[list[list[bool]]]
+    membrane: list[list[list[int]]]
+    state: list[list[list[int]]]
+    drive: list[list[int]]
+    saturations: list[dict[str, int]]
+    logit_saturations: int = 0
+    label: int = 0
+
+
+def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
+    """Run one sequence, neuron by neuron and synapse by synapse, as the arithmetic contract is written."""
+    params = network.params
+    u = [[0] * p.n_neurons for p in params.layers]
+    m = [[0] * p.n_state for p in params.layers]
+    h = [[0] * p.n_neurons for p in params.layers]
+    counts = [{"drive": 0, "state": 0, "membrane": 0} for _ in params.layers]
+    logits = [0] * params.readout.n_classes
+
+    def traces() -> list[list[Any]]:
+        return [[] for _ in params.layers]
+
+    found = Reference(logits, traces(), traces(), traces(), traces(), counts)
+
+    def saturate(value: int, width: int, index: int, what: str) -> int:
+        held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
+        counts[index][what] += held != value
+        return held
+
+    for k, arriving in enumerate(payloads):
+        values = arriving
+        for i, (p, given) in enumerate(zip(params.layers, network.layers, strict=True)):
+            f = p.formats
+            w_f, w_x, a, p_, c = (array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c))
+            b, v = given.b.tolist(), given.v.tolist()
+            x = 0
+            if p.n_state:
+                total = given.b_x
+                for weight, value in zip(w_x, values, strict=True):
+                    total += weight * value
+                x = saturate(max(divide(total, p.drive_shift), 0), f.x.width, i, "drive")
+                if k % p.dilation == 0:
+                    for n in range(p.n_neurons):
+                        total = v[n] * x + sum(p_[n][j] * m[i][j] for j in range(p.n_state))
+                        h[i][n] = divide(total, p.current_shift)
+                m[i] = [
+                    saturate(
+                        divide(b[row] * x + sum(a[row][j] * m[i][j] for j in range(p.n_state)), p.state_shift),
+                        f.m.width, i, "state",
+                    )
+                    for row in range(p.n_state)
+                ]  # fmt: skip
+            fired = []
+            for n in range(p.n_neurons):
+                synaptic = sum(w_f[n][j] * value for j, value in enumerate(values) if value)
+                total = divide(given.leak * u[i][n], p.leak_shift) + divide(synaptic, p.spike_shift) + h[i][n] + c[n]
+                membrane = saturate(total, f.u.width, i, "membrane")
+                fired.append(membrane >= given.threshold)
+                if fired[-1]:
+                    membrane = membrane - given.threshold if p.reset == "subtract" else 0
+                u[i][n] = membrane
+            found.spikes[i].append(fired)
+            found.membrane[i].append(list(u[i]))
+            found.state[i].append(list(m[i]))
+            found.drive[i].append(x)
+            values = [int(spike) for spike in fired]
+        for label, (row, bias) in enumerate(zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)):
+            total = logits[label] + bias + sum(w for w, value in zip(row, values, strict=True) if value)
+            limit = 2 ** (params.readout.logit_width - 1)
+            logits[label] = min(max(total, -limit), limit - 1)
+            found.logit_saturations += logits[label] != total
+    found.label = logits.index(max(logits))
+    return found
+
+
+def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
+    """Hold every sequence of a traced run against the reference."""
+    for index, sequence in enumerate(payloads.tolist()):
+        expected = reference(network, sequence)
+        for i, layer in enumerate(done.layers):
+            where = f"sequence {index}, layer {i}"
+            for name in ("spikes", "membrane", "state", "drive"):
+                trace = getattr(layer, name)
+                assert trace[index].tolist() == getattr(expected, name)[i], f"{where}: {name}"
+            assert layer.spike_counts[index].tolist() == [sum(fired) for fired in expected.spikes[i]], where
+            arriving = [sum(v != 0 for v in values) for values in (expected.spikes[i - 1] if i else sequence)]
+            assert layer.events[index].tolist() == arriving, where
+            for name, count in expected.saturations[i].items():
+                assert getattr(layer, f"{name}_saturations")[index] == count, f"{where}: {name} saturations"
+        assert done.logits[index].tolist() == expected.logits
+        assert done.classes[index] == expected.label
+        assert done.logit_saturations[index] == expected.logit_saturations
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_drawn_networks_match_the_reference(seed: int) -> None:
+    print(f"seed {seed}")
+    drawn = draw_network(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+def test_the_draws_reach_what_is_to_be_tested() -> None:
+    """Hold the drawn networks to what makes them a test."""
+    found: set[str] = set()
+    for seed in range(60):
+        drawn = draw_network(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+        done = run(drawn.network, drawn.payloads)
+        for p, layer in zip(drawn.network.params.layers, done.layers, strict=True):
+            found |= {p.reset, f"dilation {p.dilation}", "state" if p.n_state else "no state"}
+            kinds = ("drive", "state", "membrane")
+            found |= {f"{name} saturated" for name in kinds if getattr(layer, f"{name}_saturations").any()}
+            if 0 < layer.spike_counts.sum() < layer.spike_counts.size * p.n_neurons:
+                found.add("spikes")
+    assert found == {
+        "subtract", "zero", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state", "no state",
+        "drive saturated", "state saturated", "membrane saturated", "spikes",
+    }  # fmt: skip
+
+
+def test_a_batch_is_its_sequences_one_by_one() -> None:
+    drawn: Drawn = draw_network(3, n_sequences=5)
+    together = run(drawn.network, drawn.payloads)
+    alone = [run(drawn.network, drawn.payloads[i : i + 1]) for i in range(5)]
+    assert together.logits.tolist() == [one.logits[0].tolist() for one in alone]
+    for i, layer in enumerate(together.layers):
+        assert layer.spike_counts.tolist() == [one.layers[i].spike_counts[0].tolist() for one in alone]
+        assert layer.membrane_saturations.tolist() == [int(one.layers[i].membrane_saturations[0]) for one in alone]
+
+
+def small(
+    *, reset: Any = "subtract", dilation: int = 1, threshold: int = 16, leak: int = 2048, **change: Any
+) -> NetworkIntegers:
+    """Return a network of one input, neuron, slow state and class, in which nearly all is 0 and u is in sixteenths."""
+    integers: dict[str, Any] = {
+        "w_f": [[0]], "w_x": [0], "b_x": 0, "a": [[0]], "b": [0], "p": [[0]], "v": [0], "c": [0],
+    }  # fmt: skip
+    formats = LayerFormats(payload=Fixed(8, 0, signed=False), w_f=Fixed(8, 5), w_x=Fixed(8, 1), p=Fixed(8, 0))
+    formats = replace(formats, a=Fixed(16, 1), m=Fixed(8, 4), x=Fixed(8, 0), u=Fixed(8, 4))
+    params = LayerParams(1, 1, 1, dilation, reset, formats)
+    values: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in (integers | change).items()}
+    layer = LayerIntegers(**values, threshold=threshold, leak=leak)
+    return NetworkIntegers(
+        NetworkParams("small", (params,), ReadoutParams(1, 2)), (layer,), np.array([[1], [0]]), np.array([0, 0])
+    )
+
+
+def trace(network: NetworkIntegers, *payloads: int) -> dict[str, list[Any]]:
+    """Run one sequence and return its trace."""
+    done = run(network, np.array(payloads)[None, :, None], trace=True)
+    layer = done.layers[0]
+    traces = {"u": layer.membrane, "m": layer.state, "x": layer.drive, "spikes": layer.spikes}
+    return {name: array[0].reshape(-1).tolist() for name, array in traces.items() if array is not None}
+
+
+def test_synaptic_sums_round_half_up() -> None:
+    # Weights are in halves of u's unit: 3 halves are 2, -3 halves are -1.
+    assert trace(small(w_f=[[3]]), 1)["u"] == [2]
+    assert trace(small(w_f=[[-3]]), 1)["u"] == [-1]
+
+
+def test_the_leak_rounds_half_up() -> None:
+    # 15, then half of it: 7.5 -> 8, 4, 2, 1, 0.5 -> 1, and 1 for ever.
+    assert trace(small(w_f=[[30]]), 1, 0, 0, 0, 0, 0)["u"] == [15, 8, 4, 2, 1, 1]
+    # -15: -7.5 -> -7, -3.5 -> -3, -1.5 -> -1, -0.5 -> 0.
+    assert trace(small(w_f=[[-30]]), 1, 0, 0, 0, 0)["u"] == [-15, -7, -3, -1, 0]
+
+
+def test_the_membrane_saturates_before_it_fires() -> None:
+    # 127 * 255 halves saturate to 127, so 127 - 16 is left.
+    assert trace(small(w_f=[[127]]), 255) | {"m": [], "x": []} == {"u": [111], "m": [], "x": [], "spikes": [True]}
+    assert trace(small(w_f=[[-128]]), 255)["u"] == [-128]
+    done = run(small(w_f=[[127]]), np.array([[[255], [0], [255]]]))
+    assert done.layers[0].membrane_saturations.tolist() == [2]
+
+
+@pytest.mark.parametrize(("reset", "left"), [("subtract", [0, 4, 2]), ("zero", [0, 0, 0])])
+def test_resets(reset: str, left: list[int]) -> None:
+    # 16 is just the threshold and fires; 20 fires with 4 to spare; then nothing but the leak.
+    done = trace(small(w_f=[[2]], reset=reset), 16, 20, 0)
+    assert done["spikes"] == [True, True, False] and done["u"] == left
+
+
+def test_one_below_the_threshold_does_not_fire() -> None:
+    done = trace(small(w_f=[[2]]), 15)
+    assert done["spikes"] == [False] and done["u"] == [15]
+
+
+def test_a_threshold_of_zero_fires_at_zero() -> None:
+    assert trace(small(threshold=0), 0, 0)["spikes"] == [True, True]
+
+
+def test_the_drive_rounds_and_is_never_negative() -> None:
+    # w_x is in halves: 3 halves -> 2; -3 halves -> -1 -> 0; the bias adds before rounding.
+    assert trace(small(w_x=[3]), 1, 0)["x"] == [2, 0]
+    assert trace(small(w_x=[-3]), 1, 0)["x"] == [0, 0]
+    assert trace(small(w_x=[2], b_x=1), 1, 0)["x"] == [2, 1]
+
+
+def test_the_drive_saturates_and_only_above() -> None:
+    done = run(small(w_x=[127]), np.array([[[255], [0]]]), trace=True)
+    assert done.layers[0].drive is not None and done.layers[0].drive[0].tolist() == [127, 0]
+    assert done.layers[0].drive_saturations.tolist() == [1]
+    assert run(small(w_x=[-128]), np.array([[[255]]])).layers[0].drive_saturations.tolist() == [0]
+
+
+def test_the_state_follows_its_recurrence() -> None:
+    # a = 1/2 and b x in halves: m = x / 2 at first, then halved with halves up: 5, 2.5 -> 3, 1.5 -> 2, 1, 0.5 -> 1.
+    assert trace(small(w_x=[2], a=[[1]], b=[1]), 10, 0, 0, 0, 0)["m"] == [5, 3, 2, 1, 1]
+
+
+def test_the_state_saturates() -> None:
+    done = run(small(w_x=[2], b=[1000]), np.array([[[100], [0]]]), trace=True)
+    assert done.layers[0].state is not None and done.layers[0].state[0, :, 0].tolist() == [127, 0]
+    assert done.layers[0].state_saturations.tolist() == [1]
+
+
+def test_the_current_is_of_the_state_before_its_update() -> None:
+    # p = 1: the current is m of the timestep before, here 5, 3, ...; leak 0 leaves only the current.
+    done = trace(small(w_x=[2], a=[[1]], b=[1], p=[[1]], leak=0), 10, 0, 0)
+    assert done["m"] == [5, 3, 2] and done["u"] == [0, 5, 3]
+    # v = 1: the drive of this timestep arrives at once.
+    assert trace(small(w_x=[2], v=[1], leak=0), 10, 0)["u"] == [10, 0]
+
+
+def test_dilation_holds_the_current_and_not_the_state() -> None:
+    # v x is refreshed at timesteps 0, 3, 6 and held in between.
+    network = small(w_x=[2], v=[1], leak=0, dilation=3, b=[2], threshold=100)
+    done = trace(network, 1, 2, 3, 4, 5, 6, 7)
+    assert done["u"] == [1, 1, 1, 4, 4, 4, 7] and done["m"] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_sequence_starts_from_nothing() -> None:
+    network = small(w_x=[2], v=[1], a=[[1]], b=[1], dilation=2, w_f=[[2]])
+    once = run(network, np.array([[[9], [3], [1]]]))
+    again = run(network, np.array([[[9], [3], [1]]]))
+    assert once.logits.tolist() == again.logits.tolist()
+
+
+@pytest.mark.parametrize(
+    ("weights", "biases", "label"),
+    [([1, 1], [0, 0], 0), ([0, 1], [0, 0], 1), ([1, 0], [0, 0], 0), ([0, 0], [-1, -1], 0), ([1, 0], [0, 1], 0)],
+)
+def test_ties_go_to_the_lowest_class(weights: list[int], biases: list[int], label: int) -> None:
+    network = replace(small(w_f=[[2]]), w_o=np.array(weights)[:, None], b_o=np.array(biases))
+    assert run(network, np.array([[[16]]])).classes.tolist() == [label]
+
+
+def test_logits_add_up_and_saturate() -> None:
+    network = replace(small(w_f=[[2]]), w_o=np.array([[100], [-128]]), b_o=np.array([0, 1]))
+    network = replace(network, params=replace(network.params, readout=ReadoutParams(1, 2, bias_width=8, logit_width=9)))
+    done = run(network, np.array([[[16], [16], [16], [0]]]))
+    # 100, 200, 300 -> 255, 255; -127, -254, -381 -> -256, -255.
+    assert done.logits.tolist() == [[255, -255]] and done.logit_saturations.tolist() == [2]
+
+
+def test_wide_accumulators_stay_exact() -> None:
+    """Use products beyond the integers that float64 holds."""
+    formats = LayerFormats(payload=Fixed(8, 0, signed=False), a=Fixed(32, 31), m=Fixed(28, 20), x=Fixed(28, 20))
+    params = LayerParams(1, 1, 2, formats=formats)
+    assert params.state_sum.width > 53
+    ones = np.array([1])
+    layer = LayerIntegers(
+        np.array([[1]]), np.array([127]), 0, np.array([[2**31 - 1, 2**31 - 3], [2**31 - 5, 1 - 2**31]]),
+        np.array([2**31 - 7, 2**31 - 9]), np.array([[3, 5]]), ones, ones, 2048, 1024,
+    )  # fmt: skip
+    readout = ReadoutParams(1, 2)
+    network = NetworkIntegers(
+        NetworkParams("wide", (params,), readout), (layer,), np.array([[1], [2]]), np.array([0, 0])
+    )
+    payloads = np.array([[[255], [201], [3], [255], [0], [77]]])
+    compare(run(network, payloads, trace=True), network, payloads)
+
+
+def test_progress_is_told_of_every_timestep() -> None:
+    told: list[int] = []
+    run(small(), np.zeros((2, 5, 1), np.int64), progress=told.append)
+    assert told == [1] * 5
+
+
+def test_payloads_that_do_not_fit() -> None:
+    with pytest.raises(UserError, match=r"use \(batch, timesteps, 1\)"):
+        run(small(), np.zeros((2, 5, 2), np.int64))
+    with pytest.raises(UserError, match=r"use \(batch, timesteps, 1\)"):
+        run(small(), np.zeros((2, 5), np.int64))
+    for value in (256, -1):
+        with pytest.raises(UserError, match="a payload reaches"):
+            run(small(), np.full((1, 1, 1), value))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"w_f": [[128]]}, r"layer0\.w_f reaches from 128 to 128"),
+        ({"w_f": [[1, 1]]}, r"layer0\.w_f has the shape \(1, 2\): it must be \(1, 1\)"),
+        ({"a": [[1 << 15]]}, r"layer0\.a reaches"),
+        ({"leak": 4096}, r"layer0\.leak reaches"),
+        ({"threshold": -1}, r"layer0\.threshold reaches"),
+        ({"threshold": 128}, r"layer0\.threshold reaches"),
+        ({"b_x": 1 << 23}, r"layer0\.b_x reaches"),
+    ],
+)
+def test_integers_that_do_not_fit(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        small(**change)
+
+
+def test_a_readout_that_does_not_fit() -> None:
+    with pytest.raises(UserError, match=r"readout\.w_o has the shape"):
+        replace(small(), w_o=np.array([[1, 2]]))
+    with pytest.raises(UserError, match=r"readout\.b_o reaches"):
+        replace(small(), b_o=np.array([0, 1 << 24]))

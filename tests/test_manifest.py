@@ -1,0 +1,153 @@
+"""The manifest and its images: what is written can be read, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from export import manifest as manifest_module
+from export.__main__ import main
+from export.images import pack, unpack
+from export.manifest import read_images, write_core
+from golden.errors import UserError
+from golden.params import CoreParams, HardwareParams
+from tests.networks import draw_network
+from tests.test_images import assert_same
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """Return the manifest of a written core."""
+    drawn = draw_network(5)
+    return write_core(drawn.network, CoreParams(drawn.network.params, HardwareParams(3, trace=True)), tmp_path / "core")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_written_is_read(seed: int, tmp_path: Path) -> None:
+    drawn = draw_network(seed)
+    core = CoreParams(drawn.network.params, HardwareParams(drawn.lanes))
+    path = write_core(drawn.network, core, tmp_path / "deep" / "core")
+    found, images = read_images(path)
+    assert found == core and images == pack(drawn.network, core)
+    assert_same(unpack(images, found), drawn.network)
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted(["manifest.json", *(f"{n}.hex" for n in images)])
+
+
+def test_an_image_has_a_word_a_line(written: Path) -> None:
+    core, images = read_images(written)
+    memory = core.memories["layer0.w_f"]
+    lines = (written.parent / "layer0.w_f.hex").read_text().split("\n")
+    assert lines[-1] == "" and len(lines) == memory.depth + 1
+    assert {len(line) for line in lines[:-1]} == {-(-memory.width // 4)}
+    assert [int(line, 16) for line in lines[:-1]] == images["layer0.w_f"]
+
+
+def test_writing_again_replaces_all(written: Path) -> None:
+    drawn = draw_network(0)
+    core = CoreParams(drawn.network.params, HardwareParams(2))
+    assert len(core.memories) != len(read_images(written)[0].memories)
+    write_core(drawn.network, core, written.parent)
+    assert read_images(written) == (core, pack(drawn.network, core))
+    assert len(list(written.parent.glob("*.hex"))) == len(core.memories)
+
+
+def test_a_failure_leaves_the_earlier_core(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in written.parent.iterdir()}
+
+    def fail(*_: Any, **__: Any) -> str:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(manifest_module.json, "dumps", fail)
+    drawn = draw_network(0)
+    with pytest.raises(OSError, match="no space"):
+        write_core(drawn.network, CoreParams(drawn.network.params), written.parent)
+    assert {path.name: path.read_bytes() for path in written.parent.iterdir()} == before
+
+
+def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """Return what changes a manifest's content."""
+
+    def apply(path: Path) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return apply
+
+
+def alter_image(path: Path) -> None:
+    image = path.parent / "layer0.w_f.hex"
+    first, rest = image.read_text().split("\n", 1)
+    image.write_text(f"{int(first, 16) ^ 1:0{len(first)}x}\n{rest}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "no manifest .*manifest.json: export a network first"),
+        (lambda path: path.write_text("module x;"), "is not a manifest"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
+        (lambda path: path.write_text("[1, 2]"), "has schema version None; this generator reads 1: export again"),
+        (edit(lambda m: m.update(schema_version=99)), "has schema version 99; this generator reads 1: export again"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 1: 'network'"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
+        (edit(lambda m: m["hardware"].update(speed=3)), "is not a manifest of schema version 1: .*speed"),
+        (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
+        (edit(lambda m: m["hardware"].update(lanes=5)), "words of .* bits, but memory"),
+        (edit(lambda m: m["images"].pop("layer0.w_f")), "has no image for memory layer0.w_f: export the network again"),
+        (edit(lambda m: m["images"]["layer0.c"].pop("sha256")), "has no image for memory layer0.c"),
+        (edit(lambda m: m["images"].update({"layer0.c": "c.hex"})), "has no image for memory layer0.c"),
+        (edit(lambda m: m.update(images=3)), "is not a manifest"),
+        (edit(lambda m: m.update(network=[])), "is not a manifest"),
+        (lambda path: (path.parent / "layer0.w_f.hex").unlink(), "layer0.w_f.hex is missing: export the network again"),
+        (alter_image, "layer0.w_f.hex does not match its SHA-256"),
+        (lambda path: (path.parent / "layer0.c.hex").write_text("0\n"), "layer0.c.hex does not match its SHA-256"),
+        (edit(lambda m: m["images"]["layer0.c"].update(depth=999)), "layer0.c.hex is 999 words of"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(written: Path, damage: Callable[[Path], Any], message: str) -> None:
+    damage(written)
+    with pytest.raises(UserError, match=message) as error:
+        read_images(written)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_of_something_else_is_named(written: Path) -> None:
+    image = written.parent / "layer0.c.hex"
+    image.write_text("not hex\n")
+    digest = manifest_module.hashlib.sha256(image.read_bytes()).hexdigest()
+    edit(lambda m: m["images"]["layer0.c"].update(sha256=digest))(written)
+    with pytest.raises(UserError, match="is not a list of hexadecimal words"):
+        read_images(written)
+
+
+def test_the_command_writes_a_core(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["core", "rows", "--lanes", "8", "--trace", "--out", str(tmp_path / "rows")])
+    assert result.exit_code == 0, result.output
+    core, _ = read_images(tmp_path / "rows" / "manifest.json")
+    assert core.hardware == HardwareParams(8, trace=True) and core.network.name == "rows"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rows", "--lanes", "0"], "error: LANES=0: use 1 to 256 lanes\n"),
+        (["nonesuch"], "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n"),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    out = tmp_path / "core"
+    result = CliRunner().invoke(main, ["core", *arguments, "--out", str(out)])
+    assert result.exit_code == 2 and result.stderr == message and result.stdout == ""
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["quantize"], ["core"], ["digits"]])
+def test_every_command_has_help(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, [*arguments, "--help"])
+    assert result.exit_code == 0 and "Usage" in result.output

@@ -1,0 +1,225 @@
+"""Derived widths at their extremes, parameters through JSON, and every parameter that cannot be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.errors import UserError
+from golden.formats import Fixed, rshift
+from golden.params import (
+    TOPOLOGIES,
+    CoreParams,
+    HardwareParams,
+    LayerFormats,
+    LayerParams,
+    MemoryParams,
+    NetworkParams,
+    ReadoutParams,
+    address_width,
+    find_topology,
+)
+from tests.networks import draw_network
+
+SPIKE = Fixed(1, 0, signed=False)
+
+
+def fixed(least: int, most: int, fracs: tuple[int, int]) -> st.SearchStrategy[Fixed]:
+    return st.builds(Fixed, st.integers(least, most), st.integers(*fracs))
+
+
+FORMATS = st.builds(
+    LayerFormats,
+    payload=st.sampled_from([SPIKE, Fixed(8, 8, signed=False)]),
+    w_f=fixed(2, 8, (0, 9)),
+    w_x=fixed(2, 8, (0, 9)),
+    p=fixed(2, 8, (0, 9)),
+    a=fixed(8, 16, (8, 15)),
+    m=fixed(8, 16, (4, 13)),
+    x=fixed(8, 16, (4, 13)),
+    u=fixed(8, 16, (2, 12)),
+)
+LAYERS = st.builds(
+    LayerParams, st.integers(1, 300), st.integers(1, 300), st.integers(0, 64), formats=FORMATS, reset=st.just("zero")
+)
+
+
+def extremes(fmt: Fixed) -> tuple[int, int]:
+    return (fmt.min, fmt.max)
+
+
+@given(LAYERS)
+def test_sums_hold_all_inputs_firing_with_all_weights_at_their_extremes(p: LayerParams) -> None:
+    f = p.formats
+    payload = f.payload.max
+    for w, bias in ((w, bias) for w in extremes(f.w_x) for bias in extremes(f.b_x)):
+        assert p.drive_sum.min <= p.n_inputs * w * payload + bias <= p.drive_sum.max
+    for w in extremes(f.w_f):
+        assert p.spike_sum.min <= p.n_inputs * w * payload <= p.spike_sum.max
+    for c, m in ((c, m) for c in (0, 1) for m in (0, 1)):
+        state = p.n_state * extremes(f.a)[c] * extremes(f.m)[m] + extremes(f.b)[c] * extremes(f.x)[m]
+        assert p.state_sum.min <= state <= p.state_sum.max
+        current = p.n_state * extremes(f.p)[c] * extremes(f.m)[m] + extremes(f.v)[c] * extremes(f.x)[m]
+        assert p.current_sum.min <= current <= p.current_sum.max
+        h = rshift(current, p.current_shift)
+        assert p.current.min <= h <= p.current.max
+        for u, w, bias in ((u, w, b) for u in extremes(f.u) for w in extremes(f.w_f) for b in extremes(f.c)):
+            spikes = rshift(p.n_inputs * w * payload, p.spike_shift)
+            total = rshift(f.leak.max * u, p.leak_shift) + spikes + h + bias
+            assert p.membrane_sum.min <= total <= p.membrane_sum.max
+
+
+@given(LAYERS)
+def test_scales_agree(p: LayerParams) -> None:
+    """Check that summands have one scale, and that a shift turns it into the scale of the result."""
+    f = p.formats
+    assert f.a.frac + f.m.frac == f.b.frac + f.x.frac == p.state_shift + f.m.frac
+    assert f.p.frac + f.m.frac == f.v.frac + f.x.frac == p.current_shift + f.u.frac
+    assert f.w_x.frac + f.payload.frac == f.b_x.frac == p.drive_shift + f.x.frac
+    assert f.w_f.frac + f.payload.frac == p.spike_shift + f.u.frac
+    assert f.leak.frac == p.leak_shift
+    assert f.c.frac == f.threshold.frac == p.current.frac == p.membrane_sum.frac == f.u.frac
+    # What a reset by subtraction leaves of any membrane fits: thresholds are not negative and not above u.
+    assert f.threshold.min == 0 and f.threshold.max == f.u.max
+
+
+@given(st.integers(1, 2000), st.integers(2, 8))
+def test_the_readout_sum_holds_every_neuron_firing(n_inputs: int, width: int) -> None:
+    readout = ReadoutParams(n_inputs, 10, Fixed(width, 7))
+    for w in extremes(readout.w_o):
+        assert readout.spike_sum.min <= n_inputs * w <= readout.spike_sum.max
+    assert readout.b_o.frac == readout.logit.frac == readout.w_o.frac
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_parameters_survive_json(seed: int) -> None:
+    params = draw_network(seed).network.params
+    assert NetworkParams.from_dict(json.loads(json.dumps(params.to_dict()))) == params
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["layers"][0].pop("n_state"), "LayerParams needs exactly"),
+        (lambda d: d["layers"][0].update(n_stat=3), "LayerParams needs exactly"),
+        (lambda d: d["layers"][0]["formats"].pop("w_f"), "LayerFormats needs exactly"),
+        (lambda d: d["layers"][0]["formats"]["w_f"].pop("frac"), "Fixed needs exactly"),
+        (lambda d: d["layers"][0]["formats"]["w_f"].update(width=0), "a format of 0 bits"),
+        (lambda d: d.pop("readout"), "ReadoutParams needs exactly"),
+        (lambda d: d.update(layers=[]), "at least one layer"),
+        (lambda d: d["layers"][0].update(n_neurons=7), "7 neurons"),
+    ],
+)
+def test_damaged_parameters_are_named(change: Any, message: str) -> None:
+    content = json.loads(json.dumps(network(4, 5, 6).to_dict()))
+    change(content)
+    with pytest.raises(UserError, match=message):
+        NetworkParams.from_dict(content)
+
+
+def network(*sizes: int) -> NetworkParams:
+    """Return a network of layers between these sizes and a readout of 10 classes."""
+    layers = tuple(LayerParams(n, m, 3) for n, m in zip(sizes, sizes[1:], strict=False))
+    return NetworkParams("some", layers, ReadoutParams(sizes[-1], 10))
+
+
+def test_a_chain_must_fit_together() -> None:
+    layers = (LayerParams(4, 5, 3), LayerParams(6, 7, 3))
+    with pytest.raises(UserError, match="layer 1 has 6 inputs, but layer 0 5 neurons"):
+        NetworkParams("some", layers, ReadoutParams(7, 10))
+    with pytest.raises(UserError, match="readout has 8 inputs, but the last layer 5 neurons"):
+        NetworkParams("some", layers[:1], ReadoutParams(8, 10))
+    graded = replace(LayerParams(5, 5, 3), formats=LayerFormats(payload=Fixed(8, 8, signed=False)))
+    with pytest.raises(UserError, match="layer 1 receives spikes: its payload must be 1 bit"):
+        NetworkParams("some", (layers[0], graded), ReadoutParams(5, 10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 5, 3), "0 inputs"),
+        ((5, 0, 3), "0 neurons"),
+        ((1 << 17, 5, 3), "use 1 to 65536"),
+        ((5, 5, -1), "slow state of -1"),
+        ((5, 5, 1025), "slow state of 1025"),
+        ((5, 5, 3, 0), "dilation of 0"),
+        ((5, 5, 3, 1, "never"), "unknown reset 'never': use subtract or zero"),
+        ((5, 5, 3, 1, "zero", LayerFormats(payload=Fixed(8, 8))), "payloads are unsigned"),
+        ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 8, signed=False))), "signed format"),
+        ((5, 5, 3, 1, "zero", LayerFormats(u=Fixed(16, -50))), "shift of"),
+        ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 70))), "drive shift of -63: use at most 48"),
+    ],
+)
+def test_impossible_layers(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LayerParams(*arguments)
+
+
+def test_a_network_too_large_for_its_formats() -> None:
+    wide = LayerFormats(a=Fixed(32, 31), m=Fixed(32, 16))
+    with pytest.raises(UserError, match="a format of .* bits: use 1 to 64"):
+        _ = LayerParams(5, 5, 3, formats=wide).state_sum
+    with pytest.raises(UserError, match="memory w_f has 4294967296 words"):
+        MemoryParams("w_f", 1 << 32, 1, Fixed(8))
+    large = network(1 << 13, 1 << 13)
+    with pytest.raises(UserError, match=r"memory w_f has 67108864 words: at most 16777216"):
+        _ = CoreParams(large, HardwareParams(lanes=1))
+
+
+@pytest.mark.parametrize("classes", [0, 1 << 17])
+def test_impossible_readouts(classes: int) -> None:
+    with pytest.raises(UserError, match="classes"):
+        ReadoutParams(5, classes)
+
+
+@pytest.mark.parametrize("lanes", [0, -1, 257])
+def test_impossible_lanes(lanes: int) -> None:
+    with pytest.raises(UserError, match=f"LANES={lanes}: use 1 to 256 lanes"):
+        HardwareParams(lanes)
+
+
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 16), st.integers(1, 20), st.integers(1, 4))
+def test_every_value_has_a_place_in_the_memories(n_inputs: int, n: int, d: int, lanes: int, dilation: int) -> None:
+    layer = LayerParams(n_inputs, n, d, dilation)
+    core = CoreParams(NetworkParams("some", (layer,), ReadoutParams(n, 10)), HardwareParams(lanes))
+    groups = -(-n // lanes)
+    places = {name: memory.depth * memory.n_lanes for name, memory in core.memories.items()}
+    assert places["layer0.w_f"] == groups * lanes * n_inputs
+    assert places["layer0.c"] == groups * lanes and groups * lanes - n < lanes
+    assert places["readout.w_o"] == -(-10 // lanes) * lanes * n
+    assert ("layer0.p" in places) == (d > 0)
+    if d:
+        assert places["layer0.p"] == groups * lanes * (d + 1)
+        assert d * (d + 1) <= places["layer0.ab"] < (d + core.layers[0].state_lanes) * (d + 1)
+    assert [memory.name for memory in core.memories.values()] == list(core.memories)
+    assert all(memory.width == memory.n_lanes * memory.element.width for memory in core.memories.values())
+
+
+@pytest.mark.parametrize("name", ["smnist", "psmnist", "rows"])
+@pytest.mark.parametrize("lanes", [1, 4, 8, 16])
+def test_the_state_update_is_never_the_bound(name: str, lanes: int) -> None:
+    layers = tuple(LayerParams(t.n_inputs, t.n_neurons, t.n_state) for t in TOPOLOGIES[name].layers)
+    core = CoreParams(NetworkParams(name, layers, ReadoutParams(layers[-1].n_neurons, 10)), HardwareParams(lanes))
+    for layer in core.layers:
+        assert layer.state_cycles <= layer.n_groups * layer.dense_steps(refresh=True) + layer.drain
+
+
+def test_counters_have_distinct_names() -> None:
+    counters = CoreParams(network(3, 4, 5)).counters
+    assert len(set(counters)) == len(counters) and "layer1.membrane_saturations" in counters
+
+
+def test_topologies_are_found_by_name() -> None:
+    assert [(t.n_inputs, t.n_neurons) for t in find_topology("rows").layers] == [(28, 128), (128, 128)]
+    with pytest.raises(UserError, match="unknown network 'mnist': use one of smnist, psmnist, rows"):
+        find_topology("mnist")
+
+
+@pytest.mark.parametrize(("depth", "width"), [(1, 1), (2, 1), (3, 2), (256, 8), (257, 9)])
+def test_address_width(depth: int, width: int) -> None:
+    assert address_width(depth) == width
