@@ -158,10 +158,8 @@ class Timeline:
         self._parts = [_Part(hardware) for hardware in (*core.layers, core.readout)]
         n_sequences, n_timesteps, _ = payloads.shape
         n_items = np.count_nonzero(payloads, axis=2)
-        cycles = [timestep_cycles(p.hardware, run.events) for p, run in zip(self._parts, layers, strict=False)]
         steps = [group_steps(p.hardware, run.events) for p, run in zip(self._parts, layers, strict=False)]
         last_sent = layers[-1].spike_counts
-        cycles.append(timestep_cycles(core.readout, last_sent))
         steps.append(group_steps(core.readout, last_sent))
         for b in range(n_sequences):
             for k in range(n_timesteps):
@@ -174,20 +172,18 @@ class Timeline:
                         run_spikes = layers[i].spikes
                         assert run_spikes is not None, "a timeline needs traced runs"
                         spikes = run_spikes[b, k]
-                    closed = self._timestep(i, part, closed, int(steps[i][b, k]), int(cycles[i][b, k]), spikes)
+                    closed = self._timestep(i, part, closed, int(steps[i][b, k]), spikes)
             closed = self._parts[0].lists.accept(0, ends=True)
             for i, part in enumerate(self._parts):
                 closed = self._end_sequence(i, part, closed)
         self.starts = np.array([p.starts for p in self._parts]).reshape(-1, n_sequences, n_timesteps)
 
-    def _timestep(
-        self, index: int, part: _Part, closed: int, steps: int, cycles: int, spikes: np.ndarray | None
-    ) -> int:
+    def _timestep(self, index: int, part: _Part, closed: int, steps: int, spikes: np.ndarray | None) -> int:
         """Walk a timestep whose list closed at `closed`; return the cycle in which its end reaches the next part."""
         hardware = part.hardware
         start = max(part.ready, closed + CLOSE_LATENCY) + 1
-        part.starts.append(start)
         issued, stalls, reached = start - 1, 0, 0
+        first_issued = start
         lanes = hardware.hardware.lanes
         for group in range(hardware.n_groups):
             due = issued + steps
@@ -196,14 +192,17 @@ class Timeline:
                 continue
             issued = max(due, heapq.heappop(part.room) + 1)
             stalls += issued - due
+            if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
+                first_issued = issued
             fired = int(np.count_nonzero(spikes[group * lanes : (group + 1) * lanes]))
             ends = group == hardware.n_groups - 1
             if fired or ends:
                 reached = self._encode(index, part, issued + WRITE_STAGE, fired, marker=ends)
             else:
                 heapq.heappush(part.room, issued + WRITE_STAGE)
+        part.starts.append(first_issued)
         part.release(issued)
-        part.ready = max(issued + hardware.drain, start - 1 + max(cycles, hardware.state_cycles) + stalls)
+        part.ready = max(issued + hardware.drain, start - 1 + hardware.state_cycles + stalls)
         return reached
 
     def _end_sequence(self, index: int, part: _Part, closed: int) -> int:
