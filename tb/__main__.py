@@ -14,7 +14,7 @@ from golden.errors import UserError, report_user_errors
 from golden.params import read_core
 from tb.compare import compare
 from tb.report import describe, draw, lines, summarize, write_report
-from tb.simulate import simulate
+from tb.simulate import build_core_model, simulate
 
 
 @click.command(context_settings={"show_default": True})
@@ -38,7 +38,8 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
     images, labels = digits.images[:n_digits], digits.labels[:n_digits]
     payloads = to_sequences(images, facts.data)
     click.echo("\n".join(describe(core)))
-    click.echo("building the model and simulating...", err=True)
+    click.echo("building the Verilator model...", err=True)
+    build_core_model(manifest)
     with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
         simulation = simulate(manifest, payloads, stalls_seed=stalls, progress=bar.update)
     with tqdm(total=n_digits, desc="compared", unit="digit") as bar:

@@ -54,7 +54,7 @@ def compare(
     simulation: Simulation,
     payloads: np.ndarray,
     *,
-    errors: Mapping[str, int] | None = None,
+    counted: Mapping[str, int] | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Comparison:
     """Compare a simulation of sequences (B, K, M) of payloads with the golden run of the weights unpacked from the images.
@@ -65,8 +65,8 @@ def compare(
 
     Parameters
     ----------
-    errors
-        What error counters that valid input leaves at 0 must have counted, where the input was not valid.
+    counted
+        What some counters must have counted instead, where the input was not valid.
     progress
         Called with the number of sequences compared since its last call.
     """
@@ -96,7 +96,7 @@ def compare(
     comparison.events.append(np.concatenate([golden.layers[-1].spike_counts for golden in runs]))
     if core.hardware.trace and simulation.stalls_seed is None:
         _compare_starts(comparison, simulation, payloads, runs)
-    expected = expected_counters(core, runs, comparison.events) | dict(errors or {})
+    expected = expected_counters(core, runs, comparison.events) | dict(counted or {})
     for name, value in expected.items():
         comparison.add(f"counter {name}", np.array([value % COUNTER_MODULUS]), np.array([simulation.counters[name]]), ("place",))
     for name, flag in simulation.errors.items():

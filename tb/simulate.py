@@ -20,14 +20,12 @@ import numpy as np
 from export.images import Images
 from export.manifest import read_images
 from golden.errors import UserError
-from golden.params import CoreParams
+from golden.params import LOAD_WIDTH, CoreParams
 from tb import driver
 from tb.interface import Interface, Kind, read_interface
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, run_model
 from tb.wrapper import TOP, write_wrapper
-
-CHUNK_WIDTH = 32
 
 
 class IncompleteTrace(UserError):
@@ -138,12 +136,46 @@ def load_items(interface: Interface, core: CoreParams, images: Images) -> np.nda
     """Return the payloads (n,) uint64 of the load stream that write every memory."""
     first, data = [], []
     for number, (name, memory) in enumerate(core.memories.items()):
-        n_chunks = -(-memory.width // CHUNK_WIDTH)
-        mask = (1 << CHUNK_WIDTH) - 1
-        chunks = [word >> CHUNK_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
+        n_chunks = -(-memory.width // LOAD_WIDTH)
+        mask = (1 << LOAD_WIDTH) - 1
+        chunks = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
         first += [1] + [0] * len(chunks)
         data += [number << 24, *chunks]
     return interface.pack("i_load", first=np.array(first), data=np.array(data, np.uint64))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A core's Verilated model in `folder`, with all that was read to build it."""
+
+    core: CoreParams
+    images: Images
+    interface: Interface
+    verilog: Path
+    folder: Path
+
+
+def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
+    """Build the model of a manifest's core, unless that is done already; `make rtl` must have written its Verilog.
+
+    Parameters
+    ----------
+    optimize
+        The C++ compiler's option for the model: a short run is over sooner with -O0.
+
+    Raises
+    ------
+    UserError
+        A file is missing or does not fit the others, or there is no Verilator to use.
+    """
+    core, images = read_images(manifest)
+    interface = read_interface(manifest)
+    verilog = manifest.parent / f"{core.network.name}.v"
+    if not verilog.exists():
+        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
+    folder = build_model({verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper}, TOP, manifest.parent / "verilator", optimize)
+    return Model(core, images, interface, verilog, folder)
 
 
 def watchdog_cycles(core: CoreParams) -> int:
@@ -173,14 +205,14 @@ def simulate(
     folder
         Where the run's files go [default: `sim` beside the manifest]; what an earlier run left there is replaced.
     optimize
-        The C++ compiler's option for the model.
+        See `build_core_model`.
     progress
         Called with the number of sequences that have ended since its last call.
 
     Raises
     ------
     UserError
-        A file is missing or does not fit the others, there is no Verilator to use, or the simulation fails.
+        As `build_core_model`; or the simulation fails.
     """
     rng = None if stalls_seed is None else np.random.default_rng(stalls_seed)
     return simulate_items(
@@ -201,18 +233,12 @@ def simulate_items(
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
     """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`; else like `simulate`."""
-    core, images = read_images(manifest)
-    interface = read_interface(manifest)
-    verilog = manifest.parent / f"{core.network.name}.v"
-    if not verilog.exists():
-        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    model = build_core_model(manifest, optimize=optimize)
+    core, images, interface = model.core, model.images, model.interface
     folder = (folder or manifest.parent / "sim").resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     logs = core_logs(core, interface)
-    wrapper = folder / f"{TOP}.sv"
-    wrapper.write_text(write_wrapper(interface, logs.values(), watchdog_cycles(core)))
-    model = build_model([verilog, wrapper], TOP, manifest.parent / "verilator", optimize=optimize)
     n_classes = core.network.readout.n_classes
     kind, address, payload = items.T
     np.savez(
@@ -225,7 +251,7 @@ def simulate_items(
     )
     started = time.monotonic()
     with _watch(lambda: logs["results"].n_lines(folder) // n_classes, progress):
-        run_model(model, TOP, driver.__name__, folder, {driver.JOB_VARIABLE: str(folder / "job.npz")})
+        run_model(model.folder, TOP, driver.__name__, folder, {driver.JOB_VARIABLE: str(folder / "job.npz")})
     seconds = time.monotonic() - started
     results = {name: values[:, 0].reshape(-1, n_classes) for name, values in logs["results"].read(folder).items()}
     if len(results["index"]) != n_sequences or not np.array_equal(results["last"], _last_only(n_sequences, n_classes)):
@@ -239,7 +265,7 @@ def simulate_items(
             for key in ("errors", "errors_cleared")
         }
     return Simulation(
-        core, images, interface, folder, verilog, n_sequences, n_timesteps, logits=results["logit"], classes=results["best"][:, -1],
+        core, images, interface, folder, model.verilog, n_sequences, n_timesteps, logits=results["logit"], classes=results["best"][:, -1],
         first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]), result_cycles=results["cycle"][:, -1], stalls_seed=stalls_seed, seconds=seconds, **counted, **flags,
     )  # fmt: skip
 

