@@ -280,21 +280,27 @@ def test_logits_add_up_and_saturate() -> None:
 
 
 def test_wide_accumulators_stay_exact() -> None:
-    """Use products beyond the integers that float64 holds."""
-    formats = LayerFormats(payload=Fixed(8, 0, signed=False), a=Fixed(32, 31), m=Fixed(28, 20), x=Fixed(28, 20))
+    """Cancel two products of 55 bits, whose lowest bits float64 does not hold."""
+    formats = LayerFormats(payload=Fixed(8, 0, signed=False), a=Fixed(16, 2), m=Fixed(28, 20), x=Fixed(16, 2))
+    formats = replace(formats, w_x=Fixed(8, 0), p=Fixed(32, 0), u=Fixed(32, 20))
     params = LayerParams(1, 1, 2, formats=formats)
-    assert params.state_sum.width > 53
-    ones = np.array([1])
+    assert params.current_sum.width > 53 and params.current_shift == 0
+    zeros = np.array([0])
     layer = LayerIntegers(
-        np.array([[1]]), np.array([127]), 0, np.array([[2**31 - 1, 2**31 - 3], [2**31 - 5, 1 - 2**31]]),
-        np.array([2**31 - 7, 2**31 - 9]), np.array([[3, 5]]), ones, ones, 2048, 1024,
+        np.array([[0]]), np.array([1]), 0, np.zeros((2, 2), np.int64), np.array([32767, 32767]),
+        np.array([[2**31 - 1, 3 - 2**31]]), zeros, zeros, 0, 2**31 - 1,
     )  # fmt: skip
     readout = ReadoutParams(1, 2)
     network = NetworkIntegers(
         NetworkParams("wide", (params,), readout), (layer,), np.array([[1], [2]]), np.array([0, 0])
     )
-    payloads = np.array([[[255], [201], [3], [255], [0], [77]]])
-    compare(run(network, payloads, trace=True), network, payloads)
+    payloads = np.array([[[251], [201], [3], [255], [77], [0]]])
+    done = run(network, payloads, trace=True)
+    compare(done, network, payloads)
+    membrane = done.layers[0].membrane
+    assert membrane is not None
+    # The slow state is 32767 times the payload before, and the current twice that.
+    assert membrane[0, :, 0].tolist() == [2 * 32767 * payload for payload in (0, 251, 201, 3, 255, 77)]
 
 
 def test_progress_is_told_of_every_timestep() -> None:

@@ -20,8 +20,10 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
 from golden.model import DmpNetwork
-from golden.params import LayerFormats, Topology
+from golden.params import LayerFormats, Reset, Topology
 from golden.quantize import (
+    LayerRanges,
+    LayerReals,
     calibrate,
     choose_formats,
     evaluate_integers,
@@ -89,28 +91,48 @@ def test_an_outlier_is_clamped_where_that_is_the_smaller_error() -> None:
     assert fit_least_error(np.zeros((3, 4)), Fixed(8)).frac == 16
 
 
-def test_calibration_finds_the_ranges_of_the_recurrence() -> None:
-    """Follow one neuron of one input by hand: x is the payload, and weights decide u."""
-    network = DmpNetwork(Topology("smnist", 1, (1,), n_state=1, theta=4))
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_calibration_finds_the_ranges_of_the_recurrence(reset: Reset, dilation: int) -> None:
+    """Follow one neuron of one input in plain floats; a second, silent sequence changes nothing."""
+    network = DmpNetwork(Topology("smnist", 1, (1,), n_state=1, theta=4, reset=reset, dilation=dilation))
     (layer,) = layers_of(network)
     with torch.no_grad():
         layer.fast.weight.fill_(2.0)
-        layer.fast.bias.fill_(-0.25)
-        layer.slow.weight.fill_(-8.0)
+        layer.fast.bias.fill_(0.25)
+        layer.slow.weight.fill_(3.0)
     a, b = extract(layer).a.item(), extract(layer).b.item()
-    (ranges,) = calibrate(network, np.array([[[128], [64], [0]], [[0], [0], [0]]]))
-    m = [0.5 * b, 0.5 * a * b + 0.25 * b, (0.5 * a + 0.25) * a * b]
-    u = 2 * 0.5 - 8 * m[0] - 0.25
-    u = [u, 0.5 * u + 2 * 0.25 - 8 * m[1] - 0.25]
-    u.append(0.5 * u[1] - 8 * m[2] - 0.25)
-    assert max(u) < 1, "no spike in this example"
-    assert (ranges.x, ranges.m, ranges.u) == pytest.approx((0.5, max(m), max(map(abs, u))))
+    payloads = [128, 64, 0, 255, 255, 255, 0]
+    m = u = h = 0.0
+    states, membranes, spikes = [], [], 0
+    for k, payload in enumerate(payloads):
+        x = payload / 256
+        m = a * m + b * x
+        h = 3 * m if k % dilation == 0 else h
+        u = 0.5 * u + 2 * x + h + 0.25
+        states.append(m)
+        membranes.append(u)
+        if u >= 1:
+            u = u - 1 if reset == "subtract" else 0.0
+            spikes += 1
+    assert 0 < spikes
+    (ranges,) = calibrate(network, np.array([payloads, [0] * 7])[:, :, None])
+    assert (ranges.x, ranges.m, ranges.u) == pytest.approx((255 / 256, max(states), max(membranes)))
+
+
+def test_m_gives_way_where_x_would_leave_its_range() -> None:
+    """Choose formats for a large drive, a small state, and a B that leaves nothing between their scales."""
+    one = np.ones((1, 1))
+    layer = LayerReals(0.5 * one, one[0], 0.0, 0.9 * one, one[0], one, 0 * one[0])
+    f = choose_formats(layer, LayerRanges(x=100.0, m=0.1, u=1.0), LayerFormats())
+    assert f.x.frac == 8 and f.m.frac < 17
+    assert f.a.frac + f.m.frac == f.b.frac + f.x.frac and f.b.frac <= 14 and f.v.frac <= 6
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 @pytest.mark.parametrize("dilation", [1, 3])
 @pytest.mark.parametrize("n_state", [0, 6])
-def test_with_wide_formats_the_integers_do_what_the_reals_do(reset: str, dilation: int, n_state: int) -> None:
+def test_with_wide_formats_the_integers_do_what_the_reals_do(reset: Reset, dilation: int, n_state: int) -> None:
     """Compare drive, state, membrane and spikes with the recurrence in float64, in which nothing is fused."""
     topology = replace(SMALL, reset=reset, dilation=dilation, n_state=n_state, leak=0.75)
     network, payloads = drawn(topology), sequences(8)
@@ -203,7 +225,7 @@ def test_clamped_coefficients_are_counted() -> None:
     with torch.no_grad():
         weight = layers_of(network)[0].fast.weight
         weight.uniform_(-0.3, 0.3)
-        weight[0, :2] = torch.tensor([0.51, -0.52])
+        weight[0, :2] = torch.tensor([0.5, -0.52])
     quantized = quantize(network, sequences(4), "some")
     assert quantized.network.params.layers[0].formats.w_f.frac == 8
     assert quantized.network.layers[0].w_f[0, :2].tolist() == [127, -128]

@@ -69,6 +69,23 @@ def test_a_seed_says_it_all(data: Path, tmp_path: Path) -> None:
     assert torch.equal(weights("a", 1), weights("b", 1)) and not torch.equal(weights("c", 1), weights("d", 2))
 
 
+def test_every_epoch_of_every_seed_has_its_own_order(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    original = train_module.augment
+
+    def record(images: np.ndarray, *rest: Any) -> np.ndarray:
+        seen.append(images.tobytes())
+        return original(images, *rest)
+
+    monkeypatch.setattr(train_module, "augment", record)
+    for seed in (1, 2):
+        train("rows", data, tmp_path / str(seed), epochs=2, batch=64, seed=seed)
+    assert len(seen) == len(set(seen)) == 4
+    assert len({bytes(sorted(images)) for images in seen}) == 1, "each epoch has every digit"
+
+
 def test_training_again_with_other_settings_is_refused(data: Path, tmp_path: Path) -> None:
     path = train("rows", data, tmp_path, epochs=1, batch=32)
     before = path.read_bytes()
