@@ -1,0 +1,148 @@
+"""Run a whole core in Amaranth's simulator: load it, feed it, record what it sends and what its trace ports show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+
+from export.images import pack, unpack
+from golden.integer import NetworkIntegers
+from golden.params import LOAD_WIDTH, CoreParams, HardwareParams
+from rtl.core import Core
+from rtl.streams import EventKind
+
+PERIOD = 1e-8
+
+
+@dataclass
+class Recorded:
+    """What a core showed: per layer and in order, and per sequence its logits and class."""
+
+    core: CoreParams
+    network: NetworkIntegers  # unpacked from the words that were loaded
+    logits: list[list[int]] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
+    membrane: list[list[int]] = field(default_factory=list)
+    spikes: list[list[int]] = field(default_factory=list)
+    state: list[list[int]] = field(default_factory=list)
+    drive: list[list[int]] = field(default_factory=list)
+    starts: list[list[int]] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    errors: set[str] = field(default_factory=set)
+
+
+def _signed(value: int, width: int) -> int:
+    return value - (1 << width) if value >> (width - 1) else value
+
+
+def simulate(
+    network: NetworkIntegers, lanes: int, payloads: np.ndarray, stalls: np.random.Generator | None = None
+) -> Recorded:
+    """Load the network into a core of so many lanes and run sequences (B, K, M); with random stalls on both sides, or none."""
+    core = CoreParams(network.params, HardwareParams(lanes, trace=True))
+    images = pack(network, core)
+    recorded = Recorded(core, unpack(images, core))
+    n_layers = len(core.layers)
+    recorded.membrane, recorded.spikes, recorded.state, recorded.drive = ([[] for _ in range(n_layers)] for _ in range(4))
+    recorded.starts = [[] for _ in range(n_layers + 1)]
+    top = Core(core)
+    simulator = Simulator(top)
+    simulator.add_clock(PERIOD)
+
+    async def load(ctx: Any) -> None:
+        ctx.set(top.i_load.valid, 1)
+        for number, (name, memory) in enumerate(core.memories.items()):
+            ctx.set(top.i_load.payload, {"first": 1, "data": number << 24})
+            await ctx.tick()
+            for word in images[name]:
+                for part in range(-(-memory.width // LOAD_WIDTH)):
+                    ctx.set(top.i_load.payload, {"first": 0, "data": word >> part * LOAD_WIDTH & (1 << LOAD_WIDTH) - 1})
+                    await ctx.tick()
+        ctx.set(top.i_load.valid, 0)
+
+    async def send(ctx: Any, kind: EventKind, address: int = 0, payload: int = 0) -> None:
+        while stalls is not None and stalls.random() < 0.3:
+            scrambled = {"kind": EventKind.EVENT, "address": int(stalls.integers(2)), "payload": 1}
+            ctx.set(top.i_events.payload, scrambled)
+            ctx.set(top.i_events.valid, 0)
+            await ctx.tick()
+        ctx.set(top.i_events.payload, {"kind": kind, "address": address, "payload": payload})
+        ctx.set(top.i_events.valid, 1)
+        await ctx.tick().until(top.i_events.ready)
+        ctx.set(top.i_events.valid, 0)
+
+    async def drive(ctx: Any) -> None:
+        await load(ctx)
+        for sequence in payloads:
+            for timestep in sequence:
+                for address in np.flatnonzero(timestep):
+                    await send(ctx, EventKind.EVENT, int(address), int(timestep[address]))
+                await send(ctx, EventKind.END_TIMESTEP)
+            await send(ctx, EventKind.END_SEQUENCE)
+
+    async def collect(ctx: Any) -> None:
+        while len(recorded.classes) < len(payloads):
+            logits: list[int] = []
+            while True:
+                ctx.set(top.o_results.ready, stalls is None or bool(stalls.random() < 0.5))
+                _, _, valid, ready, result = await ctx.tick().sample(
+                    top.o_results.valid, top.o_results.ready, top.o_results.payload
+                )
+                if valid and ready:
+                    assert result.index == len(logits)
+                    logits.append(result.logit)
+                    if result.last:
+                        break
+            recorded.logits.append(logits)
+            recorded.classes.append(result.best)
+        ctx.set(top.o_results.ready, 0)
+        for number, name in enumerate(core.counters):
+            ctx.set(top.i_counter, number)
+            await ctx.tick()
+            await ctx.tick()
+            recorded.counters[name] = ctx.get(top.o_counter)
+        flags = ctx.get(top.o_errors)
+        recorded.errors = {name for bit, name in enumerate(core.errors) if flags >> bit & 1}
+
+    async def watch_starts(ctx: Any) -> None:
+        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)] + [top.trace_readout_start]
+        cycle, first = 0, None
+        async for _, _, transfer, *starts in ctx.tick().sample(top.i_events.valid & top.i_events.ready, *ports):
+            if transfer and first is None:
+                first = cycle
+            for part, started in enumerate(starts):
+                if started:
+                    recorded.starts[part].append(cycle - (first or 0))
+            cycle += 1
+
+    def watch_layer(i: int) -> Any:
+        layer = core.layers[i]
+        f, d = layer.params.formats, layer.params.n_state
+        names = ["neuron_valid", "neuron_membrane", "neuron_spikes"]
+        names += ["state_valid", "state_value", "drive_valid", "drive_value"] if d else []
+        ports = [getattr(top, f"trace{i}_{name}") for name in names]
+
+        async def watch(ctx: Any) -> None:
+            async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
+                if neurons:
+                    for lane in range(lanes):
+                        bits = membranes >> lane * f.u.width & (1 << f.u.width) - 1
+                        recorded.membrane[i].append(_signed(bits, f.u.width))
+                        recorded.spikes[i].append(spikes >> lane & 1)
+                if slow and slow[0]:
+                    recorded.state[i].append(_signed(slow[1], f.m.width))
+                if slow and slow[2]:
+                    recorded.drive[i].append(slow[3])
+
+        return watch
+
+    simulator.add_testbench(drive)
+    simulator.add_testbench(collect)
+    simulator.add_process(watch_starts)
+    for i in range(n_layers):
+        simulator.add_process(watch_layer(i))
+    simulator.run()
+    return recorded
