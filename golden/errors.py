@@ -16,14 +16,17 @@ class UserError(ValueError):
 
 
 def report_user_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Make `command` end with one line on standard error and exit status 2 on a `UserError`."""
+    """Make `command` end with one line on standard error and status 2 on a `UserError` or an unusable file."""
 
     @wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None
+            message = str(error)
+        except OSError as error:
+            message = f"{error.filename}: {error.strerror}: use another path" if error.filename else str(error)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2)
 
     return reported

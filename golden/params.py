@@ -1,15 +1,16 @@
-"""Topologies, network and hardware parameters: the only truth about sizes, widths, shifts and memory words. No Torch here.
+"""Topologies, network and hardware parameters: the only truth about sizes, widths, shifts and memory words. No Torch.
 
-A `Topology` is a network as it is trained. `NetworkParams` adds the number formats that quantization chose; every shift and
-every accumulator width follows from them. `HardwareParams` is what the user turns on the core; with it, a layer's groups, memories
-and pipeline latencies follow. Letters are the paper's (arXiv 2512.07602): A, B the slow state's transition and input, P = W_m A
-and V = W_m B the fused coefficients of the current it feeds back.
+A `Topology` is a network as it is trained. `NetworkParams` adds the number formats that quantization chose; every shift
+and every accumulator width follows from them. `HardwareParams` is what the user turns on the core; with it, a layer's
+groups, memories and pipeline latencies follow. Letters are the paper's (arXiv 2512.07602): A, B the slow state's
+transition and input, P = W_m A and V = W_m B the fused coefficients of the current it feeds back.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -82,8 +83,8 @@ def find_topology(name: str) -> Topology:
 class LayerFormats:
     """The formats of a layer that can be chosen; the rest follow.
 
-    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the drive, `u` the
-    membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and b_x.
+    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the drive,
+    `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and b_x.
     """
 
     payload: Fixed = Fixed(1, 0, signed=False)
@@ -144,7 +145,8 @@ class MemoryParams:
 class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
-    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is refreshed every so many timesteps.
+    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is refreshed every so many
+    timesteps.
     """
 
     n_inputs: int
@@ -231,7 +233,7 @@ class LayerParams:
 
 @dataclass(frozen=True)
 class ReadoutParams:
-    """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the lowest index on ties."""
+    """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the first on ties."""
 
     n_inputs: int
     n_classes: int
@@ -269,6 +271,8 @@ class NetworkParams:
     readout: ReadoutParams
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
+            raise UserError(f"a network called '{self.name}': use letters, digits and _, as files are named after it")
         if not self.layers:
             raise UserError("a network needs at least one layer")
         for index, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
@@ -280,7 +284,8 @@ class NetworkParams:
                 raise UserError(f"layer {index + 1} receives spikes: its payload must be 1 bit")
         if self.readout.n_inputs != self.layers[-1].n_neurons:
             raise UserError(
-                f"the readout has {self.readout.n_inputs} inputs, but the last layer {self.layers[-1].n_neurons} neurons"
+                f"the readout has {self.readout.n_inputs} inputs,"
+                f" but the last layer {self.layers[-1].n_neurons} neurons"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -305,7 +310,8 @@ def _fixed(content: Any) -> Any:
 def _from_dict(kind: Any, content: dict[str, Any], default: Callable[[Any], Any] = lambda v: v, **convert: Any) -> Any:
     expected, found = {f.name for f in fields(kind)}, set(content)
     if expected != found:
-        raise UserError(f"{kind.__name__} needs exactly {', '.join(sorted(expected))}; it has {', '.join(sorted(found))}")
+        needed, present = (", ".join(sorted(names)) for names in (expected, found))
+        raise UserError(f"{kind.__name__} needs exactly {needed}; it has {present}")
     return kind(**{name: convert.get(name, default)(value) for name, value in content.items()})
 
 
@@ -321,6 +327,13 @@ WRITE_STAGE = 9  # membranes (or logits) are written, the spike mask goes to the
 CLOSE_LATENCY = 5  # from an end marker's arrival to the event list being open to the group schedule
 STATE_LATENCY = 4  # from the last step of the state update's last block to the write of its first row
 MASK_QUEUE_DEPTH = 16  # spike masks between a layer's neuron stage and its encoder
+_COMMON_COUNTERS = (
+    "timesteps", "busy_cycles", "stall_cycles", "events", "out_of_range", "repeated", "unclosed",
+)  # fmt: skip
+LAYER_COUNTERS = (
+    *_COMMON_COUNTERS, "spikes", "drive_saturations", "state_saturations", "membrane_saturations",
+)  # fmt: skip
+READOUT_COUNTERS = (*_COMMON_COUNTERS, "sequences", "logit_saturations")
 ERROR_COUNTERS = (  # these counters also have a sticky flag
     "out_of_range", "repeated", "unclosed",
     "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
@@ -378,7 +391,7 @@ class LayerHardware:
         return self.params.dilation
 
     def dense_steps(self, refresh: bool) -> int:
-        """Steps of the dense state path for one group: the leak, and the slow state and the drive where it is refreshed."""
+        """Steps of the dense state path for one group: the leak, and slow state and drive where it is refreshed."""
         return self.params.n_state + 2 if refresh and self.params.n_state else 1
 
     @property
@@ -397,7 +410,7 @@ class LayerHardware:
 
     @cached_property
     def state_lanes(self) -> int:
-        """Multipliers of the state update: as few as keep it within a timestep with a refresh, else those that are fastest."""
+        """Multipliers of the state update: as few as keep it within a timestep with a refresh, else the fastest."""
         available = self.n_groups * self.dense_steps(refresh=True) + self.drain
         choices = range(1, max(1, self.params.n_state) + 1)
         fitting = [lanes for lanes in choices if self._state_cycles(lanes) <= available]
@@ -417,7 +430,7 @@ class LayerHardware:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers of this layer: a lane's for the state path, for graded events another; the state update's, the drive's."""
+        """Multipliers of this layer: a lane's state path and graded events, the state update's, the drive's."""
         graded = self.params.formats.payload.width > 1
         slow = self.state_lanes + graded if self.params.n_state else 0
         return self.hardware.lanes * (1 + graded) + slow
@@ -502,7 +515,7 @@ class CoreParams:
 
     @cached_property
     def memories(self) -> dict[str, MemoryParams]:
-        """Every loadable memory by its full name (`layer0.w_f`); its place in the order is its number on the load stream."""
+        """Every loadable memory by its full name (`layer0.w_f`); its place is its number on the load stream."""
         parts = {f"layer{i}": layer.memories for i, layer in enumerate(self.layers)}
         parts["readout"] = self.readout.memories
         return {
@@ -514,18 +527,10 @@ class CoreParams:
     @cached_property
     def counters(self) -> list[str]:
         """The names of the core's counters; a name's place is its number on the status port."""
-        layer = (
-            "timesteps", "busy_cycles", "stall_cycles", "events", "spikes", "out_of_range", "repeated", "unclosed",
-            "drive_saturations", "state_saturations", "membrane_saturations",
-        )  # fmt: skip
-        readout = (
-            "timesteps", "busy_cycles", "stall_cycles", "events", "sequences", "out_of_range", "repeated", "unclosed",
-            "logit_saturations",
-        )  # fmt: skip
         return [
             "cycles",
-            *(f"layer{i}.{name}" for i in range(len(self.layers)) for name in layer),
-            *(f"readout.{name}" for name in readout),
+            *(f"layer{i}.{name}" for i in range(len(self.layers)) for name in LAYER_COUNTERS),
+            *(f"readout.{name}" for name in READOUT_COUNTERS),
         ]
 
     @property

@@ -147,6 +147,14 @@ def test_the_command_refuses_in_one_line(arguments: list[str], message: str, tmp
     assert not out.exists()
 
 
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "file"
+    out.write_text("in the way")
+    result = CliRunner().invoke(main, ["core", "rows", "--out", str(out)])
+    assert result.exit_code == 2 and result.stderr == f"error: {out}: File exists: use another path\n"
+    assert out.read_text() == "in the way"
+
+
 @pytest.mark.parametrize("arguments", [[], ["quantize"], ["core"], ["digits"]])
 def test_every_command_has_help(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, [*arguments, "--help"])

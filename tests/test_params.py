@@ -128,6 +128,12 @@ def network(*sizes: int) -> NetworkParams:
     return NetworkParams("some", layers, ReadoutParams(sizes[-1], 10))
 
 
+@pytest.mark.parametrize("name", ["", "../up", "a-b", "1st", "a b", "a\n"])
+def test_a_network_has_a_name_that_files_can_have(name: str) -> None:
+    with pytest.raises(UserError, match="use letters, digits and _"):
+        replace(network(4, 5), name=name)
+
+
 def test_a_chain_must_fit_together() -> None:
     layers = (LayerParams(4, 5, 3), LayerParams(6, 7, 3))
     with pytest.raises(UserError, match="layer 1 has 6 inputs, but layer 0 5 neurons"):
