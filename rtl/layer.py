@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import LayerHardware
+from golden.params import LAYER_COUNTERS, LayerHardware
 from rtl.drive import Drive
 from rtl.encoder import Encoder
 from rtl.event_list import EventList
@@ -18,11 +18,6 @@ from rtl.slow_state import SlowState
 from rtl.spike_path import SpikePath
 from rtl.state_path import StatePath
 from rtl.streams import LoadBus, event_layout
-
-
-def part_strobes(*names: str) -> dict[str, int]:
-    """Return the width of each strobe that a counter counts."""
-    return {name: 1 for name in names}
 
 
 class Layer(wiring.Component):
@@ -59,20 +54,12 @@ class Layer(wiring.Component):
         self.layer, self.numbers, self.load_width = layer, numbers, load_width
         p, f = layer.params, layer.params.formats
         lanes = layer.hardware.lanes
-        counts = part_strobes(
-            "timesteps", "busy_cycles", "stall_cycles", "events", "spikes", "out_of_range", "repeated", "unclosed",
-            "drive_saturations", "state_saturations",
-        )  # fmt: skip
+        counts = {name: Out(1) for name in LAYER_COUNTERS} | {"membrane_saturations": Out(range(lanes + 1))}
         members = {
             "i": In(stream.Signature(event_layout(p.n_inputs, f.payload.width))),
             "o": Out(stream.Signature(event_layout(p.n_neurons, 1))),
             "load": In(LoadBus(load_width)),
-            "counts": Out(
-                wiring.Signature(
-                    {name: Out(width) for name, width in counts.items()}
-                    | {"membrane_saturations": Out(range(lanes + 1))}
-                )
-            ),
+            "counts": Out(wiring.Signature(counts)),
         }
         if layer.hardware.trace:
             trace = {

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import BIAS_STAGE, NEURON_STAGE, WRITE_STAGE, ReadoutHardware
+from golden.params import BIAS_STAGE, NEURON_STAGE, READOUT_COUNTERS, WRITE_STAGE, ReadoutHardware
 from rtl.bank import Bank
 from rtl.event_list import EventList
 from rtl.fixed import delay, lane, saturate
@@ -49,10 +49,8 @@ class Readout(wiring.Component):
     def __init__(self, readout: ReadoutHardware, numbers: dict[str, int], load_width: int) -> None:
         self.readout, self.numbers, self.load_width = readout, numbers, load_width
         p = readout.params
-        names = (
-            "timesteps", "busy_cycles", "stall_cycles", "events", "sequences", "out_of_range", "repeated", "unclosed",
-        )  # fmt: skip
-        counts = {name: Out(1) for name in names} | {"logit_saturations": Out(range(readout.hardware.lanes + 1))}
+        counts = {name: Out(1) for name in READOUT_COUNTERS}
+        counts |= {"logit_saturations": Out(range(readout.hardware.lanes + 1))}
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(p.n_inputs, 1))),
