@@ -83,8 +83,8 @@ def find_topology(name: str) -> Topology:
 class LayerFormats:
     """The formats of a layer that can be chosen; the rest follow.
 
-    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the drive,
-    `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and b_x.
+    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the
+    drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and b_x.
     """
 
     payload: Fixed = Fixed(1, 0, signed=False)
@@ -145,8 +145,8 @@ class MemoryParams:
 class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
-    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is refreshed every so many
-    timesteps.
+    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is refreshed every so
+    many timesteps.
     """
 
     n_inputs: int
