@@ -84,7 +84,8 @@ class LayerFormats:
     """The formats of a layer that can be chosen; the rest follow.
 
     `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the
-    drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and b_x.
+    drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and
+    b_x.
     """
 
     payload: Fixed = Fixed(1, 0, signed=False)
