@@ -215,12 +215,12 @@ class Timeline:
             return self._encode(index, part, issued + WRITE_STAGE, 0, marker=True)
         part.release(issued)
         lanes, left = part.hardware.hardware.lanes, part.hardware.params.n_classes
-        cycle = issued + WRITE_STAGE + 4
+        # Four cycles to read a word of logits, then one a class; the next word is read after the last of them.
+        cycle = issued + WRITE_STAGE
         while left > 0:
-            cycle += min(left, lanes) - 1
+            cycle += 3 + min(left, lanes)
             left -= lanes
-            last, cycle = cycle, cycle + 4
-        part.ready = last + 1
+        part.ready = cycle + 1
         return 0
 
     def _encode(self, index: int, part: _Part, queued: int, fired: int, *, marker: bool) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.params import MemoryParams, address_width
+from rtl.component import Component
 from rtl.streams import LoadBus
 
 
-class Bank(wiring.Component):
+class Bank(Component):
     """Hold one value a lane in every word; one read port, one write port that belongs to the load bus.
 
     Parameters

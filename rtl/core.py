@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import CoreParams, address_width
+from rtl.component import Component
 from rtl.counters import COUNTER_WIDTH, Counters
 from rtl.layer import Layer
 from rtl.loader import Loader, load_bus_width
@@ -14,7 +15,7 @@ from rtl.readout import Readout
 from rtl.streams import LOAD_ITEM, event_layout, result_layout
 
 
-class Core(wiring.Component):
+class Core(Component):
     """Run a network: events in, at the end of each sequence the logits and the class out.
 
     All layers and the readout work at once, on successive timesteps. Load every memory before the first event.

@@ -8,12 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import CLOSE_LATENCY, LayerParams, MemoryParams
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate, weighted
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, event_layout
 
 
-class Drive(wiring.Component):
+class Drive(Component):
     """Sum the drive while events arrive: x = clamp(rshift(w_x . s + b_x), 0, max), so that it is there when the list opens.
 
     Never stalls; wants one event a cycle at most.

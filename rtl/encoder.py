@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from golden.params import MASK_QUEUE_DEPTH, LayerHardware, address_width
+from rtl.component import Component
 from rtl.streams import EventKind, event_layout
 
 
-class Encoder(wiring.Component):
+class Encoder(Component):
     """Send the spikes of each group as events, in ascending address, then the markers.
 
     A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued. Its consumer may stall it; it holds

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.params import CLOSE_LATENCY, address_width
+from rtl.component import Component
 from rtl.fixed import delay
 from rtl.streams import EventKind, event_layout
 
 
-class EventList(wiring.Component):
+class EventList(Component):
     """Collect the events of a timestep while the timestep before it is walked.
 
     Nothing is dropped: the producer is stalled while both buffers are taken. An address takes part once in a timestep; a repeated or

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LayerHardware, ReadoutHardware
+from rtl.component import Component
 from rtl.streams import issue_layout
 
 
-class GroupSchedule(wiring.Component):
+class GroupSchedule(Component):
     """Issue the steps of a timestep: for each group, as many as the longer of its two paths needs.
 
     A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so do timesteps, but for `drain` cycles where the

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LAYER_COUNTERS, LayerHardware
+from rtl.component import Component
 from rtl.drive import Drive
 from rtl.encoder import Encoder
 from rtl.event_list import EventList
@@ -20,7 +21,7 @@ from rtl.state_path import StatePath
 from rtl.streams import LoadBus, event_layout
 
 
-class Layer(wiring.Component):
+class Layer(Component):
     """Run a layer of the network on its lanes, under the group schedule.
 
     Events of the next timestep arrive while the groups of this one are walked; only when both lists are full is the producer stalled, and only

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LOAD_WIDTH, CoreParams
+from rtl.component import Component
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, LoadBus
 
 
@@ -16,7 +17,7 @@ def load_bus_width(core: CoreParams) -> int:
     return -(-widest // LOAD_WIDTH) * LOAD_WIDTH
 
 
-class Loader(wiring.Component):
+class Loader(Component):
     """Assemble the words of a memory from items of `LOAD_WIDTH` bits and write them one after another.
 
     An item with `first` set is a header: the memory's number and the address of the first word. The items after it are the words, the low

@@ -9,12 +9,13 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import BIAS_STAGE, NEURON_STAGE, WRITE_STAGE, LayerHardware, address_width
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
 
-class NeuronStage(wiring.Component):
+class NeuronStage(Component):
     """Add the four terms of every membrane of a group, compare, reset, write once.
 
         u' = sat(rshift(leak u) + rshift(sum of weights) + h + c);  spike where u' >= threshold

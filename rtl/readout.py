@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import BIAS_STAGE, NEURON_STAGE, READOUT_COUNTERS, WRITE_STAGE, ReadoutHardware
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.event_list import EventList
 from rtl.fixed import delay, lane, saturate
 from rtl.group_schedule import GroupSchedule
@@ -18,7 +19,7 @@ from rtl.spike_path import SpikePath
 from rtl.streams import LoadBus, event_layout, result_layout
 
 
-class Readout(wiring.Component):
+class Readout(Component):
     """Add W_o s + b_o to the logits at every timestep, and send them with the class at the end of a sequence.
 
     Classes take the place of neurons under the same group schedule. Timesteps of the next sequence wait until the results are sent.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Shape
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
 from golden.params import LayerFormats
+from rtl.component import Component
 from rtl.streams import LoadBus
 
 
@@ -16,7 +16,7 @@ def shape_of(fmt: Fixed) -> Shape:
     return Shape(fmt.width, signed=fmt.signed)
 
 
-class Scalars(wiring.Component):
+class Scalars(Component):
     """Hold leak, threshold and drive bias, loaded as words 0, 1 and 2 of one memory.
 
     Members

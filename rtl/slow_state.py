@@ -10,12 +10,13 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.params import STATE_LATENCY, LayerHardware, address_width
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
 
-class SlowState(wiring.Component):
+class SlowState(Component):
     """Hold the slow state twice, before and after this timestep, and compute m' = sat(rshift(A m + B x)) beside the groups.
 
     Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never stalls; wants `state_cycles` between starts.

@@ -9,12 +9,13 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.params import LayerHardware, MemoryParams, ReadoutHardware, address_width
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.fixed import delay, lane, weighted
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
 
-class SpikePath(wiring.Component):
+class SpikePath(Component):
     """Keep one accumulator a lane and add weight times payload of one event a cycle (output stationary).
 
     Parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -9,12 +11,13 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed, width_of
 from golden.params import MULTIPLY_STAGE, READ_STAGE, LayerHardware, address_width
 from rtl.bank import Bank
+from rtl.component import Component
 from rtl.fixed import delay, lane
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
 
-class StatePath(wiring.Component):
+class StatePath(Component):
     """Multiply, in one multiplier a lane, first leak and membrane, then P and the slow state, then V and the drive.
 
     A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times x. Between refreshes, and without a
@@ -78,7 +81,8 @@ class StatePath(wiring.Component):
         leaking = delay(m, dense & issue.first, 1, "leaking")
         feeding = delay(m, dense & ~issue.first, 1, "feeding")
         fresh = delay(m, issue.fresh, 1, "fresh")
-        word = operand = None
+        word: Any = None
+        operand: Any = None
         if p.n_state:
             m.submodules.coefficients = coefficients = Bank(self.layer.memories["p"], self.number, self.load_width)
             wiring.connect(m, wiring.flipped(self.load), coefficients.load)
