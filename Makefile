@@ -47,7 +47,8 @@ test: .venv/installed-all ## Run every test
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .
-	.venv/bin/pyright
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright --pythonpath $(RUN)
 
 train: .venv/installed-train ## Train NET on MNIST into build/train
 	$(RUN) -m golden.train $(NET) $(if $(DATA),--data $(DATA))

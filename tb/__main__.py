@@ -21,7 +21,9 @@ from tb.simulate import build_core_model, simulate
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--digits", "n_digits", default=20, type=click.IntRange(1), help="How many of the shipped digits")
 @click.option("--stalls", type=click.IntRange(0), help="Draw gaps on every stream from this seed [default: no gaps]")
-@click.option("--network", help="The shipped network, or the folder, that the core was made from [default: by its name]")
+@click.option(
+    "--network", help="The shipped network, or the folder, that the core was made from [default: by its name]"
+)
 @report_user_errors
 def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None) -> None:
     """Simulate the core that MANIFEST describes on real digits; write report.json and a picture beside the manifest.

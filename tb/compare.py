@@ -22,8 +22,8 @@ NOT_PREDICTED = ("cycles", "stall_cycles")  # depend on when the outside gives a
 class Comparison:
     """How many values were held against the golden ones, and where they differ.
 
-    `first` locates the first mismatch of each kind in words. `events` has the events (B, K) that each layer received, then those of the
-    readout, as the golden model counts them.
+    `first` locates the first mismatch of each kind in words. `events` has the events (B, K) that each layer received,
+    then those of the readout, as the golden model counts them.
     """
 
     values_compared: int = 0
@@ -41,7 +41,9 @@ class Comparison:
         self.mismatches += count
         place = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
         if not any(line.startswith(what) for line in self.first):
-            named = ", ".join(f"{axis} {i + offset * (n == 0)}" for n, (axis, i) in enumerate(zip(axes, place, strict=True)))
+            named = ", ".join(
+                f"{axis} {i + offset * (n == 0)}" for n, (axis, i) in enumerate(zip(axes, place, strict=True))
+            )
             self.first.append(f"{what} at {named}: expected {int(expected[place])}, found {int(found[place])}")
 
     def fail(self, what: str) -> None:
@@ -57,11 +59,11 @@ def compare(
     counted: Mapping[str, int] | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Comparison:
-    """Compare a simulation of sequences (B, K, M) of payloads with the golden run of the weights unpacked from the images.
+    """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from the images.
 
-    Compared are the logits, the classes, every counter but those of waiting, the error flags, the busy cycles as `golden.cycles` predicts them;
-    with trace ports the spikes, membranes, slow state and drive of every layer at every timestep; and without gaps on the streams the cycle
-    in which every timestep starts.
+    Compared are the logits, the classes, every counter but those of waiting, the error flags, the busy cycles as
+    `golden.cycles` predicts them; with trace ports the spikes, membranes, slow state and drive of every layer at
+    every timestep; and without gaps on the streams the cycle in which every timestep starts.
 
     Parameters
     ----------
@@ -98,7 +100,9 @@ def compare(
         _compare_starts(comparison, simulation, payloads, runs)
     expected = expected_counters(core, runs, comparison.events) | dict(counted or {})
     for name, value in expected.items():
-        comparison.add(f"counter {name}", np.array([value % COUNTER_MODULUS]), np.array([simulation.counters[name]]), ("place",))
+        comparison.add(
+            f"counter {name}", np.array([value % COUNTER_MODULUS]), np.array([simulation.counters[name]]), ("place",)
+        )
     for name, flag in simulation.errors.items():
         comparison.add(f"error flag {name}", np.array([expected[name] > 0]), np.array([flag]), ("place",))
     return comparison
@@ -116,7 +120,7 @@ def _compare_layer(comparison: Comparison, where: str, golden: LayerRun, trace: 
 
 
 def _compare_starts(comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]) -> None:
-    """Compare the cycle in which every timestep of every layer starts, where input always waited and results were always taken."""
+    """Compare the cycle in which every timestep starts: input always waited and results were always taken."""
     layers = []
     for index in range(len(simulation.core.layers)):
         parts = [golden.layers[index] for golden in runs]
@@ -132,7 +136,7 @@ def _compare_starts(comparison: Comparison, simulation: Simulation, payloads: np
 
 
 def expected_counters(core: CoreParams, runs: list[Run], events: list[np.ndarray]) -> dict[str, int]:
-    """Return what every counter that can be predicted counts in golden runs of valid input; `events` as in `Comparison`."""
+    """Return what every counter that can be predicted counts in golden runs; `events` as in `Comparison`."""
     n_sequences, n_timesteps = events[0].shape
 
     def total(values: Callable[[Run], np.ndarray]) -> int:

@@ -1,7 +1,7 @@
-"""The cocotb side of the bench: load the core, send it events, take its results, read its counters. Runs inside the simulator.
+"""The cocotb side of the bench: load the core, send it events, take its results, read its counters.
 
-It reads its job from the file that `DMP_CORE_JOB` names (see `tb.simulate`) and leaves counters and error flags in `status.npz`. Results
-and traces are written down by the bench's Verilog.
+It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see `tb.simulate`) and leaves
+counters and error flags in `status.npz`. Results and traces are written down by the bench's Verilog.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The generated core as a bench sees it: what `ports.json` says about its ports, stream fields, counters and error flags."""
+"""The generated core as a bench sees it: its ports, stream fields, counters and error flags, from `ports.json`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Interface:
 
 
 def read_interface(manifest: Path) -> Interface:
-    """Read the `ports.json` beside a manifest, or raise `UserError` where it is missing or belongs to another manifest."""
+    """Read the `ports.json` beside a manifest; raise `UserError` where it is missing or belongs to another manifest."""
     path = manifest.parent / "ports.json"
     if not path.exists():
         raise UserError(f"no {path}: generate the core first (make rtl)")

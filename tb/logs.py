@@ -1,7 +1,7 @@
 """What the bench writes down while it simulates, and how it is read back.
 
-Reading trace ports from Python in every cycle would cost far more time than the simulation itself. So the bench's Verilog writes
-every traced value into a file, one line of fixed width an item, and numpy decodes whole files at once.
+Reading trace ports from Python in every cycle would cost far more time than the simulation itself. So the bench's
+Verilog writes every traced value into a file, one line of fixed width an item, and numpy decodes whole files at once.
 """
 
 from __future__ import annotations
@@ -102,9 +102,10 @@ def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
 
 
 def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
-    """Return every log of a core by name: input `items`, `results`, and with trace ports `layer0.start`, `.neurons`, `.state`, `.drive`...
+    """Return every log of a core by name: input `items`, `results`, and with trace ports those of each layer.
 
-    A log's `cycle` counts rising clock edges since the start of the simulation.
+    These are `layer0.start`, `layer0.neurons`, `layer0.state`, `layer0.drive`, ..., and `readout.start`. A log's
+    `cycle` counts rising clock edges since the start of the simulation.
     """
     cycle = Column("cycle", "cycle", CYCLE)
     result = tuple(

@@ -22,10 +22,10 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     """Return the content of `report.json` for a simulation of digits with these labels (B,).
 
     Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy cycles, `predicted` by
-    `golden.cycles`, for each layer and the readout. `slowest_layer` holds the mean number of cycles from the start of a timestep to
-    the start of the next one within a sequence, and its bound G * max(S, d + 2) + 8 (only the leak counts between refreshes).
-    `utilisation` is the share of all lane-cycles, from the first start to the last result, in which a lane of the layer works for one
-    of its neurons on the path that bounds it.
+    `golden.cycles`, for each layer and the readout. `slowest_layer` holds the mean number of cycles from the start of
+    a timestep to the start of the next one within a sequence, and its bound G * max(S, d + 2) + 8 (only the leak
+    counts between refreshes). `utilisation` is the share of all lane-cycles, from the first start to the last result,
+    in which a lane of the layer works for one of its neurons on the path that bounds it.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -40,19 +40,19 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     slowest = max(range(len(core.layers)), key=lambda i: means[parts[i]])
     start = simulation.starts(parts[0])
     elapsed = int(simulation.result_cycles[-1] - start[0, 0])
-    # Results of successive sequences are as far apart as the core takes for one; one sequence alone has its latency only.
+    # Results of successive sequences are as far apart as the core takes for one; a single one has its latency only.
     between = np.diff(simulation.result_cycles)
     cycles_per_digit = float(between.mean()) if len(between) else float(elapsed)
+    neurons = [layer.n_neurons for layer in core.network.layers] + [core.network.readout.n_classes]
     useful = {
-        part: neurons * int(group_steps(of, received).sum())
-        for part, of, received, neurons in zip(
-            parts, hardware, events, (*(l.n_neurons for l in core.network.layers), core.network.readout.n_classes), strict=True
-        )
+        part: count * int(group_steps(of, received).sum())
+        for part, count, of, received in zip(parts, neurons, hardware, events, strict=True)
     }
     bound = (bound_cycles(core.layers[slowest], events[slowest]) + SLACK)[:, :-1]
     return {
         "network": core.network.name,
         "lanes": core.hardware.lanes,
+        "stalls_seed": simulation.stalls_seed,
         "digits": simulation.n_sequences,
         "timesteps": timesteps,
         "accuracy": float(np.mean(simulation.classes == labels)),
@@ -66,7 +66,9 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         },
         "slowest_layer": {
             "layer": parts[slowest],
-            "cycles_per_timestep": float(np.diff(simulation.starts(parts[slowest]), axis=1).mean()) if bound.size else None,
+            "cycles_per_timestep": float(np.diff(simulation.starts(parts[slowest]), axis=1).mean())
+            if bound.size
+            else None,
             "bound": float(bound.mean()) if bound.size else None,
         },
         "utilisation": {part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()},
@@ -90,7 +92,7 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
 
 
 def draw(simulation: Simulation, image: np.ndarray, label: int, path: Path, sequence: int = 0) -> None:
-    """Draw one digit (28, 28), its logits, the spikes of each layer over time, and the slow states below them, as a PNG."""
+    """Draw a digit (28, 28), its logits, the spikes of each layer over time, and the slow states below, as a PNG."""
     import matplotlib  # half a second to load, and only a picture needs it
 
     matplotlib.use("Agg")
@@ -113,12 +115,16 @@ def draw(simulation: Simulation, image: np.ndarray, label: int, path: Path, sequ
         timestep, neuron = np.nonzero(trace.spikes[0])
         axes.plot(timestep, neuron, ",", color="black", alpha=0.8)
         rate = trace.spikes[0].sum() / simulation.n_timesteps
-        axes.set(ylabel="neuron", title=f"layer {index}: spikes, {rate:.1f} a timestep", xlim=(0, simulation.n_timesteps))
+        axes.set(
+            ylabel="neuron", title=f"layer {index}: spikes, {rate:.1f} a timestep", xlim=(0, simulation.n_timesteps)
+        )
     for row, index in enumerate(with_state, start=len(traces) + 1):
         axes = figure.add_subplot(grid[row, :])
         state = simulation.core.layers[index].params.formats.m.to_real(traces[index].state[0])
         axes.plot(state, linewidth=0.8)
-        axes.set(ylabel="m", title=f"layer {index}: slow state, {state.shape[1]} values", xlim=(0, simulation.n_timesteps))
+        axes.set(
+            ylabel="m", title=f"layer {index}: slow state, {state.shape[1]} values", xlim=(0, simulation.n_timesteps)
+        )
     figure.axes[-1].set_xlabel("timestep")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
@@ -143,37 +149,41 @@ def describe(core: CoreParams) -> list[str]:
             f" {core.layers[index].n_groups} groups"
         )
         lines.append(f"           {_formats(layer)}")
-    lines.append(f"  readout: {network.readout.n_classes} classes, W_o {network.readout.w_o}, logits {network.readout.logit}")
+    lines.append(
+        f"  readout: {network.readout.n_classes} classes, W_o {network.readout.w_o}, logits {network.readout.logit}"
+    )
     return lines
 
 
 def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     """Return the lines that tell a user what a summary holds."""
     cycles, slowest = summary["cycles_per_timestep"], summary["slowest_layer"]
+    released, speed = summary["released_rtl_cycles_per_timestep"], summary["microseconds_per_digit"]
+    n_timesteps = summary["timesteps"] // summary["digits"]
     found = [
-        f"digits    {summary['digits']} of {summary['timesteps'] // summary['digits']} timesteps,"
-        f" accuracy {100 * summary['accuracy']:.1f} %",
+        f"digits    {summary['digits']} of {n_timesteps} timesteps, accuracy {100 * summary['accuracy']:.1f} %",
         f"compared  {summary['values_compared']} values with the golden model: {summary['mismatches']} mismatches",
         *(f"  {line}" for line in summary["first_mismatches"]),
         "",
         f"{'a timestep':<12}{'events':>10}{'cycles measured':>18}{'predicted':>12}{'lanes in use':>15}",
     ]
     for part, measured in cycles["measured"].items():
-        found.append(
-            f"  {part:<10}{summary['events_per_timestep'][part]:>10.2f}{measured:>18.2f}{cycles['predicted'][part]:>12.2f}"
-            f"{100 * summary['utilisation'][part]:>13.1f} %"
-        )
-    if slowest["bound"] is not None:
+        received, predicted = summary["events_per_timestep"][part], cycles["predicted"][part]
+        use = 100 * summary["utilisation"][part]
+        found.append(f"  {part:<10}{received:>10.2f}{measured:>18.2f}{predicted:>12.2f}{use:>13.1f} %")
+    if summary["stalls_seed"] is not None:
+        found.append("  (with gaps on the streams, which count as lanes not in use)")
+    elif slowest["bound"] is not None:
         found.append(
             f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from start to start;"
             f" G*max(S, d+2)+{SLACK} = {slowest['bound']:.2f}"
         )
+    clock, latency = summary["clock_mhz"], summary["latency_microseconds"]
     return [
         *found,
-        f"  the paper's released RTL on the same events: {summary['released_rtl_cycles_per_timestep']:.2f} cycles (closed form)",
+        f"  the paper's released RTL on these events: {released:.2f} cycles (closed form)",
         "",
-        f"speed     {summary['microseconds_per_digit']:.1f} us a digit at {summary['clock_mhz']} MHz;"
-        f" the first result after {summary['latency_microseconds']:.1f} us",
+        f"speed     {speed:.1f} us a digit at {clock} MHz; the first result after {latency:.1f} us",
         f"simulated in {summary['simulation_seconds']:.1f} s",
         f"Verilog   {summary['verilog']}",
         f"report    {report}",

@@ -1,8 +1,8 @@
 """Run sequences through the generated Verilog of a core, under cocotb on Verilator.
 
-    from tb.simulate import simulate
-    simulation = simulate(Path("build/smnist/manifest.json"), payloads)
-    simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+from tb.simulate import simulate
+simulation = simulate(Path("build/smnist/manifest.json"), payloads)
+simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ class LayerTrace:
 class Simulation:
     """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
 
-    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those in which the last result of each
-    sequence was. Traces are read from the run's files when
-    asked for.
+    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those in which the last
+    result of each sequence was. Traces are read from the run's files when asked for.
     """
 
     core: CoreParams
@@ -83,7 +82,7 @@ class Simulation:
         Raises
         ------
         UserError
-            The core has no trace ports; as `IncompleteTrace`, it showed another number of items than its timesteps have.
+            The core has no trace ports; as `IncompleteTrace`, it showed more or fewer items than its timesteps have.
         """
         if not self.core.hardware.trace:
             raise UserError("the core has no trace ports: generate it with them")
@@ -103,7 +102,7 @@ class Simulation:
         return LayerTrace(spikes, membrane, state, drive)
 
     def starts(self, part: str) -> np.ndarray:
-        """Return the cycles (B, K) int64 in which a part (`layer0`..., `readout`) started each timestep; raises as `layer` does."""
+        """Return the cycles (B, K) int64 in which a part (`layer0`, `readout`) started each timestep; see `layer`."""
         return self._read(f"{part}.start", 1, 0, self.n_sequences)["cycle"].reshape(self.n_sequences, self.n_timesteps)
 
     def _read(self, name: str, items: int, first: int, count: int) -> dict[str, np.ndarray]:
@@ -174,14 +173,17 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
     if not verilog.exists():
         raise UserError(f"no {verilog}: generate the core first (make rtl)")
     wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
-    folder = build_model({verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper}, TOP, manifest.parent / "verilator", optimize)
+    folder = build_model(
+        {verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper}, TOP, manifest.parent / "verilator", optimize
+    )
     return Model(core, images, interface, verilog, folder)
 
 
 def watchdog_cycles(core: CoreParams) -> int:
-    """Return a number of cycles in which a working core cannot but transfer something: twice its slowest timestep, and the bench's gaps."""
+    """Return cycles in which a working core must transfer something: twice its slowest timestep, and all gaps."""
     slowest = max(
-        layer.n_groups * max(layer.params.n_inputs, layer.dense_steps(refresh=True)) + layer.drain for layer in core.layers
+        layer.n_groups * max(layer.params.n_inputs, layer.dense_steps(refresh=True)) + layer.drain
+        for layer in core.layers
     )
     readout = core.readout.n_groups * core.network.readout.n_inputs
     return 2 * max(slowest, readout) + 100_000
@@ -215,10 +217,16 @@ def simulate(
         As `build_core_model`; or the simulation fails.
     """
     rng = None if stalls_seed is None else np.random.default_rng(stalls_seed)
+    items = to_items(payloads, rng)
     return simulate_items(
-        manifest, to_items(payloads, rng), *payloads.shape[:2], stalls_seed=stalls_seed, folder=folder, optimize=optimize,
+        manifest,
+        items,
+        *payloads.shape[:2],
+        stalls_seed=stalls_seed,
+        folder=folder,
+        optimize=optimize,
         progress=progress,
-    )  # fmt: skip
+    )
 
 
 def simulate_items(
@@ -232,7 +240,7 @@ def simulate_items(
     optimize: str = "-O2",
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
-    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`; else like `simulate`."""
+    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`; like `simulate`."""
     model = build_core_model(manifest, optimize=optimize)
     core, images, interface = model.core, model.images, model.interface
     folder = (folder or manifest.parent / "sim").resolve()
@@ -259,15 +267,32 @@ def simulate_items(
     if not np.array_equal(results["index"], np.broadcast_to(np.arange(n_classes), results["index"].shape)):
         raise UserError(f"{folder}: the core sent its logits in another order than that of the classes")
     with np.load(folder / driver.STATUS_FILE) as status:
-        counted = {key: dict(zip(interface.counters, status[key].tolist(), strict=True)) for key in ("counters", "counters_cleared")}
-        flags = {
-            key: {name: bool(int(status[key]) >> i & 1) for i, name in enumerate(interface.errors)}
+        counters, cleared = (
+            dict(zip(interface.counters, status[key].tolist(), strict=True)) for key in ("counters", "counters_cleared")
+        )
+        errors, errors_cleared = (
+            {name: bool(int(status[key]) >> i & 1) for i, name in enumerate(interface.errors)}
             for key in ("errors", "errors_cleared")
-        }
+        )
     return Simulation(
-        core, images, interface, folder, model.verilog, n_sequences, n_timesteps, logits=results["logit"], classes=results["best"][:, -1],
-        first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]), result_cycles=results["cycle"][:, -1], stalls_seed=stalls_seed, seconds=seconds, **counted, **flags,
-    )  # fmt: skip
+        core,
+        images,
+        interface,
+        folder,
+        model.verilog,
+        n_sequences,
+        n_timesteps,
+        logits=results["logit"],
+        classes=results["best"][:, -1],
+        first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]),
+        result_cycles=results["cycle"][:, -1],
+        stalls_seed=stalls_seed,
+        seconds=seconds,
+        counters=counters,
+        errors=errors,
+        counters_cleared=cleared,
+        errors_cleared=errors_cleared,
+    )
 
 
 def _last_only(n_sequences: int, n_classes: int) -> np.ndarray:

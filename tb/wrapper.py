@@ -15,9 +15,10 @@ STREAM_OUT = "o_results"
 def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: int) -> str:
     """Return the Verilog of module `bench`.
 
-    Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for each stream (`events_toggle`,
-    `load_toggle`, `results_toggle`) that turns over with every transfer, so that Python wakes once a transfer and not once a
-    cycle; and `stuck`, which rises when nothing was transferred or traced for `watchdog_cycles`.
+    Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for each stream
+    (`events_toggle`, `load_toggle`, `results_toggle`) that turns over with every transfer, so that Python wakes once
+    a transfer and not once a cycle; and `stuck`, which rises when nothing was transferred or traced for
+    `watchdog_cycles`.
     """
     logs = list(logs)
     ports = [port for port in interface.ports.values() if port.name != "clk"]

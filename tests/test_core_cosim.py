@@ -1,4 +1,4 @@
-"""The whole core in Verilator under cocotb: random networks and the shipped ones, every value and every cycle against the golden model."""
+"""The whole core in Verilator under cocotb, random networks and shipped ones: every value against the golden model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,12 @@ def saturating_network() -> int:
         drawn = draw_network(seed, max_neurons=24, max_inputs=24)
         first = run(drawn.network, drawn.payloads).layers[0]
         n_inputs = drawn.network.params.layers[0].n_inputs
-        if n_inputs & (n_inputs - 1) and n_inputs > 2 and first.membrane_saturations.sum() and first.state_saturations.sum():
+        if (
+            n_inputs & (n_inputs - 1)
+            and n_inputs > 2
+            and first.membrane_saturations.sum()
+            and first.state_saturations.sum()
+        ):
             return seed
     raise AssertionError("no seed saturates")
 
@@ -71,7 +76,12 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
     for kind, address, payload in to_items(payloads).tolist():
         if kind == Kind.END_TIMESTEP:
             if timestep == 1:
-                items += [[Kind.EVENT, 2, largest], [Kind.EVENT, 2, 1], [Kind.EVENT, n_inputs, largest], [Kind.EVENT, 0, 0]]
+                items += [
+                    [Kind.EVENT, 2, largest],
+                    [Kind.EVENT, 2, 1],
+                    [Kind.EVENT, n_inputs, largest],
+                    [Kind.EVENT, 0, 0],
+                ]
             timestep += 1
         if kind == Kind.END_SEQUENCE and timestep == n_timesteps:
             items += [[Kind.EVENT, 1, 1]]
