@@ -77,15 +77,21 @@ class Log:
         available = max(0, self.n_lines(folder) - first)
         count = available if count is None else min(count, available)
         if not count:
-            return {column.name: np.zeros((0, column.count), np.int64) for column in self.columns}
-        raw = np.fromfile(folder / self.file, np.uint8, count * self.line_length, offset=first * self.line_length)
-        nibbles = _NIBBLES[raw.reshape(count, self.line_length)[:, :-1]]
-        if nibbles.max() > 15:
-            raise UserError(f"{folder / self.file} is damaged: simulate again")
+            return self.decode(np.zeros(0, np.uint8))
+        offset = first * self.line_length
+        return self.decode(np.fromfile(folder / self.file, np.uint8, count * self.line_length, offset=offset))
+
+    def decode(self, characters: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the values (lines, count) int64 of every column from the characters (uint8) of whole lines."""
+        nibbles = _NIBBLES[characters.reshape(-1, self.line_length)[:, :-1]]
+        if (nibbles > 15).any():
+            raise UserError(f"{self.file} is damaged: simulate again")
         values, start = {}, 0
         for column in self.columns:
             stop = start + column.count * column.digits
-            values[column.name] = _numbers(nibbles[:, start:stop].reshape(count, column.count, -1), column.element)
+            values[column.name] = _numbers(
+                nibbles[:, start:stop].reshape(-1, column.count, column.digits), column.element
+            )
             start = stop
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import importlib.util
 import os
 import re
@@ -121,9 +122,12 @@ def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[
             log_file=log,
         )
     except (RuntimeError, SystemExit) as error:
-        raise UserError(f"the simulation failed ({error}): see {log}") from None
-    # The runner looks at the results itself only when pytest runs it.
-    text = results.read_text() if results.exists() else "<failure"
-    if "<failure" in text or "<error" in text or "<testcase" not in text:
-        reason = re.search(r'message="([^"]*)"', text)
-        raise UserError(f"the simulation failed ({reason[1] if reason else 'no results'}): see {log}")
+        ended = str(error)
+    else:
+        ended = ""
+    # Only when pytest runs it does the runner look at the results itself, and then it keeps the reason.
+    text = results.read_text() if results.exists() else ""
+    reason = re.search(r'<(?:failure|error)\b[^>]*message="([^"]*)"', text)
+    if reason or ended or "<testcase" not in text:
+        why = html.unescape(reason[1]).splitlines()[0] if reason else ended or "no results"
+        raise UserError(f"the simulation failed ({why}): see {log}")
