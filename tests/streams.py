@@ -1,0 +1,160 @@
+"""Drive single components in Amaranth's simulator: inputs by the cycle, streams with stalls and scrambled payloads."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Value
+from amaranth.lib import data, wiring
+from amaranth.sim import Simulator
+
+from golden.params import LayerHardware, ReadoutHardware
+from rtl.streams import EventKind, issue_layout
+
+Inputs = Mapping[str, Any]
+Outputs = dict[str, int]
+Item = dict[str, int]
+PERIOD = 1e-8
+LOAD_WIDTH = 512  # of a load bus that carries any word of these tests
+
+
+def simulate(dut: Any, *testbenches: Callable[[Any], Any]) -> None:
+    """Run testbenches until all have returned."""
+    simulator = Simulator(dut)
+    simulator.add_clock(PERIOD)
+    for testbench in testbenches:
+        simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def find(dut: Any, name: str) -> Any:
+    """Return a component's port, or a field of one, by its dotted name."""
+    return operator.attrgetter(name)(dut)
+
+
+def play(dut: Any, outputs: Sequence[str], step: Callable[[int, Outputs], Inputs | None]) -> list[Outputs]:
+    """Set in every cycle what `step(cycle, outputs of the cycle before)` returns, until it is None; return the outputs.
+
+    Inputs that a cycle does not name keep their values. A signed output is a signed number.
+    """
+    ports = [Value.cast(find(dut, name)) for name in outputs]
+    record: list[Outputs] = []
+
+    async def bench(ctx: Any) -> None:
+        while (inputs := step(len(record), record[-1] if record else {})) is not None:
+            for name, value in inputs.items():
+                ctx.set(find(dut, name), value)
+            _, _, *values = await ctx.tick().sample(*ports)
+            record.append(dict(zip(outputs, values, strict=True)))
+
+    simulate(dut, bench)
+    return record
+
+
+def replay(dut: Any, outputs: Sequence[str], inputs: Sequence[Inputs]) -> list[Outputs]:
+    """Set `inputs[t]` in cycle t, and return the outputs of every cycle."""
+    return play(dut, outputs, lambda cycle, _: inputs[cycle] if cycle < len(inputs) else None)
+
+
+def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable[str] = ()) -> Item:
+    """Return an item of random bits (an event's kind is one that exists); the fields in `keep` are 0."""
+    item = {str(name): int(rng.integers(1 << field.width)) for name, field in layout}
+    if "kind" in item:
+        item["kind"] = int(rng.choice(list(EventKind)).value)
+    return item | dict.fromkeys(keep, 0)
+
+
+def load_cycles(number: int, words: Sequence[int], start: int = 0) -> list[Inputs]:
+    """Return the cycles that load words into memory `number`, and those until they can be read."""
+    cycles: list[Inputs] = [
+        {"load.valid": 1, "load.memory": number, "load.address": start + i, "load.data": word}
+        for i, word in enumerate(words)
+    ]
+    return [*cycles, {"load.valid": 0}, {}]
+
+
+def join(values: Iterable[int], width: int) -> int:
+    """Join numbers into a word, the first in its lowest bits, each in two's complement."""
+    return sum((int(value) & (1 << width) - 1) << index * width for index, value in enumerate(values))
+
+
+def split(word: int, width: int, count: int) -> list[int]:
+    """Return the signed numbers of a word."""
+    values = [word >> index * width & (1 << width) - 1 for index in range(count)]
+    return [value - (1 << width) if value >> width - 1 else value for value in values]
+
+
+def walk(part: LayerHardware | ReadoutHardware, events: int, *, refresh: bool, fresh: bool, buffer: int) -> list[Item]:
+    """Return what is to be issued for one timestep, a step an item, from the contract of the group schedule."""
+    dense = part.dense_steps(refresh)
+    steps = max(events, dense)
+    return [
+        {
+            "valid": 1,
+            "start": group == 0 and step == 0,
+            "first": step == 0,
+            "last": step == steps - 1,
+            "sparse": step < events,
+            "dense": step < dense,
+            "last_group": group == part.n_groups - 1,
+            "sequence_end": 0,
+            "refresh": refresh,
+            "fresh": fresh,
+            "buffer": buffer,
+            "step": step,
+            "group": group,
+            "weight_base": group * part.params.n_inputs,
+        }
+        for group in range(part.n_groups)
+        for step in range(steps)
+    ]
+
+
+def idle(rng: np.random.Generator, part: LayerHardware | ReadoutHardware) -> Item:
+    """Return a cycle in which nothing is issued."""
+    return scramble(rng, issue_layout(part), keep=("valid", "start", "sequence_end"))
+
+
+def sequence_end(rng: np.random.Generator, part: LayerHardware | ReadoutHardware) -> Item:
+    """Return a cycle in which the end of a sequence passes."""
+    return idle(rng, part) | {"sequence_end": 1}
+
+
+async def offer(
+    ctx: Any, port: wiring.PureInterface, items: Iterable[Item], rng: np.random.Generator, stall: float
+) -> None:
+    """Send items, with a gap of probability `stall` before each in which the payload is scrambled."""
+    layout = port.payload.shape()
+    for item in items:
+        while rng.random() < stall:
+            ctx.set(port.payload, scramble(rng, layout))
+            ctx.set(port.valid, 0)
+            await ctx.tick()
+        ctx.set(port.payload, item)
+        ctx.set(port.valid, 1)
+        await ctx.tick().until(port.ready)
+    ctx.set(port.valid, 0)
+
+
+async def take(
+    ctx: Any, port: wiring.PureInterface, done: Callable[[list[Item]], bool], rng: np.random.Generator, stall: float
+) -> list[Item]:
+    """Receive items until `done` with them; not ready with probability `stall`. A waiting item must not change."""
+    layout = port.payload.shape()
+    fields = [Value.cast(port.payload[name]) for name, _ in layout]
+    received: list[Item] = []
+    waiting: Item | None = None
+    while not done(received):
+        ready = bool(rng.random() >= stall)
+        ctx.set(port.ready, ready)
+        _, _, valid, *values = await ctx.tick().sample(port.valid, *fields)
+        item = {str(name): value for (name, _), value in zip(layout, values, strict=True)}
+        assert waiting is None or (valid and item == waiting), "a waiting item was changed or withdrawn"
+        waiting = item if valid and not ready else None
+        if valid and ready:
+            received.append(item)
+    ctx.set(port.ready, 0)
+    return received

@@ -1,0 +1,113 @@
+"""The operations that narrow a number, against the golden ones: all numbers of small widths, and drawn ones of large."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal, Value, signed, unsigned
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.formats import Fixed, rshift
+from rtl.fixed import align, delay, lane, saturate, weighted
+from tests.streams import join, simulate, split
+
+
+def evaluate(inputs: list[Signal], rows: list[tuple[int, ...]], outputs: list[Value]) -> list[list[int]]:
+    """Return the outputs' values for every row of values of the inputs."""
+    found: list[list[int]] = []
+
+    async def bench(ctx: Any) -> None:
+        for row in rows:
+            for port, value in zip(inputs, row, strict=True):
+                ctx.set(port, value)
+            found.append([ctx.get(output) for output in outputs])
+
+    m = Module()
+    anchor = Signal()
+    m.d.sync += anchor.eq(~anchor)  # a simulation needs a clock
+    simulate(m, bench)
+    return found
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+def test_align_rounds_half_up_and_loses_nothing(width: int) -> None:
+    fmt = Fixed(width)
+    value = Signal(signed(width))
+    shifts = range(-3, width + 3)
+    rows = [(v,) for v in range(fmt.min, fmt.max + 1)]
+    found = evaluate([value], rows, [align(value, shift) for shift in shifts])
+    assert found == [[rshift(v, shift) for shift in shifts] for (v,) in rows]
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+def test_saturate_clamps_and_says_so(width: int) -> None:
+    fmt = Fixed(width)
+    value = Signal(signed(width))
+    targets = [Fixed(w) for w in range(1, 9)]
+    rows = [(v,) for v in range(fmt.min, fmt.max + 1)]
+    outputs = [output for target in targets for output in saturate(value, target)]
+    for (v,), found in zip(rows, evaluate([value], rows, outputs), strict=True):
+        clamped = [int(target.saturate(np.array(v))) for target in targets]
+        assert found[0::2] == clamped, v
+        assert found[1::2] == [c != v for c in clamped], v
+
+
+@given(st.integers(8, 60), st.integers(-8, 48), st.integers(1, 32), st.data())
+def test_align_then_saturate_of_wide_numbers(width: int, shift: int, target: int, draw: st.DataObject) -> None:
+    fmt = Fixed(width)
+    values = st.one_of(st.integers(fmt.min, fmt.max), st.integers(fmt.max - 2, fmt.max), st.integers(fmt.min, fmt.min + 2))
+    v = draw.draw(values)
+    value = Signal(signed(width))
+    exact = rshift(v, shift)
+    clamped = min(max(exact, Fixed(target).min), Fixed(target).max)
+    expected = [[exact, clamped, int(clamped != exact)]]
+    assert evaluate([value], [(v,)], [align(value, shift), *saturate(align(value, shift), Fixed(target))]) == expected
+
+
+@pytest.mark.parametrize("weight_width", range(1, 6))
+@pytest.mark.parametrize("payload_width", range(1, 5))
+def test_weighted_is_the_product(weight_width: int, payload_width: int) -> None:
+    fmt = Fixed(weight_width)
+    weight, payload = Signal(signed(weight_width)), Signal(unsigned(payload_width))
+    rows = [(w, p) for w in range(fmt.min, fmt.max + 1) for p in range(1 << payload_width)]
+    assert evaluate([weight, payload], rows, [weighted(weight, payload)]) == [[w * p] for w, p in rows]
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_lane_keeps_the_sign(is_signed: bool) -> None:
+    fmt = Fixed(5, signed=is_signed)
+    word = Signal(15)
+    rows = [(join(values, 5),) for values in np.random.default_rng(1).integers(fmt.min, fmt.max + 1, (50, 3)).tolist()]
+    expected = [split(w, 5, 3) if is_signed else [w >> 5 * i & 31 for i in range(3)] for (w,) in rows]
+    assert evaluate([word], rows, [lane(word, i, fmt) for i in range(3)]) == expected
+
+
+@pytest.mark.parametrize("cycles", range(4))
+def test_delay_keeps_value_and_sign(cycles: int) -> None:
+    m = Module()
+    value = Signal(signed(4))
+    anchor = Signal()
+    m.d.sync += anchor.eq(~anchor)
+    delayed = delay(m, value, cycles, "value")
+    sent = np.random.default_rng(cycles).integers(-8, 8, 30).tolist()
+    found: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        for v in sent:
+            ctx.set(value, v)
+            *_, now = await ctx.tick().sample(delayed)
+            found.append(now)
+
+    simulate(m, bench)
+    assert found[cycles:] == sent[: len(sent) - cycles]
+
+
+def test_what_has_no_sign_is_refused() -> None:
+    with pytest.raises(TypeError, match="align needs a signed value"):
+        align(Signal(4), 1)
+    for value, fmt in ((Signal(4), Fixed(2)), (Signal(signed(4)), Fixed(2, signed=False))):
+        with pytest.raises(TypeError, match="saturate needs"):
+            saturate(value, fmt)
