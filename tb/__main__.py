@@ -40,6 +40,9 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
     images, labels = digits.images[:n_digits], digits.labels[:n_digits]
     payloads = to_sequences(images, facts.data)
     click.echo("\n".join(describe(core)))
+    report, picture = manifest.parent / "report.json", manifest.parent / "report.png"
+    for earlier in (report, picture):  # a run that fails must not leave the report of another one
+        earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest)
     with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
@@ -47,7 +50,6 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
     with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     summary = summarize(simulation, comparison, labels)
-    report, picture = manifest.parent / "report.json", manifest.parent / "report.png"
     draw(simulation, images[0], int(labels[0]), picture)
     write_report(summary, report)
     click.echo("\n".join(lines(summary, report, picture)))
