@@ -126,6 +126,7 @@ class Readout(Component):
             m.d.sync += ended.eq(1)
         m.d.comb += schedule.hold.eq(schedule.issue.sequence_end | ended)
         word = Signal(lanes * p.logit_width)
+        empty = Signal()  # the sequence had no timestep: what the memory holds is an earlier one's
         left = Signal(range(lanes + 1))  # lanes of `word` not yet sent
         reading = Signal(range(4))  # cycles until the addressed word is there
         index = Signal(range(p.n_classes))
@@ -141,11 +142,11 @@ class Readout(Component):
             self.o.payload.last.eq(last),
         ]
         with m.If(written.sequence_end):
-            m.d.sync += [sending.eq(1), sending_group.eq(0), reading.eq(3), index.eq(0)]
+            m.d.sync += [sending.eq(1), sending_group.eq(0), reading.eq(3), index.eq(0), empty.eq(written.fresh)]
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading - 1)
             with m.If(reading == 1):
-                m.d.sync += [word.eq(logit_word), left.eq(lanes)]
+                m.d.sync += [word.eq(Mux(empty, 0, logit_word)), left.eq(lanes)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
                 word.eq(word >> p.logit_width),

@@ -21,12 +21,14 @@ PERIOD = 1e-8
 LOAD_WIDTH = 512  # of a load bus that carries any word of these tests
 
 
-def simulate(dut: Any, *testbenches: Callable[[Any], Any]) -> None:
-    """Run testbenches until all have returned."""
+def simulate(dut: Any, *testbenches: Callable[[Any], Any], watch: Callable[[Any], Any] | None = None) -> None:
+    """Run testbenches until all have returned, and beside them a process that only watches."""
     simulator = Simulator(dut)
     simulator.add_clock(PERIOD)
     for testbench in testbenches:
         simulator.add_testbench(testbench)
+    if watch is not None:
+        simulator.add_process(watch)
     simulator.run()
 
 
