@@ -1,0 +1,158 @@
+"""What the generator writes, and what it refuses to write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from export.manifest import write_core
+from golden.errors import UserError
+from golden.params import LOAD_WIDTH, CoreParams, HardwareParams, address_width
+from rtl import generate as generate_module
+from rtl.__main__ import main
+from rtl.generate import TOP, generate, run_yosys
+from tests.networks import draw_network
+
+SEED = 11
+
+
+def write_manifest(folder: Path, *, trace: bool = True) -> tuple[Path, CoreParams]:
+    drawn = draw_network(SEED, max_neurons=10, max_inputs=8)
+    core = CoreParams(drawn.network.params, HardwareParams(3, trace))
+    return write_core(drawn.network, core, folder), core
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, CoreParams]:
+    """Return manifest, Verilog and core of a generated core; tests do not change its folder."""
+    manifest, core = write_manifest(tmp_path_factory.mktemp("core"))
+    return manifest, generate(manifest), core
+
+
+def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, CoreParams]) -> None:
+    manifest, verilog, core = generated
+    found = json.loads((verilog.parent / "ports.json").read_text())
+    ports = {port["name"]: (port["direction"], port["width"]) for port in found["ports"]}
+    first, readout = core.network.layers[0], core.network.readout
+    index = address_width(readout.n_classes)
+    widths = {
+        "i_events": [("kind", 2), ("address", address_width(first.n_inputs)), ("payload", first.formats.payload.width)],
+        "i_load": [("first", 1), ("data", LOAD_WIDTH)],
+        "o_results": [("index", index), ("logit", readout.logit_width), ("best", index), ("last", 1)],
+    }
+    for stream, fields in widths.items():
+        offsets = [sum(width for _, width in fields[:i]) for i in range(len(fields))]
+        listed = [(f["name"], f["offset"], f["width"], f["signed"]) for f in found["fields"][stream]]
+        expected = [(n, offset, w, n == "logit") for (n, w), offset in zip(fields, offsets, strict=True)]
+        assert listed == expected
+        toward = ("output", "input") if stream.startswith("o_") else ("input", "output")
+        assert ports[f"{stream}__payload"] == (toward[0], sum(width for _, width in fields))
+        assert (ports[f"{stream}__valid"], ports[f"{stream}__ready"]) == ((toward[0], 1), (toward[1], 1))
+    assert ports["clk"] == ports["rst"] == ports["i_clear"] == ("input", 1)
+    assert ports["i_counter"] == ("input", address_width(len(core.counters)))
+    assert ports["o_counter"] == ("output", 32) and ports["o_errors"] == ("output", len(core.errors))
+    for i, layer in enumerate(core.layers):
+        assert ports[f"trace{i}_neuron_membrane"] == ("output", 3 * layer.params.formats.u.width)
+        assert (f"trace{i}_state_value" in ports) == bool(layer.params.n_state)
+    assert found["top"] == TOP and found["counters"] == core.counters and found["errors"] == core.errors
+    assert found["manifest_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
+    declared = dict[str, tuple[str, int]]()
+    module = verilog.read_text().split(f"module {TOP}(")[1].split("endmodule")[0]
+    for direction, high, name in re.findall(r"^\s*(input|output)\s+(?:\[(\d+):0\]\s+)?(\w+);", module, re.M):
+        declared[name] = direction, int(high or 0) + 1
+    assert declared == ports
+
+
+def test_verilog_names_its_manifest_and_leaves_memories_undefined(generated: tuple[Path, Path, CoreParams]) -> None:
+    manifest, verilog, core = generated
+    text = verilog.read_text()
+    assert verilog == manifest.parent / f"{core.network.name}.v"
+    assert hashlib.sha256(manifest.read_bytes()).hexdigest() in text.split("module")[0]
+    memories = re.findall(r"^\s*reg \[\d+:0\] (\S+) \[\d+:0\];", text, re.M)
+    assert len(memories) > len(core.memories) - len(core.layers)  # scalars are registers
+    assert not re.search(r"initial begin", text) and "$readmem" not in text
+    for memory in memories:
+        assert not re.search(rf"initial.*{re.escape(memory)}\s*\[", text)
+    assert not list(manifest.parent.glob("tmp*")), "scratch is left"
+
+
+def test_files_are_untouched_when_nothing_changes(generated: tuple[Path, Path, CoreParams]) -> None:
+    manifest, verilog, _ = generated
+    files = [verilog, verilog.parent / "ports.json"]
+    for file in files:
+        os.utime(file, ns=(1, 1))
+    before = [file.read_bytes() for file in files]
+    assert generate(manifest) == verilog
+    assert [file.stat().st_mtime_ns for file in files] == [1, 1]
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_another_manifest_is_another_core(tmp_path: Path) -> None:
+    """Into a folder of its own, without trace ports; the command says where."""
+    manifest, core = write_manifest(tmp_path / "core", trace=False)
+    out = tmp_path / "deep" / "out"
+    result = CliRunner().invoke(main, [str(manifest), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"Verilog: {out / core.network.name}.v\n"
+    assert sorted(path.name for path in out.iterdir()) == sorted([f"{core.network.name}.v", "ports.json"])
+    assert "trace" not in (out / "ports.json").read_text()
+
+
+def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def apply(path: Path) -> None:
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "export a network first"),
+        (lambda path: path.write_text("not json"), "is not a manifest"),
+        (lambda path: path.write_bytes(b"\xff\x00"), "is not a manifest"),
+        (edit(lambda m: m.update(schema_version=2)), "schema version 2"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "use 1 to 256 lanes"),
+        (edit(lambda m: m["network"]["layers"][0].update(n_state=-1)), "use 0 to 1024"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_in_one_line(damage: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
+    manifest, _ = write_manifest(tmp_path / "core")
+    damage(manifest)
+    out = tmp_path / "out"
+    for arguments, folder in (([], manifest.parent), (["--out", str(out)], tmp_path)):
+        before = sorted(folder.iterdir())
+        result = CliRunner().invoke(main, [str(manifest), *arguments])
+        assert result.exit_code == 2 and result.stdout == ""
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
+        assert sorted(folder.iterdir()) == before
+
+
+def test_a_failure_leaves_the_earlier_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, core = write_manifest(tmp_path)
+    verilog = tmp_path / f"{core.network.name}.v"
+    verilog.write_text("earlier\n")
+    before = sorted(tmp_path.iterdir())
+
+    def fail(*_: str) -> None:
+        raise UserError("Yosys failed: no space left")
+
+    monkeypatch.setattr(generate_module, "run_yosys", fail)
+    with pytest.raises(UserError, match="no space left"):
+        generate(manifest)
+    assert verilog.read_text() == "earlier\n" and sorted(tmp_path.iterdir()) == before
+
+
+def test_yosys_says_what_is_wrong() -> None:
+    with pytest.raises(UserError, match="Yosys failed: .*no_such_command"):
+        run_yosys("no_such_command")
