@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tb.__main__ import main
 from tb.compare import compare
 from tb.interface import Kind
 from tb.report import summarize
-from tb.simulate import simulate, simulate_items, to_items
+from tb.simulate import Simulation, simulate, simulate_items, to_items
 from tests.networks import draw_network
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
@@ -125,7 +126,7 @@ def test_comparison_finds_what_differs(tmp_path: Path) -> None:
     assert "layer0.neurons has" in compare(simulation, drawn.payloads).first[0]
 
 
-def test_rows_from_the_command_line(tmp_path: Path) -> None:
+def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = load_stored("rows")
     manifest = make_core(network, 16, tmp_path)
     result = CliRunner().invoke(main, [str(manifest), "--digits", "8"])
@@ -137,6 +138,15 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
     assert (tmp_path / "report.png").stat().st_size > 10_000
     result = CliRunner().invoke(main, [str(manifest), "--digits", "2", "--stalls", "3"])
     assert result.exit_code == 0, result.output
+
+    def simulate_wrongly(*arguments: Any, **options: Any) -> Simulation:
+        simulation = simulate(*arguments, **options)
+        return replace(simulation, classes=simulation.classes + 1)
+
+    monkeypatch.setattr("tb.__main__.simulate", simulate_wrongly)
+    result = CliRunner().invoke(main, [str(manifest), "--digits", "2"])
+    assert result.exit_code == 1
+    assert "2 values differ" in result.output and "class at sequence 0: expected 7, found 8" in result.output
 
 
 def test_smnist_on_four_lanes(tmp_path: Path) -> None:
