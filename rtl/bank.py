@@ -28,7 +28,7 @@ class Bank(Component):
     load
         The load bus. A word loaded for another memory, or beyond the last word, is ignored.
 
-    Latency: 1 cycle; throughput: one word a cycle.
+    Latency: 1 cycle; throughput: one word a cycle. A loaded word can be addressed two cycles after it was on the bus.
     """
 
     def __init__(self, memory: MemoryParams, number: int, load_width: int) -> None:

@@ -34,7 +34,7 @@ class Core(Component):
     o_results
         See `Readout`.
     i_counter, o_counter
-        The number of a counter (`CoreParams.counters`) and its value two cycles later.
+        The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle after.
     i_clear
         Clears counters and error flags.
     o_errors

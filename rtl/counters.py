@@ -29,13 +29,13 @@ class Counters(Component):
     increments
         What each counter adds in this cycle, in order of the names (`c0`, `c1`, ...).
     select, value
-        The value of counter `select`, the cycle after; 0 for a number that no counter has.
+        The value of counter `select` in this cycle, the cycle after; 0 for a number that no counter has.
     clear
         Set every counter and flag to 0 (what is counted in that cycle is lost).
     errors
         The flags of the error counters, in order.
 
-    Latency: 1 cycle to `errors`, 2 to `value`.
+    Latency: 1 cycle from an increment to `errors`, 2 to `value`; 1 from `select` to `value`.
     """
 
     def __init__(self, names: list[str], widths: list[int]) -> None:

@@ -15,7 +15,7 @@ from rtl.streams import LoadBus, event_layout
 
 
 class Drive(Component):
-    """Sum the drive while events arrive: x = clamp(rshift(w_x . s + b_x), 0, max), so that it is there when the list opens.
+    """Sum the drive while events arrive, x = clamp(rshift(w_x . s + b_x), 0, max): it is there when the list opens.
 
     Never stalls; wants one event a cycle at most.
 
@@ -33,8 +33,8 @@ class Drive(Component):
     bias
         b_x, constant.
     values
-        The drives of the two buffers, x's format, one above the other; a buffer's is valid from the cycle in which its list becomes available
-        until `CLOSE_LATENCY` cycles after the buffer is closed again.
+        The drives of the two buffers, x's format, one above the other; a buffer's is valid from the cycle in which
+        its list becomes available until `CLOSE_LATENCY` cycles after the buffer is closed again.
     valid
         A value has just been computed: `value`.
     saturated

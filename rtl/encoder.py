@@ -15,8 +15,8 @@ from rtl.streams import EventKind, event_layout
 class Encoder(Component):
     """Send the spikes of each group as events, in ascending address, then the markers.
 
-    A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued. Its consumer may stall it; it holds
-    `MASK_QUEUE_DEPTH` groups, and whoever produces one must have reserved room for it.
+    A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued. Its consumer may
+    stall it; its queue holds `MASK_QUEUE_DEPTH` groups, and whoever produces one must have reserved room for it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Encoder(Component):
     o
         The events: address of the neuron, payload 1.
 
-    Latency: 3 cycles from a group to its first event; throughput: one event a cycle.
+    Latency: 4 cycles from a group to its first event; throughput: one event a cycle.
     """
 
     def __init__(self, layer: LayerHardware) -> None:

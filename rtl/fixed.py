@@ -10,7 +10,7 @@ from golden.formats import Fixed
 
 
 def align(value: Value, shift: int) -> Value:
-    """Divide a signed value by 2**shift, rounding half up; a negative shift multiplies. Exact: no bit is lost on top."""
+    """Divide a signed value by 2**shift, rounding half up; a negative shift multiplies. No bit is lost on top."""
     if not value.shape().signed:
         raise TypeError("align needs a signed value")
     if shift <= 0:

@@ -20,7 +20,6 @@ from rtl.streams import LOAD_ITEM, event_layout, result_layout
 
 TOP = "dmp_core"
 
-# Memories start undefined: all are loaded or written before they are read, and 10,000 lines of zeros help nobody.
 _YOSYS = """
 import sys
 from pyosys import libyosys
@@ -90,7 +89,7 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def generate(manifest: Path, out: Path | None = None) -> Path:
-    """Write the Verilog of a manifest's core and `ports.json` into `out` (default: beside the manifest); return the Verilog's path.
+    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the Verilog's path.
 
     Files are only touched when their content changes, and never left half-written.
 
@@ -111,6 +110,7 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
         run_yosys(
             f"read_rtlil {source}",
             "proc -nomux -norom",
+            # Memories start undefined: all are loaded or written before they are read.
             "delete t:$meminit_v2",
             "memory_collect",
             *(f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove amaranth.decoding"

@@ -13,9 +13,10 @@ from rtl.streams import issue_layout
 class GroupSchedule(Component):
     """Issue the steps of a timestep: for each group, as many as the longer of its two paths needs.
 
-    A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so do timesteps, but for `drain` cycles where the
-    groups are too few to cover the pipeline, and unless the state update takes longer. The last step of a group waits for room in the queue
-    of spike masks; the wait is a stall, and the clock of the timestep stands still in it.
+    A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so do timesteps, but
+    for `drain` cycles where the groups are too few to cover the pipeline, and unless the state update takes longer. The
+    last step of a group waits for room in the queue of spike masks; the wait is a stall, and the clock of the timestep
+    stands still in it.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class GroupSchedule(Component):
     reserve
         A group's last step (or the end of a sequence) is issued: it takes its room.
     hold
-        Start nothing new.
+        Start nothing new: neither a timestep nor the end of a sequence.
     issue
         What is issued in this cycle: see `issue_layout`.
     busy, stalled
@@ -121,7 +122,7 @@ class GroupSchedule(Component):
 
         # Over by the end of this cycle, so that the next timestep's first step is issued in the next one.
         groups_over = ~walking & (draining <= 1) if part.drain else ~walking | finishing
-        state_over = (state_left == 0) | ((state_left == 1) & ~self.stalled)
+        state_over = state_left <= 1  # (in a stall, its group or its end is not over)
         ending_over = ~ending | issue.sequence_end
         with m.If(groups_over & state_over & ending_over & self.available & ~self.hold):
             with m.If(self.sequence_end):

@@ -24,8 +24,8 @@ from rtl.streams import LoadBus, event_layout
 class Layer(Component):
     """Run a layer of the network on its lanes, under the group schedule.
 
-    Events of the next timestep arrive while the groups of this one are walked; only when both lists are full is the producer stalled, and only
-    when the queue of spike masks is full does a stalled consumer stall the walk.
+    Events of the next timestep arrive while the groups of this one are walked; only when both lists are full is the
+    producer stalled, and only when the queue of spike masks is full does a stalled consumer stall the walk.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class Layer(Component):
     counts
         What the counters of this layer add in this cycle, by the counter's name.
     trace
-        With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values of the slow state and of the drive, each with
-        its `valid`.
+        With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values of the slow state and
+        of the drive, each with its `valid`.
 
     Throughput: max(groups * max(events, dense steps) + drain, state update) cycles a timestep.
     """

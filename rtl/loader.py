@@ -20,8 +20,9 @@ def load_bus_width(core: CoreParams) -> int:
 class Loader(Component):
     """Assemble the words of a memory from items of `LOAD_WIDTH` bits and write them one after another.
 
-    An item with `first` set is a header: the memory's number and the address of the first word. The items after it are the words, the low
-    part first; addresses count up. Never stalls. Load only while no sequence runs: memories are read without arbitration.
+    An item with `first` set is a header: the memory's number and the address of the first word. The items after it are
+    the words, the low part first; addresses count up. A header drops a word that is not complete. Never stalls. Load
+    only while no sequence runs: what a memory shows while it is written is not defined.
 
     Parameters
     ----------

@@ -21,7 +21,8 @@ class NeuronStage(Component):
         u' = sat(rshift(leak u) + rshift(sum of weights) + h + c);  spike where u' >= threshold
         kept: u' - threshold, or 0, where it fired; u' elsewhere
 
-    Holds the biases, and the currents h between refreshes. Never stalls: whoever issues a group has reserved room for its spikes.
+    Holds the biases, and the currents h between refreshes. Never stalls: whoever issues a group has reserved room for
+    its spikes.
 
     Parameters
     ----------

@@ -22,7 +22,8 @@ from rtl.streams import LoadBus, event_layout, result_layout
 class Readout(Component):
     """Add W_o s + b_o to the logits at every timestep, and send them with the class at the end of a sequence.
 
-    Classes take the place of neurons under the same group schedule. Timesteps of the next sequence wait until the results are sent.
+    Classes take the place of neurons under the same group schedule. Timesteps of the next sequence wait until the
+    results are sent. After a sequence of no timesteps every logit is 0.
 
     Parameters
     ----------
@@ -38,7 +39,8 @@ class Readout(Component):
     i
         Spikes of the last layer.
     o
-        One item a class, in order; the item with `last` holds the class in `best`: the largest logit, the lowest index on ties.
+        One item a class, in order; the item with `last` holds the class in `best`: the largest logit, the lowest index
+        on ties.
     load, counts
         As in `Layer`.
     start
@@ -111,13 +113,12 @@ class Readout(Component):
             saturated.append(delay(m, outside, 2, f"saturated_{index}"))
         done = written.valid & written.last
         in_use = [~written.last_group if i >= p.n_classes - (n_groups - 1) * lanes else 1 for i in range(lanes)]
+        clamped_in_use = [was & used for was, used in zip(saturated, in_use, strict=True)]
         m.d.comb += [
             write.en.eq(done),
             write.addr.eq(written.group),
             write.data.eq(Cat(*kept)),
-            self.counts.logit_saturations.eq(
-                Mux(done, sum((s & u for s, u in zip(saturated[1:], in_use[1:], strict=True)), saturated[0] & in_use[0]), 0)
-            ),
+            self.counts.logit_saturations.eq(Mux(done, sum(clamped_in_use[1:], clamped_in_use[0]), 0)),
         ]
 
         # After the end of a sequence: word by word, lane by lane.

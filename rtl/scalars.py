@@ -19,12 +19,21 @@ def shape_of(fmt: Fixed) -> Shape:
 class Scalars(Component):
     """Hold leak, threshold and drive bias, loaded as words 0, 1 and 2 of one memory.
 
+    Parameters
+    ----------
+    formats
+        Of the layer.
+    number, load_width
+        The memory's number on the load bus, and the width of that bus.
+
     Members
     -------
     leak, threshold, drive_bias
         Constant while a sequence runs; in their formats.
     load
-        The load bus.
+        The load bus. A word loaded for another memory, or beyond word 2, is ignored.
+
+    Latency: 1 cycle from the load bus.
     """
 
     def __init__(self, formats: LayerFormats, number: int, load_width: int) -> None:

@@ -17,9 +17,10 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class SlowState(Component):
-    """Hold the slow state twice, before and after this timestep, and compute m' = sat(rshift(A m + B x)) beside the groups.
+    """Hold the slow state twice, before and after this timestep; compute m' = sat(rshift(A m + B x)) beside the groups.
 
-    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never stalls; wants `state_cycles` between starts.
+    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never stalls; wants
+    `state_cycles` from a start to the next.
 
     Parameters
     ----------
@@ -35,11 +36,12 @@ class SlowState(Component):
     drives
         The drives of the two buffers of the event list.
     buffer, index, state
-        A read port: `buffer` toggles from one timestep to the next; `state` is valid the cycle after.
+        A read port: `state` is valid the cycle after. The state before a timestep lies in the buffer that toggles with
+        every start: 1 in the first timestep after a reset.
     valid, value, saturated
         A value of the new state is written, in the order of the rows, and whether it had to be clamped.
 
-    Latency: `state_cycles` from `start` to the last value being readable; throughput: a timestep in as many.
+    Latency: `state_cycles` from `start` to the last value being written; throughput: a timestep in as many.
     """
 
     def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:

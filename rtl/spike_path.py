@@ -34,7 +34,7 @@ class SpikePath(Component):
     address, payload
         The event that step `issue.step` walks, at stage 1.
     sums
-        A lane's sum above another; a group's are complete at `NEURON_STAGE` of its last step, for one cycle.
+        A lane's sum above another; a group's are complete at `NEURON_STAGE` of its last step: use them in that cycle.
 
     Latency: `NEURON_STAGE` cycles; throughput: one event a cycle.
     """
@@ -74,7 +74,8 @@ class SpikePath(Component):
         first = delay(m, self.issue.valid & self.issue.first, 5, "first")
         for index in range(lanes):
             weight = lane(word, index, self.memory.element)
-            product = Signal(shape_of(Fixed(self.memory.element.width + self.payload_format.width)), name=f"product_{index}")
+            product_format = Fixed(self.memory.element.width + self.payload_format.width)
+            product = Signal(shape_of(product_format), name=f"product_{index}")
             total = Signal(shape_of(self.accumulator), name=f"sum_{index}")
             m.d.sync += [
                 product.eq(weighted(weight, payload)),

@@ -20,8 +20,8 @@ from rtl.streams import LoadBus, issue_layout
 class StatePath(Component):
     """Multiply, in one multiplier a lane, first leak and membrane, then P and the slow state, then V and the drive.
 
-    A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times x. Between refreshes, and without a
-    slow state, only the leak.
+    A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times x. Between
+    refreshes, and without a slow state, only the leak.
 
     Parameters
     ----------
@@ -39,11 +39,13 @@ class StatePath(Component):
     membrane_address, membranes
         The group's word of membranes: addressed at `READ_STAGE`, there the cycle after.
     state_buffer, state_index, state
-        The value of the slow state before this timestep: addressed at `READ_STAGE`, there the cycle after.
+        A value of the slow state before this timestep: addressed at `READ_STAGE`, there the cycle after (see
+        `SlowState`).
     drives
         The drives of the two buffers of the event list.
     leaked, currents
-        leak * u, and P m + V x, a lane's above another; complete at `NEURON_STAGE` of the group's last step, for one cycle.
+        leak * u, and P m + V x, a lane's above another; complete at `NEURON_STAGE` of the group's last step: use them
+        in that cycle.
 
     Latency: `NEURON_STAGE` cycles; throughput: one product a lane and cycle.
     """
@@ -134,5 +136,3 @@ class StatePath(Component):
                 width = p.current_sum.width
                 m.d.comb += self.currents[index * width : (index + 1) * width].eq(current)
         return m
-
-

@@ -55,10 +55,11 @@ class LoadBus(wiring.Signature):
 def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 
-    `valid` qualifies the rest: step `step` of group `group`, the `first` or `last` step of it; it walks the event list if `sparse`, the dense
-    state path if `dense`. `start` marks the first step of a timestep; `weight_base` is the first word of the group's weights. A `sequence_end` is
-    no step: it only passes through, in order. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the event list)
-    hold for the whole timestep.
+    `start` marks the first step of a timestep. A `sequence_end` is no step: it only passes through, in order; with it,
+    `fresh` says that the sequence had no timestep. `valid` qualifies the rest: step `step` of group `group`, the
+    `first` or `last` step of it; it walks the event list if `sparse`, the dense state path if `dense`; `weight_base` is
+    the first word of the group's weights. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the
+    event list) hold for the whole timestep.
     """
     n_inputs, n_groups = part.params.n_inputs, part.n_groups
     return data.StructLayout(
