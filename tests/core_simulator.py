@@ -41,12 +41,13 @@ def _signed(value: int, width: int) -> int:
 def simulate(
     network: NetworkIntegers, lanes: int, payloads: np.ndarray, stalls: np.random.Generator | None = None
 ) -> Recorded:
-    """Load the network into a core of so many lanes and run sequences (B, K, M); with random stalls on both sides, or none."""
+    """Load the network into a core of so many lanes and run sequences (B, K, M); with random stalls, or none."""
     core = CoreParams(network.params, HardwareParams(lanes, trace=True))
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
     n_layers = len(core.layers)
-    recorded.membrane, recorded.spikes, recorded.state, recorded.drive = ([[] for _ in range(n_layers)] for _ in range(4))
+    for record in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+        record.extend([] for _ in range(n_layers))
     recorded.starts = [[] for _ in range(n_layers + 1)]
     top = Core(core)
     simulator = Simulator(top)

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from amaranth.hdl import Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.sim import Simulator
 
 from golden.params import LayerHardware, ReadoutHardware
 from rtl.streams import EventKind, issue_layout
 
-Inputs = Mapping[str, Any]
+Inputs = dict[str, Any]
 Outputs = dict[str, int]
 Item = dict[str, int]
 PERIOD = 1e-8
+MAX_CYCLES = 50_000  # many more than any test of a component takes
 LOAD_WIDTH = 512  # of a load bus that carries any word of these tests
 
 
 def simulate(dut: Any, *testbenches: Callable[[Any], Any], watch: Callable[[Any], Any] | None = None) -> None:
-    """Run testbenches until all have returned, and beside them a process that only watches."""
+    """Run testbenches until all have returned, and beside them a process that only watches; fail if they never do."""
+
+    async def give_up(ctx: Any) -> None:
+        await ctx.delay(MAX_CYCLES * PERIOD)
+        raise AssertionError(f"no end after {MAX_CYCLES} cycles")
+
     simulator = Simulator(dut)
     simulator.add_clock(PERIOD)
     for testbench in testbenches:
         simulator.add_testbench(testbench)
+    simulator.add_testbench(give_up, background=True)
     if watch is not None:
         simulator.add_process(watch)
     simulator.run()
@@ -65,7 +72,7 @@ def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable
     """Return an item of random bits (an event's kind is one that exists); the fields in `keep` are 0."""
     item = {str(name): int(rng.integers(1 << field.width)) for name, field in layout}
     if "kind" in item:
-        item["kind"] = int(rng.choice(list(EventKind)).value)
+        item["kind"] = int(rng.choice([kind.value for kind in EventKind]))
     return item | dict.fromkeys(keep, 0)
 
 
@@ -126,7 +133,7 @@ def sequence_end(rng: np.random.Generator, part: LayerHardware | ReadoutHardware
 
 
 async def offer(
-    ctx: Any, port: wiring.PureInterface, items: Iterable[Item], rng: np.random.Generator, stall: float
+    ctx: Any, port: Any, items: Iterable[Item], rng: np.random.Generator, stall: float
 ) -> None:
     """Send items, with a gap of probability `stall` before each in which the payload is scrambled."""
     layout = port.payload.shape()
@@ -142,7 +149,7 @@ async def offer(
 
 
 async def take(
-    ctx: Any, port: wiring.PureInterface, done: Callable[[list[Item]], bool], rng: np.random.Generator, stall: float
+    ctx: Any, port: Any, done: Callable[[list[Item]], bool], rng: np.random.Generator, stall: float
 ) -> list[Item]:
     """Receive items until `done` with them; not ready with probability `stall`. A waiting item must not change."""
     layout = port.payload.shape()

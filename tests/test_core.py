@@ -1,4 +1,4 @@
-"""Drawn networks on whole cores, in Amaranth's simulator: every value, every counter and every cycle against the golden model."""
+"""Drawn networks on whole cores, in Amaranth's simulator: every value, counter and cycle against the golden model."""
 
 from __future__ import annotations
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from golden.cycles import bound_cycles, group_steps, memory_words, released_rtl_cycles, timestep_cycles
-from golden.params import CoreParams, HardwareParams, LayerHardware, LayerParams, NetworkParams, ReadoutHardware, ReadoutParams
+from golden.params import (
+    CoreParams,
+    HardwareParams,
+    LayerHardware,
+    LayerParams,
+    NetworkParams,
+    ReadoutHardware,
+    ReadoutParams,
+)
 
 
 def two_layers(n_inputs: int = 140, n: int = 128, d: int = 10) -> CoreParams:

@@ -58,7 +58,8 @@ def test_values_are_as_the_equation_says(name: str, seed: int) -> None:
         total = b_x
     cycles += [nothing() for _ in range(CLOSE_LATENCY + 3)]
     cycles[0] = cycles[0] | nothing() | {"bias": b_x}
-    record = replay(Drive(params, layer.memories["w_x"], 4, LOAD_WIDTH), ["valid", "value", "saturated", "values"], cycles)
+    dut = Drive(params, layer.memories["w_x"], 4, LOAD_WIDTH)
+    record = replay(dut, ["valid", "value", "saturated", "values"], cycles)
     assert [cycle for cycle, row in enumerate(record) if row["valid"]] == sorted(expected), f"seed {seed}"
     held: dict[int, int] = {}
     for cycle, row in enumerate(record):

@@ -78,7 +78,7 @@ class Model:
 
 
 def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> list[Item]:
-    """Draw timesteps: empty ones, full ones, and ones with repeated addresses, addresses out of range, payloads of 0."""
+    """Draw timesteps: empty, full, and with repeated addresses, addresses out of range, payloads of 0."""
     items = []
     largest = (1 << payload_width) - 1
     for _ in range(60):
@@ -138,7 +138,7 @@ def test_every_cycle_is_as_modelled(n_inputs: int, payload_width: int, gaps: flo
 
 
 def test_open_lists_from_an_end_marker_on() -> None:
-    """Two markers in successive cycles fill both buffers; each list is available `CLOSE_LATENCY` cycles after its marker."""
+    """Two markers in successive cycles fill both buffers; each list opens `CLOSE_LATENCY` cycles after its marker."""
     marker = {"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0}
 
     def step(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:

@@ -17,7 +17,8 @@ from tests.streams import Item, play, replay, scramble
 
 NETWORK = NetworkParams("loaded", (LayerParams(3, 13, 2),), ReadoutParams(13, 4))
 CORE = CoreParams(NETWORK, HardwareParams(5))
-ITEMS = [-(-memory.width // LOAD_WIDTH) for memory in CORE.memories.values()]
+WIDTHS = [memory.width for memory in CORE.memories.values()]
+ITEMS = [-(-width // LOAD_WIDTH) for width in WIDTHS]
 
 
 class Memories(Elaboratable):
@@ -53,14 +54,14 @@ def draw_items(rng: np.random.Generator, contents: list[list[int]]) -> list[Item
     for _ in range(60):
         number = int(rng.integers(len(ITEMS) + 1))  # the last one is no memory
         depth = len(contents[number]) if number < len(ITEMS) else 4
-        address = int(rng.choice([0, rng.integers(depth), depth - 1, depth, (1 << 24) - 20]))
+        address = int(rng.choice([0, int(rng.integers(depth)), depth - 1, depth, (1 << 24) - 20]))
         items.append(header(number, address))
         for offset in range(int(rng.integers(5))):
-            n_items, width = (ITEMS[number], list(CORE.memories.values())[number].width) if number < len(ITEMS) else (1, 32)
+            n_items = ITEMS[number] if number < len(ITEMS) else 1
             word = int.from_bytes(rng.bytes(n_items * 4), "little")
             items += [part(word, index) for index in range(n_items)]
             if number < len(ITEMS) and address + offset < depth:
-                contents[number][address + offset] = word & (1 << width) - 1
+                contents[number][address + offset] = word & (1 << WIDTHS[number]) - 1
         if number < len(ITEMS) and rng.random() < 0.3:  # a word that is never completed
             items += [part(int(rng.integers(1 << 32)), 0)] * (ITEMS[number] - 1)
     return items
@@ -95,7 +96,7 @@ def test_words_reach_their_memory_only(seed: int) -> None:
 
 
 def test_latencies() -> None:
-    """A word is on the bus the cycle after its last item; it can be addressed two cycles later, and read in the next."""
+    """A word is on the bus the cycle after its last item; it can be addressed two cycles later."""
     number = list(CORE.memories).index("layer0.c")
     memory = CORE.memories["layer0.c"]
     word = (1 << memory.width) - 3

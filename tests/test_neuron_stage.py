@@ -96,7 +96,8 @@ def test_membranes_are_as_the_equation_says(name: str, stall: float) -> None:
         timestep += 1
     cycles += [{"issue": idle(rng, layer)}] * (WRITE_STAGE + 1)
     for cycle, inputs in enumerate(cycles):
-        noise = {name: int.from_bytes(rng.bytes(40), "little") % (1 << lanes * fmt.width) for name, fmt in formats.items()}
+        bits = {name: int.from_bytes(rng.bytes(40), "little") for name in formats}
+        noise = {name: bits[name] % (1 << lanes * fmt.width) for name, fmt in formats.items()}
         cycles[cycle] = {"threshold": threshold} | inputs | noise | operands.get(cycle, {})
     record = replay(NeuronStage(layer, leaked_format.width, 2, LOAD_WIDTH), STROBES + GATED, cycles)
     for cycle, row in enumerate(record):

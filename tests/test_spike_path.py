@@ -39,7 +39,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     part = part_of(name)
     rng = np.random.default_rng([len(name), int(stall * 10)])
     p, lanes, n_inputs = part.params, part.hardware.lanes, part.params.n_inputs
-    payload_format = p.formats.payload if isinstance(part, LayerHardware) else p.payload
+    payload_format = part.params.formats.payload if isinstance(part, LayerHardware) else part.params.payload
     memory = part.memories["w_f" if isinstance(part, LayerHardware) else "w_o"]
     weights = rng.integers(memory.element.min, memory.element.max + 1, (part.n_groups, n_inputs, lanes))
     weights[0, :, 0], weights[-1, :, -1] = memory.element.min, memory.element.max
@@ -50,14 +50,14 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
 
     def issue(item: dict[str, int], following: dict[str, int] | None) -> None:
         nonlocal event
-        noise = {"address": int(rng.integers(1 << address_width(n_inputs))), "payload": int(rng.integers(payload_format.max + 1))}
-        cycles.append({"issue": item} | (event or noise))
+        address, payload = rng.integers(1 << address_width(n_inputs)), rng.integers(payload_format.max + 1)
+        cycles.append({"issue": item} | (event or {"address": int(address), "payload": int(payload)}))
         event = following
 
     for timestep in range(30):
-        n_events = int(rng.choice([0, 1, n_inputs, rng.integers(n_inputs + 1)]))
+        n_events = int(rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))]))
         addresses = rng.permutation(n_inputs)[:n_events]
-        payloads = rng.integers(1, payload_format.max + 1, n_events) if timestep % 3 else np.full(n_events, payload_format.max)
+        payloads = rng.integers(1 if timestep % 3 else payload_format.max, payload_format.max + 1, n_events)
         for step in walk(part, n_events, refresh=bool(timestep % 2), fresh=timestep == 0, buffer=timestep % 2):
             while rng.random() < stall:
                 issue(idle(rng, part), None)

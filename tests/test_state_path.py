@@ -13,7 +13,11 @@ from rtl.state_path import StatePath
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, play, split, walk
 
 WIDE = LayerFormats(u=Fixed(18, 10), m=Fixed(14, 11), x=Fixed(10, 8), p=Fixed(14, 7), leak=Fixed(9, 9, signed=False))
+WIDE_STATE = LayerFormats(u=Fixed(11, 5), m=Fixed(17, 13), x=Fixed(12, 8))
+WIDE_DRIVE = LayerFormats(u=Fixed(11, 5), m=Fixed(12, 8), x=Fixed(17, 13))
 LAYERS = {
+    "widest state": LayerHardware(LayerParams(2, 4, 3, formats=WIDE_STATE), HardwareParams(3)),
+    "widest drive": LayerHardware(LayerParams(2, 4, 3, formats=WIDE_DRIVE), HardwareParams(3)),
     "one value": LayerHardware(LayerParams(4, 7, 1), HardwareParams(3)),
     "several, dilated": LayerHardware(LayerParams(3, 8, 5, dilation=3), HardwareParams(2)),
     "other widths": LayerHardware(LayerParams(2, 5, 4, dilation=2, formats=WIDE), HardwareParams(5)),
@@ -27,7 +31,8 @@ N_TIMESTEPS = 24
 def test_products_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     layer = LAYERS[name]
     rng = np.random.default_rng([len(name), int(stall * 10)])
-    p, f, lanes, d, n_groups = layer.params, layer.params.formats, layer.hardware.lanes, layer.params.n_state, layer.n_groups
+    p, f, lanes, n_groups = layer.params, layer.params.formats, layer.hardware.lanes, layer.n_groups
+    d = p.n_state
 
     def draw(fmt: Fixed, *shape: int) -> np.ndarray:
         values = rng.integers(fmt.min, fmt.max + 1, shape)
@@ -59,7 +64,7 @@ def test_products_are_complete_at_the_neuron_stage(name: str, stall: float) -> N
         schedule += [(idle(rng, layer), k)] * layer.drain
     schedule += [(idle(rng, layer), N_TIMESTEPS - 1)] * (NEURON_STAGE + 1)
 
-    def step(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:
+    def drive(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:
         if cycle < len(loading):
             return {**loading[cycle], "leak": leak}
         now = cycle - len(loading)
@@ -82,7 +87,7 @@ def test_products_are_complete_at_the_neuron_stage(name: str, stall: float) -> N
 
     outputs = ["membrane_address", "leaked", *(["state_index", "state_buffer", "currents"] if d else [])]
     dut = StatePath(layer, 5, LOAD_WIDTH)
-    record = play(dut, outputs, step)
+    record = play(dut, outputs, drive)
     for cycle, (leaked, currents) in expected.items():
         assert split(record[cycle]["leaked"], dut.product.width, lanes) == leaked, f"cycle {cycle}"
         if currents is not None:
