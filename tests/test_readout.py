@@ -27,7 +27,9 @@ READOUTS = {
 }
 
 
-def draw(readout: ReadoutHardware, name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw(
+    readout: ReadoutHardware, name: str, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw W_o (classes, inputs) and b_o (classes)."""
     p = readout.params
     low, high = {"ties": (0, 2), "negative": (-128, 0)}.get(name, (p.w_o.min, p.w_o.max + 1))
@@ -42,11 +44,15 @@ def draw(readout: ReadoutHardware, name: str, rng: np.random.Generator) -> tuple
 
 
 def words_of(values: np.ndarray, memory: MemoryParams, lanes: int) -> list[int]:
-    """Return memory words of values (classes, k): a group's words one after another."""
+    """Return memory words of values (classes, k), a group's in a row; lanes without a class hold large numbers."""
     n_groups = -(-len(values) // lanes)
-    padded = np.zeros((n_groups * lanes, values.shape[1]), np.int64)
+    padded = np.full((n_groups * lanes, values.shape[1]), memory.element.max)
     padded[: len(values)] = values
-    return [join(word, memory.element.width) for group in padded.reshape(n_groups, lanes, -1) for word in group.T]
+    return [
+        join(word, memory.element.width)
+        for group in padded.reshape(n_groups, lanes, -1)
+        for word in group.T
+    ]
 
 
 def items_of(sequences: list[np.ndarray], rng: np.random.Generator) -> list[Item]:
@@ -54,7 +60,10 @@ def items_of(sequences: list[np.ndarray], rng: np.random.Generator) -> list[Item
     items = []
     for sequence in sequences:
         for spikes in sequence:
-            items += [{"kind": 0, "address": int(a), "payload": 1} for a in rng.permutation(np.flatnonzero(spikes))]
+            items += [
+                {"kind": 0, "address": int(a), "payload": 1}
+                for a in rng.permutation(np.flatnonzero(spikes))
+            ]
             items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0})
         items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
     return items
@@ -72,7 +81,10 @@ def run(
     results: list[Item] = []
 
     async def send(ctx: Any) -> None:
-        loads = [(6, words_of(w_o, memories["w_o"], lanes)), (2, words_of(b_o[:, None], memories["b_o"], lanes))]
+        loads = [
+            (6, words_of(w_o, memories["w_o"], lanes)),
+            (2, words_of(b_o[:, None], memories["b_o"], lanes)),
+        ]
         for number, words in loads:
             for cycle in load_cycles(number, words):
                 for name, value in cycle.items():
@@ -88,7 +100,9 @@ def run(
 
     async def count(ctx: Any) -> None:
         names = list(dut.signature.members["counts"].signature.members)
-        async for _, _, start, *values in ctx.tick().sample(dut.start, *(getattr(dut.counts, n) for n in names)):
+        async for _, _, start, *values in ctx.tick().sample(
+            dut.start, *(getattr(dut.counts, n) for n in names)
+        ):
             counts.update(dict(zip(names, values, strict=True)))
             assert start == values[names.index("timesteps")]
 
@@ -105,7 +119,8 @@ def test_results_are_as_summed(name: str, stall: float) -> None:
     w_o, b_o = draw(readout, name, rng)
     lengths = [4, 1, 7, 0, 0, 3]  # a sequence of no timesteps says 0 for every class
     sequences = [
-        (rng.random((n, params.n_inputs)) < rng.choice([0, 0.2, 0.6, 1], (n, 1))).astype(np.int64) for n in lengths
+        (rng.random((n, params.n_inputs)) < rng.choice([0, 0.2, 0.6, 1], (n, 1))).astype(np.int64)
+        for n in lengths
     ]
     results, counts = run(readout, w_o, b_o, sequences, rng, stall)
     clamped, ties = 0, 0
