@@ -1,4 +1,6 @@
-"""Command line: quantize a trained network, ship digits, write a core's manifest and memory images."""
+"""Command line: quantize a trained network, ship digits, write a core's manifest and memory
+images.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,29 @@ def main() -> None:
 @click.option("--checkpoint", type=FOLDER, help="[default: build/train/NAME.pt]")
 @click.option("--data", type=FOLDER, help="Folder with the MNIST idx files [default: fetch]")
 @click.option("--out", type=FOLDER, help="[default: export/networks/NAME]")
-@click.option("--calibration", default=512, type=click.IntRange(1), help="Training digits to choose the scales on")
-@click.option("--digits", "n_digits", default=10_000, type=click.IntRange(1), help="Test digits to measure accuracy on")
+@click.option(
+    "--calibration",
+    default=512,
+    type=click.IntRange(1),
+    help="Training digits to choose the scales on",
+)
+@click.option(
+    "--digits",
+    "n_digits",
+    default=10_000,
+    type=click.IntRange(1),
+    help="Test digits to measure accuracy on",
+)
 @click.option("--batch", default=250, type=click.IntRange(1), help="Digits run at once")
 @report_user_errors
 def quantize(
-    name: str, checkpoint: Path | None, data: Path | None, out: Path | None, calibration: int, n_digits: int, batch: int
+    name: str,
+    checkpoint: Path | None,
+    data: Path | None,
+    out: Path | None,
+    calibration: int,
+    n_digits: int,
+    batch: int,
 ) -> None:
     """Quantize the trained network NAME, measure it, and store it."""
     # Torch takes seconds to load, and only this command needs it.
@@ -48,16 +67,25 @@ def quantize(
     test = Digits(test.images[:n_digits], test.labels[:n_digits])
     sequences = to_sequences(training.images[:calibration], variant)
     quantized = quantize_network(trained, sequences, name)
-    for index, (layer, ranges) in enumerate(zip(quantized.network.params.layers, quantized.ranges, strict=True)):
+    for index, (layer, ranges) in enumerate(
+        zip(quantized.network.params.layers, quantized.ranges, strict=True)
+    ):
         f = layer.formats
-        formats = ", ".join(f"{key} {getattr(f, key)}" for key in ("w_f", "w_x", "p", "v", "a", "b", "m", "x", "u"))
-        click.echo(f"layer {index}: largest x {ranges.x:.2f}, m {ranges.m:.2f}, u {ranges.u:.2f}; {formats}")
+        formats = ", ".join(
+            f"{key} {getattr(f, key)}" for key in ("w_f", "w_x", "p", "v", "a", "b", "m", "x", "u")
+        )
+        click.echo(
+            f"layer {index}: largest x {ranges.x:.2f}, m {ranges.m:.2f}, u {ranges.u:.2f};"
+            f" {formats}"
+        )
     clamped = {where: count for where, count in quantized.clamped.items() if count}
     click.echo(f"coefficients clamped by their format: {_counts(clamped)}")
     accuracy_float = evaluate(trained, test, batch)
     click.echo(f"float:    {100 * accuracy_float:.2f} % of {len(test)} test digits")
     with tqdm(total=len(test), desc="integers", unit="digit", mininterval=1) as bar:
-        measured = evaluate_integers(quantized.network, test, variant, batch=batch, progress=bar.update)
+        measured = evaluate_integers(
+            quantized.network, test, variant, batch=batch, progress=bar.update
+        )
     saturated = {where: count for where, count in measured.saturations.items() if count}
     click.echo(f"integers: {100 * measured.accuracy:.2f} % of {len(test)} test digits")
     click.echo(f"spikes a timestep: {', '.join(f'{rate:.1f}' for rate in measured.rates)}")
@@ -74,12 +102,16 @@ def _counts(counts: dict[str, int]) -> str:
 
 @main.command()
 @click.argument("name")
-@click.option("--lanes", default=HardwareParams().lanes, type=int, help="Neurons processed together")
+@click.option(
+    "--lanes", default=HardwareParams().lanes, type=int, help="Neurons processed together"
+)
 @click.option("--trace", is_flag=True, help="Give the core trace ports")
 @click.option("--out", type=FOLDER, help="[default: build/NAME]")
 @report_user_errors
 def core(name: str, lanes: int, trace: bool, out: Path | None) -> None:
-    """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or a folder."""
+    """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or
+    a folder.
+    """
     hardware = HardwareParams(lanes, trace)
     network = load_network(name)
     params = CoreParams(network.params, hardware)
@@ -90,7 +122,9 @@ def core(name: str, lanes: int, trace: bool, out: Path | None) -> None:
 
 @main.command()
 @click.option("--data", type=FOLDER, help="Folder with the MNIST idx files [default: fetch]")
-@click.option("--count", default=200, type=click.IntRange(1), help="How many of the first test digits")
+@click.option(
+    "--count", default=200, type=click.IntRange(1), help="How many of the first test digits"
+)
 @report_user_errors
 def digits(data: Path | None, count: int) -> None:
     """Store the first test digits of MNIST as the shipped ones."""

@@ -1,7 +1,7 @@
 """Integers of a network to memory words for given lanes, and back.
 
-A word is a Python integer, lane 0 in its lowest bits, every element in two's complement. Lanes that have no neuron
-hold 0.
+A word is a Python integer, lane 0 in its lowest bits, every element in two's complement. Lanes that
+have no neuron hold 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def unpack_words(words: list[int], memory: MemoryParams) -> np.ndarray:
 
 
 def _deal(values: np.ndarray, n_groups: int, lanes: int) -> np.ndarray:
-    """Arrange values (neurons, k) as (groups * k, lanes): a word is one value of each neuron of a group."""
+    """Arrange values (neurons, k) as (groups * k, lanes): a word is one value of each neuron of a
+    group.
+    """
     k = values.shape[1]
     padded = np.zeros((n_groups * lanes, k), np.int64)
     padded[: len(values)] = values
@@ -87,7 +89,9 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
     """Return the network that `pack` packed, or raise `UserError`."""
     missing = set(core.memories) ^ set(images)
     if missing:
-        raise UserError(f"the images do not match the core's memories: {', '.join(sorted(missing))}")
+        raise UserError(
+            f"the images do not match the core's memories: {', '.join(sorted(missing))}"
+        )
     elements = {name: unpack_words(images[name], memory) for name, memory in core.memories.items()}
     layers = []
     for i, hardware in enumerate(core.layers):
@@ -105,8 +109,16 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
             ab = _gather(of("ab"), hardware.n_state_blocks, d, f"layer{i}.ab")
             w_x = of("w_x")[:, 0]
         else:
-            pv, ab, w_x = np.zeros((n, 1), np.int64), np.zeros((0, 1), np.int64), np.zeros(p.n_inputs, np.int64)
-        layers.append(LayerIntegers(w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold))
+            pv, ab, w_x = (
+                np.zeros((n, 1), np.int64),
+                np.zeros((0, 1), np.int64),
+                np.zeros(p.n_inputs, np.int64),
+            )
+        layers.append(
+            LayerIntegers(
+                w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold
+            )
+        )
     readout = core.readout
     n_classes = readout.params.n_classes
     w_o = _gather(elements["readout.w_o"], readout.n_groups, n_classes, "readout.w_o")

@@ -1,7 +1,7 @@
 """The manifest of a core: `build/<name>/manifest.json` and one `.hex` image a memory, beside it.
 
-The manifest holds the schema version, every parameter, and a table of the images with their sizes and SHA-256. An image
-has one memory word a line in hexadecimal, as `$readmemh` reads it.
+The manifest holds the schema version, every parameter, and a table of the images with their sizes
+and SHA-256. An image has one memory word a line in hexadecimal, as `$readmemh` reads it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
         path.write_text(json.dumps(manifest, indent=1) + "\n")
         for stale in folder.glob("*.hex"):
             stale.unlink()
-        for file in sorted(os.listdir(scratch)):  # images first: "layer..." < "manifest.json" < "readout..."
+        for file in sorted(
+            os.listdir(scratch)
+        ):  # images first: "layer..." < "manifest.json" < "readout..."
             if file != path.name:
                 shutil.move(str(Path(scratch) / file), folder / file)
         path.replace(folder / path.name)
@@ -62,7 +64,9 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
 
 
 def read_images(path: Path) -> tuple[CoreParams, Images]:
-    """Read a manifest and its images, checking version, parameters, sizes and hashes, or raise `UserError`."""
+    """Read a manifest and its images, checking version, parameters, sizes and hashes, or raise
+    `UserError`.
+    """
     core, table = read_core(path)
     images: Images = {}
     for name, memory in core.memories.items():
@@ -74,7 +78,9 @@ def read_images(path: Path) -> tuple[CoreParams, Images]:
             raise UserError(f"{file} is missing: export the network again")
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise UserError(f"{file} does not match its SHA-256 in {path}: export the network again")
+            raise UserError(
+                f"{file} does not match its SHA-256 in {path}: export the network again"
+            )
         if (entry["depth"], entry["width"]) != (memory.depth, memory.width):
             raise UserError(
                 f"{file} is {entry['depth']} words of {entry['width']} bits,"

@@ -1,9 +1,11 @@
-"""The shipped networks: `export/networks/<name>/{network.json, weights.npz}`, and the digits shipped beside them.
+"""The shipped networks: `export/networks/<name>/{network.json, weights.npz}`, and the digits
+shipped beside them.
 
-A stored network is independent of the hardware's lanes and readable without Torch. `weights.npz` holds the arrays of
-`golden.integer.NetworkIntegers` as `layer0.w_f`, ..., `readout.b_o`, each in the smallest integer type that holds it.
-`network.json` has the parameters, what the network was measured to do, and the SHA-256 of `weights.npz`, so that the
-two files cannot be of different networks.
+A stored network is independent of the hardware's lanes and readable without Torch. `weights.npz`
+holds the arrays of `golden.integer.NetworkIntegers` as `layer0.w_f`, ..., `readout.b_o`, each in
+the smallest integer type that holds it. `network.json` has the parameters, what the network was
+measured to do, and the SHA-256 of `weights.npz`, so that the two files cannot be of different
+networks.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ SCALARS = ("b_x", "leak", "threshold")
 class Facts:
     """What is known about a stored network besides its numbers.
 
-    `data` is the variant of `golden.data.to_sequences` that it classifies, `n_timesteps` the length of a sequence; the
-    accuracies are shares of `n_test_digits`; `recipe` says how it was trained.
+    `data` is the variant of `golden.data.to_sequences` that it classifies, `n_timesteps` the length
+    of a sequence; the accuracies are shares of `n_test_digits`; `recipe` says how it was trained.
     """
 
     data: str
@@ -54,11 +56,15 @@ def names() -> list[str]:
 def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
     """Write a network into `folder`, which is made if need be; an earlier one is replaced."""
     arrays = {
-        f"layer{i}.{name}": value for i, layer in enumerate(network.layers) for name, value in vars(layer).items()
+        f"layer{i}.{name}": value
+        for i, layer in enumerate(network.layers)
+        for name, value in vars(layer).items()
     }
     arrays |= {"readout.w_o": network.w_o, "readout.b_o": network.b_o}
     packed = io.BytesIO()
-    smallest: dict[str, Any] = {name: _smallest(np.asarray(value)) for name, value in arrays.items()}
+    smallest: dict[str, Any] = {
+        name: _smallest(np.asarray(value)) for name, value in arrays.items()
+    }
     np.savez_compressed(packed, **smallest)
     content = {
         "store_version": STORE_VERSION,
@@ -68,7 +74,10 @@ def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        files = {"weights.npz": packed.getvalue(), "network.json": (json.dumps(content, indent=1) + "\n").encode()}
+        files = {
+            "weights.npz": packed.getvalue(),
+            "network.json": (json.dumps(content, indent=1) + "\n").encode(),
+        }
         for file, data in files.items():
             (Path(scratch) / file).write_bytes(data)
         for file in files:
@@ -78,7 +87,9 @@ def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
 def _smallest(values: np.ndarray) -> np.ndarray:
     """Return integers in the smallest signed type that holds them."""
     for dtype in (np.int8, np.int16, np.int32):
-        if values.size == 0 or (values.min() >= np.iinfo(dtype).min and values.max() <= np.iinfo(dtype).max):
+        if values.size == 0 or (
+            values.min() >= np.iinfo(dtype).min and values.max() <= np.iinfo(dtype).max
+        ):
             return values.astype(dtype)
     return values.astype(np.int64)
 
@@ -87,7 +98,10 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
     """Read a shipped network by its name, or the one in a folder, or raise `UserError`."""
     folder = NETWORKS / network if str(network) in names() else Path(network)
     if not folder.is_dir():
-        raise UserError(f"unknown network '{network}': use a folder, or a shipped one: {', '.join(names()) or 'none'}")
+        raise UserError(
+            f"unknown network '{network}': use a folder, or a shipped one:"
+            f" {', '.join(names()) or 'none'}"
+        )
     described, weights = folder / "network.json", folder / "weights.npz"
     for path in (described, weights):
         if not path.exists():
@@ -96,21 +110,32 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
         content = json.loads(described.read_text())
         version = content["store_version"]
         if version != STORE_VERSION:
-            raise UserError(f"{described} has store version {version}; this reads {STORE_VERSION}: quantize again")
+            raise UserError(
+                f"{described} has store version {version}; this reads {STORE_VERSION}: quantize"
+                " again"
+            )
         params = NetworkParams.from_dict(content["network"])
         facts = Facts(**content["facts"])
         sha256 = content["weights_sha256"]
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{described} does not describe a network ({error!r}): quantize it again") from None
+        raise UserError(
+            f"{described} does not describe a network ({error!r}): quantize it again"
+        ) from None
     packed = weights.read_bytes()
     if hashlib.sha256(packed).hexdigest() != sha256:
-        raise UserError(f"{weights} does not match its SHA-256 in {described}: quantize the network again")
+        raise UserError(
+            f"{weights} does not match its SHA-256 in {described}: quantize the network again"
+        )
     try:
-        arrays = {name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()}
+        arrays = {
+            name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()
+        }
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
         return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), facts
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{weights} does not hold the weights of {described} ({error}): quantize again") from None
+        raise UserError(
+            f"{weights} does not hold the weights of {described} ({error}): quantize again"
+        ) from None
 
 
 def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:

@@ -1,8 +1,9 @@
-"""Predicted cycles and memory words of a core, from the events that a network receives and sends. No Torch, no RTL.
+"""Predicted cycles and memory words of a core, from the events that a network receives and sends.
+No Torch, no RTL.
 
-`timestep_cycles` is what a layer needs for itself; `Timeline` follows every event, mask and list of the whole chain and says in which
-cycle each layer starts each timestep when input always waits and results are always taken. Both are exact: tests hold the core's counters
-and traces to them.
+`timestep_cycles` is what a layer needs for itself; `Timeline` follows every event, mask and list of
+the whole chain and says in which cycle each layer starts each timestep when input always waits and
+results are always taken. Both are exact: tests hold the core's counters and traces to them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SLACK = 8  # cycles a timestep that a layer may spend beyond its bound
 
 
 def refreshes(part: LayerHardware | ReadoutHardware, n_timesteps: int) -> np.ndarray:
-    """Return (K,) bool: the timesteps of a sequence in which the current from the slow state is refreshed."""
+    """Return (K,) bool: the timesteps of a sequence in which the current from the slow state is
+    refreshed.
+    """
     return np.arange(n_timesteps) % part.dilation == 0
 
 
@@ -40,28 +43,35 @@ def group_steps(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np
 
 
 def timestep_cycles(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np.ndarray:
-    """Return the busy cycles (..., K) of a layer, or the readout, for each timestep of whole sequences with events (..., K).
+    """Return the busy cycles (..., K) of a layer, or the readout, for each timestep of whole
+    sequences with events (..., K).
 
-    max(groups * max(events, dense steps) + drain, state update): what the counter `busy_cycles` adds up.
+    max(groups * max(events, dense steps) + drain, state update): what the counter `busy_cycles`
+    adds up.
     """
     return np.maximum(part.n_groups * group_steps(part, events) + part.drain, part.state_cycles)
 
 
 def bound_cycles(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np.ndarray:
-    """Return the cycles (..., K) below which no schedule of this layer on these lanes can go: groups * max(events, dense steps)."""
+    """Return the cycles (..., K) below which no schedule of this layer on these lanes can go:
+    groups * max(events, dense steps).
+    """
     return part.n_groups * group_steps(part, events)
 
 
-def released_rtl_cycles(core: CoreParams, events: Sequence[np.ndarray], sent: np.ndarray) -> np.ndarray:
-    """Return the cycles (..., K) a timestep of the paper's released RTL takes on the same network, from its closed form.
+def released_rtl_cycles(
+    core: CoreParams, events: Sequence[np.ndarray], sent: np.ndarray
+) -> np.ndarray:
+    """Return the cycles (..., K) a timestep of the paper's released RTL takes on the same network,
+    from its closed form.
 
     Parameters
     ----------
     events, sent
         Events (..., K) received by each layer, and spikes (..., K) of the last one.
 
-    It has 4 lanes, holds no graded events, keeps at most 32 events a timestep (the form below does not drop any), and runs its layers strictly one
-    after another.
+    It has 4 lanes, holds no graded events, keeps at most 32 events a timestep (the form below does
+    not drop any), and runs its layers strictly one after another.
     """
     total = np.maximum(events[0], 1) + np.maximum(sent, 1)
     for layer, received in zip(core.layers, events, strict=True):
@@ -75,7 +85,9 @@ def released_rtl_cycles(core: CoreParams, events: Sequence[np.ndarray], sent: np
 
 
 def memory_words(layer: LayerHardware, events: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the words (..., K) that a timestep needs from (`.read`) and writes to (`.write`) each memory of a layer."""
+    """Return the words (..., K) that a timestep needs from (`.read`) and writes to (`.write`) each
+    memory of a layer.
+    """
     groups, d = layer.n_groups, layer.params.n_state
     refresh = refreshes(layer, events.shape[-1]).astype(np.int64) + np.zeros_like(events)
     one = np.ones_like(events)
@@ -126,7 +138,9 @@ class _Part:
     walked: int = 0  # lists walked so far
     ready: int = 0  # first cycle in which something new can be decided on
     starts: list[int] = field(default_factory=list)
-    room: list[int] = field(default_factory=lambda: [-1] * MASK_QUEUE_DEPTH)  # cycles in which room was given back
+    room: list[int] = field(
+        default_factory=lambda: [-1] * MASK_QUEUE_DEPTH
+    )  # cycles in which room was given back
     popped: int = -1  # cycle in which the encoder took its last group
     moved: int = -1  # cycle in which the encoder put its last item into its output register
     sent: int = -1  # cycle in which that item was transferred
@@ -137,7 +151,8 @@ class _Part:
 
 
 class Timeline:
-    """The cycle in which each layer, and the readout, starts each timestep, relative to the first item's transfer.
+    """The cycle in which each layer, and the readout, starts each timestep, relative to the first
+    item's transfer.
 
     Parameters
     ----------
@@ -158,7 +173,9 @@ class Timeline:
         self._parts = [_Part(hardware) for hardware in (*core.layers, core.readout)]
         n_sequences, n_timesteps, _ = payloads.shape
         n_items = np.count_nonzero(payloads, axis=2)
-        steps = [group_steps(p.hardware, run.events) for p, run in zip(self._parts, layers, strict=False)]
+        steps = [
+            group_steps(p.hardware, run.events) for p, run in zip(self._parts, layers, strict=False)
+        ]
         last_sent = layers[-1].spike_counts
         steps.append(group_steps(core.readout, last_sent))
         for b in range(n_sequences):
@@ -176,10 +193,16 @@ class Timeline:
             closed = self._parts[0].lists.accept(0, ends=True)
             for i, part in enumerate(self._parts):
                 closed = self._end_sequence(i, part, closed)
-        self.starts = np.array([p.starts for p in self._parts]).reshape(-1, n_sequences, n_timesteps)
+        self.starts = np.array([p.starts for p in self._parts]).reshape(
+            -1, n_sequences, n_timesteps
+        )
 
-    def _timestep(self, index: int, part: _Part, closed: int, steps: int, spikes: np.ndarray | None) -> int:
-        """Walk a timestep whose list closed at `closed`; return the cycle in which its end reaches the next part."""
+    def _timestep(
+        self, index: int, part: _Part, closed: int, steps: int, spikes: np.ndarray | None
+    ) -> int:
+        """Walk a timestep whose list closed at `closed`; return the cycle in which its end reaches
+        the next part.
+        """
         hardware = part.hardware
         start = max(part.ready, closed + CLOSE_LATENCY) + 1
         issued, stalls, reached = start - 1, 0, 0
@@ -215,7 +238,8 @@ class Timeline:
             return self._encode(index, part, issued + WRITE_STAGE, 0, marker=True)
         part.release(issued)
         lanes, left = part.hardware.hardware.lanes, part.hardware.params.n_classes
-        # Four cycles to read a word of logits, then one a class; the next word is read after the last of them.
+        # Four cycles to read a word of logits, then one a class; the next word is read after the
+        # last of them.
         cycle = issued + WRITE_STAGE
         while left > 0:
             cycle += 3 + min(left, lanes)
@@ -224,7 +248,9 @@ class Timeline:
         return 0
 
     def _encode(self, index: int, part: _Part, queued: int, fired: int, *, marker: bool) -> int:
-        """Send a group that enters the queue at `queued`; return the cycle in which its last item is transferred."""
+        """Send a group that enters the queue at `queued`; return the cycle in which its last item
+        is transferred.
+        """
         part.popped = max(queued + 2, part.popped + 1, part.moved)
         heapq.heappush(part.room, part.popped)
         earliest = part.popped + 1

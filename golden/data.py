@@ -1,7 +1,8 @@
 """MNIST as sequences of events: pixel by pixel, permuted, or row by row.
 
-The four idx files are read from a folder (gzipped or not) or fetched from the public mirrors, and held to their
-SHA-256, so that a truncated download or another data set under the same name is an error and not a wrong accuracy.
+The four idx files are read from a folder (gzipped or not) or fetched from the public mirrors, and
+held to their SHA-256, so that a truncated download or another data set under the same name is an
+error and not a wrong accuracy.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def pixel_permutation() -> np.ndarray:
 def to_sequences(images: np.ndarray, variant: str) -> np.ndarray:
     """Arrange images (n, 28, 28) uint8 as payloads (n, timesteps, inputs) uint8.
 
-    `smnist` is one pixel a timestep in reading order, `psmnist` the same in a fixed permutation, `rows` one row of 28
-    pixels a timestep.
+    `smnist` is one pixel a timestep in reading order, `psmnist` the same in a fixed permutation,
+    `rows` one row of 28 pixels a timestep.
     """
     n = len(images)
     if variant == "smnist":
@@ -68,7 +69,8 @@ def to_sequences(images: np.ndarray, variant: str) -> np.ndarray:
 
 
 def load_mnist(folder: Path | None, split: str) -> Digits:
-    """Read the `train` or `test` split from `folder`, or fetch it into the user's cache when `folder` is None.
+    """Read the `train` or `test` split from `folder`, or fetch it into the user's cache when
+    `folder` is None.
 
     Raises
     ------
@@ -98,7 +100,9 @@ def _read(folder: Path | None, name: str) -> bytes:
             if hashlib.sha256(content).hexdigest() != FILES[name]:
                 raise UserError(f"{path} is not MNIST's {name} (SHA-256 differs): fetch it again")
             return content
-    raise UserError(f"{folder} has no {name}[.gz]: set DATA to the folder with the four MNIST idx files")
+    raise UserError(
+        f"{folder} has no {name}[.gz]: set DATA to the folder with the four MNIST idx files"
+    )
 
 
 def _fetch(folder: Path, name: str) -> None:
@@ -123,4 +127,7 @@ def _fetch(folder: Path, name: str) -> None:
             Path(partial.name).rename(folder / name)
             return
         reasons.append(f"{mirror}: SHA-256 differs")
-    raise UserError(f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx files")
+    raise UserError(
+        f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx"
+        " files"
+    )

@@ -16,7 +16,9 @@ class UserError(ValueError):
 
 
 def report_user_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Make `command` end with one line on standard error and status 2 on a `UserError` or an unusable file."""
+    """Make `command` end with one line on standard error and status 2 on a `UserError` or an
+    unusable file.
+    """
 
     @wraps(command)
     def reported(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -25,7 +27,11 @@ def report_user_errors(command: Callable[P, R]) -> Callable[P, R]:
         except UserError as error:
             message = str(error)
         except OSError as error:
-            message = f"{error.filename}: {error.strerror}: use another path" if error.filename else str(error)
+            message = (
+                f"{error.filename}: {error.strerror}: use another path"
+                if error.filename
+                else str(error)
+            )
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2)
 

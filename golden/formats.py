@@ -15,9 +15,11 @@ from golden.errors import UserError
 
 @dataclass(frozen=True)
 class Fixed:
-    """A two's complement (or unsigned) number of `width` bits, `frac` of them below the binary point.
+    """A two's complement (or unsigned) number of `width` bits, `frac` of them below the binary
+    point.
 
-    `frac` may be negative or exceed `width`. An integer `q` in this format stands for the real `q * 2**-frac`.
+    `frac` may be negative or exceed `width`. An integer `q` in this format stands for the real `q *
+    2**-frac`.
     """
 
     width: int
@@ -46,7 +48,9 @@ class Fixed:
         return np.clip(value, self.min, self.max)
 
     def quantize(self, real: Any) -> np.ndarray:
-        """Round reals to the nearest integer of the format (half up, as the hardware rounds), clamped; int64."""
+        """Round reals to the nearest integer of the format (half up, as the hardware rounds),
+        clamped; int64.
+        """
         scaled = np.asarray(real, np.float64) * 2.0**self.frac
         return self.saturate(np.floor(scaled + 0.5)).astype(np.int64)
 
@@ -59,7 +63,8 @@ class Fixed:
         value = np.asarray(value, np.int64)
         if value.size and (value.min() < self.min or value.max() > self.max):
             raise UserError(
-                f"{name} reaches from {value.min()} to {value.max()}, outside of its format of {self.width} bits"
+                f"{name} reaches from {value.min()} to {value.max()}, outside of its format of"
+                f" {self.width} bits"
                 f" ({self.min} to {self.max})"
             )
         return value
@@ -76,7 +81,9 @@ def rshift(value: Any, shift: int) -> Any:
 
 
 def width_of(magnitude: int) -> int:
-    """Return the width of the signed format that holds every integer of at most this absolute value."""
+    """Return the width of the signed format that holds every integer of at most this absolute
+    value.
+    """
     return int(magnitude).bit_length() + 1
 
 

@@ -1,6 +1,8 @@
-"""The bit-true network: what the hardware must compute, to the bit, for batches of sequences. Integers only.
+"""The bit-true network: what the hardware must compute, to the bit, for batches of sequences.
+Integers only.
 
-One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the letters are those of `golden.params`):
+One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the letters are those of
+`golden.params`):
 
     drive     x  = clamp(rshift(w_x . s + b_x), 0, max)
     state     m' = sat(rshift(A m + B x))
@@ -8,8 +10,8 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
     membrane  u' = sat(rshift(leak u) + rshift(W_f s) + h + c)
     fire      spike where u' >= threshold; there u' - threshold or 0 is kept
 
-Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide (`_product` checks), so
-every partial sum is an integer that float64 holds. All else is int64.
+Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide
+(`_product` checks), so every partial sum is an integer that float64 holds. All else is int64.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ FLOAT64_INTEGER_BITS = 53
 
 @dataclass(frozen=True)
 class LayerIntegers:
-    """The integers of a layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v, c (N,), leak, threshold."""
+    """The integers of a layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v, c (N,),
+    leak, threshold.
+    """
 
     w_f: np.ndarray
     w_x: np.ndarray
@@ -42,13 +46,22 @@ class LayerIntegers:
     threshold: int
 
     def check(self, params: LayerParams, where: str) -> None:
-        """Raise `UserError` where an array has a wrong shape or a value that does not fit its format."""
+        """Raise `UserError` where an array has a wrong shape or a value that does not fit its
+        format.
+        """
         f, n, m, d = params.formats, params.n_neurons, params.n_inputs, params.n_state
         expected: dict[str, tuple[tuple[int, ...], Fixed]] = {
-            "w_f": ((n, m), f.w_f), "w_x": ((m,), f.w_x), "b_x": ((), f.b_x), "a": ((d, d), f.a), "b": ((d,), f.b),
-            "p": ((n, d), f.p), "v": ((n,), f.v), "c": ((n,), f.c),
-            "leak": ((), f.leak), "threshold": ((), f.threshold),
-        }  # fmt: skip
+            "w_f": ((n, m), f.w_f),
+            "w_x": ((m,), f.w_x),
+            "b_x": ((), f.b_x),
+            "a": ((d, d), f.a),
+            "b": ((d,), f.b),
+            "p": ((n, d), f.p),
+            "v": ((n,), f.v),
+            "c": ((n,), f.c),
+            "leak": ((), f.leak),
+            "threshold": ((), f.threshold),
+        }
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
 
@@ -78,10 +91,11 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
 
 @dataclass
 class LayerRun:
-    """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes sent.
+    """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes
+    sent.
 
-    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset, `state` (d) after
-    its update, `drive`.
+    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
+    `state` (d) after its update, `drive`.
     """
 
     events: np.ndarray
@@ -97,7 +111,9 @@ class LayerRun:
 
 @dataclass
 class Run:
-    """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's run."""
+    """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's
+    run.
+    """
 
     logits: np.ndarray
     classes: np.ndarray
@@ -106,7 +122,9 @@ class Run:
 
 
 def _product(values: np.ndarray, weights: np.ndarray, accumulator: Fixed) -> np.ndarray:
-    """Return values (B, n) times weights (n, m), exactly; both float64 holding integers, the result int64."""
+    """Return values (B, n) times weights (n, m), exactly; both float64 holding integers, the result
+    int64.
+    """
     if accumulator.width > FLOAT64_INTEGER_BITS:
         return values.astype(np.int64) @ weights.astype(np.int64)
     return (values @ weights).astype(np.int64)
@@ -119,13 +137,19 @@ class _Layer:
         self.integers, self.params = integers, params
         self.spike_weights = integers.w_f.T.astype(np.float64)
         self.drive_weights = integers.w_x[:, None].astype(np.float64)
-        self.state_weights = np.concatenate([integers.a, integers.b[:, None]], 1).T.astype(np.float64)
-        self.current_weights = np.concatenate([integers.p, integers.v[:, None]], 1).T.astype(np.float64)
+        self.state_weights = np.concatenate([integers.a, integers.b[:, None]], 1).T.astype(
+            np.float64
+        )
+        self.current_weights = np.concatenate([integers.p, integers.v[:, None]], 1).T.astype(
+            np.float64
+        )
         self.u = np.zeros((batch, params.n_neurons), np.int64)
         self.m = np.zeros((batch, params.n_state), np.int64)
         self.h = np.zeros((batch, params.n_neurons), np.int64)
         self.x = np.zeros(batch, np.int64)
-        self.saturations = {name: np.zeros(batch, np.int64) for name in ("drive", "state", "membrane")}
+        self.saturations = {
+            name: np.zeros(batch, np.int64) for name in ("drive", "state", "membrane")
+        }
 
     def _saturate(self, value: np.ndarray, fmt: Fixed, name: str) -> np.ndarray:
         saturated = fmt.saturate(value)
@@ -143,7 +167,9 @@ class _Layer:
             self.x = self._saturate(positive, f.x, "drive")
             operands = np.concatenate([self.m, self.x[:, None]], 1).astype(np.float64)
             if timestep % p.dilation == 0:
-                self.h = rshift(_product(operands, self.current_weights, p.current_sum), p.current_shift)
+                self.h = rshift(
+                    _product(operands, self.current_weights, p.current_sum), p.current_shift
+                )
             updated = rshift(_product(operands, self.state_weights, p.state_sum), p.state_shift)
             self.m = self._saturate(updated, f.m, "state")
         total = (
@@ -166,14 +192,17 @@ def run(
     trace: bool = False,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Run:
-    """Run sequences (B, K, M) of payloads (a payload of 0 is no event) and return what the network did.
+    """Run sequences (B, K, M) of payloads (a payload of 0 is no event) and return what the network
+    did.
 
     `progress` is called with 1 after every timestep.
     """
     params = network.params
     first = params.layers[0]
     if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
-        raise UserError(f"payloads of shape {payloads.shape}: use (batch, timesteps, {first.n_inputs})")
+        raise UserError(
+            f"payloads of shape {payloads.shape}: use (batch, timesteps, {first.n_inputs})"
+        )
     first.formats.payload.check(payloads, "a payload")
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]

@@ -1,8 +1,9 @@
 """The Dual Memory Pathway network in Torch (arXiv 2512.07602), trained through time.
 
-The slow state depends on a layer's inputs only, so it is computed for whole chunks of time; only the reset makes the
-membrane sequential, and that scan and its backward are the kernel in `lif.cpp`. Activations are bfloat16 of shape
-(timesteps, batch, features): time first, so that the scan runs over contiguous rows.
+The slow state depends on a layer's inputs only, so it is computed for whole chunks of time; only
+the reset makes the membrane sequential, and that scan and its backward are the kernel in `lif.cpp`.
+Activations are bfloat16 of shape (timesteps, batch, features): time first, so that the scan runs
+over contiguous rows.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from golden.params import LayerTopology, Topology
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 CHUNK = 56  # timesteps of slow state computed by one matrix product
-LOGIT_GAIN = 10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
+LOGIT_GAIN = (
+    10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
+)
 
 
 def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return A (d, d), B (d,) of the Legendre memory over `theta` timesteps, discretised by zero-order hold; float64.
+    """Return A (d, d), B (d,) of the Legendre memory over `theta` timesteps, discretised by
+    zero-order hold; float64.
 
     Source: Voelker, Kajic, Eliasmith, "Legendre Memory Units" (2019), equations 1 and 2.
     """
@@ -50,16 +54,23 @@ def _kernel() -> ctypes.CDLL:
     """Compile `lif.cpp` once for this machine and load it."""
     source = Path(__file__).with_name("lif.cpp")
     flags = ["-O3", "-march=native", "-fopenmp", "-ffast-math", "-shared", "-fPIC"]
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")][:1]
+    cpu = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
+    ][:1]
     key = hashlib.sha256(source.read_bytes() + repr((flags, cpu)).encode()).hexdigest()[:16]
-    library = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dmp-core" / f"lif-{key}.so"
+    library = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        / "dmp-core"
+        / f"lif-{key}.so"
+    )
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             built = Path(scratch) / library.name
             subprocess.run(["g++", *flags, str(source), "-o", str(built)], check=True)
             built.rename(library)
-    # Tensors of 40 MB come and go every step: keep their pages instead of returning them to the system each time.
+    # Tensors of 40 MB come and go every step: keep their pages instead of returning them to the
+    # system each time.
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
@@ -74,7 +85,8 @@ def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
 class LifScan(torch.autograd.Function):
     """Leaky integrate-and-fire over all timesteps.
 
-    Takes the current (K, B, N) bfloat16; returns spikes of the same shape and their counts over time (B, N) float32.
+    Takes the current (K, B, N) bfloat16; returns spikes of the same shape and their counts over
+    time (B, N) float32.
 
         u[k] = leak * u'[k-1] + current[k];  spike where u[k] >= threshold
         u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
@@ -83,7 +95,9 @@ class LifScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool
+    ) -> tuple[Tensor, Tensor]:
         current = current.contiguous()
         spikes, slope = torch.empty_like(current), torch.empty_like(current)
         counts = torch.empty(current.shape[1:], dtype=torch.float32)
@@ -114,7 +128,9 @@ class LifScan(torch.autograd.Function):
 
 
 class SlowState(nn.Module):
-    """The slow state of a layer for a whole sequence: drive (K, B) float32 to state (K, B, d) float32."""
+    """The slow state of a layer for a whole sequence: drive (K, B) float32 to state (K, B, d)
+    float32.
+    """
 
     transition: Tensor
     response: Tensor
@@ -131,8 +147,12 @@ class SlowState(nn.Module):
                 response[step, out] = powers[out - step] @ b
         transition = np.stack([p.T for p in powers[1:]], 1)  # state, output step, state
         self.n_state = n_state
-        self.register_buffer("response", torch.from_numpy(response).float().flatten(1), persistent=False)
-        self.register_buffer("transition", torch.from_numpy(transition).float().flatten(1), persistent=False)
+        self.register_buffer(
+            "response", torch.from_numpy(response).float().flatten(1), persistent=False
+        )
+        self.register_buffer(
+            "transition", torch.from_numpy(transition).float().flatten(1), persistent=False
+        )
 
     def forward(self, drive: Tensor) -> Tensor:
         batch = drive.shape[1]
@@ -140,7 +160,9 @@ class SlowState(nn.Module):
         chunks = []
         for chunk in drive.t().split(CHUNK, dim=1):
             width = chunk.shape[1] * self.n_state
-            joined = chunk @ self.response[: chunk.shape[1], :width] + state @ self.transition[:, :width]
+            joined = (
+                chunk @ self.response[: chunk.shape[1], :width] + state @ self.transition[:, :width]
+            )
             states = joined.view(batch, -1, self.n_state)
             state = states[:, -1]
             chunks.append(states.to(torch.bfloat16).transpose(0, 1))
@@ -148,7 +170,8 @@ class SlowState(nn.Module):
 
 
 class DmpLayer(nn.Module):
-    """One layer: spikes (K, B, inputs) to spikes (K, B, neurons), both bfloat16, and spike counts (B, neurons) float32.
+    """One layer: spikes (K, B, inputs) to spikes (K, B, neurons), both bfloat16, and spike counts
+    (B, neurons) float32.
 
         x[k] = relu(w_x . s[k] + b_x);  m[k] = A m[k-1] + B x[k]
         current[k] = W_f s[k] + W_m m[k'] + c,  k' the latest timestep with k' mod dilation = 0
@@ -191,8 +214,8 @@ class DmpLayer(nn.Module):
 class DmpNetwork(nn.Module):
     """Layers and a linear readout of the mean spike rates.
 
-    `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the mean spikes per
-    timestep of each layer. Thresholds are 1: a weight's scale says the rest.
+    `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the
+    mean spikes per timestep of each layer. Thresholds are 1: a weight's scale says the rest.
     """
 
     def __init__(self, topology: Topology) -> None:

@@ -1,9 +1,11 @@
-"""Topologies, network and hardware parameters: the only truth about sizes, widths, shifts and memory words. No Torch.
+"""Topologies, network and hardware parameters: the only truth about sizes, widths, shifts and
+memory words. No Torch.
 
-A `Topology` is a network as it is trained. `NetworkParams` adds the number formats that quantization chose; every shift
-and every accumulator width follows from them. `HardwareParams` is what the user turns on the core; with it, a layer's
-groups, memories and pipeline latencies follow. Letters are the paper's (arXiv 2512.07602): A, B the slow state's
-transition and input, P = W_m A and V = W_m B the fused coefficients of the current it feeds back.
+A `Topology` is a network as it is trained. `NetworkParams` adds the number formats that
+quantization chose; every shift and every accumulator width follows from them. `HardwareParams` is
+what the user turns on the core; with it, a layer's groups, memories and pipeline latencies follow.
+Letters are the paper's (arXiv 2512.07602): A, B the slow state's transition and input, P = W_m A
+and V = W_m B the fused coefficients of the current it feeds back.
 """
 
 from __future__ import annotations
@@ -83,9 +85,9 @@ def find_topology(name: str) -> Topology:
 class LayerFormats:
     """The formats of a layer that can be chosen; the rest follow.
 
-    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow state, `x` the
-    drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width` are those of c (in u's scale) and
-    b_x.
+    `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow
+    state, `x` the drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width`
+    are those of c (in u's scale) and b_x.
     """
 
     payload: Fixed = Fixed(1, 0, signed=False)
@@ -126,7 +128,9 @@ class LayerFormats:
 
 @dataclass(frozen=True)
 class MemoryParams:
-    """A memory of `depth` words that each hold `n_lanes` numbers of format `element`, lane 0 in the lowest bits."""
+    """A memory of `depth` words that each hold `n_lanes` numbers of format `element`, lane 0 in the
+    lowest bits.
+    """
 
     name: str
     depth: int
@@ -135,7 +139,9 @@ class MemoryParams:
 
     def __post_init__(self) -> None:
         if self.depth > MAX_DEPTH:
-            raise UserError(f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed")
+            raise UserError(
+                f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed"
+            )
 
     @property
     def width(self) -> int:
@@ -146,8 +152,8 @@ class MemoryParams:
 class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
-    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is refreshed every so
-    many timesteps.
+    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is
+    refreshed every so many timesteps.
     """
 
     n_inputs: int
@@ -159,7 +165,10 @@ class LayerParams:
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_inputs <= MAX_INPUTS or not 1 <= self.n_neurons <= MAX_INPUTS:
-            raise UserError(f"a layer of {self.n_inputs} inputs and {self.n_neurons} neurons: use 1 to {MAX_INPUTS}")
+            raise UserError(
+                f"a layer of {self.n_inputs} inputs and {self.n_neurons} neurons: use 1 to"
+                f" {MAX_INPUTS}"
+            )
         if not 0 <= self.n_state <= 1024:
             raise UserError(f"a slow state of {self.n_state} values: use 0 to 1024")
         if not 1 <= self.dilation <= 1 << 16:
@@ -167,11 +176,15 @@ class LayerParams:
         if self.reset not in ("subtract", "zero"):
             raise UserError(f"unknown reset '{self.reset}': use subtract or zero")
         if self.formats.payload.signed or not self.formats.x.signed:
-            raise UserError("payloads are unsigned, and a drive is in a signed format (though never negative)")
+            raise UserError(
+                "payloads are unsigned, and a drive is in a signed format (though never negative)"
+            )
         for name in ("drive", "state", "current", "spike", "leak"):
             shift = getattr(self, f"{name}_shift")
             if abs(shift) > MAX_SHIFT:
-                raise UserError(f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}")
+                raise UserError(
+                    f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}"
+                )
 
     # Shifts: the fractional bits that a sum has more than what it becomes.
     @property
@@ -217,7 +230,9 @@ class LayerParams:
     @property
     def current(self) -> Fixed:
         """Of h, the current from the slow state, in u's scale."""
-        return Fixed(width_of(rshift(self.current_sum.magnitude, self.current_shift)), self.formats.u.frac)
+        return Fixed(
+            width_of(rshift(self.current_sum.magnitude, self.current_shift)), self.formats.u.frac
+        )
 
     @property
     def membrane_sum(self) -> Fixed:
@@ -234,7 +249,9 @@ class LayerParams:
 
 @dataclass(frozen=True)
 class ReadoutParams:
-    """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the first on ties."""
+    """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the
+    first on ties.
+    """
 
     n_inputs: int
     n_classes: int
@@ -273,13 +290,17 @@ class NetworkParams:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
-            raise UserError(f"a network called '{self.name}': use letters, digits and _, as files are named after it")
+            raise UserError(
+                f"a network called '{self.name}': use letters, digits and _, as files are named"
+                " after it"
+            )
         if not self.layers:
             raise UserError("a network needs at least one layer")
         for index, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if following.n_inputs != layer.n_neurons:
                 raise UserError(
-                    f"layer {index + 1} has {following.n_inputs} inputs, but layer {index} {layer.n_neurons} neurons"
+                    f"layer {index + 1} has {following.n_inputs} inputs, but layer {index}"
+                    f" {layer.n_neurons} neurons"
                 )
             if following.formats.payload != Fixed(1, 0, signed=False):
                 raise UserError(f"layer {index + 1} receives spikes: its payload must be 1 bit")
@@ -297,7 +318,9 @@ class NetworkParams:
     def from_dict(content: dict[str, Any]) -> NetworkParams:
         """Read what `to_dict` wrote, or raise `UserError`."""
         layers = tuple(
-            _from_dict(LayerParams, layer, formats=lambda f: _from_dict(LayerFormats, f, default=_fixed))
+            _from_dict(
+                LayerParams, layer, formats=lambda f: _from_dict(LayerFormats, f, default=_fixed)
+            )
             for layer in content.get("layers", ())
         )
         readout = _from_dict(ReadoutParams, content.get("readout", {}), w_o=_fixed)
@@ -308,7 +331,9 @@ def _fixed(content: Any) -> Any:
     return _from_dict(Fixed, content) if isinstance(content, dict) else content
 
 
-def _from_dict(kind: Any, content: dict[str, Any], default: Callable[[Any], Any] = lambda v: v, **convert: Any) -> Any:
+def _from_dict(
+    kind: Any, content: dict[str, Any], default: Callable[[Any], Any] = lambda v: v, **convert: Any
+) -> Any:
     expected, found = {f.name for f in fields(kind)}, set(content)
     if expected != found:
         needed, present = (", ".join(sorted(names)) for names in (expected, found))
@@ -316,17 +341,18 @@ def _from_dict(kind: Any, content: dict[str, Any], default: Callable[[Any], Any]
     return kind(**{name: convert.get(name, default)(value) for name, value in content.items()})
 
 
-# ---------------------------------------------------------------------------------------------------------- hardware
-
 # Stages of a layer's pipeline: cycles after the group schedule issues a step.
-READ_STAGE = 2  # weights, coefficients, membranes and slow state are addressed (the event was read, its address added)
+# Before the first, the event was read and its address added to the group's.
+READ_STAGE = 2  # weights, coefficients, membranes and slow state are addressed
 MULTIPLY_STAGE = 4  # operands are registered
 BIAS_STAGE = 4  # biases, held currents and logits are addressed
 ACCUMULATE_STAGE = 5  # products are registered
 NEURON_STAGE = 6  # sums are complete
 WRITE_STAGE = 9  # membranes (or logits) are written, the spike mask goes to the encoder
 CLOSE_LATENCY = 5  # from an end marker's arrival to the event list being open to the group schedule
-STATE_LATENCY = 4  # from the last step of the state update's last block to the write of its first row
+STATE_LATENCY = (
+    4  # from the last step of the state update's last block to the write of its first row
+)
 MASK_QUEUE_DEPTH = 16  # spike masks between a layer's neuron stage and its encoder
 _COMMON_COUNTERS = (
     "timesteps", "busy_cycles", "stall_cycles", "events", "out_of_range", "repeated", "unclosed",
@@ -392,7 +418,9 @@ class LayerHardware:
         return self.params.dilation
 
     def dense_steps(self, refresh: bool) -> int:
-        """Steps of the dense state path for one group: the leak, and slow state and drive where it is refreshed."""
+        """Steps of the dense state path for one group: the leak, and slow state and drive where it
+        is refreshed.
+        """
         return self.params.n_state + 2 if refresh and self.params.n_state else 1
 
     @property
@@ -402,7 +430,8 @@ class LayerHardware:
 
     @property
     def drain(self) -> int:
-        """Idle cycles at the end of a timestep, so that a membrane is written before the next timestep reads it.
+        """Idle cycles at the end of a timestep, so that a membrane is written before the next
+        timestep reads it.
 
         Zero unless the groups of a timestep can pass in less time than the pipeline takes.
         """
@@ -411,7 +440,9 @@ class LayerHardware:
 
     @cached_property
     def state_lanes(self) -> int:
-        """Multipliers of the state update: as few as keep it within a timestep with a refresh, else the fastest."""
+        """Multipliers of the state update: as few as keep it within a timestep with a refresh, else
+        the fastest.
+        """
         available = self.n_groups * self.dense_steps(refresh=True) + self.drain
         choices = range(1, max(1, self.params.n_state) + 1)
         fitting = [lanes for lanes in choices if self._state_cycles(lanes) <= available]
@@ -431,7 +462,9 @@ class LayerHardware:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers of this layer: a lane's state path and graded events, the state update's, the drive's."""
+        """Multipliers of this layer: a lane's state path and graded events, the state update's, the
+        drive's.
+        """
         graded = self.params.formats.payload.width > 1
         slow = self.state_lanes + graded if self.params.n_state else 0
         return self.hardware.lanes * (1 + graded) + slow
@@ -483,7 +516,9 @@ class ReadoutHardware:
 
     @property
     def drain(self) -> int:
-        """Idle cycles at the end of a timestep, so that a logit is written before the next timestep reads it."""
+        """Idle cycles at the end of a timestep, so that a logit is written before the next timestep
+        reads it.
+        """
         return max(0, WRITE_STAGE - BIAS_STAGE - (self.n_groups - 1))
 
     @property
@@ -504,7 +539,9 @@ class CoreParams:
 
     def __post_init__(self) -> None:
         if len(self.memories) > MAX_MEMORIES:
-            raise UserError(f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed")
+            raise UserError(
+                f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
+            )
 
     @cached_property
     def layers(self) -> tuple[LayerHardware, ...]:
@@ -516,7 +553,9 @@ class CoreParams:
 
     @cached_property
     def memories(self) -> dict[str, MemoryParams]:
-        """Every loadable memory by its full name (`layer0.w_f`); its place is its number on the load stream."""
+        """Every loadable memory by its full name (`layer0.w_f`); its place is its number on the
+        load stream.
+        """
         parts = {f"layer{i}": layer.memories for i, layer in enumerate(self.layers)}
         parts["readout"] = self.readout.memories
         return {
@@ -557,7 +596,10 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
         raise UserError(f"{path} is not a manifest: {error}") from None
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
-        raise UserError(f"{path} has schema version {version}; this generator reads {SCHEMA_VERSION}: export again")
+        raise UserError(
+            f"{path} has schema version {version}; this generator reads {SCHEMA_VERSION}: export"
+            " again"
+        )
     try:
         network = NetworkParams.from_dict(manifest["network"])
         hardware = HardwareParams(**manifest["hardware"])

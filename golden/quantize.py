@@ -1,14 +1,19 @@
-"""From a trained network to integers: scales chosen by calibration on training data, weights rounded.
+"""From a trained network to integers: scales chosen by calibration on training data, weights
+rounded.
 
 Scales are powers of two, so a scale is the `frac` of a `Fixed`. Per layer:
 
-- m and x hold `HEADROOM` times the largest value of the calibration; u and c, whose saturation costs little, the
+- m and x hold `HEADROOM` times the largest value of the calibration; u and c, whose saturation
+costs little, the
   largest itself;
-- w_f, w_x, P and w_o take the scale of the least squared error: clamping an outlier may cost less than a bit of all
+- w_f, w_x, P and w_o take the scale of the least squared error: clamping an outlier may cost less
+than a bit of all
   others;
-- the scales of B and V follow from what lies between those of m and x: as much as leaves every B and V in its format.
+- the scales of B and V follow from what lies between those of m and x: as much as leaves every B
+and V in its format.
 
-The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they are rounded.
+The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they
+are rounded.
 """
 
 from __future__ import annotations
@@ -35,7 +40,9 @@ OUTLIER_BITS = 3  # how many scales finer than the one without clamping are trie
 
 @dataclass(frozen=True)
 class LayerReals:
-    """A trained layer in float64, shapes as in `golden.integer.LayerIntegers`; P and V are fused from w_m (N, d)."""
+    """A trained layer in float64, shapes as in `golden.integer.LayerIntegers`; P and V are fused
+    from w_m (N, d).
+    """
 
     w_f: np.ndarray
     w_x: np.ndarray
@@ -48,7 +55,9 @@ class LayerReals:
 
 @dataclass
 class LayerRanges:
-    """The largest absolute values that a layer's drive, slow state and membrane (before its reset) took."""
+    """The largest absolute values that a layer's drive, slow state and membrane (before its reset)
+    took.
+    """
 
     x: float = 0.0
     m: float = 0.0
@@ -62,7 +71,9 @@ class LayerRanges:
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized network, its calibration, and by full name the coefficients that their formats clamped."""
+    """A quantized network, its calibration, and by full name the coefficients that their formats
+    clamped.
+    """
 
     network: NetworkIntegers
     ranges: list[LayerRanges]
@@ -71,7 +82,9 @@ class Quantized:
 
 @dataclass
 class IntegerAccuracy:
-    """The share of digits classified correctly, saturations by full name, each layer's mean spikes a timestep."""
+    """The share of digits classified correctly, saturations by full name, each layer's mean spikes
+    a timestep.
+    """
 
     accuracy: float
     saturations: dict[str, int] = field(default_factory=dict)
@@ -94,11 +107,21 @@ def extract(layer: DmpLayer) -> LayerReals:
     w_f, c = real(layer.fast.weight), real(layer.fast.bias)
     if not d:
         return LayerReals(w_f, np.zeros(m), 0.0, a, b, np.zeros((n, 0)), c)
-    return LayerReals(w_f, real(layer.drive_weight), float(layer.drive_bias.detach()), a, b, real(layer.slow.weight), c)
+    return LayerReals(
+        w_f,
+        real(layer.drive_weight),
+        float(layer.drive_bias.detach()),
+        a,
+        b,
+        real(layer.slow.weight),
+        c,
+    )
 
 
 def calibrate(network: DmpNetwork, payloads: np.ndarray) -> list[LayerRanges]:
-    """Run sequences (B, K, inputs) of integer payloads through the network in float64; return each layer's ranges."""
+    """Run sequences (B, K, inputs) of integer payloads through the network in float64; return each
+    layer's ranges.
+    """
     layers = [extract(layer) for layer in layers_of(network)]
     topology = network.topology
     batch = len(payloads)
@@ -121,7 +144,9 @@ def calibrate(network: DmpNetwork, payloads: np.ndarray) -> list[LayerRanges]:
 
 
 def fit(magnitude: float, fmt: Fixed) -> Fixed:
-    """Return the format with the largest `frac` in which `magnitude` is not clamped, but at most twice the width."""
+    """Return the format with the largest `frac` in which `magnitude` is not clamped, but at most
+    twice the width.
+    """
     finest = 2 * fmt.width
     if magnitude < (fmt.max + 0.5) * 2.0**-finest:
         return replace(fmt, frac=finest)
@@ -130,7 +155,9 @@ def fit(magnitude: float, fmt: Fixed) -> Fixed:
 
 
 def fit_least_error(values: np.ndarray, fmt: Fixed) -> Fixed:
-    """Return the format whose rounding and clamping of `values` has the least squared error, the coarsest of equals."""
+    """Return the format whose rounding and clamping of `values` has the least squared error, the
+    coarsest of equals.
+    """
     coarse = fit(float(np.abs(values).max(initial=0.0)), fmt)
     candidates = [replace(coarse, frac=coarse.frac + more) for more in range(OUTLIER_BITS + 1)]
 
@@ -167,7 +194,9 @@ def choose_formats(layer: LayerReals, ranges: LayerRanges, formats: LayerFormats
     )
 
 
-def quantize(network: DmpNetwork, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS) -> Quantized:
+def quantize(
+    network: DmpNetwork, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS
+) -> Quantized:
     """Turn a trained network into integers.
 
     Parameters
@@ -194,11 +223,17 @@ def quantize(network: DmpNetwork, payloads: np.ndarray, name: str, widths: Layer
         return result
 
     params, layers = [], []
-    for index, (layer, shape, found) in enumerate(zip(layers_of(network), topology.layers, ranges, strict=True)):
+    for index, (layer, shape, found) in enumerate(
+        zip(layers_of(network), topology.layers, ranges, strict=True)
+    ):
         reals = extract(layer)
         payload = topology.payload if index == 0 else Fixed(1, 0, signed=False)
         f = choose_formats(reals, found, replace(widths, payload=payload))
-        params.append(LayerParams(shape.n_inputs, shape.n_neurons, shape.n_state, shape.dilation, shape.reset, f))
+        params.append(
+            LayerParams(
+                shape.n_inputs, shape.n_neurons, shape.n_state, shape.dilation, shape.reset, f
+            )
+        )
         real = {
             "w_f": (reals.w_f, f.w_f),
             "w_x": (reals.w_x, f.w_x),
@@ -236,7 +271,9 @@ def evaluate_integers(
     batch: int = 250,
     progress: Callable[[int], object] = lambda n: None,
 ) -> IntegerAccuracy:
-    """Classify digits, arranged as data `variant`; `progress` is called with the size of each batch done."""
+    """Classify digits, arranged as data `variant`; `progress` is called with the size of each batch
+    done.
+    """
     if not len(digits):
         raise UserError("no digits to classify: use at least one")
     result = IntegerAccuracy(0.0, {}, [0.0] * len(network.layers))

@@ -1,7 +1,7 @@
 """Train a preset network on MNIST: resumable, seeded, with the learning curve in a CSV file.
 
-The recipe (design notes of this project): AdamW with a warm-up and a cosine, gradients clipped at norm 1, small random
-rotations, scalings and shifts of the digits.
+The recipe (design notes of this project): AdamW with a warm-up and a cosine, gradients clipped at
+norm 1, small random rotations, scalings and shifts of the digits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ CHECKPOINT_KEYS = {"name", "settings", "epoch", "network", "optimizer", "schedul
 
 
 def augment(images: np.ndarray, strength: float, generator: torch.Generator) -> np.ndarray:
-    """Rotate (up to 10 degrees), scale (10 %), shift (1.5 pixels) images (n, 28, 28) at random, times `strength`."""
+    """Rotate (up to 10 degrees), scale (10 %), shift (1.5 pixels) images (n, 28, 28) at random,
+    times `strength`.
+    """
     if not strength:
         return images
     n = len(images)
@@ -37,9 +39,13 @@ def augment(images: np.ndarray, strength: float, generator: torch.Generator) -> 
     angle, scale = draw[0] * math.radians(10), 1 + draw[1] * 0.1
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     shift = draw[2:] * 1.5 / 14
-    matrix = torch.stack([torch.stack([cos, -sin, shift[0]], 1), torch.stack([sin, cos, shift[1]], 1)], 1)
+    matrix = torch.stack(
+        [torch.stack([cos, -sin, shift[0]], 1), torch.stack([sin, cos, shift[1]], 1)], 1
+    )
     grid = functional.affine_grid(matrix, [n, 1, 28, 28], align_corners=False)
-    moved = functional.grid_sample(torch.from_numpy(images.copy()).float()[:, None], grid, align_corners=False)
+    moved = functional.grid_sample(
+        torch.from_numpy(images.copy()).float()[:, None], grid, align_corners=False
+    )
     return moved[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
 
 
@@ -74,12 +80,16 @@ def load_network(path: Path) -> DmpNetwork:
     try:
         network.load_state_dict(checkpoint["network"])
     except RuntimeError:
-        raise UserError(f"{path} has another shape than network '{checkpoint['name']}': train again") from None
+        raise UserError(
+            f"{path} has another shape than network '{checkpoint['name']}': train again"
+        ) from None
     return network
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ...; or raise `UserError`."""
+    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ...; or
+    raise `UserError`.
+    """
     checkpoint = load_checkpoint(path)
     settings = {key: value for key, value in checkpoint["settings"].items() if key != "topology"}
     return {"topology": checkpoint["name"], "epochs_done": checkpoint["epoch"], **settings}
@@ -110,8 +120,14 @@ def train(
     training, test = load_mnist(data, "train"), load_mnist(data, "test")
     if limit:
         training, test = (Digits(d.images[:limit], d.labels[:limit]) for d in (training, test))
-    settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "seed": seed,
-                "augmentation": augmentation, "topology": repr(dataclasses.astuple(topology))}  # fmt: skip
+    settings = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "augmentation": augmentation,
+        "topology": repr(dataclasses.astuple(topology)),
+    }
     torch.manual_seed(seed)
     network = DmpNetwork(topology)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -130,12 +146,17 @@ def train(
     if path.exists():
         checkpoint = load_checkpoint(path)
         if checkpoint["settings"] != settings:
-            raise UserError(f"{path} was trained with other settings: move it away, or train with the same ones")
+            raise UserError(
+                f"{path} was trained with other settings: move it away, or train with the same ones"
+            )
         network.load_state_dict(checkpoint["network"])
         optimizer.load_state_dict(checkpoint["optimizer"])
         scheduler.load_state_dict(checkpoint["scheduler"])
         first_epoch = checkpoint["epoch"]
-    print(f"{name}: {network.n_parameters()} parameters, epochs {first_epoch + 1} to {epochs}, seed {seed}")
+    print(
+        f"{name}: {network.n_parameters()} parameters, epochs {first_epoch + 1} to {epochs}, seed"
+        f" {seed}"
+    )
     for epoch in range(first_epoch, epochs):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         order = torch.randperm(len(training), generator=generator).numpy()
@@ -186,7 +207,9 @@ def train(
 
 
 def _record(path: Path, row: dict[str, float]) -> None:
-    """Add an epoch to the curve, in place of what an earlier or interrupted training left from that epoch on."""
+    """Add an epoch to the curve, in place of what an earlier or interrupted training left from that
+    epoch on.
+    """
     rows: list[dict[str, Any]] = []
     if path.exists():
         with path.open(newline="") as file:
@@ -201,8 +224,17 @@ def _record(path: Path, row: dict[str, float]) -> None:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("name")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the MNIST idx files [default: fetch]")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("build/train"), help="Checkpoints go here")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the MNIST idx files [default: fetch]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("build/train"),
+    help="Checkpoints go here",
+)
 @click.option("--epochs", default=20, type=click.IntRange(1))
 @click.option("--batch", default=128, type=click.IntRange(1))
 @click.option("--learning-rate", default=1e-2)
@@ -211,7 +243,9 @@ def _record(path: Path, row: dict[str, float]) -> None:
 @click.option("--limit", type=click.IntRange(1), help="Use only so many digits")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all]")
 @report_user_errors
-def main(name: str, data: Path | None, out: Path, threads: int | None, **settings: int | float) -> None:
+def main(
+    name: str, data: Path | None, out: Path, threads: int | None, **settings: int | float
+) -> None:
     """Train network NAME on MNIST; a second call continues where the first ended."""
     if threads:
         torch.set_num_threads(threads)

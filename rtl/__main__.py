@@ -12,7 +12,11 @@ from rtl.generate import generate
 
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to [default: beside the manifest]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to [default: beside the manifest]",
+)
 @report_user_errors
 def main(manifest: Path, out: Path | None) -> None:
     """Write the Verilog of the core that MANIFEST describes, and ports.json."""

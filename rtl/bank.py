@@ -12,7 +12,8 @@ from rtl.streams import LoadBus
 
 
 class Bank(Component):
-    """Hold one value a lane in every word; one read port, one write port that belongs to the load bus.
+    """Hold one value a lane in every word; one read port, one write port that belongs to the load
+    bus.
 
     Parameters
     ----------
@@ -28,7 +29,8 @@ class Bank(Component):
     load
         The load bus. A word loaded for another memory, or beyond the last word, is ignored.
 
-    Latency: 1 cycle; throughput: one word a cycle. A loaded word can be addressed two cycles after it was on the bus.
+    Latency: 1 cycle; throughput: one word a cycle. A loaded word can be addressed two cycles after
+    it was on the bus.
     """
 
     def __init__(self, memory: MemoryParams, number: int, load_width: int) -> None:
@@ -43,10 +45,14 @@ class Bank(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.words = words = Memory(shape=self.memory.width, depth=self.memory.depth, init=[])
+        m.submodules.words = words = Memory(
+            shape=self.memory.width, depth=self.memory.depth, init=[]
+        )
         write, read = words.write_port(), words.read_port()
         selected = (
-            self.load.valid & (self.load.memory == self.number) & (self.load.address < self.memory.depth)
+            self.load.valid
+            & (self.load.memory == self.number)
+            & (self.load.address < self.memory.depth)
         )
         m.d.sync += [
             write.en.eq(selected),

@@ -8,7 +8,9 @@ from amaranth.lib import wiring
 
 
 class Component(wiring.Component):
-    """A component whose ports follow from its parameters: type checkers cannot know them by name."""
+    """A component whose ports follow from its parameters: type checkers cannot know them by
+    name.
+    """
 
     if TYPE_CHECKING:
 

@@ -18,7 +18,8 @@ from rtl.streams import LOAD_ITEM, event_layout, result_layout
 class Core(Component):
     """Run a network: events in, at the end of each sequence the logits and the class out.
 
-    All layers and the readout work at once, on successive timesteps. Load every memory before the first event.
+    All layers and the readout work at once, on successive timesteps. Load every memory before the
+    first event.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class Core(Component):
     o_results
         See `Readout`.
     i_counter, o_counter
-        The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle after.
+        The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle
+        after.
     i_clear
         Clears counters and error flags.
     o_errors
@@ -52,10 +54,14 @@ class Core(Component):
         for number, name in enumerate(core.memories):
             part, memory = name.split(".")
             numbers.setdefault(part, {})[memory] = number
-        self.layers = [Layer(layer, numbers[f"layer{i}"], width) for i, layer in enumerate(core.layers)]
+        self.layers = [
+            Layer(layer, numbers[f"layer{i}"], width) for i, layer in enumerate(core.layers)
+        ]
         self.readout = Readout(core.readout, numbers["readout"], width)
         first, readout = core.network.layers[0], core.network.readout
-        parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {"readout": self.readout}
+        parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {
+            "readout": self.readout
+        }
         self.strobes = {
             f"{part}.{name}": getattr(component.counts, name)
             for part, component in parts.items()
@@ -64,9 +70,13 @@ class Core(Component):
         widths = [len(self.strobes[name]) if name in self.strobes else 1 for name in core.counters]
         self.counters = Counters(core.counters, widths)
         members = {
-            "i_events": In(stream.Signature(event_layout(first.n_inputs, first.formats.payload.width))),
+            "i_events": In(
+                stream.Signature(event_layout(first.n_inputs, first.formats.payload.width))
+            ),
             "i_load": In(stream.Signature(LOAD_ITEM)),
-            "o_results": Out(stream.Signature(result_layout(readout.n_classes, readout.logit_width))),
+            "o_results": Out(
+                stream.Signature(result_layout(readout.n_classes, readout.logit_width))
+            ),
             "i_counter": In(address_width(len(core.counters))),
             "o_counter": Out(COUNTER_WIDTH),
             "i_clear": In(1),
@@ -100,7 +110,9 @@ class Core(Component):
         if self.core.hardware.trace:
             m.d.comb += self.trace_readout_start.eq(readout.start)
         for number, name in enumerate(self.core.counters):
-            m.d.comb += getattr(counters.increments, f"c{number}").eq(self.strobes.get(name, Const(1)))
+            m.d.comb += getattr(counters.increments, f"c{number}").eq(
+                self.strobes.get(name, Const(1))
+            )
         m.d.comb += [
             counters.select.eq(self.i_counter),
             self.o_counter.eq(counters.value),

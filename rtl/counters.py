@@ -29,7 +29,8 @@ class Counters(Component):
     increments
         What each counter adds in this cycle, in order of the names (`c0`, `c1`, ...).
     select, value
-        The value of counter `select` in this cycle, the cycle after; 0 for a number that no counter has.
+        The value of counter `select` in this cycle, the cycle after; 0 for a number that no counter
+        has.
     clear
         Set every counter and flag to 0 (what is counted in that cycle is lost).
     errors

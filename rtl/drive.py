@@ -15,7 +15,8 @@ from rtl.streams import LoadBus, event_layout
 
 
 class Drive(Component):
-    """Sum the drive while events arrive, x = clamp(rshift(w_x . s + b_x), 0, max): it is there when the list opens.
+    """Sum the drive while events arrive, x = clamp(rshift(w_x . s + b_x), 0, max): it is there when
+    the list opens.
 
     Never stalls; wants one event a cycle at most.
 
@@ -33,8 +34,9 @@ class Drive(Component):
     bias
         b_x, constant.
     values
-        The drives of the two buffers, x's format, one above the other; a buffer's is valid from the cycle in which
-        its list becomes available until `CLOSE_LATENCY` cycles after the buffer is closed again.
+        The drives of the two buffers, x's format, one above the other; a buffer's is valid from the
+        cycle in which its list becomes available until `CLOSE_LATENCY` cycles after the buffer is
+        closed again.
     valid
         A value has just been computed: `value`.
     saturated
@@ -43,7 +45,9 @@ class Drive(Component):
     Latency: `CLOSE_LATENCY` cycles from `closed`; throughput: one event a cycle.
     """
 
-    def __init__(self, params: LayerParams, memory: MemoryParams, number: int, load_width: int) -> None:
+    def __init__(
+        self, params: LayerParams, memory: MemoryParams, number: int, load_width: int
+    ) -> None:
         self.params, self.memory, self.number, self.load_width = params, memory, number, load_width
         f = params.formats
         layout = event_layout(params.n_inputs, f.payload.width)
@@ -69,7 +73,8 @@ class Drive(Component):
         m.submodules.weights = weights = Bank(self.memory, self.number, self.load_width)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
-        # Cycle 0: the event. 1: its weight. 2: the product. 3: the sum, with the marker at its heels.
+        # Cycle 0: the event. 1: its weight. 2: the product. 3: the sum, with the marker at its
+        # heels.
         m.d.comb += weights.address.eq(self.event.address)
         accepted = delay(m, self.accepted, 1, "accepted")
         payload = delay(m, self.event.payload, 1, "payload")

@@ -15,8 +15,9 @@ from rtl.streams import EventKind, event_layout
 class Encoder(Component):
     """Send the spikes of each group as events, in ascending address, then the markers.
 
-    A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued. Its consumer may
-    stall it; its queue holds `MASK_QUEUE_DEPTH` groups, and whoever produces one must have reserved room for it.
+    A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued.
+    Its consumer may stall it; its queue holds `MASK_QUEUE_DEPTH` groups, and whoever produces one
+    must have reserved room for it.
 
     Parameters
     ----------
@@ -53,7 +54,9 @@ class Encoder(Component):
         m = Module()
         lanes, n_groups = self.layer.hardware.lanes, self.layer.n_groups
         address_bits = address_width(n_groups * lanes)
-        m.submodules.queue = queue = SyncFIFOBuffered(width=lanes + address_bits + 2, depth=MASK_QUEUE_DEPTH)
+        m.submodules.queue = queue = SyncFIFOBuffered(
+            width=lanes + address_bits + 2, depth=MASK_QUEUE_DEPTH
+        )
 
         # A group's first address: counted up with the groups, which come in order.
         base = Signal(address_bits)

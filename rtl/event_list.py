@@ -16,9 +16,9 @@ from rtl.streams import EventKind, event_layout
 class EventList(Component):
     """Collect the events of a timestep while the timestep before it is walked.
 
-    Nothing is dropped: the producer is stalled while both buffers are taken. An address takes part once in a timestep;
-    a repeated or out-of-range one, and events that an end of sequence leaves without an end of timestep, are ignored
-    and reported. A payload of 0 is no event.
+    Nothing is dropped: the producer is stalled while both buffers are taken. An address takes part
+    once in a timestep; a repeated or out-of-range one, and events that an end of sequence leaves
+    without an end of timestep, are ignored and reported. A payload of 0 is no event.
 
     Parameters
     ----------
@@ -38,14 +38,15 @@ class EventList(Component):
     out_of_range, repeated, unclosed
         Strobes of the errors.
     available, count, sequence_end, buffer
-        A closed list waits to be walked, its events, whether it is the end of a sequence instead, and its buffer. They
-        look past a list that is being released in this cycle.
+        A closed list waits to be walked, its events, whether it is the end of a sequence instead,
+        and its buffer. They look past a list that is being released in this cycle.
     release
         The list in front has been read for the last time.
     index, walked
         Entry `index` of the list in front is `walked` (address and payload) the cycle after.
 
-    Latency: `CLOSE_LATENCY` cycles from an end marker to `available`; throughput: one event a cycle.
+    Latency: `CLOSE_LATENCY` cycles from an end marker to `available`; throughput: one event a
+    cycle.
     """
 
     def __init__(self, n_inputs: int, payload_width: int) -> None:

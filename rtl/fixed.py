@@ -10,7 +10,9 @@ from golden.formats import Fixed
 
 
 def align(value: Value, shift: int) -> Value:
-    """Divide a signed value by 2**shift, rounding half up; a negative shift multiplies. No bit is lost on top."""
+    """Divide a signed value by 2**shift, rounding half up; a negative shift multiplies. No bit is
+    lost on top.
+    """
     if not value.shape().signed:
         raise TypeError("align needs a signed value")
     if shift <= 0:
@@ -38,7 +40,9 @@ def lane(word: Value, index: int, fmt: Fixed) -> Value:
 
 
 def weighted(weight: Value, payload: Value) -> Value:
-    """Return a signed weight times an unsigned payload; a payload of one bit takes no multiplier."""
+    """Return a signed weight times an unsigned payload; a payload of one bit takes no
+    multiplier.
+    """
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 

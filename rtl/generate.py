@@ -63,7 +63,9 @@ def _fields(layout: data.StructLayout) -> list[dict[str, Any]]:
 
 
 def describe_ports(core: CoreParams, top: Core, manifest_sha256: str) -> dict[str, Any]:
-    """Return what `ports.json` holds: ports, the fields of the streams' payloads, counters and error flags by name."""
+    """Return what `ports.json` holds: ports, the fields of the streams' payloads, counters and
+    error flags by name.
+    """
     first, readout = core.network.layers[0], core.network.readout
     return {
         "top": TOP,
@@ -89,7 +91,8 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def generate(manifest: Path, out: Path | None = None) -> Path:
-    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the Verilog's path.
+    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
+    Verilog's path.
 
     Files are only touched when their content changes, and never left half-written.
 
@@ -113,10 +116,13 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
             # Memories start undefined: all are loaded or written before they are read.
             "delete t:$meminit_v2",
             "memory_collect",
-            *(f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove amaranth.decoding"
-              for mode in ("", "-modattr ")),
+            *(
+                f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove"
+                " amaranth.decoding"
+                for mode in ("", "-modattr ")
+            ),
             f"write_verilog -norename {target}",
-        )  # fmt: skip
+        )
         body = target.read_text().split("\n", 1)[1]  # without the line that names the Yosys version
     lanes = core.hardware.lanes
     header = (
@@ -125,5 +131,7 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
     )
     verilog = out / f"{core.network.name}.v"
     _write_if_changed(verilog, header + body)
-    _write_if_changed(out / "ports.json", json.dumps(describe_ports(core, top, digest), indent=1) + "\n")
+    _write_if_changed(
+        out / "ports.json", json.dumps(describe_ports(core, top, digest), indent=1) + "\n"
+    )
     return verilog

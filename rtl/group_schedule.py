@@ -13,10 +13,10 @@ from rtl.streams import issue_layout
 class GroupSchedule(Component):
     """Issue the steps of a timestep: for each group, as many as the longer of its two paths needs.
 
-    A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so do timesteps, but
-    for `drain` cycles where the groups are too few to cover the pipeline, and unless the state update takes longer. The
-    last step of a group waits for room in the queue of spike masks; the wait is a stall, and the clock of the timestep
-    stands still in it.
+    A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so
+    do timesteps, but for `drain` cycles where the groups are too few to cover the pipeline, and
+    unless the state update takes longer. The last step of a group waits for room in the queue of
+    spike masks; the wait is a stall, and the clock of the timestep stands still in it.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class GroupSchedule(Component):
     busy, stalled
         A timestep's clock runs, or stands still.
 
-    Latency: 1 cycle from `available`; throughput: max(groups * steps + drain, state update) cycles a timestep.
+    Latency: 1 cycle from `available`; throughput: max(groups * steps + drain, state update) cycles
+    a timestep.
     """
 
     def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
@@ -120,7 +121,8 @@ class GroupSchedule(Component):
         with m.If((state_left != 0) & ~self.stalled):
             m.d.sync += state_left.eq(state_left - 1)
 
-        # Over by the end of this cycle, so that the next timestep's first step is issued in the next one.
+        # Over by the end of this cycle, so that the next timestep's first step is issued in the
+        # next one.
         groups_over = ~walking & (draining <= 1) if part.drain else ~walking | finishing
         state_over = state_left <= 1  # (in a stall, its group or its end is not over)
         ending_over = ~ending | issue.sequence_end
@@ -129,7 +131,9 @@ class GroupSchedule(Component):
                 m.d.sync += ending.eq(1)
             with m.Else():
                 refreshing = (phase == 0) | ending
-                needed = Mux(refreshing, part.dense_steps(refresh=True), part.dense_steps(refresh=False))
+                needed = Mux(
+                    refreshing, part.dense_steps(refresh=True), part.dense_steps(refresh=False)
+                )
                 m.d.sync += [
                     walking.eq(1),
                     step.eq(0),

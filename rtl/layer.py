@@ -24,8 +24,9 @@ from rtl.streams import LoadBus, event_layout
 class Layer(Component):
     """Run a layer of the network on its lanes, under the group schedule.
 
-    Events of the next timestep arrive while the groups of this one are walked; only when both lists are full is the
-    producer stalled, and only when the queue of spike masks is full does a stalled consumer stall the walk.
+    Events of the next timestep arrive while the groups of this one are walked; only when both lists
+    are full is the producer stalled, and only when the queue of spike masks is full does a stalled
+    consumer stall the walk.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ class Layer(Component):
     counts
         What the counters of this layer add in this cycle, by the counter's name.
     trace
-        With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values of the slow state and
-        of the drive, each with its `valid`.
+        With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values
+        of the slow state and of the drive, each with its `valid`.
 
     Throughput: max(groups * max(events, dense steps) + drain, state update) cycles a timestep.
     """
@@ -55,7 +56,9 @@ class Layer(Component):
         self.layer, self.numbers, self.load_width = layer, numbers, load_width
         p, f = layer.params, layer.params.formats
         lanes = layer.hardware.lanes
-        counts = {name: Out(1) for name in LAYER_COUNTERS} | {"membrane_saturations": Out(range(lanes + 1))}
+        counts = {name: Out(1) for name in LAYER_COUNTERS} | {
+            "membrane_saturations": Out(range(lanes + 1))
+        }
         members = {
             "i": In(stream.Signature(event_layout(p.n_inputs, f.payload.width))),
             "o": Out(stream.Signature(event_layout(p.n_neurons, 1))),
@@ -92,9 +95,13 @@ class Layer(Component):
             layer, p.spike_sum, f.payload, memories["w_f"], numbers["w_f"], width
         )
         m.submodules.state_path = state_path = StatePath(layer, numbers.get("p", 0), width)
-        m.submodules.neurons = neurons = NeuronStage(layer, state_path.product.width, numbers["c"], width)
+        m.submodules.neurons = neurons = NeuronStage(
+            layer, state_path.product.width, numbers["c"], width
+        )
         m.submodules.encoder = encoder = Encoder(layer)
-        m.submodules.membranes = membranes = Memory(shape=lanes * f.u.width, depth=layer.n_groups, init=[])
+        m.submodules.membranes = membranes = Memory(
+            shape=lanes * f.u.width, depth=layer.n_groups, init=[]
+        )
         loaded = [scalars, spike_path, neurons]
 
         wiring.connect(m, wiring.flipped(self.i), events.i)

@@ -18,11 +18,13 @@ def load_bus_width(core: CoreParams) -> int:
 
 
 class Loader(Component):
-    """Assemble the words of a memory from items of `LOAD_WIDTH` bits and write them one after another.
+    """Assemble the words of a memory from items of `LOAD_WIDTH` bits and write them one after
+    another.
 
-    An item with `first` set is a header: the memory's number and the address of the first word. The items after it are
-    the words, the low part first; addresses count up. A header drops a word that is not complete. Never stalls. Load
-    only while no sequence runs: what a memory shows while it is written is not defined.
+    An item with `first` set is a header: the memory's number and the address of the first word. The
+    items after it are the words, the low part first; addresses count up. A header drops a word that
+    is not complete. Never stalls. Load only while no sequence runs: what a memory shows while it is
+    written is not defined.
 
     Parameters
     ----------
@@ -41,7 +43,9 @@ class Loader(Component):
 
     def __init__(self, core: CoreParams) -> None:
         self.core = core
-        super().__init__({"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LoadBus(load_bus_width(core)))})
+        super().__init__(
+            {"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LoadBus(load_bus_width(core)))}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -57,7 +61,11 @@ class Loader(Component):
         with m.If(self.i.valid):
             with m.If(self.i.payload.first):
                 fields = LOAD_HEADER(header)
-                m.d.sync += [self.o.memory.eq(fields.memory), following.eq(fields.address), item.eq(0)]
+                m.d.sync += [
+                    self.o.memory.eq(fields.memory),
+                    following.eq(fields.address),
+                    item.eq(0),
+                ]
             with m.Else():
                 m.d.sync += parts.word_select(item, LOAD_WIDTH).eq(self.i.payload.data)
                 with m.If(item == last_items[self.o.memory]):

@@ -21,8 +21,8 @@ class NeuronStage(Component):
         u' = sat(rshift(leak u) + rshift(sum of weights) + h + c);  spike where u' >= threshold
         kept: u' - threshold, or 0, where it fired; u' elsewhere
 
-    Holds the biases, and the currents h between refreshes. Never stalls: whoever issues a group has reserved room for
-    its spikes.
+    Holds the biases, and the currents h between refreshes. Never stalls: whoever issues a group has
+    reserved room for its spikes.
 
     Parameters
     ----------
@@ -42,9 +42,11 @@ class NeuronStage(Component):
     sums, leaked, currents
         From the two paths, complete at `NEURON_STAGE`.
     valid, group, membranes, spikes
-        At `WRITE_STAGE`: what is kept of a group's membranes, and its spikes. Lanes without a neuron never spike.
+        At `WRITE_STAGE`: what is kept of a group's membranes, and its spikes. Lanes without a
+        neuron never spike.
     last_group, sequence_end
-        At `WRITE_STAGE`: the group is the timestep's last; or the end of a sequence passes (then not `valid`).
+        At `WRITE_STAGE`: the group is the timestep's last; or the end of a sequence passes (then
+        not `valid`).
     saturations
         How many of the group's membranes were clamped.
 
@@ -87,7 +89,9 @@ class NeuronStage(Component):
         held_word = held_write = None
         new_currents = []
         if p.n_state and p.dilation > 1:
-            m.submodules.held = held = Memory(shape=lanes * p.current.width, depth=layer.n_groups, init=[])
+            m.submodules.held = held = Memory(
+                shape=lanes * p.current.width, depth=layer.n_groups, init=[]
+            )
             read, held_write = held.read_port(), held.write_port()
             m.d.comb += [read.en.eq(1), read.addr.eq(early.group)]
             held_word = delay(m, read.data, 1, "held_word")
@@ -96,14 +100,20 @@ class NeuronStage(Component):
         spikes, membranes, saturated = [], [], []
         for index in range(lanes):
             spike_term = align(lane(self.sums, index, p.spike_sum), p.spike_shift)
-            leak_term = align(self.leaked.word_select(index, self.leak_width).as_signed(), p.leak_shift)
+            leak_term = align(
+                self.leaked.word_select(index, self.leak_width).as_signed(), p.leak_shift
+            )
             slow_term = lane(bias_word, index, f.c)
             if p.n_state:
                 current = Signal(shape_of(p.current), name=f"current_{index}")
-                m.d.comb += current.eq(align(lane(self.currents, index, p.current_sum), p.current_shift))
+                m.d.comb += current.eq(
+                    align(lane(self.currents, index, p.current_sum), p.current_shift)
+                )
                 new_currents.append(current)
                 if held_word is not None:
-                    current = Mux(issue.refresh, current, lane(held_word, index, p.current)).as_signed()
+                    current = Mux(
+                        issue.refresh, current, lane(held_word, index, p.current)
+                    ).as_signed()
                 slow_term = slow_term + current
             fast, slow = spike_term + leak_term, slow_term
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{index}")  # stage 7

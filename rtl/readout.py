@@ -20,10 +20,11 @@ from rtl.streams import LoadBus, event_layout, result_layout
 
 
 class Readout(Component):
-    """Add W_o s + b_o to the logits at every timestep, and send them with the class at the end of a sequence.
+    """Add W_o s + b_o to the logits at every timestep, and send them with the class at the end of a
+    sequence.
 
-    Classes take the place of neurons under the same group schedule. Timesteps of the next sequence wait until the
-    results are sent. After a sequence of no timesteps every logit is 0.
+    Classes take the place of neurons under the same group schedule. Timesteps of the next sequence
+    wait until the results are sent. After a sequence of no timesteps every logit is 0.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ class Readout(Component):
     i
         Spikes of the last layer.
     o
-        One item a class, in order; the item with `last` holds the class in `best`: the largest logit, the lowest index
-        on ties.
+        One item a class, in order; the item with `last` holds the class in `best`: the largest
+        logit, the lowest index on ties.
     load, counts
         As in `Layer`.
     start
@@ -112,13 +113,18 @@ class Readout(Component):
             kept.append(delay(m, clamped, 1, f"kept_{index}"))  # stage 9
             saturated.append(delay(m, outside, 2, f"saturated_{index}"))
         done = written.valid & written.last
-        in_use = [~written.last_group if i >= p.n_classes - (n_groups - 1) * lanes else 1 for i in range(lanes)]
+        in_use = [
+            ~written.last_group if i >= p.n_classes - (n_groups - 1) * lanes else 1
+            for i in range(lanes)
+        ]
         clamped_in_use = [was & used for was, used in zip(saturated, in_use, strict=True)]
         m.d.comb += [
             write.en.eq(done),
             write.addr.eq(written.group),
             write.data.eq(Cat(*kept)),
-            self.counts.logit_saturations.eq(Mux(done, sum(clamped_in_use[1:], clamped_in_use[0]), 0)),
+            self.counts.logit_saturations.eq(
+                Mux(done, sum(clamped_in_use[1:], clamped_in_use[0]), 0)
+            ),
         ]
 
         # After the end of a sequence: word by word, lane by lane.
@@ -143,7 +149,13 @@ class Readout(Component):
             self.o.payload.last.eq(last),
         ]
         with m.If(written.sequence_end):
-            m.d.sync += [sending.eq(1), sending_group.eq(0), reading.eq(3), index.eq(0), empty.eq(written.fresh)]
+            m.d.sync += [
+                sending.eq(1),
+                sending_group.eq(0),
+                reading.eq(3),
+                index.eq(0),
+                empty.eq(written.fresh),
+            ]
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading - 1)
             with m.If(reading == 1):

@@ -17,17 +17,19 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class SlowState(Component):
-    """Hold the slow state twice, before and after this timestep; compute m' = sat(rshift(A m + B x)) beside the groups.
+    """Hold the slow state twice, before and after this timestep; compute m' = sat(rshift(A m + B
+    x)) beside the groups.
 
-    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never stalls; wants
-    `state_cycles` from a start to the next.
+    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never
+    stalls; wants `state_cycles` from a start to the next.
 
     Parameters
     ----------
     layer
         The layer; it says how many multipliers the update has.
     number, load_width
-        Of the bank of A and B: word `block * (d + 1) + j` holds column j of A, or B, of the block's rows.
+        Of the bank of A and B: word `block * (d + 1) + j` holds column j of A, or B, of the block's
+        rows.
 
     Members
     -------
@@ -36,12 +38,14 @@ class SlowState(Component):
     drives
         The drives of the two buffers of the event list.
     buffer, index, state
-        A read port: `state` is valid the cycle after. The state before a timestep lies in the buffer that toggles with
-        every start: 1 in the first timestep after a reset.
+        A read port: `state` is valid the cycle after. The state before a timestep lies in the
+        buffer that toggles with every start: 1 in the first timestep after a reset.
     valid, value, saturated
-        A value of the new state is written, in the order of the rows, and whether it had to be clamped.
+        A value of the new state is written, in the order of the rows, and whether it had to be
+        clamped.
 
-    Latency: `state_cycles` from `start` to the last value being written; throughput: a timestep in as many.
+    Latency: `state_cycles` from `start` to the last value being written; throughput: a timestep in
+    as many.
     """
 
     def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
@@ -67,7 +71,9 @@ class SlowState(Component):
         p, f = layer.params, layer.params.formats
         d, n_blocks, lanes = p.n_state, layer.n_state_blocks, layer.state_lanes
         index_width = address_width(d)
-        m.submodules.coefficients = coefficients = Bank(layer.memories["ab"], self.number, self.load_width)
+        m.submodules.coefficients = coefficients = Bank(
+            layer.memories["ab"], self.number, self.load_width
+        )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         m.submodules.values = values = Memory(shape=shape_of(f.m), depth=2 << index_width, init=[])
         write, feed, update = values.write_port(), values.read_port(), values.read_port()
@@ -117,7 +123,8 @@ class SlowState(Component):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)
 
-        # A block's rows leave through one rounding and one saturation, one a cycle, while the next block is summed.
+        # A block's rows leave through one rounding and one saturation, one a cycle, while the next
+        # block is summed.
         left = Signal(range(lanes + 1))
         row = Signal(index_width)
         done_blocks = Signal(range(n_blocks))

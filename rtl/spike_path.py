@@ -16,7 +16,8 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class SpikePath(Component):
-    """Keep one accumulator a lane and add weight times payload of one event a cycle (output stationary).
+    """Keep one accumulator a lane and add weight times payload of one event a cycle (output
+    stationary).
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class SpikePath(Component):
     address, payload
         The event that step `issue.step` walks, at stage 1.
     sums
-        A lane's sum above another; a group's are complete at `NEURON_STAGE` of its last step: use them in that cycle.
+        A lane's sum above another; a group's are complete at `NEURON_STAGE` of its last step: use
+        them in that cycle.
 
     Latency: `NEURON_STAGE` cycles; throughput: one event a cycle.
     """

@@ -18,17 +18,19 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class StatePath(Component):
-    """Multiply, in one multiplier a lane, first leak and membrane, then P and the slow state, then V and the drive.
+    """Multiply, in one multiplier a lane, first leak and membrane, then P and the slow state, then
+    V and the drive.
 
-    A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times x. Between
-    refreshes, and without a slow state, only the leak.
+    A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times
+    x. Between refreshes, and without a slow state, only the leak.
 
     Parameters
     ----------
     layer
         The layer.
     number, load_width
-        Of the bank of P and V: word `group * (d + 1) + j` holds column j of P, or V, of the group's lanes.
+        Of the bank of P and V: word `group * (d + 1) + j` holds column j of P, or V, of the group's
+        lanes.
 
     Members
     -------
@@ -39,13 +41,13 @@ class StatePath(Component):
     membrane_address, membranes
         The group's word of membranes: addressed at `READ_STAGE`, there the cycle after.
     state_buffer, state_index, state
-        A value of the slow state before this timestep: addressed at `READ_STAGE`, there the cycle after (see
-        `SlowState`).
+        A value of the slow state before this timestep: addressed at `READ_STAGE`, there the cycle
+        after (see `SlowState`).
     drives
         The drives of the two buffers of the event list.
     leaked, currents
-        leak * u, and P m + V x, a lane's above another; complete at `NEURON_STAGE` of the group's last step: use them
-        in that cycle.
+        leak * u, and P m + V x, a lane's above another; complete at `NEURON_STAGE` of the group's
+        last step: use them in that cycle.
 
     Latency: `NEURON_STAGE` cycles; throughput: one product a lane and cycle.
     """
@@ -79,21 +81,26 @@ class StatePath(Component):
         dense = issue.valid & issue.dense
         m.d.comb += self.membrane_address.eq(issue.group)
 
-        # Stage READ_STAGE + 1: what the memories hold. It is registered into the multipliers' operands.
+        # Stage READ_STAGE + 1: what the memories hold. It is registered into the multipliers'
+        # operands.
         leaking = delay(m, dense & issue.first, 1, "leaking")
         feeding = delay(m, dense & ~issue.first, 1, "feeding")
         fresh = delay(m, issue.fresh, 1, "fresh")
         word: Any = None
         operand: Any = None
         if p.n_state:
-            m.submodules.coefficients = coefficients = Bank(self.layer.memories["p"], self.number, self.load_width)
+            m.submodules.coefficients = coefficients = Bank(
+                self.layer.memories["p"], self.number, self.load_width
+            )
             wiring.connect(m, wiring.flipped(self.load), coefficients.load)
             address = Signal.like(coefficients.address)  # of the next product in the timestep
             with m.If(issue.start):
                 m.d.sync += address.eq(0)
             with m.Elif(dense & ~issue.first):
                 m.d.sync += address.eq(address + 1)
-            buffer = Signal()  # where the slow state before this timestep lies: toggles at every start
+            buffer = (
+                Signal()
+            )  # where the slow state before this timestep lies: toggles at every start
             with m.If(issue.start):
                 m.d.sync += buffer.eq(~buffer)
             m.d.comb += [
@@ -103,7 +110,9 @@ class StatePath(Component):
             ]
             word = coefficients.data
             driven = delay(m, issue.step == p.n_state + 1, 1, "driven")
-            drive = Array(lane(self.drives, b, f.x) for b in range(2))[delay(m, issue.buffer, 1, "buffer")]
+            drive = Array(lane(self.drives, b, f.x) for b in range(2))[
+                delay(m, issue.buffer, 1, "buffer")
+            ]
             operand = Mux(driven, drive, Mux(fresh, 0, self.state))
 
         stages = MULTIPLY_STAGE - READ_STAGE - 1
@@ -111,8 +120,12 @@ class StatePath(Component):
         feeding_product = delay(m, feeding, stages + 1, "feeding_product")
         for index in range(lanes):
             membrane = Mux(fresh, 0, lane(self.membranes, index, f.u))
-            factor = Signal(shape_of(Fixed(max(f.leak.width + 1, f.p.width))), name=f"factor_{index}")
-            value = Signal(shape_of(Fixed(max(f.u.width, f.m.width, f.x.width))), name=f"value_{index}")
+            factor = Signal(
+                shape_of(Fixed(max(f.leak.width + 1, f.p.width))), name=f"factor_{index}"
+            )
+            value = Signal(
+                shape_of(Fixed(max(f.u.width, f.m.width, f.x.width))), name=f"value_{index}"
+            )
             product = Signal(shape_of(Fixed(len(factor) + len(value))), name=f"product_{index}")
             leaked = Signal(shape_of(self.product), name=f"leaked_{index}")
             if word is None:

@@ -6,11 +6,20 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import Out
 
-from golden.params import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, LayerHardware, ReadoutHardware, address_width
+from golden.params import (
+    LOAD_WIDTH,
+    MAX_DEPTH,
+    MAX_MEMORIES,
+    LayerHardware,
+    ReadoutHardware,
+    address_width,
+)
 
 
 class EventKind(enum.Enum, shape=2):
-    """What an item of an event stream is. The end of a timestep is its own item, so that a timestep may be empty."""
+    """What an item of an event stream is. The end of a timestep is its own item, so that a timestep
+    may be empty.
+    """
 
     EVENT = 0
     END_TIMESTEP = 1
@@ -25,7 +34,9 @@ def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
 
 
 def result_layout(n_classes: int, logit_width: int) -> data.StructLayout:
-    """Return the layout of the result stream's items: one a class, `best` is the argmax where `last` is set."""
+    """Return the layout of the result stream's items: one a class, `best` is the argmax where
+    `last` is set.
+    """
     index = address_width(n_classes)
     return data.StructLayout(
         {"index": index, "logit": Shape(logit_width, signed=True), "best": index, "last": 1}
@@ -55,11 +66,12 @@ class LoadBus(wiring.Signature):
 def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 
-    `start` marks the first step of a timestep. A `sequence_end` is no step: it only passes through, in order; with it,
-    `fresh` says that the sequence had no timestep. `valid` qualifies the rest: step `step` of group `group`, the
-    `first` or `last` step of it; it walks the event list if `sparse`, the dense state path if `dense`; `weight_base` is
-    the first word of the group's weights. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the
-    event list) hold for the whole timestep.
+    `start` marks the first step of a timestep. A `sequence_end` is no step: it only passes through,
+    in order; with it, `fresh` says that the sequence had no timestep. `valid` qualifies the rest:
+    step `step` of group `group`, the `first` or `last` step of it; it walks the event list if
+    `sparse`, the dense state path if `dense`; `weight_base` is the first word of the group's
+    weights. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the event list)
+    hold for the whole timestep.
     """
     n_inputs, n_groups = part.params.n_inputs, part.n_groups
     return data.StructLayout(

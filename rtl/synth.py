@@ -20,7 +20,11 @@ def synthesize_ecp5(verilog: Path) -> dict[str, int]:
         raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "stat.json"
-        run_yosys(f"read_verilog {verilog}", f"synth_ecp5 -top {TOP} -abc9", f"tee -q -o {report} stat -json")
+        run_yosys(
+            f"read_verilog {verilog}",
+            f"synth_ecp5 -top {TOP} -abc9",
+            f"tee -q -o {report} stat -json",
+        )
         statistics = json.loads(report.read_text())
     cells = statistics["design"].get("num_cells_by_type", {})
     return {name: int(count) for name, count in sorted(cells.items())}

@@ -1,4 +1,6 @@
-"""`python -m tb`: run real digits through the generated Verilog and hold every value against the golden model."""
+"""`python -m tb`: run real digits through the generated Verilog and hold every value against the
+golden model.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,26 @@ from tb.simulate import build_core_model, simulate
 
 @click.command(context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--digits", "n_digits", default=20, type=click.IntRange(1), help="How many of the shipped digits")
-@click.option("--stalls", type=click.IntRange(0), help="Draw gaps on every stream from this seed [default: no gaps]")
 @click.option(
-    "--network", help="The shipped network, or the folder, that the core was made from [default: by its name]"
+    "--digits",
+    "n_digits",
+    default=20,
+    type=click.IntRange(1),
+    help="How many of the shipped digits",
+)
+@click.option(
+    "--stalls",
+    type=click.IntRange(0),
+    help="Draw gaps on every stream from this seed [default: no gaps]",
+)
+@click.option(
+    "--network",
+    help="The shipped network, or the folder, that the core was made from [default: by its name]",
 )
 @report_user_errors
 def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None) -> None:
-    """Simulate the core that MANIFEST describes on real digits; write report.json and a picture beside the manifest.
+    """Simulate the core that MANIFEST describes on real digits; write report.json and a picture
+    beside the manifest.
 
     Exits with status 1 where a value differs from the golden model's.
     """

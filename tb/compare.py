@@ -1,4 +1,6 @@
-"""Hold what a core did against the golden model: every value of every timestep, and every counter."""
+"""Hold what a core did against the golden model: every value of every timestep, and every
+counter.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ NOT_PREDICTED = ("cycles", "stall_cycles")  # depend on when the outside gives a
 class Comparison:
     """How many values were held against the golden ones, and where they differ.
 
-    `first` locates the first mismatch of each kind in words. `events` has the events (B, K) that each layer received,
-    then those of the readout, as the golden model counts them.
+    `first` locates the first mismatch of each kind in words. `events` has the events (B, K) that
+    each layer received, then those of the readout, as the golden model counts them.
     """
 
     values_compared: int = 0
@@ -31,8 +33,17 @@ class Comparison:
     first: list[str] = field(default_factory=list)
     events: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, what: str, expected: np.ndarray, found: np.ndarray, axes: tuple[str, ...], offset: int = 0) -> None:
-        """Compare two arrays of one shape; `axes` name their axes, the first of which starts at `offset`."""
+    def add(
+        self,
+        what: str,
+        expected: np.ndarray,
+        found: np.ndarray,
+        axes: tuple[str, ...],
+        offset: int = 0,
+    ) -> None:
+        """Compare two arrays of one shape; `axes` name their axes, the first of which starts at
+        `offset`.
+        """
         self.values_compared += expected.size
         wrong = expected != found
         count = int(np.count_nonzero(wrong))
@@ -42,9 +53,12 @@ class Comparison:
         place = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
         if not any(line.startswith(what) for line in self.first):
             named = ", ".join(
-                f"{axis} {i + offset * (n == 0)}" for n, (axis, i) in enumerate(zip(axes, place, strict=True))
+                f"{axis} {i + offset * (n == 0)}"
+                for n, (axis, i) in enumerate(zip(axes, place, strict=True))
             )
-            self.first.append(f"{what} at {named}: expected {int(expected[place])}, found {int(found[place])}")
+            self.first.append(
+                f"{what} at {named}: expected {int(expected[place])}, found {int(found[place])}"
+            )
 
     def fail(self, what: str) -> None:
         """Count one mismatch that is not between two values."""
@@ -59,11 +73,13 @@ def compare(
     counted: Mapping[str, int] | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Comparison:
-    """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from the images.
+    """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from
+    the images.
 
-    Compared are the logits, the classes, every counter but those of waiting, the error flags, the busy cycles as
-    `golden.cycles` predicts them; with trace ports the spikes, membranes, slow state and drive of every layer at
-    every timestep; and without gaps on the streams the cycle in which every timestep starts.
+    Compared are the logits, the classes, every counter but those of waiting, the error flags, the
+    busy cycles as `golden.cycles` predicts them; with trace ports the spikes, membranes, slow state
+    and drive of every layer at every timestep; and without gaps on the streams the cycle in which
+    every timestep starts.
 
     Parameters
     ----------
@@ -81,8 +97,12 @@ def compare(
         golden = run(network, chunk, trace=core.hardware.trace)
         runs.append(golden)
         stop = first + len(chunk)
-        comparison.add("logits", golden.logits, simulation.logits[first:stop], ("sequence", "class"), first)
-        comparison.add("class", golden.classes, simulation.classes[first:stop], ("sequence",), first)
+        comparison.add(
+            "logits", golden.logits, simulation.logits[first:stop], ("sequence", "class"), first
+        )
+        comparison.add(
+            "class", golden.classes, simulation.classes[first:stop], ("sequence",), first
+        )
         for index, layer in enumerate(golden.layers):
             if core.hardware.trace:
                 try:
@@ -101,14 +121,21 @@ def compare(
     expected = expected_counters(core, runs, comparison.events) | dict(counted or {})
     for name, value in expected.items():
         comparison.add(
-            f"counter {name}", np.array([value % COUNTER_MODULUS]), np.array([simulation.counters[name]]), ("place",)
+            f"counter {name}",
+            np.array([value % COUNTER_MODULUS]),
+            np.array([simulation.counters[name]]),
+            ("place",),
         )
     for name, flag in simulation.errors.items():
-        comparison.add(f"error flag {name}", np.array([expected[name] > 0]), np.array([flag]), ("place",))
+        comparison.add(
+            f"error flag {name}", np.array([expected[name] > 0]), np.array([flag]), ("place",)
+        )
     return comparison
 
 
-def _compare_layer(comparison: Comparison, where: str, golden: LayerRun, trace: LayerTrace, first: int) -> None:
+def _compare_layer(
+    comparison: Comparison, where: str, golden: LayerRun, trace: LayerTrace, first: int
+) -> None:
     steps = ("sequence", "timestep")
     assert golden.spikes is not None and golden.membrane is not None
     assert golden.state is not None and golden.drive is not None
@@ -119,30 +146,46 @@ def _compare_layer(comparison: Comparison, where: str, golden: LayerRun, trace: 
         comparison.add(f"{where} drive", golden.drive, trace.drive, steps, first)
 
 
-def _compare_starts(comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]) -> None:
-    """Compare the cycle in which every timestep starts: input always waited and results were always taken."""
+def _compare_starts(
+    comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]
+) -> None:
+    """Compare the cycle in which every timestep starts: input always waited and results were always
+    taken.
+    """
     layers = []
     for index in range(len(simulation.core.layers)):
         parts = [golden.layers[index] for golden in runs]
         spikes = np.concatenate([part.spikes for part in parts if part.spikes is not None])
         counts = np.concatenate([part.spike_counts for part in parts])
-        layers.append(replace(parts[0], events=comparison.events[index], spike_counts=counts, spikes=spikes))
+        layers.append(
+            replace(parts[0], events=comparison.events[index], spike_counts=counts, spikes=spikes)
+        )
     predicted = Timeline(simulation.core, payloads, layers).starts + simulation.first_cycle
-    for part, cycles in zip([*(f"layer{index}" for index in range(len(layers))), "readout"], predicted, strict=True):
+    for part, cycles in zip(
+        [*(f"layer{index}" for index in range(len(layers))), "readout"], predicted, strict=True
+    ):
         try:
-            comparison.add(f"{part} start cycle", cycles, simulation.starts(part), ("sequence", "timestep"))
+            comparison.add(
+                f"{part} start cycle", cycles, simulation.starts(part), ("sequence", "timestep")
+            )
         except IncompleteTrace as error:
             comparison.fail(str(error))
 
 
-def expected_counters(core: CoreParams, runs: list[Run], events: list[np.ndarray]) -> dict[str, int]:
-    """Return what every counter that can be predicted counts in golden runs; `events` as in `Comparison`."""
+def expected_counters(
+    core: CoreParams, runs: list[Run], events: list[np.ndarray]
+) -> dict[str, int]:
+    """Return what every counter that can be predicted counts in golden runs; `events` as in
+    `Comparison`.
+    """
     n_sequences, n_timesteps = events[0].shape
 
     def total(values: Callable[[Run], np.ndarray]) -> int:
         return sum(int(values(golden).sum()) for golden in runs)
 
-    counters = dict.fromkeys((name for name in core.counters if not name.endswith(NOT_PREDICTED)), 0)
+    counters = dict.fromkeys(
+        (name for name in core.counters if not name.endswith(NOT_PREDICTED)), 0
+    )
     for index, layer in enumerate(core.layers):
         found = {
             "timesteps": n_sequences * n_timesteps,

@@ -1,7 +1,8 @@
 """The cocotb side of the bench: load the core, send it events, take its results, read its counters.
 
-It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see `tb.simulate`) and leaves
-counters and error flags in `status.npz`. Results and traces are written down by the bench's Verilog.
+It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see
+`tb.simulate`) and leaves counters and error flags in `status.npz`. Results and traces are written
+down by the bench's Verilog.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge, Timer, 
 JOB_VARIABLE = "DMP_CORE_JOB"
 STATUS_FILE = "status.npz"
 PERIOD = 2
-# Gaps in cycles between transfers. The long ones let the stall of one side reach the other through the whole core.
+# Gaps in cycles between transfers. The long ones let the stall of one side reach the other through
+# the whole core.
 GAPS_IN = (0, 0, 0, 1, 1, 2, 3, 7, 20, 60, 400)
 GAPS_OUT = (0, 0, 1, 2, 5, 30, 300, 1500)
 
 
 async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random | None) -> None:
-    """Transfer payloads into a stream, with random gaps and a payload of noise in them when `stalls` is given."""
+    """Transfer payloads into a stream, with random gaps and a payload of noise in them when
+    `stalls` is given.
+    """
     valid, payload = getattr(dut, f"{stream}__valid"), getattr(dut, f"{stream}__payload")
     transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
     width = len(payload)
@@ -69,7 +73,10 @@ async def read_counters(dut: Any, count: int) -> list[int]:
 async def work(dut: Any, job: dict[str, Any]) -> None:
     """Reset and load the core, run every sequence, and leave what the core counted."""
     seed = int(job["stalls_seed"])
-    stalls = [random.Random(f"{seed}-{side}") if seed >= 0 else None for side in ("load", "events", "results")]
+    stalls = [
+        random.Random(f"{seed}-{side}") if seed >= 0 else None
+        for side in ("load", "events", "results")
+    ]
     Clock(dut.clk, PERIOD, "step", impl="gpi").start()  # toggled in C++: Python never wakes for it
     for name in ("i_events__valid", "i_load__valid", "o_results__ready", "i_counter", "i_clear"):
         getattr(dut, name).value = 0
@@ -104,5 +111,7 @@ async def drive(dut: Any) -> None:
     with np.load(Path(os.environ[JOB_VARIABLE])) as job:
         working = cocotb.start_soon(work(dut, dict(job)))
     stuck = RisingEdge(dut.stuck)
-    assert await First(working.complete, stuck) is not stuck, "the core is stuck: nothing is transferred any more"
+    assert await First(working.complete, stuck) is not stuck, (
+        "the core is stuck: nothing is transferred any more"
+    )
     await working

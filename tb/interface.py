@@ -1,4 +1,6 @@
-"""The generated core as a bench sees it: its ports, stream fields, counters and error flags, from `ports.json`."""
+"""The generated core as a bench sees it: its ports, stream fields, counters and error flags, from
+`ports.json`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Interface:
-    """The ports of a core by name, the fields of its streams, and the order of its counters and error flags."""
+    """The ports of a core by name, the fields of its streams, and the order of its counters and
+    error flags.
+    """
 
     top: str
     ports: dict[str, Port]
@@ -51,11 +55,17 @@ class Interface:
     errors: list[str]
 
     def pack(self, stream: str, **values: np.ndarray) -> np.ndarray:
-        """Return payloads (n,) uint64 of a stream from one array (n,) of integers for every field."""
+        """Return payloads (n,) uint64 of a stream from one array (n,) of integers for every
+        field.
+        """
         fields = self.fields[stream]
         if set(values) != set(fields):
-            raise UserError(f"stream {stream} has the fields {', '.join(fields)}, not {', '.join(values)}")
-        packed = np.zeros(np.broadcast_shapes(*(np.shape(value) for value in values.values())), np.uint64)
+            raise UserError(
+                f"stream {stream} has the fields {', '.join(fields)}, not {', '.join(values)}"
+            )
+        packed = np.zeros(
+            np.broadcast_shapes(*(np.shape(value) for value in values.values())), np.uint64
+        )
         for name, value in values.items():
             field = fields[name]
             bits = np.asarray(value).astype(np.uint64) & np.uint64((1 << field.width) - 1)
@@ -64,14 +74,18 @@ class Interface:
 
 
 def read_interface(manifest: Path) -> Interface:
-    """Read the `ports.json` beside a manifest; raise `UserError` where it is missing or belongs to another manifest."""
+    """Read the `ports.json` beside a manifest; raise `UserError` where it is missing or belongs to
+    another manifest.
+    """
     path = manifest.parent / "ports.json"
     if not path.exists():
         raise UserError(f"no {path}: generate the core first (make rtl)")
     try:
         content = json.loads(path.read_text())
         if content["manifest_sha256"] != hashlib.sha256(manifest.read_bytes()).hexdigest():
-            raise UserError(f"{path} belongs to an earlier manifest: generate the core again (make rtl)")
+            raise UserError(
+                f"{path} belongs to an earlier manifest: generate the core again (make rtl)"
+            )
         return Interface(
             content["top"],
             {port["name"]: Port(**port) for port in content["ports"]},
@@ -83,4 +97,6 @@ def read_interface(manifest: Path) -> Interface:
             list(content["errors"]),
         )
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} does not describe a core ({error!r}): generate the core again (make rtl)") from None
+        raise UserError(
+            f"{path} does not describe a core ({error!r}): generate the core again (make rtl)"
+        ) from None

@@ -1,7 +1,8 @@
 """What the bench writes down while it simulates, and how it is read back.
 
-Reading trace ports from Python in every cycle would cost far more time than the simulation itself. So the bench's
-Verilog writes every traced value into a file, one line of fixed width an item, and numpy decodes whole files at once.
+Reading trace ports from Python in every cycle would cost far more time than the simulation itself.
+So the bench's Verilog writes every traced value into a file, one line of fixed width an item, and
+numpy decodes whole files at once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
 @dataclass(frozen=True)
 class Column:
-    """`count` numbers of one format, the first in the lowest bits of the Verilog signal `source` from bit `offset`."""
+    """`count` numbers of one format, the first in the lowest bits of the Verilog signal `source`
+    from bit `offset`.
+    """
 
     name: str
     source: str
@@ -44,13 +47,17 @@ class Column:
         parts = []
         for index in range(self.count):
             low = self.offset + index * width
-            parts += ([f"{padding}'d0"] if padding else []) + [f"{self.source}[{low + width - 1}:{low}]"]
+            parts += ([f"{padding}'d0"] if padding else []) + [
+                f"{self.source}[{low + width - 1}:{low}]"
+            ]
         return f"{{{', '.join(parts)}}}"
 
 
 @dataclass(frozen=True)
 class Log:
-    """A file that gets a line of `columns` in every cycle in which the Verilog signal `valid` is high."""
+    """A file that gets a line of `columns` in every cycle in which the Verilog signal `valid` is
+    high.
+    """
 
     name: str
     valid: str
@@ -70,7 +77,8 @@ class Log:
         return path.stat().st_size // self.line_length if path.exists() else 0
 
     def read(self, folder: Path, first: int = 0, count: int | None = None) -> dict[str, np.ndarray]:
-        """Return the values (lines, count) int64 of every column, for `count` lines from line `first`.
+        """Return the values (lines, count) int64 of every column, for `count` lines from line
+        `first`.
 
         Fewer lines come back where the file has fewer.
         """
@@ -79,10 +87,14 @@ class Log:
         if not count:
             return self.decode(np.zeros(0, np.uint8))
         offset = first * self.line_length
-        return self.decode(np.fromfile(folder / self.file, np.uint8, count * self.line_length, offset=offset))
+        return self.decode(
+            np.fromfile(folder / self.file, np.uint8, count * self.line_length, offset=offset)
+        )
 
     def decode(self, characters: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the values (lines, count) int64 of every column from the characters (uint8) of whole lines."""
+        """Return the values (lines, count) int64 of every column from the characters (uint8) of
+        whole lines.
+        """
         nibbles = _NIBBLES[characters.reshape(-1, self.line_length)[:, :-1]]
         if (nibbles > 15).any():
             raise UserError(f"{self.file} is damaged: simulate again")
@@ -108,14 +120,20 @@ def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
 
 
 def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
-    """Return every log of a core by name: input `items`, `results`, and with trace ports those of each layer.
+    """Return every log of a core by name: input `items`, `results`, and with trace ports those of
+    each layer.
 
-    These are `layer0.start`, `layer0.neurons`, `layer0.state`, `layer0.drive`, ..., and `readout.start`. A log's
-    `cycle` counts rising clock edges since the start of the simulation.
+    These are `layer0.start`, `layer0.neurons`, `layer0.state`, `layer0.drive`, ..., and
+    `readout.start`. A log's `cycle` counts rising clock edges since the start of the simulation.
     """
     cycle = Column("cycle", "cycle", CYCLE)
     result = tuple(
-        Column(field.name, "o_results__payload", Fixed(field.width, signed=field.signed), offset=field.offset)
+        Column(
+            field.name,
+            "o_results__payload",
+            Fixed(field.width, signed=field.signed),
+            offset=field.offset,
+        )
         for field in interface.fields["o_results"].values()
     )
     logs = [

@@ -1,4 +1,6 @@
-"""What a simulation showed: `report.json`, one picture, and the lines that `python -m tb` prints."""
+"""What a simulation showed: `report.json`, one picture, and the lines that `python -m tb`
+prints.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,12 @@ CLOCK_MHZ = 100
 def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray) -> dict[str, Any]:
     """Return the content of `report.json` for a simulation of digits with these labels (B,).
 
-    Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy cycles, `predicted` by
-    `golden.cycles`, for each layer and the readout. `slowest_layer` holds the mean number of cycles from the start of
-    a timestep to the start of the next one within a sequence, and its bound G * max(S, d + 2) + 8 (only the leak
-    counts between refreshes). `utilisation` is the share of all lane-cycles, from the first start to the last result,
-    in which a lane of the layer works for one of its neurons on the path that bounds it.
+    Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy
+    cycles, `predicted` by `golden.cycles`, for each layer and the readout. `slowest_layer` holds
+    the mean number of cycles from the start of a timestep to the start of the next one within a
+    sequence, and its bound G * max(S, d + 2) + 8 (only the leak counts between refreshes).
+    `utilisation` is the share of all lane-cycles, from the first start to the last result, in which
+    a lane of the layer works for one of its neurons on the path that bounds it.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -40,7 +43,8 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     slowest = max(range(len(core.layers)), key=lambda i: means[parts[i]])
     start = simulation.starts(parts[0])
     elapsed = int(simulation.result_cycles[-1] - start[0, 0])
-    # Results of successive sequences are as far apart as the core takes for one; a single one has its latency only.
+    # Results of successive sequences are as far apart as the core takes for one; a single one has
+    # its latency only.
     between = np.diff(simulation.result_cycles)
     cycles_per_digit = float(between.mean()) if len(between) else float(elapsed)
     neurons = [layer.n_neurons for layer in core.network.layers] + [core.network.readout.n_classes]
@@ -59,9 +63,13 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "values_compared": comparison.values_compared,
         "mismatches": comparison.mismatches,
         "first_mismatches": comparison.first,
-        "events_per_timestep": {part: float(e.mean()) for part, e in zip(parts, events, strict=True)},
+        "events_per_timestep": {
+            part: float(e.mean()) for part, e in zip(parts, events, strict=True)
+        },
         "cycles_per_timestep": {
-            "measured": {part: simulation.counters[f"{part}.busy_cycles"] / timesteps for part in parts},
+            "measured": {
+                part: simulation.counters[f"{part}.busy_cycles"] / timesteps for part in parts
+            },
             "predicted": means,
         },
         "slowest_layer": {
@@ -71,8 +79,12 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
             else None,
             "bound": float(bound.mean()) if bound.size else None,
         },
-        "utilisation": {part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()},
-        "released_rtl_cycles_per_timestep": float(released_rtl_cycles(core, events[:-1], events[-1]).mean()),
+        "utilisation": {
+            part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()
+        },
+        "released_rtl_cycles_per_timestep": float(
+            released_rtl_cycles(core, events[:-1], events[-1]).mean()
+        ),
         "microseconds_per_digit": cycles_per_digit / CLOCK_MHZ,
         "clock_mhz": CLOCK_MHZ,
         "latency_microseconds": int(simulation.result_cycles[0] - start[0, 0]) / CLOCK_MHZ,
@@ -91,8 +103,12 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
     Path(partial.name).rename(path)
 
 
-def draw(simulation: Simulation, image: np.ndarray, label: int, path: Path, sequence: int = 0) -> None:
-    """Draw a digit (28, 28), its logits, the spikes of each layer over time, and the slow states below, as a PNG."""
+def draw(
+    simulation: Simulation, image: np.ndarray, label: int, path: Path, sequence: int = 0
+) -> None:
+    """Draw a digit (28, 28), its logits, the spikes of each layer over time, and the slow states
+    below, as a PNG.
+    """
     import matplotlib  # half a second to load, and only a picture needs it
 
     matplotlib.use("Agg")
@@ -108,7 +124,11 @@ def draw(simulation: Simulation, image: np.ndarray, label: int, path: Path, sequ
     digit.set(xticks=[], yticks=[], title=f"digit {label}, read as {simulation.classes[sequence]}")
     logits = figure.add_subplot(grid[0, 1])
     values = simulation.core.network.readout.logit.to_real(simulation.logits[sequence])
-    logits.bar(range(len(values)), values, color=["C3" if i == values.argmax() else "C7" for i in range(len(values))])
+    logits.bar(
+        range(len(values)),
+        values,
+        color=["C3" if i == values.argmax() else "C7" for i in range(len(values))],
+    )
     logits.set(title="logits", xticks=range(len(values)))
     for row, (index, trace) in enumerate(enumerate(traces), start=1):
         axes = figure.add_subplot(grid[row, :])
@@ -116,14 +136,18 @@ def draw(simulation: Simulation, image: np.ndarray, label: int, path: Path, sequ
         axes.plot(timestep, neuron, ",", color="black", alpha=0.8)
         rate = trace.spikes[0].sum() / simulation.n_timesteps
         axes.set(
-            ylabel="neuron", title=f"layer {index}: spikes, {rate:.1f} a timestep", xlim=(0, simulation.n_timesteps)
+            ylabel="neuron",
+            title=f"layer {index}: spikes, {rate:.1f} a timestep",
+            xlim=(0, simulation.n_timesteps),
         )
     for row, index in enumerate(with_state, start=len(traces) + 1):
         axes = figure.add_subplot(grid[row, :])
         state = simulation.core.layers[index].params.formats.m.to_real(traces[index].state[0])
         axes.plot(state, linewidth=0.8)
         axes.set(
-            ylabel="m", title=f"layer {index}: slow state, {state.shape[1]} values", xlim=(0, simulation.n_timesteps)
+            ylabel="m",
+            title=f"layer {index}: slow state, {state.shape[1]} values",
+            xlim=(0, simulation.n_timesteps),
         )
     figure.axes[-1].set_xlabel("timestep")
     figure.savefig(path, dpi=110)
@@ -139,18 +163,31 @@ def _formats(layer: LayerParams) -> str:
 
 
 def describe(core: CoreParams) -> list[str]:
-    """Return lines that say what the core is: sizes, and formats as sign, width and fractional bits."""
+    """Return lines that say what the core is: sizes, and formats as sign, width and fractional
+    bits.
+    """
     network = core.network
-    lines = [f"network   {network.name}: {core.hardware.lanes} lanes; formats are sign and width.fractional bits"]
+    lines = [
+        (
+            f"network   {network.name}: {core.hardware.lanes} lanes;"
+            " formats are sign and width.fractional bits"
+        )
+    ]
     for index, layer in enumerate(network.layers):
-        state = f"slow state of {layer.n_state}, refreshed every {layer.dilation}" if layer.n_state else "no slow state"
+        state = (
+            f"slow state of {layer.n_state}, refreshed every {layer.dilation}"
+            if layer.n_state
+            else "no slow state"
+        )
         lines.append(
-            f"  layer {index}: {layer.n_inputs} inputs ({layer.formats.payload}), {layer.n_neurons} neurons, {state},"
+            f"  layer {index}: {layer.n_inputs} inputs ({layer.formats.payload}),"
+            f" {layer.n_neurons} neurons, {state},"
             f" {core.layers[index].n_groups} groups"
         )
         lines.append(f"           {_formats(layer)}")
     lines.append(
-        f"  readout: {network.readout.n_classes} classes, W_o {network.readout.w_o}, logits {network.readout.logit}"
+        f"  readout: {network.readout.n_classes} classes, W_o {network.readout.w_o}, logits"
+        f" {network.readout.logit}"
     )
     return lines
 
@@ -161,21 +198,33 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     released, speed = summary["released_rtl_cycles_per_timestep"], summary["microseconds_per_digit"]
     n_timesteps = summary["timesteps"] // summary["digits"]
     found = [
-        f"digits    {summary['digits']} of {n_timesteps} timesteps, accuracy {100 * summary['accuracy']:.1f} %",
-        f"compared  {summary['values_compared']} values with the golden model: {summary['mismatches']} mismatches",
+        (
+            f"digits    {summary['digits']} of {n_timesteps} timesteps,"
+            f" accuracy {100 * summary['accuracy']:.1f} %"
+        ),
+        (
+            f"compared  {summary['values_compared']} values with the golden model:"
+            f" {summary['mismatches']} mismatches"
+        ),
         *(f"  {line}" for line in summary["first_mismatches"]),
         "",
-        f"{'a timestep':<12}{'events':>10}{'cycles measured':>18}{'predicted':>12}{'lanes in use':>15}",
+        (
+            f"{'a timestep':<12}{'events':>10}{'cycles measured':>18}"
+            f"{'predicted':>12}{'lanes in use':>15}"
+        ),
     ]
     for part, measured in cycles["measured"].items():
         received, predicted = summary["events_per_timestep"][part], cycles["predicted"][part]
         use = 100 * summary["utilisation"][part]
-        found.append(f"  {part:<10}{received:>10.2f}{measured:>18.2f}{predicted:>12.2f}{use:>13.1f} %")
+        found.append(
+            f"  {part:<10}{received:>10.2f}{measured:>18.2f}{predicted:>12.2f}{use:>13.1f} %"
+        )
     if summary["stalls_seed"] is not None:
         found.append("  (with gaps on the streams, which count as lanes not in use)")
     elif slowest["bound"] is not None:
         found.append(
-            f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from start to start;"
+            f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from"
+            " start to start;"
             f" G*max(S, d+2)+{SLACK} = {slowest['bound']:.2f}"
         )
     clock, latency = summary["clock_mhz"], summary["latency_microseconds"]

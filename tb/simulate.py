@@ -29,15 +29,17 @@ from tb.wrapper import TOP, write_wrapper
 
 
 class IncompleteTrace(UserError):
-    """The core wrote down fewer or more items than its timesteps have: they cannot be told apart."""
+    """The core wrote down fewer or more items than its timesteps have: they cannot be told
+    apart.
+    """
 
 
 @dataclass(frozen=True)
 class LayerTrace:
     """What a layer's trace ports showed in B sequences of K timesteps.
 
-    `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its update,
-    `drive` (B, K). Without a slow state, `state` and `drive` are empty in their last axis.
+    `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its
+    update, `drive` (B, K). Without a slow state, `state` and `drive` are empty in their last axis.
     """
 
     spikes: np.ndarray
@@ -50,8 +52,9 @@ class LayerTrace:
 class Simulation:
     """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
 
-    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those in which the last
-    result of each sequence was. Traces are read from the run's files when asked for.
+    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those
+    in which the last result of each sequence was. Traces are read from the run's files when asked
+    for.
     """
 
     core: CoreParams
@@ -82,7 +85,8 @@ class Simulation:
         Raises
         ------
         UserError
-            The core has no trace ports; as `IncompleteTrace`, it showed more or fewer items than its timesteps have.
+            The core has no trace ports; as `IncompleteTrace`, it showed more or fewer items than
+            its timesteps have.
         """
         if not self.core.hardware.trace:
             raise UserError("the core has no trace ports: generate it with them")
@@ -102,14 +106,20 @@ class Simulation:
         return LayerTrace(spikes, membrane, state, drive)
 
     def starts(self, part: str) -> np.ndarray:
-        """Return the cycles (B, K) int64 in which a part (`layer0`, `readout`) started each timestep; see `layer`."""
-        return self._read(f"{part}.start", 1, 0, self.n_sequences)["cycle"].reshape(self.n_sequences, self.n_timesteps)
+        """Return the cycles (B, K) int64 in which a part (`layer0`, `readout`) started each
+        timestep; see `layer`.
+        """
+        return self._read(f"{part}.start", 1, 0, self.n_sequences)["cycle"].reshape(
+            self.n_sequences, self.n_timesteps
+        )
 
     def _read(self, name: str, items: int, first: int, count: int) -> dict[str, np.ndarray]:
         log, lines = self.logs[name], items * self.n_timesteps
         found, expected = log.n_lines(self.folder), lines * self.n_sequences
         if found != expected:
-            raise IncompleteTrace(f"{name} has {found} items, where {self.n_sequences} sequences make {expected}")
+            raise IncompleteTrace(
+                f"{name} has {found} items, where {self.n_sequences} sequences make {expected}"
+            )
         return log.read(self.folder, first * lines, count * lines)
 
 
@@ -123,7 +133,9 @@ def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np
     order = rng.random(len(address)) if rng is not None else address
     place = np.lexsort((order, timestep, sequence))
     sequence, timestep, address = sequence[place], timestep[place], address[place]
-    events = np.stack([np.full(len(address), Kind.EVENT), address, payloads[sequence, timestep, address]], 1)
+    events = np.stack(
+        [np.full(len(address), Kind.EVENT), address, payloads[sequence, timestep, address]], 1
+    )
     # Insert the markers behind the events: each at the number of events that come before it.
     counts = np.count_nonzero(payloads, axis=2).ravel()
     items = np.insert(events.astype(np.int64), np.cumsum(counts), (Kind.END_TIMESTEP, 0, 0), axis=0)
@@ -155,7 +167,8 @@ class Model:
 
 
 def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
-    """Build the model of a manifest's core, unless that is done already; `make rtl` must have written its Verilog.
+    """Build the model of a manifest's core, unless that is done already; `make rtl` must have
+    written its Verilog.
 
     Parameters
     ----------
@@ -174,13 +187,18 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
         raise UserError(f"no {verilog}: generate the core first (make rtl)")
     wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
     folder = build_model(
-        {verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper}, TOP, manifest.parent / "verilator", optimize
+        {verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper},
+        TOP,
+        manifest.parent / "verilator",
+        optimize,
     )
     return Model(core, images, interface, verilog, folder)
 
 
 def watchdog_cycles(core: CoreParams) -> int:
-    """Return cycles in which a working core must transfer something: twice its slowest timestep, and all gaps."""
+    """Return cycles in which a working core must transfer something: twice its slowest timestep,
+    and all gaps.
+    """
     slowest = max(
         layer.n_groups * max(layer.params.n_inputs, layer.dense_steps(refresh=True)) + layer.drain
         for layer in core.layers
@@ -198,14 +216,17 @@ def simulate(
     optimize: str = "-O2",
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
-    """Run sequences (B, K, M) of payloads through the core of a manifest; `make rtl` must have written its Verilog.
+    """Run sequences (B, K, M) of payloads through the core of a manifest; `make rtl` must have
+    written its Verilog.
 
     Parameters
     ----------
     stalls_seed
-        Draw gaps on every stream, and the order of the events within a timestep, from this seed. None: no gaps.
+        Draw gaps on every stream, and the order of the events within a timestep, from this seed.
+        None: no gaps.
     folder
-        Where the run's files go [default: `sim` beside the manifest]; what an earlier run left there is replaced.
+        Where the run's files go [default: `sim` beside the manifest]; what an earlier run left
+        there is replaced.
     optimize
         See `build_core_model`.
     progress
@@ -240,7 +261,9 @@ def simulate_items(
     optimize: str = "-O2",
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
-    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`; like `simulate`."""
+    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`;
+    like `simulate`.
+    """
     model = build_core_model(manifest, optimize=optimize)
     core, images, interface = model.core, model.images, model.interface
     folder = (folder or manifest.parent / "sim").resolve()
@@ -259,16 +282,34 @@ def simulate_items(
     )
     started = time.monotonic()
     with _watch(lambda: logs["results"].n_lines(folder) // n_classes, progress):
-        run_model(model.folder, TOP, driver.__name__, folder, {driver.JOB_VARIABLE: str(folder / "job.npz")})
+        run_model(
+            model.folder,
+            TOP,
+            driver.__name__,
+            folder,
+            {driver.JOB_VARIABLE: str(folder / "job.npz")},
+        )
     seconds = time.monotonic() - started
-    results = {name: values[:, 0].reshape(-1, n_classes) for name, values in logs["results"].read(folder).items()}
-    if len(results["index"]) != n_sequences or not np.array_equal(results["last"], _last_only(n_sequences, n_classes)):
-        raise UserError(f"{folder} does not hold the results of {n_sequences} sequences: the core sent others")
-    if not np.array_equal(results["index"], np.broadcast_to(np.arange(n_classes), results["index"].shape)):
-        raise UserError(f"{folder}: the core sent its logits in another order than that of the classes")
+    results = {
+        name: values[:, 0].reshape(-1, n_classes)
+        for name, values in logs["results"].read(folder).items()
+    }
+    if len(results["index"]) != n_sequences or not np.array_equal(
+        results["last"], _last_only(n_sequences, n_classes)
+    ):
+        raise UserError(
+            f"{folder} does not hold the results of {n_sequences} sequences: the core sent others"
+        )
+    if not np.array_equal(
+        results["index"], np.broadcast_to(np.arange(n_classes), results["index"].shape)
+    ):
+        raise UserError(
+            f"{folder}: the core sent its logits in another order than that of the classes"
+        )
     with np.load(folder / driver.STATUS_FILE) as status:
         counters, cleared = (
-            dict(zip(interface.counters, status[key].tolist(), strict=True)) for key in ("counters", "counters_cleared")
+            dict(zip(interface.counters, status[key].tolist(), strict=True))
+            for key in ("counters", "counters_cleared")
         )
         errors, errors_cleared = (
             {name: bool(int(status[key]) >> i & 1) for i, name in enumerate(interface.errors)}

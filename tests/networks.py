@@ -1,4 +1,6 @@
-"""Random networks and inputs for tests, drawn from a seed; small enough to simulate, extreme enough to saturate."""
+"""Random networks and inputs for tests, drawn from a seed; small enough to simulate, extreme enough
+to saturate.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Drawn:
     payloads: np.ndarray
 
 
-def draw_values(rng: np.random.Generator, fmt: Fixed, shape: tuple[int, ...], extreme: bool) -> np.ndarray:
+def draw_values(
+    rng: np.random.Generator, fmt: Fixed, shape: tuple[int, ...], extreme: bool
+) -> np.ndarray:
     """Draw integers of a format: its extremes, or values spread around zero."""
     if extreme:
         return rng.choice([fmt.min, fmt.max, fmt.max, 0], shape).astype(np.int64)
@@ -63,11 +67,21 @@ def draw_layer(
         leak=int(rng.integers(0, f.leak.max + 1)),
         threshold=int(rng.integers(0, f.threshold.max // (1 if extreme else 16) + 1)),
     )
-    if extreme and rng.integers(2):  # every coefficient at its limit, so that every accumulator is filled
+    if extreme and rng.integers(
+        2
+    ):  # every coefficient at its limit, so that every accumulator is filled
         integers = LayerIntegers(
             **{
                 name: np.full_like(getattr(integers, name), fmt.min if rng.integers(2) else fmt.max)
-                for name, fmt in {"w_f": f.w_f, "w_x": f.w_x, "a": f.a, "b": f.b, "p": f.p, "v": f.v, "c": f.c}.items()
+                for name, fmt in {
+                    "w_f": f.w_f,
+                    "w_x": f.w_x,
+                    "a": f.a,
+                    "b": f.b,
+                    "p": f.p,
+                    "v": f.v,
+                    "c": f.c,
+                }.items()
                 if d or name in ("w_f", "c", "a", "b", "p")
             },
             **{name: getattr(integers, name) for name in (() if d else ("w_x", "v"))},
@@ -79,8 +93,12 @@ def draw_layer(
 
 
 def draw_payloads(rng: np.random.Generator, payload: Fixed, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw payloads: sparse timesteps, empty ones, and ones in which every input fires at its largest."""
-    values = rng.integers(1, payload.max + 1, shape) * (rng.random(shape) < rng.choice([0.05, 0.2, 0.5]))
+    """Draw payloads: sparse timesteps, empty ones, and ones in which every input fires at its
+    largest.
+    """
+    values = rng.integers(1, payload.max + 1, shape) * (
+        rng.random(shape) < rng.choice([0.05, 0.2, 0.5])
+    )
     kind = rng.random(shape[:2])
     values[kind < 0.2] = 0
     values[kind > 0.9] = payload.max
@@ -88,18 +106,28 @@ def draw_payloads(rng: np.random.Generator, payload: Fixed, shape: tuple[int, ..
 
 
 def draw_network(
-    seed: int, *, n_sequences: int = 2, n_timesteps: int = 8, max_neurons: int = 70, max_inputs: int = 50
+    seed: int,
+    *,
+    n_sequences: int = 2,
+    n_timesteps: int = 8,
+    max_neurons: int = 70,
+    max_inputs: int = 50,
 ) -> Drawn:
     """Draw a network of 1 to 3 layers, its lanes and its input from a seed."""
     rng = np.random.default_rng(seed)
     n_layers = int(rng.integers(1, 4))
-    sizes = [int(rng.integers(1, max_inputs + 1)), *(int(rng.integers(1, max_neurons + 1)) for _ in range(n_layers))]
+    sizes = [
+        int(rng.integers(1, max_inputs + 1)),
+        *(int(rng.integers(1, max_neurons + 1)) for _ in range(n_layers)),
+    ]
     width = int(rng.choice([1, 8]))
     payload = Fixed(width, 0 if width == 1 else 8, signed=False)
     params, layers = [], []
     for index in range(n_layers):
         received = payload if index == 0 else Fixed(1, 0, signed=False)
-        layer = draw_layer(rng, sizes[index], sizes[index + 1], received, extreme=bool(rng.integers(3) == 0))
+        layer = draw_layer(
+            rng, sizes[index], sizes[index + 1], received, extreme=bool(rng.integers(3) == 0)
+        )
         params.append(layer[0])
         layers.append(layer[1])
     readout = ReadoutParams(sizes[-1], int(rng.integers(1, 12)))

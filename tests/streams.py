@@ -1,4 +1,6 @@
-"""Drive single components in Amaranth's simulator: inputs by the cycle, streams with stalls and scrambled payloads."""
+"""Drive single components in Amaranth's simulator: inputs by the cycle, streams with stalls and
+scrambled payloads.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ MAX_CYCLES = 50_000  # many more than any test of a component takes
 LOAD_WIDTH = 512  # of a load bus that carries any word of these tests
 
 
-def simulate(dut: Any, *testbenches: Callable[[Any], Any], watch: Callable[[Any], Any] | None = None) -> None:
-    """Run testbenches until all have returned, and beside them a process that only watches; fail if they never do."""
+def simulate(
+    dut: Any, *testbenches: Callable[[Any], Any], watch: Callable[[Any], Any] | None = None
+) -> None:
+    """Run testbenches until all have returned, and beside them a process that only watches; fail if
+    they never do.
+    """
 
     async def give_up(ctx: Any) -> None:
         await ctx.delay(MAX_CYCLES * PERIOD)
@@ -44,8 +50,11 @@ def find(dut: Any, name: str) -> Any:
     return operator.attrgetter(name)(dut)
 
 
-def play(dut: Any, outputs: Sequence[str], step: Callable[[int, Outputs], Inputs | None]) -> list[Outputs]:
-    """Set in every cycle what `step(cycle, outputs of the cycle before)` returns, until it is None; return the outputs.
+def play(
+    dut: Any, outputs: Sequence[str], step: Callable[[int, Outputs], Inputs | None]
+) -> list[Outputs]:
+    """Set in every cycle what `step(cycle, outputs of the cycle before)` returns, until it is None;
+    return the outputs.
 
     Inputs that a cycle does not name keep their values. A signed output is a signed number.
     """
@@ -69,7 +78,9 @@ def replay(dut: Any, outputs: Sequence[str], inputs: Sequence[Inputs]) -> list[O
 
 
 def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable[str] = ()) -> Item:
-    """Return an item of random bits (an event's kind is one that exists); the fields in `keep` are 0."""
+    """Return an item of random bits (an event's kind is one that exists); the fields in `keep` are
+    0.
+    """
     item = {str(name): int(rng.integers(1 << field.width)) for name, field in layout}
     if "kind" in item:
         item["kind"] = int(rng.choice([kind.value for kind in EventKind]))
@@ -87,7 +98,9 @@ def load_cycles(number: int, words: Sequence[int], start: int = 0) -> list[Input
 
 def join(values: Iterable[int], width: int) -> int:
     """Join numbers into a word, the first in its lowest bits, each in two's complement."""
-    return sum((int(value) & (1 << width) - 1) << index * width for index, value in enumerate(values))
+    return sum(
+        (int(value) & (1 << width) - 1) << index * width for index, value in enumerate(values)
+    )
 
 
 def split(word: int, width: int, count: int) -> list[int]:
@@ -96,8 +109,12 @@ def split(word: int, width: int, count: int) -> list[int]:
     return [value - (1 << width) if value >> width - 1 else value for value in values]
 
 
-def walk(part: LayerHardware | ReadoutHardware, events: int, *, refresh: bool, fresh: bool, buffer: int) -> list[Item]:
-    """Return what is to be issued for one timestep, a step an item, from the contract of the group schedule."""
+def walk(
+    part: LayerHardware | ReadoutHardware, events: int, *, refresh: bool, fresh: bool, buffer: int
+) -> list[Item]:
+    """Return what is to be issued for one timestep, a step an item, from the contract of the group
+    schedule.
+    """
     dense = part.dense_steps(refresh)
     steps = max(events, dense)
     return [
@@ -135,7 +152,9 @@ def sequence_end(rng: np.random.Generator, part: LayerHardware | ReadoutHardware
 async def offer(
     ctx: Any, port: Any, items: Iterable[Item], rng: np.random.Generator, stall: float
 ) -> None:
-    """Send items, with a gap of probability `stall` before each in which the payload is scrambled."""
+    """Send items, with a gap of probability `stall` before each in which the payload is
+    scrambled.
+    """
     layout = port.payload.shape()
     for item in items:
         while rng.random() < stall:
@@ -151,7 +170,9 @@ async def offer(
 async def take(
     ctx: Any, port: Any, done: Callable[[list[Item]], bool], rng: np.random.Generator, stall: float
 ) -> list[Item]:
-    """Receive items until `done` with them; not ready with probability `stall`. A waiting item must not change."""
+    """Receive items until `done` with them; not ready with probability `stall`. A waiting item must
+    not change.
+    """
     layout = port.payload.shape()
     fields = [Value.cast(port.payload[name]) for name, _ in layout]
     received: list[Item] = []
@@ -161,7 +182,9 @@ async def take(
         ctx.set(port.ready, ready)
         _, _, valid, *values = await ctx.tick().sample(port.valid, *fields)
         item = {str(name): value for (name, _), value in zip(layout, values, strict=True)}
-        assert waiting is None or (valid and item == waiting), "a waiting item was changed or withdrawn"
+        assert waiting is None or (valid and item == waiting), (
+            "a waiting item was changed or withdrawn"
+        )
         waiting = item if valid and not ready else None
         if valid and ready:
             received.append(item)

@@ -1,4 +1,6 @@
-"""The bench's own parts: how input is laid out, how logs are read back, and what it says to bad input."""
+"""The bench's own parts: how input is laid out, how logs are read back, and what it says to bad
+input.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_logs_give_back_numbers(width: int, signed: bool, count: int, seed: int)
     values = rng.integers(element.min, element.max, (3, count), endpoint=True)
     flags = rng.integers(0, 2, (3, 1))
     log = Log(
-        "log", "valid", (Column("value", "source", element, count), Column("flag", "flag", Fixed(1, signed=False)))
+        "log",
+        "valid",
+        (Column("value", "source", element, count), Column("flag", "flag", Fixed(1, signed=False))),
     )
     digits = -(-width // 4)
     text = [
@@ -66,7 +70,9 @@ def test_logs_give_back_numbers(width: int, signed: bool, count: int, seed: int)
 def core_in(folder: Path) -> tuple[Path, int]:
     """Generate a small core; return its manifest and the number of its inputs."""
     drawn = draw_network(3, max_neurons=6, max_inputs=4)
-    manifest = write_core(drawn.network, CoreParams(drawn.network.params, HardwareParams(drawn.lanes, True)), folder)
+    manifest = write_core(
+        drawn.network, CoreParams(drawn.network.params, HardwareParams(drawn.lanes, True)), folder
+    )
     return manifest, drawn.payloads.shape[2]
 
 

@@ -1,4 +1,6 @@
-"""Drawn networks on whole cores, in Amaranth's simulator: every value, counter and cycle against the golden model."""
+"""Drawn networks on whole cores, in Amaranth's simulator: every value, counter and cycle against
+the golden model.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,12 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
         membrane = np.array(recorded.membrane[i]).reshape(padded)
         spikes = np.array(recorded.spikes[i]).reshape(padded)
         n = params.n_neurons
-        np.testing.assert_array_equal(membrane[:, :n], layer.membrane.reshape(n_timesteps, n), f"membrane of layer {i}")
-        np.testing.assert_array_equal(spikes[:, :n], layer.spikes.reshape(n_timesteps, n), f"spikes of layer {i}")
+        np.testing.assert_array_equal(
+            membrane[:, :n], layer.membrane.reshape(n_timesteps, n), f"membrane of layer {i}"
+        )
+        np.testing.assert_array_equal(
+            spikes[:, :n], layer.spikes.reshape(n_timesteps, n), f"spikes of layer {i}"
+        )
         assert not spikes[:, n:].any(), f"a lane without a neuron spikes in layer {i}"
         if params.n_state:
             assert recorded.state[i] == layer.state.ravel().tolist(), f"slow state of layer {i}"
@@ -53,21 +59,29 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_drawn_network_is_bit_and_cycle_exact(seed: int) -> None:
-    """Without stalls, also the cycle in which every layer starts every timestep is the predicted one."""
+    """Without stalls, also the cycle in which every layer starts every timestep is the predicted
+    one.
+    """
     drawn = draw_network(seed)
     recorded = simulate(drawn.network, drawn.lanes, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, trace=True)
     check(recorded, golden, drawn.payloads)
     timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
     starts = np.array(recorded.starts).reshape(timeline.starts.shape)
-    np.testing.assert_array_equal(starts, timeline.starts, "cycles in which layers start their timesteps")
+    np.testing.assert_array_equal(
+        starts, timeline.starts, "cycles in which layers start their timesteps"
+    )
 
 
 @pytest.mark.parametrize("seed", [100, 101, 102, 103])
 def test_stalls_change_no_value(seed: int) -> None:
-    """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values and busy cycles."""
+    """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values
+    and busy cycles.
+    """
     drawn = draw_network(seed, max_neurons=24, max_inputs=20)
-    recorded = simulate(drawn.network, drawn.lanes, drawn.payloads, stalls=np.random.default_rng(seed))
+    recorded = simulate(
+        drawn.network, drawn.lanes, drawn.payloads, stalls=np.random.default_rng(seed)
+    )
     check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
 
 
@@ -82,7 +96,12 @@ def test_drawn_networks_cover_the_corners() -> None:
         uneven += sum(layer.n_neurons % drawn.lanes != 0 for layer in drawn.network.params.layers)
         for layer in run(drawn.network, drawn.payloads).layers:
             saturations += [
-                (s > 0).any() for s in (layer.drive_saturations, layer.state_saturations, layer.membrane_saturations)
+                (s > 0).any()
+                for s in (
+                    layer.drive_saturations,
+                    layer.state_saturations,
+                    layer.membrane_saturations,
+                )
             ]
     assert lanes == set(range(1, 9)) and uneven > 20
     assert {layer.n_state for layer in layers} >= {0, 1, 2, 5, 12}

@@ -1,4 +1,6 @@
-"""The whole core in Verilator under cocotb, random networks and shipped ones: every value against the golden model."""
+"""The whole core in Verilator under cocotb, random networks and shipped ones: every value against
+the golden model.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ def test_random_network(seed: int, tmp_path: Path) -> None:
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
         comparison = compare(simulation, drawn.payloads)
         assert comparison.mismatches == 0, comparison.first
-        assert comparison.values_compared > drawn.payloads.shape[1] * drawn.network.params.layers[0].n_neurons
+        assert (
+            comparison.values_compared
+            > drawn.payloads.shape[1] * drawn.network.params.layers[0].n_neurons
+        )
         assert not any(simulation.errors_cleared.values())
         cleared = simulation.counters_cleared
         assert not any(count for name, count in cleared.items() if name != "cycles")
@@ -51,7 +56,9 @@ def test_random_network(seed: int, tmp_path: Path) -> None:
 
 
 def saturating_network() -> int:
-    """Return the first seed whose network saturates in layer 0, and has addresses that no input has."""
+    """Return the first seed whose network saturates in layer 0, and has addresses that no input
+    has.
+    """
     for seed in range(1000, 1100):
         drawn = draw_network(seed, max_neurons=24, max_inputs=24)
         first = run(drawn.network, drawn.payloads).layers[0]
@@ -88,12 +95,19 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
             items += [[Kind.EVENT, 1, 1]]
         items.append([kind, address, payload])
     manifest = make_core(drawn.network, drawn.lanes, tmp_path)
-    simulation = simulate_items(manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST)
+    simulation = simulate_items(
+        manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
+    )
     expected = {"layer0.repeated": 2, "layer0.out_of_range": 1, "layer0.unclosed": 1}
-    received = int(np.count_nonzero(payloads)) + 1  # the unclosed one is received, and dropped at the end
+    received = (
+        int(np.count_nonzero(payloads)) + 1
+    )  # the unclosed one is received, and dropped at the end
     comparison = compare(simulation, payloads, counted=expected | {"layer0.events": received})
     assert comparison.mismatches == 0, comparison.first
-    assert simulation.errors["layer0.membrane_saturations"] and simulation.counters["layer0.membrane_saturations"]
+    assert (
+        simulation.errors["layer0.membrane_saturations"]
+        and simulation.counters["layer0.membrane_saturations"]
+    )
     assert all(simulation.errors[name] for name in expected)
     assert not simulation.errors["readout.out_of_range"]
     assert not any(simulation.errors_cleared.values())
@@ -109,11 +123,15 @@ def test_core_without_trace_ports(tmp_path: Path) -> None:
 
 def test_comparison_finds_what_differs(tmp_path: Path) -> None:
     drawn = draw_network(5, max_neurons=12, max_inputs=6)
-    simulation = simulate(make_core(drawn.network, drawn.lanes, tmp_path), drawn.payloads, optimize=FAST)
+    simulation = simulate(
+        make_core(drawn.network, drawn.lanes, tmp_path), drawn.payloads, optimize=FAST
+    )
     assert compare(simulation, drawn.payloads).mismatches == 0
     logits = simulation.logits.copy()
     logits[1, 0] += 1
-    counters = simulation.counters | {"layer0.busy_cycles": simulation.counters["layer0.busy_cycles"] - 1}
+    counters = simulation.counters | {
+        "layer0.busy_cycles": simulation.counters["layer0.busy_cycles"] - 1
+    }
     wrong = compare(replace(simulation, logits=logits, counters=counters), drawn.payloads)
     assert wrong.mismatches == 2
     assert "logits at sequence 1, class 0" in wrong.first[0]
@@ -146,7 +164,10 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("tb.__main__.simulate", simulate_wrongly)
     result = CliRunner().invoke(main, [str(manifest), "--digits", "2"])
     assert result.exit_code == 1
-    assert "2 values differ" in result.output and "class at sequence 0: expected 7, found 8" in result.output
+    assert (
+        "2 values differ" in result.output
+        and "class at sequence 0: expected 7, found 8" in result.output
+    )
 
 
 def test_smnist_on_four_lanes(tmp_path: Path) -> None:

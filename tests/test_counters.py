@@ -10,7 +10,13 @@ import pytest
 from rtl.counters import COUNTER_WIDTH, Counters
 from tests.streams import replay
 
-NAMES = ["cycles", "layer0.events", "layer0.repeated", "layer0.membrane_saturations", "readout.unclosed"]
+NAMES = [
+    "cycles",
+    "layer0.events",
+    "layer0.repeated",
+    "layer0.membrane_saturations",
+    "readout.unclosed",
+]
 WIDTHS = [1, COUNTER_WIDTH, 1, 3, 1]  # one that wraps around within the test
 ERRORS = [2, 3, 4]
 
@@ -25,12 +31,23 @@ def test_counts_flags_and_clear(seed: int) -> None:
     counts, flags, value = [0] * len(NAMES), [False] * len(NAMES), 0
     for cycle in range(600):
         quiet = cycle // 40 % 2
-        added = [int(rng.integers(1 << width)) * (not quiet or bool(rng.random() < 0.02)) for width in WIDTHS]
+        added = [
+            int(rng.integers(1 << width)) * (not quiet or bool(rng.random() < 0.02))
+            for width in WIDTHS
+        ]
         select, clear = int(rng.integers(8)), bool(rng.random() < 0.03)
-        cycles.append({f"increments.c{i}": n for i, n in enumerate(added)} | {"select": select, "clear": clear})
-        expected.append({"value": value, "errors": sum(1 << bit for bit, i in enumerate(ERRORS) if flags[i])})
+        cycles.append(
+            {f"increments.c{i}": n for i, n in enumerate(added)}
+            | {"select": select, "clear": clear}
+        )
+        expected.append(
+            {"value": value, "errors": sum(1 << bit for bit, i in enumerate(ERRORS) if flags[i])}
+        )
         value = counts[select] if select < len(NAMES) else 0
-        counts = [0 if clear else (n + more) % (1 << COUNTER_WIDTH) for n, more in zip(counts, added, strict=True)]
+        counts = [
+            0 if clear else (n + more) % (1 << COUNTER_WIDTH)
+            for n, more in zip(counts, added, strict=True)
+        ]
         flags = [not clear and (flag or n > 0) for flag, n in zip(flags, added, strict=True)]
     found = replay(dut, ["value", "errors"], cycles)
     for cycle, (row, wanted) in enumerate(zip(found, expected, strict=True)):

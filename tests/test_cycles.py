@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.cycles import bound_cycles, group_steps, memory_words, released_rtl_cycles, timestep_cycles
+from golden.cycles import (
+    bound_cycles,
+    group_steps,
+    memory_words,
+    released_rtl_cycles,
+    timestep_cycles,
+)
 from golden.params import (
     CoreParams,
     HardwareParams,
@@ -36,10 +42,14 @@ def test_released_rtl_without_events() -> None:
 
 
 def test_released_rtl_where_events_outweigh_the_state() -> None:
-    """One neuron, d = 1, 9 events in, 4 out, by hand: 9 + 4 + (6 + 3 + max(9 + 1, max(1, 10) + 1 + 1))."""
+    """One neuron, d = 1, 9 events in, 4 out, by hand: 9 + 4 + (6 + 3 + max(9 + 1, max(1, 10) + 1 +
+    1)).
+    """
     layer = (LayerParams(12, 1, 1),)
     core = CoreParams(NetworkParams("one", layer, ReadoutParams(1, 2)), HardwareParams(7))
-    assert released_rtl_cycles(core, [np.array([9])], np.array([4])).tolist() == [9 + 4 + 6 + 3 + 12]
+    assert released_rtl_cycles(core, [np.array([9])], np.array([4])).tolist() == [
+        9 + 4 + 6 + 3 + 12
+    ]
 
 
 def test_ordinary_layer() -> None:
@@ -53,10 +63,11 @@ def test_ordinary_layer() -> None:
 
 
 def test_dilated_layer() -> None:
-    """A refresh at timesteps 0 and 3; between them a group takes as many steps as events, at least one.
+    """A refresh at timesteps 0 and 3; between them a group takes as many steps as events, at least
+    one.
 
-    3 groups leave 9 - 2 - 2 * 1 = 5 cycles to drain. The state update has 3 * 6 + 5 = 23 cycles: 2 multipliers take
-    2 blocks of 5 steps, 4 stages and 2 rows = 16, and one 4 * 5 + 4 + 1 = 25.
+    3 groups leave 9 - 2 - 2 * 1 = 5 cycles to drain. The state update has 3 * 6 + 5 = 23 cycles: 2
+    multipliers take 2 blocks of 5 steps, 4 stages and 2 rows = 16, and one 4 * 5 + 4 + 1 = 25.
     """
     layer = LayerHardware(LayerParams(9, 6, 4, dilation=3), HardwareParams(2))
     assert (layer.drain, layer.state_lanes, layer.state_cycles) == (5, 2, 16)
@@ -72,7 +83,9 @@ def test_layer_without_state() -> None:
 
 
 def test_layer_bound_by_its_state_update() -> None:
-    """d = 6 in one group: 8 steps; at best 6 multipliers take 7 + 4 + 6 = 17, 3 take 2 * 7 + 4 + 3 = 21."""
+    """d = 6 in one group: 8 steps; at best 6 multipliers take 7 + 4 + 6 = 17, 3 take 2 * 7 + 4 + 3
+    = 21.
+    """
     layer = LayerHardware(LayerParams(9, 4, 6), HardwareParams(4))
     assert (layer.drain, layer.state_lanes, layer.state_cycles) == (7, 6, 17)
     assert timestep_cycles(layer, np.array([0, 9])).tolist() == [17, 17]
@@ -111,5 +124,7 @@ def test_memory_words() -> None:
 def test_memory_words_without_state_or_dilation() -> None:
     plain = memory_words(LayerHardware(LayerParams(9, 6, 0), HardwareParams(2)), np.array([4]))
     assert set(plain) == {"w_f.read", "list.write", "list.read", "u.read", "u.write", "c.read"}
-    refreshed = memory_words(LayerHardware(LayerParams(9, 6, 1), HardwareParams(2)), np.array([4, 4]))
+    refreshed = memory_words(
+        LayerHardware(LayerParams(9, 6, 1), HardwareParams(2)), np.array([4, 4])
+    )
     assert "h.read" not in refreshed and refreshed["p.read"].tolist() == [6, 6]

@@ -53,12 +53,21 @@ def flip(path: Path, where: int) -> None:
     ("damage", "message"),
     [
         (lambda path: path.unlink(), rf"has no {IMAGES}\[\.gz\]: set DATA to the folder"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-500]), r"cannot be read \(.*\): fetch it again"),
-        (lambda path: path.write_bytes(b"<html>not found</html>"), r"cannot be read \(.*\): fetch it again"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-500]),
+            r"cannot be read \(.*\): fetch it again",
+        ),
+        (
+            lambda path: path.write_bytes(b"<html>not found</html>"),
+            r"cannot be read \(.*\): fetch it again",
+        ),
         (lambda path: path.write_bytes(b""), r"is not MNIST's|cannot be read"),
         (lambda path: flip(path, 10), r"cannot be read \(.*\): fetch it again"),
         (lambda path: flip(path, 200), r"cannot be read \(.*\): fetch it again"),
-        (lambda path: path.write_bytes(gzip.compress(b"another data set")), r"is not MNIST's .*SHA-256 differs"),
+        (
+            lambda path: path.write_bytes(gzip.compress(b"another data set")),
+            r"is not MNIST's .*SHA-256 differs",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(folder: Path, damage: Callable[[Path], Any], message: str) -> None:
@@ -107,7 +116,9 @@ def test_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(UserError, match="cannot fetch t10k-images.*no route to host.*set DATA") as error:
+    with pytest.raises(
+        UserError, match="cannot fetch t10k-images.*no route to host.*set DATA"
+    ) as error:
         load_mnist(None, "test")
     assert all(mirror in str(error.value) for mirror in MIRRORS)
     assert not list(tmp_path.rglob("*ubyte*"))
@@ -115,11 +126,15 @@ def test_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_sequences(folder: Path) -> None:
     images = load_mnist(folder, "test").images
-    pixels, permuted, rows = (to_sequences(images, variant) for variant in ("smnist", "psmnist", "rows"))
+    pixels, permuted, rows = (
+        to_sequences(images, variant) for variant in ("smnist", "psmnist", "rows")
+    )
     assert pixels.shape == permuted.shape == (32, 784, 1) and rows.shape == (32, 28, 28)
     assert pixels[3, 28 * 5 + 7, 0] == rows[3, 5, 7] == images[3, 5, 7]
     assert np.array_equal(permuted[:, :, 0], pixels[:, pixel_permutation(), 0])
-    with pytest.raises(UserError, match="unknown data variant 'mnist': use smnist, psmnist or rows"):
+    with pytest.raises(
+        UserError, match="unknown data variant 'mnist': use smnist, psmnist or rows"
+    ):
         to_sequences(images, "mnist")
 
 

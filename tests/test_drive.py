@@ -60,17 +60,23 @@ def test_values_are_as_the_equation_says(name: str, seed: int) -> None:
     cycles[0] = cycles[0] | nothing() | {"bias": b_x}
     dut = Drive(params, layer.memories["w_x"], 4, LOAD_WIDTH)
     record = replay(dut, ["valid", "value", "saturated", "values"], cycles)
-    assert [cycle for cycle, row in enumerate(record) if row["valid"]] == sorted(expected), f"seed {seed}"
+    assert [cycle for cycle, row in enumerate(record) if row["valid"]] == sorted(expected), (
+        f"seed {seed}"
+    )
     held: dict[int, int] = {}
     for cycle, row in enumerate(record):
         if cycle in expected:
             which, value, saturated = expected[cycle]
             held[which] = value
-            assert (row["value"], row["saturated"]) == (value, saturated), f"cycle {cycle}, seed {seed}"
+            assert (row["value"], row["saturated"]) == (value, saturated), (
+                f"cycle {cycle}, seed {seed}"
+            )
         else:
             assert not row["saturated"]
         for which, value in held.items():
-            assert split(row["values"], f.x.width, 2)[which] == value, f"buffer {which} in cycle {cycle}, seed {seed}"
+            assert split(row["values"], f.x.width, 2)[which] == value, (
+                f"buffer {which} in cycle {cycle}, seed {seed}"
+            )
     drives = [value for _, value, _ in expected.values()]
     assert 0 in drives and any(drives)
     assert any(saturated for *_, saturated in expected.values()) or name != "saturating"

@@ -18,13 +18,17 @@ from tests.streams import Item, simulate, take
 
 @dataclass(frozen=True)
 class Group:
-    """What the neuron stage hands over: a group's spikes, or (`spikes` None) the end of a sequence."""
+    """What the neuron stage hands over: a group's spikes, or (`spikes` None) the end of a
+    sequence.
+    """
 
     spikes: int | None
     last_group: bool
 
 
-def draw_groups(rng: np.random.Generator, layer: LayerHardware, n_timesteps: int) -> tuple[list[Group], list[Item]]:
+def draw_groups(
+    rng: np.random.Generator, layer: LayerHardware, n_timesteps: int
+) -> tuple[list[Group], list[Item]]:
     """Draw timesteps from silent to full, and return them with the events that they become."""
     groups: list[Group] = []
     items: list[Item] = []
@@ -32,7 +36,10 @@ def draw_groups(rng: np.random.Generator, layer: LayerHardware, n_timesteps: int
     for _ in range(n_timesteps):
         fires = rng.random(layer.n_groups * lanes) < rng.choice([0, 0.1, 0.5, 1])
         fires[n:] = False
-        items += [{"kind": EventKind.EVENT.value, "address": int(a), "payload": 1} for a in np.flatnonzero(fires)]
+        items += [
+            {"kind": EventKind.EVENT.value, "address": int(a), "payload": 1}
+            for a in np.flatnonzero(fires)
+        ]
         for index, group in enumerate(fires.reshape(-1, lanes)):
             mask = sum(1 << lane for lane in range(lanes) if group[lane])
             groups.append(Group(mask, index == layer.n_groups - 1))
@@ -43,8 +50,12 @@ def draw_groups(rng: np.random.Generator, layer: LayerHardware, n_timesteps: int
     return groups, items
 
 
-async def produce(ctx: Any, dut: Encoder, groups: list[Group], rng: np.random.Generator, gaps: float) -> None:
-    """Reserve room for each group where there is some, and hand it over `WRITE_STAGE` cycles later."""
+async def produce(
+    ctx: Any, dut: Encoder, groups: list[Group], rng: np.random.Generator, gaps: float
+) -> None:
+    """Reserve room for each group where there is some, and hand it over `WRITE_STAGE` cycles
+    later.
+    """
     waiting, flying, cycle = deque(groups), deque[tuple[int, Group]](), 0
     while waiting or flying:
         reserve = bool(waiting) and bool(ctx.get(dut.room)) and rng.random() >= gaps
@@ -55,7 +66,10 @@ async def produce(ctx: Any, dut: Encoder, groups: list[Group], rng: np.random.Ge
         ctx.set(dut.valid, group is not None and group.spikes is not None)
         ctx.set(dut.sequence_end, group is not None and group.spikes is None)
         known = group is not None and group.spikes is not None
-        ctx.set(dut.spikes, group.spikes if group and known else int(rng.integers(1 << min(60, len(dut.spikes)))))
+        ctx.set(
+            dut.spikes,
+            group.spikes if group and known else int(rng.integers(1 << min(60, len(dut.spikes)))),
+        )
         ctx.set(dut.last_group, group.last_group if group and known else int(rng.integers(2)))
         await ctx.tick()
         cycle += 1
@@ -64,7 +78,9 @@ async def produce(ctx: Any, dut: Encoder, groups: list[Group], rng: np.random.Ge
 
 
 @pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.3), (0, 0.95)])
-@pytest.mark.parametrize(("n_neurons", "lanes"), [(1, 1), (10, 4), (3, 8), (7, 1), (21, 5), (32, 16)])
+@pytest.mark.parametrize(
+    ("n_neurons", "lanes"), [(1, 1), (10, 4), (3, 8), (7, 1), (21, 5), (32, 16)]
+)
 def test_events_come_in_order(n_neurons: int, lanes: int, gaps: float, stall: float) -> None:
     layer = LayerHardware(LayerParams(3, n_neurons, 0), HardwareParams(lanes))
     rng = np.random.default_rng([n_neurons, lanes, int(gaps * 10), int(stall * 100)])
@@ -95,7 +111,9 @@ async def watch(ctx: Any, dut: Encoder, cycles: int) -> list[int]:
 
 
 def test_first_event_after_4_cycles_and_then_one_a_cycle() -> None:
-    """Groups without spikes cost nothing, and the last item of a group is followed by the next group's first."""
+    """Groups without spikes cost nothing, and the last item of a group is followed by the next
+    group's first.
+    """
     layer = LayerHardware(LayerParams(3, 32, 0), HardwareParams(4))
     masks = [0b1010, 0, 0b0001, 0, 0, 0b1111, 0b1000, 0]
     dut = Encoder(layer)
@@ -114,13 +132,16 @@ def test_first_event_after_4_cycles_and_then_one_a_cycle() -> None:
         found.extend(await watch(ctx, dut, 40))
 
     simulate(dut, bench, collect)
-    # Groups arrive in cycles 0 to 7: two events from cycle 4 on, one from 6 on, then four, one, and the marker.
+    # Groups arrive in cycles 0 to 7: two events from cycle 4 on, one from 6 on, then four, one, and
+    # the marker.
     assert found == [4, 5, 6, *range(9, 15)]
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_no_bubble_while_groups_wait(seed: int) -> None:
-    """Once the queue has filled behind a stalled consumer, as many cycles as items bring them all."""
+    """Once the queue has filled behind a stalled consumer, as many cycles as items bring them
+    all.
+    """
     layer = LayerHardware(LayerParams(3, 12, 0), HardwareParams(4))
     rng = np.random.default_rng(seed)
     groups = [Group(int(rng.integers(1, 16)), index % 3 == 2) for index in range(12)]

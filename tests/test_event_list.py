@@ -1,4 +1,6 @@
-"""The event list against a model in Python, cycle for cycle: every output, under random items, gaps and releases."""
+"""The event list against a model in Python, cycle for cycle: every output, under random items, gaps
+and releases.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ OUTPUTS = [
 
 @dataclass
 class Closed:
-    """A list that is closed: its entries (address, payload), whether it is the end of a sequence, and when it opens."""
+    """A list that is closed: its entries (address, payload), whether it is the end of a sequence,
+    and when it opens.
+    """
 
     entries: list[tuple[int, int]]
     sequence_end: bool
@@ -48,7 +52,13 @@ class Model:
             kind, address, payload = item["kind"], item["address"], item["payload"]
             if kind == EventKind.EVENT.value and payload:
                 seen = address in [a for a, _ in self.entries]
-                name = "out_of_range" if address >= self.n_inputs else "repeated" if seen else "accepted"
+                name = (
+                    "out_of_range"
+                    if address >= self.n_inputs
+                    else "repeated"
+                    if seen
+                    else "accepted"
+                )
                 expected[name] = 1
                 if name == "accepted":
                     expected |= {"event.address": address, "event.payload": payload}
@@ -61,10 +71,16 @@ class Model:
         if expected["available"]:
             buffer = (self.n_released + release) % 2
             front = visible[0]
-            expected |= {"count": len(front.entries), "sequence_end": front.sequence_end, "buffer": buffer}
+            expected |= {
+                "count": len(front.entries),
+                "sequence_end": front.sequence_end,
+                "buffer": buffer,
+            }
         return expected
 
-    def advance(self, cycle: int, expected: dict[str, int], item: Item | None, release: bool) -> None:
+    def advance(
+        self, cycle: int, expected: dict[str, int], item: Item | None, release: bool
+    ) -> None:
         if release:
             self.closed.popleft()
             self.n_released += 1
@@ -78,7 +94,9 @@ class Model:
 
 
 def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> list[Item]:
-    """Draw timesteps: empty, full, and with repeated addresses, addresses out of range, payloads of 0."""
+    """Draw timesteps: empty, full, and with repeated addresses, addresses out of range, payloads of
+    0.
+    """
     items = []
     largest = (1 << payload_width) - 1
     for _ in range(60):
@@ -90,7 +108,11 @@ def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> l
             addresses = rng.integers(1 << address_width(n_inputs), size=n)
             events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
         items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
-        ends = EventKind.END_SEQUENCE if kind == "unclosed" or rng.random() < 0.1 else EventKind.END_TIMESTEP
+        ends = (
+            EventKind.END_SEQUENCE
+            if kind == "unclosed" or rng.random() < 0.1
+            else EventKind.END_TIMESTEP
+        )
         items.append({"kind": ends.value, "address": int(rng.integers(2)), "payload": 1})
     return items
 
@@ -116,7 +138,10 @@ def test_every_cycle_is_as_modelled(n_inputs: int, payload_width: int, gaps: flo
         release = opened and rng.random() < (0.5 if cycle // 50 % 2 else 0.05)
         now = model.predict(cycle, offered, release)
         expected.append(now | walked)
-        inputs: dict[str, Any] = {"release": release, "index": int(rng.integers(1 << address_width(n_inputs)))}
+        inputs: dict[str, Any] = {
+            "release": release,
+            "index": int(rng.integers(1 << address_width(n_inputs))),
+        }
         walked = {}
         if opened and model.closed[0].entries:
             inputs["index"] = int(rng.integers(len(model.closed[0].entries)))
@@ -138,7 +163,9 @@ def test_every_cycle_is_as_modelled(n_inputs: int, payload_width: int, gaps: flo
 
 
 def test_open_lists_from_an_end_marker_on() -> None:
-    """Two markers in successive cycles fill both buffers; each list opens `CLOSE_LATENCY` cycles after its marker."""
+    """Two markers in successive cycles fill both buffers; each list opens `CLOSE_LATENCY` cycles
+    after its marker.
+    """
     marker = {"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0}
 
     def step(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:

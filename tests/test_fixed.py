@@ -1,4 +1,6 @@
-"""The operations that narrow a number, against the golden ones: all numbers of small widths, drawn ones of large."""
+"""The operations that narrow a number, against the golden ones: all numbers of small widths, drawn
+ones of large.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from rtl.fixed import align, delay, lane, saturate, weighted
 from tests.streams import join, simulate, split
 
 
-def evaluate(inputs: list[Signal], rows: list[tuple[int, ...]], outputs: list[Value]) -> list[list[int]]:
+def evaluate(
+    inputs: list[Signal], rows: list[tuple[int, ...]], outputs: list[Value]
+) -> list[list[int]]:
     """Return the outputs' values for every row of values of the inputs."""
     found: list[list[int]] = []
 
@@ -56,7 +60,9 @@ def test_saturate_clamps_and_says_so(width: int) -> None:
 
 
 @given(st.integers(8, 60), st.integers(-8, 48), st.integers(1, 32), st.data())
-def test_align_then_saturate_of_wide_numbers(width: int, shift: int, target: int, draw: st.DataObject) -> None:
+def test_align_then_saturate_of_wide_numbers(
+    width: int, shift: int, target: int, draw: st.DataObject
+) -> None:
     fmt = Fixed(width)
     limits = st.integers(fmt.max - 2, fmt.max), st.integers(fmt.min, fmt.min + 2)
     v = draw.draw(st.one_of(st.integers(fmt.min, fmt.max), *limits))
@@ -64,7 +70,12 @@ def test_align_then_saturate_of_wide_numbers(width: int, shift: int, target: int
     exact = rshift(v, shift)
     clamped = min(max(exact, Fixed(target).min), Fixed(target).max)
     expected = [[exact, clamped, int(clamped != exact)]]
-    assert evaluate([value], [(v,)], [align(value, shift), *saturate(align(value, shift), Fixed(target))]) == expected
+    assert (
+        evaluate(
+            [value], [(v,)], [align(value, shift), *saturate(align(value, shift), Fixed(target))]
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize("weight_width", range(1, 6))
@@ -73,15 +84,22 @@ def test_weighted_is_the_product(weight_width: int, payload_width: int) -> None:
     fmt = Fixed(weight_width)
     weight, payload = Signal(signed(weight_width)), Signal(unsigned(payload_width))
     rows = [(w, p) for w in range(fmt.min, fmt.max + 1) for p in range(1 << payload_width)]
-    assert evaluate([weight, payload], rows, [weighted(weight, payload)]) == [[w * p] for w, p in rows]
+    assert evaluate([weight, payload], rows, [weighted(weight, payload)]) == [
+        [w * p] for w, p in rows
+    ]
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
 def test_lane_keeps_the_sign(is_signed: bool) -> None:
     fmt = Fixed(5, signed=is_signed)
     word = Signal(15)
-    rows = [(join(values, 5),) for values in np.random.default_rng(1).integers(fmt.min, fmt.max + 1, (50, 3)).tolist()]
-    expected = [split(w, 5, 3) if is_signed else [w >> 5 * i & 31 for i in range(3)] for (w,) in rows]
+    rows = [
+        (join(values, 5),)
+        for values in np.random.default_rng(1).integers(fmt.min, fmt.max + 1, (50, 3)).tolist()
+    ]
+    expected = [
+        split(w, 5, 3) if is_signed else [w >> 5 * i & 31 for i in range(3)] for (w,) in rows
+    ]
     assert evaluate([word], rows, [lane(word, i, fmt) for i in range(3)]) == expected
 
 

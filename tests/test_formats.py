@@ -50,7 +50,9 @@ def test_a_negative_shift_is_exact(value: int, shift: int) -> None:
 
 @given(FORMATS, st.lists(INT48, min_size=1))
 def test_saturate_clamps_to_the_format(fmt: Fixed, values: list[int]) -> None:
-    lowest, highest = (-(2 ** (fmt.width - 1)), 2 ** (fmt.width - 1) - 1) if fmt.signed else (0, 2**fmt.width - 1)
+    lowest, highest = (
+        (-(2 ** (fmt.width - 1)), 2 ** (fmt.width - 1) - 1) if fmt.signed else (0, 2**fmt.width - 1)
+    )
     expected = [min(max(value, lowest), highest) for value in values]
     assert fmt.saturate(np.array(values, np.int64)).tolist() == expected
 
@@ -65,7 +67,9 @@ def test_quantize_is_the_nearest_integer_of_the_format(fmt: Fixed, real: float) 
     assert abs(quantized - nearest) <= Fraction(1, 2) + Fraction(1, 10**6)
 
 
-@pytest.mark.parametrize(("real", "expected"), [(0.25, 1), (-0.25, 0), (0.75, 2), (-0.75, -1), (9.0, 7), (-9.0, -8)])
+@pytest.mark.parametrize(
+    ("real", "expected"), [(0.25, 1), (-0.25, 0), (0.75, 2), (-0.75, -1), (9.0, 7), (-9.0, -8)]
+)
 def test_quantize_rounds_half_up_and_clamps(real: float, expected: int) -> None:
     assert int(Fixed(4, 1).quantize(real)) == expected
 

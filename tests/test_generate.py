@@ -44,34 +44,61 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
     first, readout = core.network.layers[0], core.network.readout
     index = address_width(readout.n_classes)
     widths = {
-        "i_events": [("kind", 2), ("address", address_width(first.n_inputs)), ("payload", first.formats.payload.width)],
+        "i_events": [
+            ("kind", 2),
+            ("address", address_width(first.n_inputs)),
+            ("payload", first.formats.payload.width),
+        ],
         "i_load": [("first", 1), ("data", LOAD_WIDTH)],
-        "o_results": [("index", index), ("logit", readout.logit_width), ("best", index), ("last", 1)],
+        "o_results": [
+            ("index", index),
+            ("logit", readout.logit_width),
+            ("best", index),
+            ("last", 1),
+        ],
     }
     for stream, fields in widths.items():
         offsets = [sum(width for _, width in fields[:i]) for i in range(len(fields))]
-        listed = [(f["name"], f["offset"], f["width"], f["signed"]) for f in found["fields"][stream]]
-        expected = [(n, offset, w, n == "logit") for (n, w), offset in zip(fields, offsets, strict=True)]
+        listed = [
+            (f["name"], f["offset"], f["width"], f["signed"]) for f in found["fields"][stream]
+        ]
+        expected = [
+            (n, offset, w, n == "logit") for (n, w), offset in zip(fields, offsets, strict=True)
+        ]
         assert listed == expected
         toward = ("output", "input") if stream.startswith("o_") else ("input", "output")
         assert ports[f"{stream}__payload"] == (toward[0], sum(width for _, width in fields))
-        assert (ports[f"{stream}__valid"], ports[f"{stream}__ready"]) == ((toward[0], 1), (toward[1], 1))
+        assert (ports[f"{stream}__valid"], ports[f"{stream}__ready"]) == (
+            (toward[0], 1),
+            (toward[1], 1),
+        )
     assert ports["clk"] == ports["rst"] == ports["i_clear"] == ("input", 1)
     assert ports["i_counter"] == ("input", address_width(len(core.counters)))
-    assert ports["o_counter"] == ("output", 32) and ports["o_errors"] == ("output", len(core.errors))
+    assert ports["o_counter"] == ("output", 32) and ports["o_errors"] == (
+        "output",
+        len(core.errors),
+    )
     for i, layer in enumerate(core.layers):
         assert ports[f"trace{i}_neuron_membrane"] == ("output", 3 * layer.params.formats.u.width)
         assert (f"trace{i}_state_value" in ports) == bool(layer.params.n_state)
-    assert found["top"] == TOP and found["counters"] == core.counters and found["errors"] == core.errors
+    assert (
+        found["top"] == TOP
+        and found["counters"] == core.counters
+        and found["errors"] == core.errors
+    )
     assert found["manifest_sha256"] == hashlib.sha256(manifest.read_bytes()).hexdigest()
     declared = dict[str, tuple[str, int]]()
     module = verilog.read_text().split(f"module {TOP}(")[1].split("endmodule")[0]
-    for direction, high, name in re.findall(r"^\s*(input|output)\s+(?:\[(\d+):0\]\s+)?(\w+);", module, re.M):
+    for direction, high, name in re.findall(
+        r"^\s*(input|output)\s+(?:\[(\d+):0\]\s+)?(\w+);", module, re.M
+    ):
         declared[name] = direction, int(high or 0) + 1
     assert declared == ports
 
 
-def test_verilog_names_its_manifest_and_leaves_memories_undefined(generated: tuple[Path, Path, CoreParams]) -> None:
+def test_verilog_names_its_manifest_and_leaves_memories_undefined(
+    generated: tuple[Path, Path, CoreParams],
+) -> None:
     manifest, verilog, core = generated
     text = verilog.read_text()
     assert verilog == manifest.parent / f"{core.network.name}.v"
@@ -102,7 +129,9 @@ def test_another_manifest_is_another_core(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(manifest), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.stdout == f"Verilog: {out / core.network.name}.v\n"
-    assert sorted(path.name for path in out.iterdir()) == sorted([f"{core.network.name}.v", "ports.json"])
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [f"{core.network.name}.v", "ports.json"]
+    )
     assert "trace" not in (out / "ports.json").read_text()
 
 
@@ -126,7 +155,9 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (edit(lambda m: m["network"]["layers"][0].update(n_state=-1)), "use 0 to 1024"),
     ],
 )
-def test_a_wrong_manifest_is_refused_in_one_line(damage: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
+def test_a_wrong_manifest_is_refused_in_one_line(
+    damage: Callable[[Path], Any], message: str, tmp_path: Path
+) -> None:
     manifest, _ = write_manifest(tmp_path / "core")
     damage(manifest)
     out = tmp_path / "out"
@@ -134,11 +165,17 @@ def test_a_wrong_manifest_is_refused_in_one_line(damage: Callable[[Path], Any], 
         before = sorted(folder.iterdir())
         result = CliRunner().invoke(main, [str(manifest), *arguments])
         assert result.exit_code == 2 and result.stdout == ""
-        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and message in result.stderr
+        assert (
+            result.stderr.startswith("error: ")
+            and result.stderr.count("\n") == 1
+            and message in result.stderr
+        )
         assert sorted(folder.iterdir()) == before
 
 
-def test_a_failure_leaves_the_earlier_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_earlier_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest, core = write_manifest(tmp_path)
     verilog = tmp_path / f"{core.network.name}.v"
     verilog.write_text("earlier\n")

@@ -1,4 +1,6 @@
-"""The group schedule against its contract: every step, in its cycle, with room and lists given at random."""
+"""The group schedule against its contract: every step, in its cycle, with room and lists given at
+random.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from tests.streams import Item, simulate, walk
 
 PARTS: dict[str, LayerHardware | ReadoutHardware] = {
     "ordinary": LayerHardware(LayerParams(9, 30, 4), HardwareParams(4)),
-    "one group, bound by its state": LayerHardware(LayerParams(3, 2, 7, dilation=3), HardwareParams(4)),
+    "one group, bound by its state": LayerHardware(
+        LayerParams(3, 2, 7, dilation=3), HardwareParams(4)
+    ),
     "two groups, drained": LayerHardware(LayerParams(6, 6, 1, dilation=2), HardwareParams(3)),
     "no state": LayerHardware(LayerParams(5, 9, 0), HardwareParams(2)),
     "no state, drained": LayerHardware(LayerParams(2, 2, 0, dilation=4), HardwareParams(1)),
@@ -35,7 +39,9 @@ PARTS: dict[str, LayerHardware | ReadoutHardware] = {
 
 @dataclass
 class Expected:
-    """By cycle: what is issued, where the clock runs or stands still, when lists are released; and what was walked."""
+    """By cycle: what is issued, where the clock runs or stands still, when lists are released; and
+    what was walked.
+    """
 
     issues: dict[int, Item]
     stalled: set[int]
@@ -45,9 +51,15 @@ class Expected:
 
 
 def predict(
-    part: LayerHardware | ReadoutHardware, lists: list[int | None], opens: list[int], room: np.ndarray, hold: np.ndarray
+    part: LayerHardware | ReadoutHardware,
+    lists: list[int | None],
+    opens: list[int],
+    room: np.ndarray,
+    hold: np.ndarray,
 ) -> Expected:
-    """Follow the contract: `lists` are event counts (None ends a sequence), list i is open from cycle `opens[i]` on."""
+    """Follow the contract: `lists` are event counts (None ends a sequence), list i is open from
+    cycle `opens[i]` on.
+    """
     found = Expected({}, set(), set(), set(), [[]])
     free, timestep = 0, 0
 
@@ -88,7 +100,9 @@ def predict(
     return found
 
 
-@pytest.mark.parametrize(("room_given", "lists_wait"), [(1.0, True), (0.6, True), (0.9, False), (0.15, False)])
+@pytest.mark.parametrize(
+    ("room_given", "lists_wait"), [(1.0, True), (0.6, True), (0.9, False), (0.15, False)]
+)
 @pytest.mark.parametrize("name", PARTS)
 def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_wait: bool) -> None:
     part = PARTS[name]
@@ -96,7 +110,12 @@ def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_w
     n_inputs = part.params.n_inputs
     lists: list[int | None] = []
     for _ in range(4):
-        lists += [int(n) for n in rng.choice([0, 0, 1, n_inputs, int(rng.integers(n_inputs + 1))], rng.integers(1, 7))]
+        lists += [
+            int(n)
+            for n in rng.choice(
+                [0, 0, 1, n_inputs, int(rng.integers(n_inputs + 1))], rng.integers(1, 7)
+            )
+        ]
         lists.append(None)
     lists.append(None)  # a sequence of no timesteps
     lists.append(n_inputs)
@@ -123,9 +142,13 @@ def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_w
             ctx.set(dut.sequence_end, int(count is None))
             ctx.set(dut.buffer, seen % 2)
             values = [Value.cast(dut.issue[field]) for field in fields]
-            _, _, busy, stalled, reserve, *now = await ctx.tick().sample(dut.busy, dut.stalled, dut.reserve, *values)
+            _, _, busy, stalled, reserve, *now = await ctx.tick().sample(
+                dut.busy, dut.stalled, dut.reserve, *values
+            )
             issue = dict(zip(fields, now, strict=True))
-            record.append(issue | {"busy": busy, "stalled": stalled, "reserve": reserve, "release": release})
+            record.append(
+                issue | {"busy": busy, "stalled": stalled, "reserve": reserve, "release": release}
+            )
             front += release
 
     simulate(dut, bench)
@@ -136,14 +159,25 @@ def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_w
         assert row["valid"] == wanted.get("valid", 0), where
         assert row["reserve"] == (wanted.get("last", 0) or wanted["sequence_end"]), where
         assert row["release"] == (cycle in expected.releases), where
-        assert (row["busy"], row["stalled"]) == (cycle in expected.busy, cycle in expected.stalled), where
-    cycles = sum(int(timestep_cycles(part, np.array(events, np.int64)).sum()) for events in expected.sequences)
+        assert (row["busy"], row["stalled"]) == (
+            cycle in expected.busy,
+            cycle in expected.stalled,
+        ), where
+    cycles = sum(
+        int(timestep_cycles(part, np.array(events, np.int64)).sum())
+        for events in expected.sequences
+    )
     assert sum(row["busy"] for row in record) == cycles
     assert bool(expected.stalled) == (room_given < 1)
 
 
 def test_parts_cover_the_corners() -> None:
-    """Among the parts are drains of none, one and many cycles, and timesteps that only their state update bounds."""
+    """Among the parts are drains of none, one and many cycles, and timesteps that only their state
+    update bounds.
+    """
     assert {part.drain for part in PARTS.values()} >= {0, 1, 7}
-    bounds = [part.n_groups * part.dense_steps(True) + part.drain - part.state_cycles for part in PARTS.values()]
+    bounds = [
+        part.n_groups * part.dense_steps(True) + part.drain - part.state_cycles
+        for part in PARTS.values()
+    ]
     assert min(bounds) < 0 < max(bounds)

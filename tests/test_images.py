@@ -13,7 +13,14 @@ from export.images import Images, pack, pack_words, unpack, unpack_words
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import CoreParams, HardwareParams, LayerParams, MemoryParams, NetworkParams, ReadoutParams
+from golden.params import (
+    CoreParams,
+    HardwareParams,
+    LayerParams,
+    MemoryParams,
+    NetworkParams,
+    ReadoutParams,
+)
 from tests.networks import draw_network
 
 
@@ -43,7 +50,9 @@ def test_unpack_undoes_pack(seed: int) -> None:
 def memories(draw: st.DrawFn) -> tuple[MemoryParams, np.ndarray]:
     fmt = draw(st.builds(Fixed, st.integers(1, 48), st.just(0), st.booleans()))
     depth, lanes = draw(st.integers(1, 6)), draw(st.integers(1, 9))
-    values = draw(st.lists(st.integers(fmt.min, fmt.max), min_size=depth * lanes, max_size=depth * lanes))
+    values = draw(
+        st.lists(st.integers(fmt.min, fmt.max), min_size=depth * lanes, max_size=depth * lanes)
+    )
     return MemoryParams("some", depth, lanes, fmt), np.array(values, np.int64).reshape(depth, lanes)
 
 
@@ -70,12 +79,16 @@ def tiny() -> tuple[NetworkIntegers, CoreParams]:
         threshold=0x400,
     )
     params = NetworkParams("tiny", (LayerParams(2, 3, 1),), ReadoutParams(3, 2))
-    network = NetworkIntegers(params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, -1]))
+    network = NetworkIntegers(
+        params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, -1])
+    )
     return network, CoreParams(params, HardwareParams(lanes=2))
 
 
 def test_the_layout_of_words_by_hand() -> None:
-    """State each word: group by group, in a group input by input (or state by state, then the drive), lane 0 lowest."""
+    """State each word: group by group, in a group input by input (or state by state, then the
+    drive), lane 0 lowest.
+    """
     network, core = tiny()
     assert pack(network, core) == {
         "layer0.w_f": [0x0301, 0x0402, 0x00FF, 0x00FE],

@@ -1,4 +1,6 @@
-"""Imports go one way: `rtl` knows numbers and parameters only, `tb` never `rtl`, and neither loads Torch."""
+"""Imports go one way: `rtl` knows numbers and parameters only, `tb` never `rtl`, and neither loads
+Torch.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,12 @@ def imported_modules(path: Path) -> set[str]:
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            # `from golden import params` imports golden.params; `from golden.params import x` golden.params.
+            # `from golden import params` imports golden.params; `from golden.params import x`
+            # golden.params.
             module = str(node.module)
-            found |= {f"{module}.{name.name}" for name in node.names} if module in PACKAGES else {module}
+            found |= (
+                {f"{module}.{name.name}" for name in node.names} if module in PACKAGES else {module}
+            )
     return {name for name in found if name.split(".")[0] in PACKAGES}
 
 
@@ -39,17 +44,24 @@ def test_imports_go_one_way(package: str) -> None:
     assert paths
     for path in paths:
         for module in imported_modules(path):
-            allowed = any(module == name or module.startswith(f"{name}.") for name in ALLOWED[package])
+            allowed = any(
+                module == name or module.startswith(f"{name}.") for name in ALLOWED[package]
+            )
             assert allowed, f"{path.relative_to(ROOT)} imports {module}"
 
 
 @pytest.mark.parametrize(
-    ("package", "forbidden"), [("rtl", ("torch", "export", "tb", "golden.integer")), ("tb", ("torch", "rtl"))]
+    ("package", "forbidden"),
+    [("rtl", ("torch", "export", "tb", "golden.integer")), ("tb", ("torch", "rtl"))],
 )
 def test_no_package_loads_more_than_it_may(package: str, forbidden: tuple[str, ...]) -> None:
     modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / package).rglob("*.py"))
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / package).rglob("*.py"))
     ]
-    script = f"import sys, {', '.join(modules)}\nprint(*[name for name in {forbidden} if name in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded_ones = f"[name for name in {forbidden} if name in sys.modules]"
+    script = f"import sys, {', '.join(modules)}\nprint(*{loaded_ones})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert not loaded.stdout.strip()

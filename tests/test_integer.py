@@ -1,4 +1,6 @@
-"""The bit-true network against a reference in nothing but Python's integers, and against examples worked by hand."""
+"""The bit-true network against a reference in nothing but Python's integers, and against examples
+worked by hand.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Reference:
 
 
 def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
-    """Run one sequence, neuron by neuron and synapse by synapse, as the arithmetic contract is written."""
+    """Run one sequence, neuron by neuron and synapse by synapse, as the arithmetic contract is
+    written.
+    """
     params = network.params
     u = [[0] * p.n_neurons for p in params.layers]
     m = [[0] * p.n_state for p in params.layers]
@@ -57,7 +61,9 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
         values = arriving
         for i, (p, given) in enumerate(zip(params.layers, network.layers, strict=True)):
             f = p.formats
-            w_f, w_x, a, p_, c = (array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c))
+            w_f, w_x, a, p_, c = (
+                array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c)
+            )
             b, v = given.b.tolist(), given.v.tolist()
             x = 0
             if p.n_state:
@@ -71,15 +77,25 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
                         h[i][n] = divide(total, p.current_shift)
                 m[i] = [
                     saturate(
-                        divide(b[row] * x + sum(a[row][j] * m[i][j] for j in range(p.n_state)), p.state_shift),
-                        f.m.width, i, "state",
+                        divide(
+                            b[row] * x + sum(a[row][j] * m[i][j] for j in range(p.n_state)),
+                            p.state_shift,
+                        ),
+                        f.m.width,
+                        i,
+                        "state",
                     )
                     for row in range(p.n_state)
-                ]  # fmt: skip
+                ]
             fired = []
             for n in range(p.n_neurons):
                 synaptic = sum(w_f[n][j] * value for j, value in enumerate(values) if value)
-                total = divide(given.leak * u[i][n], p.leak_shift) + divide(synaptic, p.spike_shift) + h[i][n] + c[n]
+                total = (
+                    divide(given.leak * u[i][n], p.leak_shift)
+                    + divide(synaptic, p.spike_shift)
+                    + h[i][n]
+                    + c[n]
+                )
                 membrane = saturate(total, f.u.width, i, "membrane")
                 fired.append(membrane >= given.threshold)
                 if fired[-1]:
@@ -90,8 +106,12 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
             found.state[i].append(list(m[i]))
             found.drive[i].append(x)
             values = [int(spike) for spike in fired]
-        for label, (row, bias) in enumerate(zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)):
-            total = logits[label] + bias + sum(w for w, value in zip(row, values, strict=True) if value)
+        for label, (row, bias) in enumerate(
+            zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)
+        ):
+            total = (
+                logits[label] + bias + sum(w for w, value in zip(row, values, strict=True) if value)
+            )
             limit = 2 ** (params.readout.logit_width - 1)
             logits[label] = min(max(total, -limit), limit - 1)
             found.logit_saturations += logits[label] != total
@@ -108,11 +128,18 @@ def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
             for name in ("spikes", "membrane", "state", "drive"):
                 trace = getattr(layer, name)
                 assert trace[index].tolist() == getattr(expected, name)[i], f"{where}: {name}"
-            assert layer.spike_counts[index].tolist() == [sum(fired) for fired in expected.spikes[i]], where
-            arriving = [sum(v != 0 for v in values) for values in (expected.spikes[i - 1] if i else sequence)]
+            assert layer.spike_counts[index].tolist() == [
+                sum(fired) for fired in expected.spikes[i]
+            ], where
+            arriving = [
+                sum(v != 0 for v in values)
+                for values in (expected.spikes[i - 1] if i else sequence)
+            ]
             assert layer.events[index].tolist() == arriving, where
             for name, count in expected.saturations[i].items():
-                assert getattr(layer, f"{name}_saturations")[index] == count, f"{where}: {name} saturations"
+                assert getattr(layer, f"{name}_saturations")[index] == count, (
+                    f"{where}: {name} saturations"
+                )
         assert done.logits[index].tolist() == expected.logits
         assert done.classes[index] == expected.label
         assert done.logit_saturations[index] == expected.logit_saturations
@@ -134,12 +161,14 @@ def test_the_draws_reach_what_is_to_be_tested() -> None:
         for p, layer in zip(drawn.network.params.layers, done.layers, strict=True):
             found |= {p.reset, f"dilation {p.dilation}", "state" if p.n_state else "no state"}
             kinds = ("drive", "state", "membrane")
-            found |= {f"{name} saturated" for name in kinds if getattr(layer, f"{name}_saturations").any()}
+            found |= {
+                f"{name} saturated" for name in kinds if getattr(layer, f"{name}_saturations").any()
+            }
             if 0 < layer.spike_counts.sum() < layer.spike_counts.size * p.n_neurons:
                 found.add("spikes")
     assert found == {
-        "subtract", "zero", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state", "no state",
-        "drive saturated", "state saturated", "membrane saturated", "spikes",
+        "subtract", "zero", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state",
+        "no state", "drive saturated", "state saturated", "membrane saturated", "spikes",
     }  # fmt: skip
 
 
@@ -149,24 +178,42 @@ def test_a_batch_is_its_sequences_one_by_one() -> None:
     alone = [run(drawn.network, drawn.payloads[i : i + 1]) for i in range(5)]
     assert together.logits.tolist() == [one.logits[0].tolist() for one in alone]
     for i, layer in enumerate(together.layers):
-        assert layer.spike_counts.tolist() == [one.layers[i].spike_counts[0].tolist() for one in alone]
-        assert layer.membrane_saturations.tolist() == [int(one.layers[i].membrane_saturations[0]) for one in alone]
+        assert layer.spike_counts.tolist() == [
+            one.layers[i].spike_counts[0].tolist() for one in alone
+        ]
+        assert layer.membrane_saturations.tolist() == [
+            int(one.layers[i].membrane_saturations[0]) for one in alone
+        ]
 
 
 def small(
-    *, reset: Any = "subtract", dilation: int = 1, threshold: int = 16, leak: int = 2048, **change: Any
+    *,
+    reset: Any = "subtract",
+    dilation: int = 1,
+    threshold: int = 16,
+    leak: int = 2048,
+    **change: Any,
 ) -> NetworkIntegers:
-    """Return a network of one input, neuron, slow state and class, in which nearly all is 0 and u is in sixteenths."""
+    """Return a network of one input, neuron, slow state and class, in which nearly all is 0 and u
+    is in sixteenths.
+    """
     integers: dict[str, Any] = {
         "w_f": [[0]], "w_x": [0], "b_x": 0, "a": [[0]], "b": [0], "p": [[0]], "v": [0], "c": [0],
     }  # fmt: skip
-    formats = LayerFormats(payload=Fixed(8, 0, signed=False), w_f=Fixed(8, 5), w_x=Fixed(8, 1), p=Fixed(8, 0))
+    formats = LayerFormats(
+        payload=Fixed(8, 0, signed=False), w_f=Fixed(8, 5), w_x=Fixed(8, 1), p=Fixed(8, 0)
+    )
     formats = replace(formats, a=Fixed(16, 1), m=Fixed(8, 4), x=Fixed(8, 0), u=Fixed(8, 4))
     params = LayerParams(1, 1, 1, dilation, reset, formats)
-    values: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in (integers | change).items()}
+    values: dict[str, Any] = {
+        k: np.array(v) if isinstance(v, list) else v for k, v in (integers | change).items()
+    }
     layer = LayerIntegers(**values, threshold=threshold, leak=leak)
     return NetworkIntegers(
-        NetworkParams("small", (params,), ReadoutParams(1, 2)), (layer,), np.array([[1], [0]]), np.array([0, 0])
+        NetworkParams("small", (params,), ReadoutParams(1, 2)),
+        (layer,),
+        np.array([[1], [0]]),
+        np.array([0, 0]),
     )
 
 
@@ -175,7 +222,9 @@ def trace(network: NetworkIntegers, *payloads: int) -> dict[str, list[Any]]:
     done = run(network, np.array(payloads)[None, :, None], trace=True)
     layer = done.layers[0]
     traces = {"u": layer.membrane, "m": layer.state, "x": layer.drive, "spikes": layer.spikes}
-    return {name: array[0].reshape(-1).tolist() for name, array in traces.items() if array is not None}
+    return {
+        name: array[0].reshape(-1).tolist() for name, array in traces.items() if array is not None
+    }
 
 
 def test_synaptic_sums_round_half_up() -> None:
@@ -193,7 +242,12 @@ def test_the_leak_rounds_half_up() -> None:
 
 def test_the_membrane_saturates_before_it_fires() -> None:
     # 127 * 255 halves saturate to 127, so 127 - 16 is left.
-    assert trace(small(w_f=[[127]]), 255) | {"m": [], "x": []} == {"u": [111], "m": [], "x": [], "spikes": [True]}
+    assert trace(small(w_f=[[127]]), 255) | {"m": [], "x": []} == {
+        "u": [111],
+        "m": [],
+        "x": [],
+        "spikes": [True],
+    }
     assert trace(small(w_f=[[-128]]), 255)["u"] == [-128]
     done = run(small(w_f=[[127]]), np.array([[[255], [0], [255]]]))
     assert done.layers[0].membrane_saturations.tolist() == [2]
@@ -230,7 +284,8 @@ def test_the_drive_saturates_and_only_above() -> None:
 
 
 def test_the_state_follows_its_recurrence() -> None:
-    # a = 1/2 and b x in halves: m = x / 2 at first, then halved with halves up: 5, 2.5 -> 3, 1.5 -> 2, 1, 0.5 -> 1.
+    # a = 1/2 and b x in halves: m = x / 2 at first, then halved with halves up: 5, 2.5 -> 3, 1.5 ->
+    # 2, 1, 0.5 -> 1.
     assert trace(small(w_x=[2], a=[[1]], b=[1]), 10, 0, 0, 0, 0)["m"] == [5, 3, 2, 1, 1]
 
 
@@ -241,7 +296,8 @@ def test_the_state_saturates() -> None:
 
 
 def test_the_current_is_of_the_state_before_its_update() -> None:
-    # p = 1: the current is m of the timestep before, here 5, 3, ...; leak 0 leaves only the current.
+    # p = 1: the current is m of the timestep before, here 5, 3, ...; leak 0 leaves only the
+    # current.
     done = trace(small(w_x=[2], a=[[1]], b=[1], p=[[1]], leak=0), 10, 0, 0)
     assert done["m"] == [5, 3, 2] and done["u"] == [0, 5, 3]
     # v = 1: the drive of this timestep arrives at once.
@@ -264,7 +320,13 @@ def test_a_sequence_starts_from_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "biases", "label"),
-    [([1, 1], [0, 0], 0), ([0, 1], [0, 0], 1), ([1, 0], [0, 0], 0), ([0, 0], [-1, -1], 0), ([1, 0], [0, 1], 0)],
+    [
+        ([1, 1], [0, 0], 0),
+        ([0, 1], [0, 0], 1),
+        ([1, 0], [0, 0], 0),
+        ([0, 0], [-1, -1], 0),
+        ([1, 0], [0, 1], 0),
+    ],
 )
 def test_ties_go_to_the_lowest_class(weights: list[int], biases: list[int], label: int) -> None:
     network = replace(small(w_f=[[2]]), w_o=np.array(weights)[:, None], b_o=np.array(biases))
@@ -273,7 +335,10 @@ def test_ties_go_to_the_lowest_class(weights: list[int], biases: list[int], labe
 
 def test_logits_add_up_and_saturate() -> None:
     network = replace(small(w_f=[[2]]), w_o=np.array([[100], [-128]]), b_o=np.array([0, 1]))
-    network = replace(network, params=replace(network.params, readout=ReadoutParams(1, 2, bias_width=8, logit_width=9)))
+    network = replace(
+        network,
+        params=replace(network.params, readout=ReadoutParams(1, 2, bias_width=8, logit_width=9)),
+    )
     done = run(network, np.array([[[16], [16], [16], [0]]]))
     # 100, 200, 300 -> 255, 255; -127, -254, -381 -> -256, -255.
     assert done.logits.tolist() == [[255, -255]] and done.logit_saturations.tolist() == [2]
@@ -281,7 +346,9 @@ def test_logits_add_up_and_saturate() -> None:
 
 def test_wide_accumulators_stay_exact() -> None:
     """Cancel two products of 55 bits, whose lowest bits float64 does not hold."""
-    formats = LayerFormats(payload=Fixed(8, 0, signed=False), a=Fixed(16, 2), m=Fixed(28, 20), x=Fixed(16, 2))
+    formats = LayerFormats(
+        payload=Fixed(8, 0, signed=False), a=Fixed(16, 2), m=Fixed(28, 20), x=Fixed(16, 2)
+    )
     formats = replace(formats, w_x=Fixed(8, 0), p=Fixed(32, 0), u=Fixed(32, 20))
     params = LayerParams(1, 1, 2, formats=formats)
     assert params.current_sum.width > 53 and params.current_shift == 0
@@ -300,7 +367,9 @@ def test_wide_accumulators_stay_exact() -> None:
     membrane = done.layers[0].membrane
     assert membrane is not None
     # The slow state is 32767 times the payload before, and the current twice that.
-    assert membrane[0, :, 0].tolist() == [2 * 32767 * payload for payload in (0, 251, 201, 3, 255, 77)]
+    assert membrane[0, :, 0].tolist() == [
+        2 * 32767 * payload for payload in (0, 251, 201, 3, 255, 77)
+    ]
 
 
 def test_progress_is_told_of_every_timestep() -> None:

@@ -1,4 +1,6 @@
-"""Loader and banks together: what is sent is in the right memory, at the right place, and nowhere else."""
+"""Loader and banks together: what is sent is in the right memory, at the right place, and nowhere
+else.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 
-from golden.params import LOAD_WIDTH, CoreParams, HardwareParams, LayerParams, NetworkParams, ReadoutParams
+from golden.params import (
+    LOAD_WIDTH,
+    CoreParams,
+    HardwareParams,
+    LayerParams,
+    NetworkParams,
+    ReadoutParams,
+)
 from rtl.bank import Bank
 from rtl.loader import Loader, load_bus_width
 from rtl.streams import LOAD_ITEM
@@ -27,7 +36,9 @@ class Memories(Elaboratable):
     def __init__(self) -> None:
         width = load_bus_width(CORE)
         self.loader = Loader(CORE)
-        self.banks = [Bank(memory, number, width) for number, memory in enumerate(CORE.memories.values())]
+        self.banks = [
+            Bank(memory, number, width) for number, memory in enumerate(CORE.memories.values())
+        ]
         for number, bank in enumerate(self.banks):
             setattr(self, f"bank{number}", bank)
 
@@ -73,7 +84,8 @@ def test_words_reach_their_memory_only(seed: int) -> None:
     rng = np.random.default_rng(seed)
     contents = [[0] * memory.depth for memory in CORE.memories.values()]
     cycles: list[dict[str, Any]] = []
-    # The first load fills everything, so that words left alone can be told from words that were never written.
+    # The first load fills everything, so that words left alone can be told from words that were
+    # never written.
     first = [
         item
         for number, words in enumerate(contents)
@@ -86,12 +98,22 @@ def test_words_reach_their_memory_only(seed: int) -> None:
     cycles += [{"loader.i.valid": 0}] * 2
     sending = len(cycles)
     for address in range(max(len(words) for words in contents)):
-        cycles.append({f"bank{n}.address": address for n, words in enumerate(contents) if address < len(words)})
+        cycles.append(
+            {
+                f"bank{n}.address": address
+                for n, words in enumerate(contents)
+                if address < len(words)
+            }
+        )
     cycles.append({})
-    record = replay(Memories(), ["loader.i.ready", *(f"bank{n}.data" for n in range(len(contents)))], cycles)
+    record = replay(
+        Memories(), ["loader.i.ready", *(f"bank{n}.data" for n in range(len(contents)))], cycles
+    )
     assert all(row["loader.i.ready"] for row in record)
     for number, words in enumerate(contents):
-        found = [record[sending + 1 + address][f"bank{number}.data"] for address in range(len(words))]
+        found = [
+            record[sending + 1 + address][f"bank{number}.data"] for address in range(len(words))
+        ]
         assert found == words, f"memory {number}, seed {seed}"
 
 
@@ -104,10 +126,16 @@ def test_latencies() -> None:
     name = f"bank{number}"
 
     def step(cycle: int, _: object) -> dict[str, Any] | None:
-        sent = {"loader.i.valid": 1, "loader.i.payload": items[cycle]} if cycle < len(items) else {"loader.i.valid": 0}
+        sent = (
+            {"loader.i.valid": 1, "loader.i.payload": items[cycle]}
+            if cycle < len(items)
+            else {"loader.i.valid": 0}
+        )
         return sent | {f"{name}.address": 1} if cycle < 12 else None
 
-    record = play(Memories(), ["loader.o.valid", "loader.o.address", "loader.o.data", f"{name}.data"], step)
+    record = play(
+        Memories(), ["loader.o.valid", "loader.o.address", "loader.o.data", f"{name}.data"], step
+    )
     assert [cycle for cycle, row in enumerate(record) if row["loader.o.valid"]] == [4, 7]
     assert (record[4]["loader.o.address"], record[7]["loader.o.address"]) == (1, 2)
     assert record[4]["loader.o.data"] & (1 << memory.width) - 1 == word

@@ -1,4 +1,6 @@
-"""The manifest and its images: what is written can be read, and what is wrong is said in one line."""
+"""The manifest and its images: what is written can be read, and what is wrong is said in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ from tests.test_images import assert_same
 def written(tmp_path: Path) -> Path:
     """Return the manifest of a written core."""
     drawn = draw_network(5)
-    return write_core(drawn.network, CoreParams(drawn.network.params, HardwareParams(3, trace=True)), tmp_path / "core")
+    return write_core(
+        drawn.network,
+        CoreParams(drawn.network.params, HardwareParams(3, trace=True)),
+        tmp_path / "core",
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -35,7 +41,9 @@ def test_what_is_written_is_read(seed: int, tmp_path: Path) -> None:
     found, images = read_images(path)
     assert found == core and images == pack(drawn.network, core)
     assert_same(unpack(images, found), drawn.network)
-    assert sorted(p.name for p in path.parent.iterdir()) == sorted(["manifest.json", *(f"{n}.hex" for n in images)])
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted(
+        ["manifest.json", *(f"{n}.hex" for n in images)]
+    )
 
 
 def test_an_image_has_a_word_a_line(written: Path) -> None:
@@ -92,25 +100,48 @@ def alter_image(path: Path) -> None:
         (lambda path: path.unlink(), "no manifest .*manifest.json: export a network first"),
         (lambda path: path.write_text("module x;"), "is not a manifest"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
-        (lambda path: path.write_text("[1, 2]"), "has schema version None; this generator reads 1: export again"),
-        (edit(lambda m: m.update(schema_version=99)), "has schema version 99; this generator reads 1: export again"),
+        (
+            lambda path: path.write_text("[1, 2]"),
+            "has schema version None; this generator reads 1: export again",
+        ),
+        (
+            edit(lambda m: m.update(schema_version=99)),
+            "has schema version 99; this generator reads 1: export again",
+        ),
         (edit(lambda m: m.pop("network")), "is not a manifest of schema version 1: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
-        (edit(lambda m: m["hardware"].update(speed=3)), "is not a manifest of schema version 1: .*speed"),
+        (
+            edit(lambda m: m["hardware"].update(speed=3)),
+            "is not a manifest of schema version 1: .*speed",
+        ),
         (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda m: m["hardware"].update(lanes=5)), "words of .* bits, but memory"),
-        (edit(lambda m: m["images"].pop("layer0.w_f")), "has no image for memory layer0.w_f: export the network again"),
+        (
+            edit(lambda m: m["images"].pop("layer0.w_f")),
+            "has no image for memory layer0.w_f: export the network again",
+        ),
         (edit(lambda m: m["images"]["layer0.c"].pop("sha256")), "has no image for memory layer0.c"),
-        (edit(lambda m: m["images"].update({"layer0.c": "c.hex"})), "has no image for memory layer0.c"),
+        (
+            edit(lambda m: m["images"].update({"layer0.c": "c.hex"})),
+            "has no image for memory layer0.c",
+        ),
         (edit(lambda m: m.update(images=3)), "is not a manifest"),
         (edit(lambda m: m.update(network=[])), "is not a manifest"),
-        (lambda path: (path.parent / "layer0.w_f.hex").unlink(), "layer0.w_f.hex is missing: export the network again"),
+        (
+            lambda path: (path.parent / "layer0.w_f.hex").unlink(),
+            "layer0.w_f.hex is missing: export the network again",
+        ),
         (alter_image, "layer0.w_f.hex does not match its SHA-256"),
-        (lambda path: (path.parent / "layer0.c.hex").write_text("0\n"), "layer0.c.hex does not match its SHA-256"),
+        (
+            lambda path: (path.parent / "layer0.c.hex").write_text("0\n"),
+            "layer0.c.hex does not match its SHA-256",
+        ),
         (edit(lambda m: m["images"]["layer0.c"].update(depth=999)), "layer0.c.hex is 999 words of"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(written: Path, damage: Callable[[Path], Any], message: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(
+    written: Path, damage: Callable[[Path], Any], message: str
+) -> None:
     damage(written)
     with pytest.raises(UserError, match=message) as error:
         read_images(written)
@@ -127,7 +158,9 @@ def test_an_image_of_something_else_is_named(written: Path) -> None:
 
 
 def test_the_command_writes_a_core(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["core", "rows", "--lanes", "8", "--trace", "--out", str(tmp_path / "rows")])
+    result = CliRunner().invoke(
+        main, ["core", "rows", "--lanes", "8", "--trace", "--out", str(tmp_path / "rows")]
+    )
     assert result.exit_code == 0, result.output
     core, _ = read_images(tmp_path / "rows" / "manifest.json")
     assert core.hardware == HardwareParams(8, trace=True) and core.network.name == "rows"
@@ -137,10 +170,15 @@ def test_the_command_writes_a_core(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["rows", "--lanes", "0"], "error: LANES=0: use 1 to 256 lanes\n"),
-        (["nonesuch"], "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n"),
+        (
+            ["nonesuch"],
+            "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n",
+        ),
     ],
 )
-def test_the_command_refuses_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+def test_the_command_refuses_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
     out = tmp_path / "core"
     result = CliRunner().invoke(main, ["core", *arguments, "--out", str(out)])
     assert result.exit_code == 2 and result.stderr == message and result.stdout == ""
@@ -151,7 +189,9 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_text("in the way")
     result = CliRunner().invoke(main, ["core", "rows", "--out", str(out)])
-    assert result.exit_code == 2 and result.stderr == f"error: {out}: File exists: use another path\n"
+    assert (
+        result.exit_code == 2 and result.stderr == f"error: {out}: File exists: use another path\n"
+    )
     assert out.read_text() == "in the way"
 
 

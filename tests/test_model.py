@@ -1,4 +1,6 @@
-"""The Torch network against plain recurrences: the LIF kernel and its backward, the slow state, the Legendre memory."""
+"""The Torch network against plain recurrences: the LIF kernel and its backward, the slow state, the
+Legendre memory.
+"""
 
 from __future__ import annotations
 
@@ -45,16 +47,27 @@ def lif_reference(current: Tensor, leak: float, threshold: float, subtract: bool
     return torch.stack(spikes)
 
 
-# Currents in sixteenths, and factors of few bits: every membrane is exact in float32, so spikes must agree one by one.
+# Currents in sixteenths, and factors of few bits: every membrane is exact in float32, so spikes
+# must agree one by one.
 @pytest.mark.parametrize("subtract", [True, False])
 @pytest.mark.parametrize(("leak", "threshold"), [(0.5, 1.0), (0.75, 0.5)])
-@pytest.mark.parametrize("shape", [(9, 3, 7), (9, 3, 300)])  # less and more than a block of columns of the kernel
+@pytest.mark.parametrize(
+    "shape", [(9, 3, 7), (9, 3, 300)]
+)  # less and more than a block of columns of the kernel
 @pytest.mark.parametrize("outputs", ["spikes", "counts", "both"])
-def test_lif_scan(subtract: bool, leak: float, threshold: float, shape: tuple[int, int, int], outputs: str) -> None:
+def test_lif_scan(
+    subtract: bool, leak: float, threshold: float, shape: tuple[int, int, int], outputs: str
+) -> None:
     generator = torch.Generator().manual_seed(7)
     sixteenths = torch.randint(-16, 33, shape, generator=generator).float() / 16
-    on_spikes = torch.randn(shape, generator=generator) if outputs != "counts" else torch.zeros(shape)
-    on_counts = torch.randn(shape[1:], generator=generator) if outputs != "spikes" else torch.zeros(shape[1:])
+    on_spikes = (
+        torch.randn(shape, generator=generator) if outputs != "counts" else torch.zeros(shape)
+    )
+    on_counts = (
+        torch.randn(shape[1:], generator=generator)
+        if outputs != "spikes"
+        else torch.zeros(shape[1:])
+    )
 
     expected_current = sixteenths.clone().requires_grad_()
     expected = lif_reference(expected_current, leak, threshold, subtract)
@@ -72,11 +85,15 @@ def test_lif_scan(subtract: bool, leak: float, threshold: float, shape: tuple[in
     loss.backward()
     assert current.grad is not None and expected_current.grad is not None
     assert expected_current.grad.abs().max() > 0.5
-    torch.testing.assert_close(current.grad.float(), expected_current.grad, rtol=2 * BFLOAT16_STEP, atol=0.02)
+    torch.testing.assert_close(
+        current.grad.float(), expected_current.grad, rtol=2 * BFLOAT16_STEP, atol=0.02
+    )
 
 
 def test_the_legendre_memory_is_the_exponential_of_its_equation() -> None:
-    """Integrate dm/dt = A m + B x over one timestep by a power series of the equation as Voelker et al. write it."""
+    """Integrate dm/dt = A m + B x over one timestep by a power series of the equation as Voelker et
+    al. write it.
+    """
     d, theta = 6, 20.0
     system = np.zeros((d + 1, d + 1))
     for i in range(d):
@@ -100,7 +117,9 @@ def test_the_legendre_memory_is_stable_and_remembers_a_constant(d: int, theta: f
 
 
 def test_the_legendre_memory_delays() -> None:
-    """Read the input of `theta` timesteps ago: Legendre polynomials are 1 at the far end of the window."""
+    """Read the input of `theta` timesteps ago: Legendre polynomials are 1 at the far end of the
+    window.
+    """
     theta = 40
     a, b = legendre_zoh(12, theta)
     x = np.sin(np.arange(300) / 15)
@@ -127,7 +146,9 @@ def test_the_slow_state_follows_its_recurrence(n_timesteps: int) -> None:
         expected.append(state)
     found = SlowState(10, 28)(drive)
     assert found.shape == (n_timesteps, 4, 10)
-    np.testing.assert_allclose(found.float().numpy(), np.array(expected), rtol=BFLOAT16_STEP, atol=1e-4)
+    np.testing.assert_allclose(
+        found.float().numpy(), np.array(expected), rtol=BFLOAT16_STEP, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("dilation", [1, 3])
@@ -148,7 +169,8 @@ def test_a_layer_is_its_equations(dilation: int, n_state: int) -> None:
         currents.append(current)
     expected = lif_reference(torch.stack(currents), 0.5, 1.0, subtract=True)
     found, counts = layer(spikes)
-    # The layer computes in bfloat16, so a membrane close to its threshold may fall on the other side.
+    # The layer computes in bfloat16, so a membrane close to its threshold may fall on the other
+    # side.
     assert (found.float() != expected).float().mean() < 0.02 and expected.mean() > 0.05
     assert torch.equal(counts, found.float().sum(0))
 
@@ -157,7 +179,9 @@ def test_a_layer_of_one_input_keeps_its_drive() -> None:
     layer = DmpLayer(replace(SMALL, n_inputs=1).layers[0], leak=0.5)
     assert layer.drive_weight.tolist() == [1.0] and layer.drive_bias.item() == 0
     assert not layer.drive_weight.requires_grad and not layer.drive_bias.requires_grad
-    assert layer.drive(torch.full((2, 3, 1), 0.25, dtype=torch.bfloat16)).tolist() == [[0.25] * 3] * 2
+    assert (
+        layer.drive(torch.full((2, 3, 1), 0.25, dtype=torch.bfloat16)).tolist() == [[0.25] * 3] * 2
+    )
 
 
 def test_a_network_counts_what_is_trained() -> None:

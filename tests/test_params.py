@@ -45,7 +45,12 @@ FORMATS = st.builds(
     u=fixed(8, 16, (2, 12)),
 )
 LAYERS = st.builds(
-    LayerParams, st.integers(1, 300), st.integers(1, 300), st.integers(0, 64), formats=FORMATS, reset=st.just("zero")
+    LayerParams,
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.integers(0, 64),
+    formats=FORMATS,
+    reset=st.just("zero"),
 )
 
 
@@ -62,13 +67,19 @@ def test_sums_hold_all_inputs_firing_with_all_weights_at_their_extremes(p: Layer
     for w in extremes(f.w_f):
         assert p.spike_sum.min <= p.n_inputs * w * payload <= p.spike_sum.max
     for c, m in ((c, m) for c in (0, 1) for m in (0, 1)):
-        state = p.n_state * extremes(f.a)[c] * extremes(f.m)[m] + extremes(f.b)[c] * extremes(f.x)[m]
+        state = (
+            p.n_state * extremes(f.a)[c] * extremes(f.m)[m] + extremes(f.b)[c] * extremes(f.x)[m]
+        )
         assert p.state_sum.min <= state <= p.state_sum.max
-        current = p.n_state * extremes(f.p)[c] * extremes(f.m)[m] + extremes(f.v)[c] * extremes(f.x)[m]
+        current = (
+            p.n_state * extremes(f.p)[c] * extremes(f.m)[m] + extremes(f.v)[c] * extremes(f.x)[m]
+        )
         assert p.current_sum.min <= current <= p.current_sum.max
         h = rshift(current, p.current_shift)
         assert p.current.min <= h <= p.current.max
-        for u, w, bias in ((u, w, b) for u in extremes(f.u) for w in extremes(f.w_f) for b in extremes(f.c)):
+        for u, w, bias in (
+            (u, w, b) for u in extremes(f.u) for w in extremes(f.w_f) for b in extremes(f.c)
+        ):
             spikes = rshift(p.n_inputs * w * payload, p.spike_shift)
             total = rshift(f.leak.max * u, p.leak_shift) + spikes + h + bias
             assert p.membrane_sum.min <= total <= p.membrane_sum.max
@@ -76,7 +87,9 @@ def test_sums_hold_all_inputs_firing_with_all_weights_at_their_extremes(p: Layer
 
 @given(LAYERS)
 def test_scales_agree(p: LayerParams) -> None:
-    """Check that summands have one scale, and that a shift turns it into the scale of the result."""
+    """Check that summands have one scale, and that a shift turns it into the scale of the
+    result.
+    """
     f = p.formats
     assert f.a.frac + f.m.frac == f.b.frac + f.x.frac == p.state_shift + f.m.frac
     assert f.p.frac + f.m.frac == f.v.frac + f.x.frac == p.current_shift + f.u.frac
@@ -84,7 +97,8 @@ def test_scales_agree(p: LayerParams) -> None:
     assert f.w_f.frac + f.payload.frac == p.spike_shift + f.u.frac
     assert f.leak.frac == p.leak_shift
     assert f.c.frac == f.threshold.frac == p.current.frac == p.membrane_sum.frac == f.u.frac
-    # What a reset by subtraction leaves of any membrane fits: thresholds are not negative and not above u.
+    # What a reset by subtraction leaves of any membrane fits: thresholds are not negative and not
+    # above u.
     assert f.threshold.min == 0 and f.threshold.max == f.u.max
 
 
@@ -189,8 +203,16 @@ def test_impossible_lanes(lanes: int) -> None:
         HardwareParams(lanes)
 
 
-@given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 16), st.integers(1, 20), st.integers(1, 4))
-def test_every_value_has_a_place_in_the_memories(n_inputs: int, n: int, d: int, lanes: int, dilation: int) -> None:
+@given(
+    st.integers(1, 40),
+    st.integers(1, 70),
+    st.integers(0, 16),
+    st.integers(1, 20),
+    st.integers(1, 4),
+)
+def test_every_value_has_a_place_in_the_memories(
+    n_inputs: int, n: int, d: int, lanes: int, dilation: int
+) -> None:
     layer = LayerParams(n_inputs, n, d, dilation)
     core = CoreParams(NetworkParams("some", (layer,), ReadoutParams(n, 10)), HardwareParams(lanes))
     groups = -(-n // lanes)
@@ -203,14 +225,18 @@ def test_every_value_has_a_place_in_the_memories(n_inputs: int, n: int, d: int, 
         assert places["layer0.p"] == groups * lanes * (d + 1)
         assert d * (d + 1) <= places["layer0.ab"] < (d + core.layers[0].state_lanes) * (d + 1)
     assert [memory.name for memory in core.memories.values()] == list(core.memories)
-    assert all(memory.width == memory.n_lanes * memory.element.width for memory in core.memories.values())
+    assert all(
+        memory.width == memory.n_lanes * memory.element.width for memory in core.memories.values()
+    )
 
 
 @pytest.mark.parametrize("name", ["smnist", "psmnist", "rows"])
 @pytest.mark.parametrize("lanes", [1, 4, 8, 16])
 def test_the_state_update_is_never_the_bound(name: str, lanes: int) -> None:
     layers = tuple(LayerParams(t.n_inputs, t.n_neurons, t.n_state) for t in TOPOLOGIES[name].layers)
-    core = CoreParams(NetworkParams(name, layers, ReadoutParams(layers[-1].n_neurons, 10)), HardwareParams(lanes))
+    core = CoreParams(
+        NetworkParams(name, layers, ReadoutParams(layers[-1].n_neurons, 10)), HardwareParams(lanes)
+    )
     for layer in core.layers:
         assert layer.state_cycles <= layer.n_groups * layer.dense_steps(refresh=True) + layer.drain
 
@@ -221,8 +247,13 @@ def test_counters_have_distinct_names() -> None:
 
 
 def test_topologies_are_found_by_name() -> None:
-    assert [(t.n_inputs, t.n_neurons) for t in find_topology("rows").layers] == [(28, 128), (128, 128)]
-    with pytest.raises(UserError, match="unknown network 'mnist': use one of smnist, psmnist, rows"):
+    assert [(t.n_inputs, t.n_neurons) for t in find_topology("rows").layers] == [
+        (28, 128),
+        (128, 128),
+    ]
+    with pytest.raises(
+        UserError, match="unknown network 'mnist': use one of smnist, psmnist, rows"
+    ):
         find_topology("mnist")
 
 

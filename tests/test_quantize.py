@@ -1,4 +1,6 @@
-"""Choosing scales and rounding weights: nothing is clamped that need not be, and the integers do what the reals did."""
+"""Choosing scales and rounding weights: nothing is clamped that need not be, and the integers do
+what the reals did.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ from golden.train import train
 from tests.mnist import make_mnist
 
 SMALL = Topology("rows", 28, (40, 30), n_state=6, theta=12)
-WIDE = LayerFormats(w_f=Fixed(20), w_x=Fixed(20), p=Fixed(20), a=Fixed(22), m=Fixed(24), x=Fixed(24), u=Fixed(26))
+WIDE = LayerFormats(
+    w_f=Fixed(20), w_x=Fixed(20), p=Fixed(20), a=Fixed(22), m=Fixed(24), x=Fixed(24), u=Fixed(26)
+)
 WIDE = replace(WIDE, bias_width=28, drive_bias_width=40)
 
 
@@ -87,7 +91,9 @@ def test_an_outlier_is_clamped_where_that_is_the_smaller_error() -> None:
     assert fit_least_error(many, Fixed(8)).frac == 7
     assert fit_least_error(np.append(many, 1.05), Fixed(8)).frac == 7
     assert fit_least_error(np.append(many, [9.0] * 100), Fixed(8)).frac == 3
-    assert fit_least_error(np.array([1.0]), Fixed(8)).frac == 6, "the coarsest of equals: 1 must be exact"
+    assert fit_least_error(np.array([1.0]), Fixed(8)).frac == 6, (
+        "the coarsest of equals: 1 must be exact"
+    )
     assert fit_least_error(np.zeros((3, 4)), Fixed(8)).frac == 16
 
 
@@ -95,7 +101,9 @@ def test_an_outlier_is_clamped_where_that_is_the_smaller_error() -> None:
 @pytest.mark.parametrize("dilation", [1, 3])
 def test_calibration_finds_the_ranges_of_the_recurrence(reset: Reset, dilation: int) -> None:
     """Follow one neuron of one input in plain floats; a second, silent sequence changes nothing."""
-    network = DmpNetwork(Topology("smnist", 1, (1,), n_state=1, theta=4, reset=reset, dilation=dilation))
+    network = DmpNetwork(
+        Topology("smnist", 1, (1,), n_state=1, theta=4, reset=reset, dilation=dilation)
+    )
     (layer,) = layers_of(network)
     with torch.no_grad():
         layer.fast.weight.fill_(2.0)
@@ -121,7 +129,9 @@ def test_calibration_finds_the_ranges_of_the_recurrence(reset: Reset, dilation: 
 
 
 def test_m_gives_way_where_x_would_leave_its_range() -> None:
-    """Choose formats for a large drive, a small state, and a B that leaves nothing between their scales."""
+    """Choose formats for a large drive, a small state, and a B that leaves nothing between their
+    scales.
+    """
     one = np.ones((1, 1))
     layer = LayerReals(0.5 * one, one[0], 0.0, 0.9 * one, one[0], one, 0 * one[0])
     f = choose_formats(layer, LayerRanges(x=100.0, m=0.1, u=1.0), LayerFormats())
@@ -132,8 +142,12 @@ def test_m_gives_way_where_x_would_leave_its_range() -> None:
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 @pytest.mark.parametrize("dilation", [1, 3])
 @pytest.mark.parametrize("n_state", [0, 6])
-def test_with_wide_formats_the_integers_do_what_the_reals_do(reset: Reset, dilation: int, n_state: int) -> None:
-    """Compare drive, state, membrane and spikes with the recurrence in float64, in which nothing is fused."""
+def test_with_wide_formats_the_integers_do_what_the_reals_do(
+    reset: Reset, dilation: int, n_state: int
+) -> None:
+    """Compare drive, state, membrane and spikes with the recurrence in float64, in which nothing is
+    fused.
+    """
     topology = replace(SMALL, reset=reset, dilation=dilation, n_state=n_state, leak=0.75)
     network, payloads = drawn(topology), sequences(8)
     quantized = quantize(network, payloads, "wide", WIDE)
@@ -141,7 +155,9 @@ def test_with_wide_formats_the_integers_do_what_the_reals_do(reset: Reset, dilat
     done = run(quantized.network, payloads, trace=True)
     reals = [extract(layer) for layer in layers_of(network)]
     values_of = payloads / 256
-    for layer, params, traced in zip(reals, quantized.network.params.layers, done.layers, strict=True):
+    for layer, params, traced in zip(
+        reals, quantized.network.params.layers, done.layers, strict=True
+    ):
         m, u, h = np.zeros((8, n_state)), np.zeros((8, params.n_neurons)), 0.0
         fired = np.zeros((8, 20, params.n_neurons))
         differing = 0
@@ -152,16 +168,23 @@ def test_with_wide_formats_the_integers_do_what_the_reals_do(reset: Reset, dilat
             h = m @ layer.w_m.T if k % dilation == 0 else h
             u = 0.75 * u + values @ layer.w_f.T + h + layer.c
             spikes = u >= 1
-            assert traced.spikes is not None and traced.state is not None and traced.drive is not None
-            # A membrane beside its threshold may fall on the other side: follow the integers, and count.
+            assert (
+                traced.spikes is not None and traced.state is not None and traced.drive is not None
+            )
+            # A membrane beside its threshold may fall on the other side: follow the integers, and
+            # count.
             differing += int((spikes != traced.spikes[:, k]).sum())
             fired[:, k] = traced.spikes[:, k]
             u = np.where(traced.spikes[:, k], u - 1 if reset == "subtract" else 0, u)
             np.testing.assert_allclose(params.formats.m.to_real(traced.state[:, k]), m, atol=1e-4)
             if n_state:
-                np.testing.assert_allclose(params.formats.x.to_real(traced.drive[:, k]), x, atol=1e-4)
+                np.testing.assert_allclose(
+                    params.formats.x.to_real(traced.drive[:, k]), x, atol=1e-4
+                )
             assert traced.membrane is not None
-            np.testing.assert_allclose(params.formats.u.to_real(traced.membrane[:, k]), u, atol=2e-3)
+            np.testing.assert_allclose(
+                params.formats.u.to_real(traced.membrane[:, k]), u, atol=2e-3
+            )
         assert differing <= 2 and 0.02 < fired.mean() < 0.98
         values_of = fired
 
@@ -172,7 +195,8 @@ def test_nothing_saturates_on_what_was_calibrated(seed: int) -> None:
     network, payloads = drawn(seed=seed), sequences(16)
     quantized = quantize(network, payloads, "some")
     done = run(quantized.network, payloads)
-    # The fused coefficients of an untrained network need more room than one format for all gives: those may clamp.
+    # The fused coefficients of an untrained network need more room than one format for all gives:
+    # those may clamp.
     clamped = {where for where, count in quantized.clamped.items() if count}
     assert all(where.split(".")[1] in ("w_f", "w_x", "p", "w_o") for where in clamped)
     for layer in done.layers:
@@ -188,11 +212,17 @@ def test_chosen_formats_hold_the_ranges_and_use_them() -> None:
         f = choose_formats(reals, found, LayerFormats())
         widths = {name: getattr(f, name).width for name in ("w_f", "w_x", "p", "a", "m", "x", "u")}
         assert widths == {"w_f": 8, "w_x": 8, "p": 8, "a": 16, "m": 16, "x": 16, "u": 16}
-        assert found.m * 1.25 <= f.m.to_real(np.array(f.m.max)) and found.x * 1.25 <= f.x.to_real(np.array(f.x.max))
+        assert found.m * 1.25 <= f.m.to_real(np.array(f.m.max)) and found.x * 1.25 <= f.x.to_real(
+            np.array(f.x.max)
+        )
         for held, fmt in (
-            (reals.a, f.a), (reals.b, f.b), (reals.w_m @ reals.b, f.v), (found.u, f.u), (reals.c, f.c),
+            (reals.a, f.a),
+            (reals.b, f.b),
+            (reals.w_m @ reals.b, f.v),
+            (found.u, f.u),
+            (reals.c, f.c),
             (1.0, f.threshold),
-        ):  # fmt: skip
+        ):
             assert np.abs(held).max() * 2.0**fmt.frac < fmt.max + 0.5
         # At least half of the range of A, and of B or V, is in use.
         assert np.abs(reals.a).max() * 2.0**f.a.frac > f.a.max / 2 - 1
@@ -206,7 +236,9 @@ def test_chosen_formats_hold_the_ranges_and_use_them() -> None:
 def test_a_pixel_is_exact_as_the_drive_of_the_first_layer() -> None:
     network = drawn(Topology("smnist", 1, (10,), n_state=4, theta=20))
     quantized = quantize(network, sequences(4, 50, 1), "some")
-    assert quantized.network.layers[0].w_x.tolist() == [1 << quantized.network.params.layers[0].formats.w_x.frac]
+    assert quantized.network.layers[0].w_x.tolist() == [
+        1 << quantized.network.params.layers[0].formats.w_x.frac
+    ]
     payloads = np.arange(256).reshape(1, 256, 1)
     drive = run(quantized.network, payloads, trace=True).layers[0].drive
     assert drive is not None
@@ -237,12 +269,17 @@ def test_nothing_to_work_on() -> None:
         quantize(drawn(), sequences(0), "some")
     network = quantize(drawn(), sequences(2), "some").network
     with pytest.raises(UserError, match="no digits to classify"):
-        evaluate_integers(network, Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)), "rows")
+        evaluate_integers(
+            network, Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)), "rows"
+        )
 
 
 def test_accuracy_is_that_of_the_run() -> None:
     rng = np.random.default_rng(8)
-    digits = Digits(rng.integers(0, 256, (23, 28, 28)).astype(np.uint8), rng.integers(0, 10, 23).astype(np.uint8))
+    digits = Digits(
+        rng.integers(0, 256, (23, 28, 28)).astype(np.uint8),
+        rng.integers(0, 10, 23).astype(np.uint8),
+    )
     network = quantize(drawn(), to_sequences(digits.images, "rows")[:1], "some").network
     done = run(network, to_sequences(digits.images, "rows"))
     told: list[int] = []
@@ -252,15 +289,29 @@ def test_accuracy_is_that_of_the_run() -> None:
     for i, layer in enumerate(done.layers):
         assert measured.rates[i] == pytest.approx(layer.spike_counts.mean())
         for kind in ("drive", "state", "membrane"):
-            assert measured.saturations[f"layer{i}.{kind}"] == getattr(layer, f"{kind}_saturations").sum()
+            assert (
+                measured.saturations[f"layer{i}.{kind}"]
+                == getattr(layer, f"{kind}_saturations").sum()
+            )
     assert measured.saturations["readout.logit"] == 0
 
 
-def test_the_command_stores_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_stores_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = make_mnist(tmp_path / "mnist", monkeypatch)
     checkpoint = train("rows", data, tmp_path / "train", epochs=6, batch=16, augmentation=0)
-    options = ["--checkpoint", str(checkpoint), "--data", str(data), "--out", str(tmp_path / "bars")]
-    result = CliRunner().invoke(main, ["quantize", "bars", *options, "--digits", "20", "--calibration", "30"])
+    options = [
+        "--checkpoint",
+        str(checkpoint),
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "bars"),
+    ]
+    result = CliRunner().invoke(
+        main, ["quantize", "bars", *options, "--digits", "20", "--calibration", "30"]
+    )
     assert result.exit_code == 0, result.output
     network, facts = load_stored(tmp_path / "bars")
     assert network.params.name == "bars"
@@ -278,4 +329,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     options = ["--checkpoint", str(tmp_path / "none.pt"), "--out", str(out)]
     result = CliRunner().invoke(main, ["quantize", "rows", *options])
     assert result.exit_code == 2 and not out.exists()
-    assert result.stderr == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (make train)\n"
+    assert (
+        result.stderr
+        == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (make train)\n"
+    )

@@ -44,7 +44,9 @@ def draw(
 
 
 def words_of(values: np.ndarray, memory: MemoryParams, lanes: int) -> list[int]:
-    """Return memory words of values (classes, k), a group's in a row; lanes without a class hold large numbers."""
+    """Return memory words of values (classes, k), a group's in a row; lanes without a class hold
+    large numbers.
+    """
     n_groups = -(-len(values) // lanes)
     padded = np.full((n_groups * lanes, values.shape[1]), memory.element.max)
     padded[: len(values)] = values

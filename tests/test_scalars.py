@@ -19,7 +19,9 @@ NAMES = ["leak", "threshold", "drive_bias"]
 def test_words_0_to_2_are_held(seed: int) -> None:
     """Each is there the cycle after it is loaded, and nothing else changes it."""
     rng = np.random.default_rng(seed)
-    formats = LayerFormats(leak=Fixed(9 + seed, 8, signed=False), u=Fixed(10 + seed), drive_bias_width=20 + seed)
+    formats = LayerFormats(
+        leak=Fixed(9 + seed, 8, signed=False), u=Fixed(10 + seed), drive_bias_width=20 + seed
+    )
     widths = [formats.leak, formats.threshold, formats.b_x]
     cycles: list[dict[str, Any]] = []
     expected, values = [], [0, 0, 0]
@@ -27,7 +29,9 @@ def test_words_0_to_2_are_held(seed: int) -> None:
         valid, number = int(rng.integers(2)), int(rng.choice([6, 7, 7, 7, 8]))
         address = int(rng.choice([0, 1, 2, 3, 4, 1 << 23, (1 << 24) - 1]))
         word = int(rng.integers(1 << 32))
-        cycles.append({"load.valid": valid, "load.memory": number, "load.address": address, "load.data": word})
+        cycles.append(
+            {"load.valid": valid, "load.memory": number, "load.address": address, "load.data": word}
+        )
         expected.append(dict(zip(NAMES, values, strict=True)))
         if valid and number == 7 and address < 3:
             fmt = widths[address]

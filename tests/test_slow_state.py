@@ -1,4 +1,6 @@
-"""The slow state against its equation, for many sizes, with successive timesteps as close as they may come."""
+"""The slow state against its equation, for many sizes, with successive timesteps as close as they
+may come.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ def test_update(d: int, n_groups: int) -> None:
     rng = np.random.default_rng([d, n_groups])
     p, f, lanes = layer.params, layer.params.formats, layer.state_lanes
     extreme = rng.random() < 0.5
-    a = rng.choice([f.a.min, f.a.max], (d, d + 1)) if extreme else rng.integers(f.a.min, f.a.max + 1, (d, d + 1)) // 2
+    a = (
+        rng.choice([f.a.min, f.a.max], (d, d + 1))
+        if extreme
+        else rng.integers(f.a.min, f.a.max + 1, (d, d + 1)) // 2
+    )
     rows = np.zeros((layer.n_state_blocks * lanes, d + 1), np.int64)
     rows[:d] = a
     words = [join(word, f.a.width) for block in rows.reshape(-1, lanes, d + 1) for word in block.T]
@@ -47,7 +53,9 @@ def test_update(d: int, n_groups: int) -> None:
         length = layer.state_cycles + int(rng.choice([0, 0, 1, 7]))
         for t in range(length):
             inputs: dict[str, Any] = {"issue": idle(rng, layer)} if t else {"issue": first}
-            inputs["drives"] = join(drives if t == 0 else rng.integers(0, f.x.max + 1, 2), f.x.width)
+            inputs["drives"] = join(
+                drives if t == 0 else rng.integers(0, f.x.max + 1, 2), f.x.width
+            )
             index = int(rng.integers(d))
             inputs |= {"index": index, "buffer": (k + 1) % 2}
             cycles.append(inputs)
@@ -57,13 +65,27 @@ def test_update(d: int, n_groups: int) -> None:
         m = f.m.saturate(exact)
         for i, value in enumerate(m.tolist()):
             block, row = divmod(i, lanes)
-            # A block's rows are written one a cycle, the first as many cycles after its last step as golden says.
+            # A block's rows are written one a cycle, the first as many cycles after its last step
+            # as golden says.
             last_block = d - (layer.n_state_blocks - 1) * lanes
-            there = start + layer.state_cycles - last_block + 1 - (layer.n_state_blocks - 1 - block) * (d + 1) + row
+            there = (
+                start
+                + layer.state_cycles
+                - last_block
+                + 1
+                - (layer.n_state_blocks - 1 - block) * (d + 1)
+                + row
+            )
             written[there] = value, bool(value != exact[i])
     cycles += [{"issue": idle(rng, layer)}] * 3
-    record = replay(SlowState(layer, 9, LOAD_WIDTH), ["valid", "value", "saturated", "state"], cycles)
-    found = {cycle: (row["value"], bool(row["saturated"])) for cycle, row in enumerate(record) if row["valid"]}
+    record = replay(
+        SlowState(layer, 9, LOAD_WIDTH), ["valid", "value", "saturated", "state"], cycles
+    )
+    found = {
+        cycle: (row["value"], bool(row["saturated"]))
+        for cycle, row in enumerate(record)
+        if row["valid"]
+    }
     assert found == written
     assert not any(row["saturated"] for row in record if not row["valid"])
     assert {cycle: record[cycle]["state"] for cycle in readable} == readable

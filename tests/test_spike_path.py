@@ -28,7 +28,9 @@ def part_of(name: str) -> LayerHardware | ReadoutHardware:
     return {
         "spikes": LayerHardware(LayerParams(6, 10, 3), HardwareParams(4)),
         "graded": LayerHardware(LayerParams(5, 3, 0, formats=GRADED), HardwareParams(1)),
-        "narrow": LayerHardware(LayerParams(7, 4, 2, formats=LayerFormats(w_f=Fixed(3, 2))), HardwareParams(4)),
+        "narrow": LayerHardware(
+            LayerParams(7, 4, 2, formats=LayerFormats(w_f=Fixed(3, 2))), HardwareParams(4)
+        ),
         "readout": ReadoutHardware(ReadoutParams(9, 5), HardwareParams(2)),
     }[name]
 
@@ -39,9 +41,13 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     part = part_of(name)
     rng = np.random.default_rng([len(name), int(stall * 10)])
     p, lanes, n_inputs = part.params, part.hardware.lanes, part.params.n_inputs
-    payload_format = part.params.formats.payload if isinstance(part, LayerHardware) else part.params.payload
+    payload_format = (
+        part.params.formats.payload if isinstance(part, LayerHardware) else part.params.payload
+    )
     memory = part.memories["w_f" if isinstance(part, LayerHardware) else "w_o"]
-    weights = rng.integers(memory.element.min, memory.element.max + 1, (part.n_groups, n_inputs, lanes))
+    weights = rng.integers(
+        memory.element.min, memory.element.max + 1, (part.n_groups, n_inputs, lanes)
+    )
     weights[0, :, 0], weights[-1, :, -1] = memory.element.min, memory.element.max
     words = [join(word, memory.element.width) for group in weights.tolist() for word in group]
     cycles: list[dict[str, Any]] = [*load_cycles(3, words)]
@@ -50,22 +56,39 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
 
     def issue(item: dict[str, int], following: dict[str, int] | None) -> None:
         nonlocal event
-        address, payload = rng.integers(1 << address_width(n_inputs)), rng.integers(payload_format.max + 1)
-        cycles.append({"issue": item} | (event or {"address": int(address), "payload": int(payload)}))
+        address, payload = (
+            rng.integers(1 << address_width(n_inputs)),
+            rng.integers(payload_format.max + 1),
+        )
+        cycles.append(
+            {"issue": item} | (event or {"address": int(address), "payload": int(payload)})
+        )
         event = following
 
     for timestep in range(30):
         n_events = int(rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))]))
         addresses = rng.permutation(n_inputs)[:n_events]
-        payloads = rng.integers(1 if timestep % 3 else payload_format.max, payload_format.max + 1, n_events)
-        for step in walk(part, n_events, refresh=bool(timestep % 2), fresh=timestep == 0, buffer=timestep % 2):
+        payloads = rng.integers(
+            1 if timestep % 3 else payload_format.max, payload_format.max + 1, n_events
+        )
+        for step in walk(
+            part, n_events, refresh=bool(timestep % 2), fresh=timestep == 0, buffer=timestep % 2
+        ):
             while rng.random() < stall:
                 issue(idle(rng, part), None)
             index = step["step"]
-            walked = {"address": int(addresses[index]), "payload": int(payloads[index])} if step["sparse"] else None
+            walked = (
+                {"address": int(addresses[index]), "payload": int(payloads[index])}
+                if step["sparse"]
+                else None
+            )
             issue(step, walked)
             if step["last"]:
-                total = payloads @ weights[step["group"], addresses] if n_events else np.zeros(lanes, int)
+                total = (
+                    payloads @ weights[step["group"], addresses]
+                    if n_events
+                    else np.zeros(lanes, int)
+                )
                 expected[len(cycles) - 1 + NEURON_STAGE] = total.tolist()
     for _ in range(NEURON_STAGE + 1):
         issue(idle(rng, part), None)

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.store import DIGITS, NETWORKS, Facts, load_digits, load_network, load_stored, names, save_network
+from export.store import (
+    DIGITS,
+    NETWORKS,
+    Facts,
+    load_digits,
+    load_network,
+    load_stored,
+    names,
+    save_network,
+)
 from golden.data import Digits, to_sequences
 from golden.errors import UserError
 from golden.params import TOPOLOGIES
@@ -27,7 +36,10 @@ def test_what_is_shipped() -> None:
     assert names() == ["rows", "smnist"]
     for name in names():
         assert sum(path.stat().st_size for path in (NETWORKS / name).iterdir()) < MOST_BYTES
-        assert sorted(path.name for path in (NETWORKS / name).iterdir()) == ["network.json", "weights.npz"]
+        assert sorted(path.name for path in (NETWORKS / name).iterdir()) == [
+            "network.json",
+            "weights.npz",
+        ]
     assert DIGITS.stat().st_size < MOST_BYTES
 
 
@@ -35,10 +47,17 @@ def test_what_is_shipped() -> None:
 def test_a_shipped_network_has_its_topology(name: str) -> None:
     network, facts = load_stored(name)
     topology = TOPOLOGIES[name]
-    sizes = [(p.n_inputs, p.n_neurons, p.n_state, p.dilation, p.reset) for p in network.params.layers]
-    assert sizes == [(t.n_inputs, t.n_neurons, t.n_state, t.dilation, t.reset) for t in topology.layers]
+    sizes = [
+        (p.n_inputs, p.n_neurons, p.n_state, p.dilation, p.reset) for p in network.params.layers
+    ]
+    assert sizes == [
+        (t.n_inputs, t.n_neurons, t.n_state, t.dilation, t.reset) for t in topology.layers
+    ]
     assert network.params.name == name and facts.data == topology.data
-    assert network.params.readout.n_classes == 10 and facts.n_timesteps == {"rows": 28, "smnist": 784}[name]
+    assert (
+        network.params.readout.n_classes == 10
+        and facts.n_timesteps == {"rows": 28, "smnist": 784}[name]
+    )
     assert network.params.layers[0].formats.payload == topology.payload
     assert np.array_equal(load_network(name).w_o, network.w_o)
 
@@ -50,8 +69,12 @@ def test_a_shipped_network_was_measured_on_the_whole_test_set(name: str, least: 
     assert abs(facts.accuracy_integer - facts.accuracy_float) < 0.001 + 1e-9
 
 
-@pytest.mark.parametrize(("name", "n_digits", "least"), [("rows", 200, 0.97), ("smnist", 40, 0.975)])
-def test_a_shipped_network_classifies_the_shipped_digits(name: str, n_digits: int, least: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "n_digits", "least"), [("rows", 200, 0.97), ("smnist", 40, 0.975)]
+)
+def test_a_shipped_network_classifies_the_shipped_digits(
+    name: str, n_digits: int, least: float
+) -> None:
     digits = load_digits()
     network, facts = load_stored(name)
     some = Digits(digits.images[:n_digits], digits.labels[:n_digits])
@@ -62,7 +85,10 @@ def test_a_shipped_network_classifies_the_shipped_digits(name: str, n_digits: in
 
 def test_the_shipped_digits_are_the_first_of_the_test_set() -> None:
     digits = load_digits()
-    assert digits.images.shape == (200, 28, 28) and digits.images.dtype == digits.labels.dtype == np.uint8
+    assert (
+        digits.images.shape == (200, 28, 28)
+        and digits.images.dtype == digits.labels.dtype == np.uint8
+    )
     assert digits.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     assert to_sequences(digits.images, "smnist").shape == (200, 784, 1)
 
@@ -78,16 +104,26 @@ def test_what_is_saved_is_loaded(seed: int, tmp_path: Path) -> None:
     before = (tmp_path / "some" / "weights.npz").read_bytes()
     save_network(network, tmp_path / "some", FACTS)
     assert (tmp_path / "some" / "weights.npz").read_bytes() == before
-    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["network.json", "weights.npz"]
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == [
+        "network.json",
+        "weights.npz",
+    ]
 
 
 def test_arrays_take_no_more_bytes_than_they_need(tmp_path: Path) -> None:
     save_network(load_network("rows"), tmp_path, FACTS)
     with np.load(tmp_path / "weights.npz") as arrays:
-        types = {name: arrays[name].dtype for name in ("layer0.w_f", "layer0.p", "layer0.a", "layer0.c", "readout.w_o")}
+        types = {
+            name: arrays[name].dtype
+            for name in ("layer0.w_f", "layer0.p", "layer0.a", "layer0.c", "readout.w_o")
+        }
     assert types == {
-        "layer0.w_f": np.int8, "layer0.p": np.int8, "layer0.a": np.int16, "layer0.c": np.int16, "readout.w_o": np.int8,
-    }  # fmt: skip
+        "layer0.w_f": np.int8,
+        "layer0.p": np.int8,
+        "layer0.a": np.int16,
+        "layer0.c": np.int16,
+        "readout.w_o": np.int8,
+    }
 
 
 def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
@@ -107,7 +143,9 @@ def replace_weights(folder: Path, content: bytes) -> None:
 
 def without_w_f(folder: Path) -> None:
     with np.load(folder / "weights.npz") as arrays:
-        kept: dict[str, Any] = {name: value for name, value in arrays.items() if name != "layer0.w_f"}
+        kept: dict[str, Any] = {
+            name: value for name, value in arrays.items() if name != "layer0.w_f"
+        }
     np.savez(folder / "weights.npz", **kept)
     replace_weights(folder, (folder / "weights.npz").read_bytes())
 
@@ -115,23 +153,46 @@ def without_w_f(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: (f / "network.json").unlink(), "network.json is missing: quantize the network again"),
-        (lambda f: (f / "weights.npz").unlink(), "weights.npz is missing: quantize the network again"),
-        (lambda f: (f / "network.json").write_text("{"), "network.json does not describe a network"),
-        (lambda f: (f / "network.json").write_text("[]"), "network.json does not describe a network"),
-        (lambda f: (f / "network.json").write_bytes(b"\xff\xfe"), "network.json does not describe a network"),
-        (edit(lambda c: c.update(store_version=2)), "has store version 2; this reads 1: quantize again"),
+        (
+            lambda f: (f / "network.json").unlink(),
+            "network.json is missing: quantize the network again",
+        ),
+        (
+            lambda f: (f / "weights.npz").unlink(),
+            "weights.npz is missing: quantize the network again",
+        ),
+        (
+            lambda f: (f / "network.json").write_text("{"),
+            "network.json does not describe a network",
+        ),
+        (
+            lambda f: (f / "network.json").write_text("[]"),
+            "network.json does not describe a network",
+        ),
+        (
+            lambda f: (f / "network.json").write_bytes(b"\xff\xfe"),
+            "network.json does not describe a network",
+        ),
+        (
+            edit(lambda c: c.update(store_version=2)),
+            "has store version 2; this reads 1: quantize again",
+        ),
         (edit(lambda c: c.pop("facts")), "network.json does not describe a network"),
         (edit(lambda c: c["facts"].update(speed=1)), "network.json does not describe a network"),
         (edit(lambda c: c["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda c: c["network"]["layers"][0].update(n_inputs=99)), "has the shape"),
-        (lambda f: (f / "weights.npz").write_bytes(b"PK"), "weights.npz does not match its SHA-256"),
+        (
+            lambda f: (f / "weights.npz").write_bytes(b"PK"),
+            "weights.npz does not match its SHA-256",
+        ),
         (lambda f: replace_weights(f, b"PK"), "weights.npz does not hold the weights"),
         (lambda f: replace_weights(f, b""), "weights.npz does not hold the weights"),
         (without_w_f, "weights.npz does not hold the weights of .*layer0.w_f"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, damage: Callable[[Path], Any], message: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, damage: Callable[[Path], Any], message: str
+) -> None:
     save_network(draw_network(2).network, tmp_path, FACTS)
     damage(tmp_path)
     with pytest.raises(UserError, match=message) as error:
@@ -140,7 +201,9 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, damage: Callable[[Pat
 
 
 def test_an_unknown_network_is_named() -> None:
-    with pytest.raises(UserError, match="unknown network 'mnist': use a folder, or a shipped one: rows, smnist"):
+    with pytest.raises(
+        UserError, match="unknown network 'mnist': use a folder, or a shipped one: rows, smnist"
+    ):
         load_network("mnist")
 
 
@@ -148,5 +211,7 @@ def test_a_failure_leaves_the_earlier_network(tmp_path: Path) -> None:
     network = draw_network(2).network
     save_network(network, tmp_path, FACTS)
     with pytest.raises(TypeError):
-        save_network(draw_network(3).network, tmp_path, Facts("rows", 28, 0, 0, 1, {"not JSON": object()}))
+        save_network(
+            draw_network(3).network, tmp_path, Facts("rows", 28, 0, 0, 1, {"not JSON": object()})
+        )
     assert_same(load_network(tmp_path), network)

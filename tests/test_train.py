@@ -1,4 +1,6 @@
-"""Training: interrupted and resumed it ends as if it had not been, and what cannot be continued is refused."""
+"""Training: interrupted and resumed it ends as if it had not been, and what cannot be continued is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def curve(folder: Path) -> list[dict[str, str]]:
 def test_resuming_ends_where_an_uninterrupted_training_ends(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_in: str
 ) -> None:
-    """Stop in the second epoch: before its row of the curve is written, or after that but before its checkpoint is."""
+    """Stop in the second epoch: before its row of the curve is written, or after that but before
+    its checkpoint is.
+    """
     whole = train("rows", data, tmp_path / "whole", **SETTINGS)
     place, name = (train_module, "evaluate") if stop_in == "evaluate" else (torch, "save")
     calls, original = 0, getattr(place, name)
@@ -66,7 +70,9 @@ def test_a_seed_says_it_all(data: Path, tmp_path: Path) -> None:
         path = train("rows", data, tmp_path / folder, epochs=1, batch=32, seed=seed)
         return load_network(path).state_dict()["readout.weight"]
 
-    assert torch.equal(weights("a", 1), weights("b", 1)) and not torch.equal(weights("c", 1), weights("d", 2))
+    assert torch.equal(weights("a", 1), weights("b", 1)) and not torch.equal(
+        weights("c", 1), weights("d", 2)
+    )
 
 
 def test_every_epoch_of_every_seed_has_its_own_order(
@@ -92,7 +98,9 @@ def test_training_again_with_other_settings_is_refused(data: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"rows\.pt was trained with other settings: move it away"):
         train("rows", data, tmp_path, epochs=1, batch=32, seed=1)
     assert path.read_bytes() == before
-    assert train("rows", data, tmp_path, epochs=1, batch=32) == path, "finished: nothing is left to do"
+    assert train("rows", data, tmp_path, epochs=1, batch=32) == path, (
+        "finished: nothing is left to do"
+    )
     assert path.read_bytes() == before
 
 
@@ -148,20 +156,45 @@ def test_augmentation_moves_digits_and_nothing_else(data: Path) -> None:
     ("arguments", "message"),
     [
         (["mnist"], "error: unknown network 'mnist': use one of smnist, psmnist, rows\n"),
-        (["rows", "--data", "nowhere"], "error: nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder"),
+        (
+            ["rows", "--data", "nowhere"],
+            "error: nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder",
+        ),
     ],
 )
-def test_the_command_refuses_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+def test_the_command_refuses_in_one_line(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 2 and result.stderr.startswith(message) and result.stderr.count("\n") == 1
+    assert (
+        result.exit_code == 2
+        and result.stderr.startswith(message)
+        and result.stderr.count("\n") == 1
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains(data: Path, tmp_path: Path) -> None:
-    options = ["--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--batch", "8", "--limit", "16"]
+    options = [
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path),
+        "--epochs",
+        "1",
+        "--batch",
+        "8",
+        "--limit",
+        "16",
+    ]
     result = CliRunner().invoke(main, ["rows", *options, "--threads", str(torch.get_num_threads())])
     assert result.exit_code == 0, result.output
     assert load_recipe(tmp_path / "rows.pt") == {
-        "topology": "rows", "epochs_done": 1, "epochs": 1, "batch": 8, "learning_rate": 0.01, "seed": 0,
+        "topology": "rows",
+        "epochs_done": 1,
+        "epochs": 1,
+        "batch": 8,
+        "learning_rate": 0.01,
+        "seed": 0,
         "augmentation": 0.5,
-    }  # fmt: skip
+    }
