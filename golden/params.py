@@ -346,8 +346,7 @@ def _from_dict(
 READ_STAGE = 2  # weights, coefficients, membranes and slow state are addressed
 MULTIPLY_STAGE = 4  # operands are registered
 BIAS_STAGE = 4  # biases, held currents and logits are addressed
-ACCUMULATE_STAGE = 5  # products are registered
-NEURON_STAGE = 6  # sums are complete
+NEURON_STAGE = 6  # sums are complete (their products were registered before)
 WRITE_STAGE = 9  # membranes (or logits) are written, the spike mask goes to the encoder
 CLOSE_LATENCY = 5  # from an end marker's arrival to the event list being open to the group schedule
 STATE_LATENCY = (
