@@ -5,6 +5,8 @@ LANES ?= 8
 DIGITS ?= 20
 DATA ?=
 STALLS ?=
+EPOCHS ?= 20
+TRACE ?= 1
 JOBS ?= 2
 PYTHON ?= python3
 OUT ?= build/$(notdir $(NET:/=))
@@ -22,6 +24,7 @@ help: ## Show the targets and the variables
 	@echo
 	@echo "Variables: NET=$(NET) (smnist, rows, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
+	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -51,10 +54,10 @@ lint: .venv/installed-all ## Check style and types
 	.venv/bin/pyright --pythonpath $(RUN)
 
 train: .venv/installed-train ## Train NET on MNIST into build/train
-	$(RUN) -m golden.train $(NET) $(if $(DATA),--data $(DATA))
+	$(RUN) -m golden.train $(NET) --epochs $(EPOCHS) $(if $(DATA),--data $(DATA))
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
-	$(RUN) -m export core $(NET) --lanes $(LANES) --trace --out $(OUT)
+	$(RUN) -m export core $(NET) --lanes $(LANES) $(if $(TRACE),--trace) --out $(OUT)
 
 rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl $(MANIFEST)
