@@ -15,16 +15,17 @@ MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help setup demo test lint train export rtl sim synth-check clean
+.PHONY: help setup demo test lint train export rtl sim bench-testset synth-check clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo "Variables: NET=$(NET) (smnist, rows, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
+	@echo "           bench-testset has defaults of its own: LANES=20 DIGITS=10000 OUT=build/testset/NET-LANES"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -64,6 +65,14 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb $(MANIFEST) --digits $(DIGITS) --network $(NET) $(if $(STALLS),--stalls $(STALLS))
+
+bench-testset: LANES = 20
+bench-testset: DIGITS = 10000
+bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)
+bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog of NET without trace ports, on JOBS processes
+	$(RUN) -m export core $(NET) --lanes $(LANES) --out $(OUT)
+	$(RUN) -m rtl $(MANIFEST)
+	$(RUN) -m tb.batch $(MANIFEST) --digits $(DIGITS) --network $(NET) --jobs $(JOBS) $(if $(DATA),--data $(DATA))
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
 	$(RUN) -m rtl.synth $(OUT)/*.v

@@ -118,7 +118,9 @@ def compare(
     comparison.events.append(np.concatenate([golden.layers[-1].spike_counts for golden in runs]))
     if core.hardware.trace and simulation.stalls_seed is None:
         _compare_starts(comparison, simulation, payloads, runs)
-    expected = expected_counters(core, runs, comparison.events) | dict(counted or {})
+    counts = [expected_counters(core, golden) for golden in runs]
+    expected = {name: sum(int(count[name].sum()) for count in counts) for name in counts[0]}
+    expected |= dict(counted or {})
     for name, value in expected.items():
         comparison.add(
             f"counter {name}",
@@ -172,35 +174,29 @@ def _compare_starts(
             comparison.fail(str(error))
 
 
-def expected_counters(
-    core: CoreParams, runs: list[Run], events: list[np.ndarray]
-) -> dict[str, int]:
-    """Return what every counter that can be predicted counts in golden runs; `events` as in
-    `Comparison`.
-    """
-    n_sequences, n_timesteps = events[0].shape
-
-    def total(values: Callable[[Run], np.ndarray]) -> int:
-        return sum(int(values(golden).sum()) for golden in runs)
-
+def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
+    """Return what every counter that can be predicted counts in each sequence of a golden run."""
+    n_sequences, n_timesteps = golden.layers[0].events.shape
+    none = np.zeros(n_sequences, np.int64)
     counters = dict.fromkeys(
-        (name for name in core.counters if not name.endswith(NOT_PREDICTED)), 0
+        (name for name in core.counters if not name.endswith(NOT_PREDICTED)), none
     )
-    for index, layer in enumerate(core.layers):
+    for index, (layer, did) in enumerate(zip(core.layers, golden.layers, strict=True)):
         found = {
-            "timesteps": n_sequences * n_timesteps,
-            "busy_cycles": int(timestep_cycles(layer, events[index]).sum()),
-            "events": int(events[index].sum()),
-            "spikes": int(events[index + 1].sum()),
-            "drive_saturations": total(lambda r, i=index: r.layers[i].drive_saturations),
-            "state_saturations": total(lambda r, i=index: r.layers[i].state_saturations),
-            "membrane_saturations": total(lambda r, i=index: r.layers[i].membrane_saturations),
+            "timesteps": none + n_timesteps,
+            "busy_cycles": timestep_cycles(layer, did.events).sum(1),
+            "events": did.events.sum(1),
+            "spikes": did.spike_counts.sum(1),
+            "drive_saturations": did.drive_saturations,
+            "state_saturations": did.state_saturations,
+            "membrane_saturations": did.membrane_saturations,
         }
-        counters |= {f"layer{index}.{name}": value for name, value in found.items()}
+        counters |= {f"layer{index}.{name}": values for name, values in found.items()}
+    received = golden.layers[-1].spike_counts
     return counters | {
-        "readout.timesteps": n_sequences * n_timesteps,
-        "readout.sequences": n_sequences,
-        "readout.busy_cycles": int(timestep_cycles(core.readout, events[-1]).sum()),
-        "readout.events": int(events[-1].sum()),
-        "readout.logit_saturations": total(lambda r: r.logit_saturations),
+        "readout.timesteps": none + n_timesteps,
+        "readout.sequences": none + 1,
+        "readout.busy_cycles": timestep_cycles(core.readout, received).sum(1),
+        "readout.events": received.sum(1),
+        "readout.logit_saturations": golden.logit_saturations,
     }

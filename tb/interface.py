@@ -72,6 +72,16 @@ class Interface:
             packed |= bits << np.uint64(field.offset)
         return packed
 
+    def unpack(self, stream: str, packed: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the fields, as int64, of payloads uint64 of a stream."""
+        found = {}
+        for name, field in self.fields[stream].items():
+            bits = packed >> np.uint64(field.offset) & np.uint64((1 << field.width) - 1)
+            value = bits.astype(np.int64)
+            negative = value >> (field.width - 1) if field.signed else 0
+            found[name] = value - (negative << field.width)
+        return found
+
 
 def read_interface(manifest: Path) -> Interface:
     """Read the `ports.json` beside a manifest; raise `UserError` where it is missing or belongs to

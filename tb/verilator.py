@@ -1,4 +1,4 @@
-"""Find a Verilator that cocotb can use, and build a model with it once."""
+"""Find a Verilator that cocotb can use, and build a model or a library with it once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,11 @@ ARGUMENTS = (
     "fast",
     "--no-assert",
 )
+
+LIBRARY = "libcore.so"
+LIBRARY_ARGUMENTS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "-Wno-lint",
+                     "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--no-assert",
+                     "-CFLAGS", "-fPIC -march=native", "-LDFLAGS", "-shared")  # fmt: skip
 
 
 def find_verilator() -> Path:
@@ -75,8 +80,8 @@ def find_verilator() -> Path:
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set environment variables for a while: the runner hands them on to what it starts."""
+def environment(**variables: str) -> Iterator[None]:
+    """Set environment variables for a while: what is started meanwhile inherits them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -89,6 +94,48 @@ def _environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _build_once(
+    sources: Mapping[str, str],
+    flags: tuple[object, ...],
+    product: str,
+    cache: Path,
+    build: Callable[[Path, Path], None],
+) -> Path:
+    """Return the folder in `cache` that `build` made from `sources` (text by file name).
+
+    It is known by the hash of sources and flags, and built unless it has its `product` already.
+    `build` is called with the folder that holds the sources and the path of a log, and raises
+    `RuntimeError` or `SystemExit` where it fails.
+    """
+    key = hashlib.sha256(repr((sorted(sources.items()), flags)).encode())
+    folder = cache.resolve() / key.hexdigest()[:16]
+    if (folder / product).exists():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either
+    # may win.
+    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache)).resolve()
+    log = cache / f"{folder.name}.log"
+    for name, text in sources.items():
+        (partial / name).write_text(text)
+    try:
+        build(partial, log)
+    except (RuntimeError, SystemExit) as error:
+        shutil.rmtree(partial)
+        raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not (folder / product).exists():
+            raise
+        shutil.rmtree(partial)
+    return folder
+
+
+def _makeflags(optimize: str) -> str:
+    return f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
+
+
 def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
     """Return the folder of the Verilated model of `sources` (text by file name); build it unless
     `cache` has it.
@@ -96,38 +143,41 @@ def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str
     A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option.
     """
     verilator = find_verilator()
-    key = hashlib.sha256(
-        repr((sorted(sources.items()), top, optimize, ARGUMENTS, str(verilator))).encode()
-    )
-    model = cache.resolve() / key.hexdigest()[:16]
-    if (model / top).exists():
-        return model
-    cache.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either
-    # may win.
-    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
-    log = cache / f"{model.name}.log"
-    for name, text in sources.items():
-        (partial / name).write_text(text)
-    makeflags = (
-        f"-- CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
-    )
-    with _environment(PATH=f"{verilator}{os.pathsep}{os.environ['PATH']}", MAKEFLAGS=makeflags):
-        try:
+
+    def build(folder: Path, log: Path) -> None:
+        path = f"{verilator}{os.pathsep}{os.environ['PATH']}"
+        with environment(PATH=path, MAKEFLAGS=f"-- {_makeflags(optimize)}"):
             get_runner("verilator").build(
-                sources=[partial / name for name in sources], hdl_toplevel=top, build_dir=partial,
+                sources=[folder / name for name in sources], hdl_toplevel=top, build_dir=folder,
                 build_args=list(ARGUMENTS), always=True, log_file=log,
             )  # fmt: skip
-        except (RuntimeError, SystemExit) as error:
-            shutil.rmtree(partial)
-            raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
-    try:
-        partial.rename(model)
-    except OSError:
-        if not (model / top).exists():
-            raise
-        shutil.rmtree(partial)
-    return model
+
+    return _build_once(sources, (top, optimize, ARGUMENTS, str(verilator)), top, cache, build)
+
+
+def build_library(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O3") -> Path:
+    """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
+    machine's processor; build it unless `cache` has it. See `build_model`.
+    """
+    verilator = find_verilator()
+    native = subprocess.run(
+        ["g++", "-march=native", "-dM", "-E", "-x", "c++", os.devnull],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    arguments = (
+        *LIBRARY_ARGUMENTS, "--top-module", top, "--prefix", f"V{top}", "-o", LIBRARY,
+        "-MAKEFLAGS", _makeflags(optimize), *sources,
+    )  # fmt: skip
+
+    def build(folder: Path, log: Path) -> None:
+        command = [str(verilator / "verilator"), "--Mdir", str(folder), *arguments]
+        with log.open("w") as output, environment(MAKEFLAGS=""):
+            done = subprocess.run(command, cwd=folder, stdout=output, stderr=output, check=False)
+        if done.returncode:
+            raise RuntimeError(f"exit status {done.returncode}")
+
+    flags = (arguments, native, str(verilator))
+    return _build_once(sources, flags, LIBRARY, cache, build) / LIBRARY
 
 
 def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:

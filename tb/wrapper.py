@@ -10,6 +10,7 @@ from tb.interface import Interface
 from tb.logs import CYCLE, Log
 
 TOP = "bench"
+SHELL = "shell"
 STREAMS_IN = ("i_events", "i_load")
 STREAM_OUT = "o_results"
 
@@ -76,3 +77,36 @@ def _write(index: int, log: Log) -> str:
         f"    always @(posedge clk) if (!rst && {log.valid}) begin"
         f' $fwrite(file_{index}, "{line}\\n", {values});{flush} end'
     )
+
+
+def write_shell(interface: Interface) -> str:
+    """Return the Verilog of module `shell`: the core without its trace ports, for `tb.batch`.
+
+    Its ports are the core's, with single underscores. All that is no stream passes a register on
+    its way in: a model evaluates what depends on an input twice a cycle, and everything depends on
+    `rst`.
+    """
+    ports = [port for port in interface.ports.values() if not port.name.startswith("trace")]
+    lines, connections = [], []
+    for port in ports:
+        name = port.name.replace("__", "_")
+        lines.append(f"    {port.direction} logic [{port.width - 1}:0] {name}")
+        held = port.direction == "input" and port.name != "clk" and "__" not in port.name
+        connections.append(f"        .{port.name}({'held_' if held else ''}{name})")
+    registers = [
+        f"    logic [{port.width - 1}:0] held_{port.name};\n"
+        f"    always @(posedge clk) held_{port.name} <= {port.name};"
+        for port in ports
+        if f"        .{port.name}(held_{port.name})" in connections
+    ]
+    listed, newline = ",\n", "\n"
+    return f"""// Written by tb.wrapper.
+module {SHELL} (
+{listed.join(lines)}
+);
+{newline.join(registers)}
+    {interface.top} core (
+{listed.join(connections)}
+    );
+endmodule
+"""

@@ -1,0 +1,360 @@
+"""`python -m tb.batch`: run a whole test set through the generated Verilog, and hold its results,
+its counters and its busy cycles against the golden model.
+
+The core is Verilated into a shared library that is called once a sample, which leaves Python out of
+its cycles. Weights are loaded when it runs: one library serves every network of that shape.
+
+from tb.batch import run_batch
+batch = run_batch(Path("build/testset/rows-20/manifest.json"), payloads)
+batch.classes, batch.spikes, batch.cycles, batch.mismatches
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from export.images import unpack
+from export.manifest import read_images
+from export.store import load_digits, load_stored
+from golden.data import load_mnist, to_sequences
+from golden.errors import UserError, report_user_errors
+from golden.integer import NetworkIntegers, run
+from golden.params import CoreParams
+from tb.compare import CHUNK, Comparison, expected_counters
+from tb.interface import Interface, read_interface
+from tb.report import CLOCK_MHZ, write_report
+from tb.simulate import load_items, to_items, watchdog_cycles
+from tb.verilator import build_library, environment
+from tb.wrapper import SHELL, write_shell
+
+SHIM = Path(__file__).with_suffix(".cpp")
+REPORT = "testset.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process needs: the library, the core, the network it holds, the load stream."""
+
+    library: Path
+    core: CoreParams
+    network: NetworkIntegers
+    interface: Interface
+    load: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a core did with B samples, and how that compares with the golden model.
+
+    `logits` (B, C) and `classes` (B,); `classes_golden` (B,); `spikes` (B, layers); `cycles` (B,)
+    from the first item taken to the last result; `seconds` spent in the core. `first` locates the
+    first mismatch of each kind in words.
+    """
+
+    logits: np.ndarray
+    classes: np.ndarray
+    classes_golden: np.ndarray
+    spikes: np.ndarray
+    cycles: np.ndarray
+    seconds: float
+    values_compared: int
+    mismatches: int
+    first: list[str]
+
+    @staticmethod
+    def join(parts: list[Batch]) -> Batch:
+        """Return the batches one after another as one."""
+
+        def joined(name: str) -> np.ndarray:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        first: dict[str, str] = {}
+        for line in (line for part in parts for line in part.first):
+            first.setdefault(line.split(" at ")[0], line)
+        return Batch(
+            joined("logits"),
+            joined("classes"),
+            joined("classes_golden"),
+            joined("spikes"),
+            joined("cycles"),
+            sum(part.seconds for part in parts),
+            sum(part.values_compared for part in parts),
+            sum(part.mismatches for part in parts),
+            list(first.values()),
+        )
+
+
+class LoadedCore:
+    """A Verilated core with its memories loaded; runs one sample at a time."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._patience = watchdog_cycles(job.core)
+        library = ctypes.CDLL(str(job.library))
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        self._run, self._counters, self._delete = (
+            library.core_run, library.core_counters, library.core_delete
+        )  # fmt: skip
+        library.core_new.restype, library.core_new.argtypes = pointer, []
+        library.core_load.restype = self._run.restype = number
+        library.core_load.argtypes = [pointer, pointer, number, number]
+        self._run.argtypes = [pointer, pointer, number, pointer, number, number, pointer]
+        self._counters.restype, self._counters.argtypes = None, [pointer, pointer, number]
+        self._delete.restype, self._delete.argtypes = None, [pointer]
+        self._core = library.core_new()
+        load = np.ascontiguousarray(job.load, np.uint64)
+        taken = library.core_load(self._core, load.ctypes.data, len(load), self._patience)
+        if taken != len(load):
+            raise UserError(f"the core took {taken} of {len(load)} items of its load stream")
+
+    def run(self, payloads: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
+        """Run one sample (K, M); return the fields (C,) of its results, counters and cycles."""
+        interface = self._job.interface
+        n_classes = self._job.core.network.readout.n_classes
+        kind, address, payload = to_items(payloads[None]).T
+        items = interface.pack("i_events", kind=kind, address=address, payload=payload)
+        packed, counters = np.zeros(n_classes, np.uint64), np.zeros(len(interface.counters), "u4")
+        cycles = ctypes.c_int64()
+        found = self._run(
+            self._core, items.ctypes.data, len(items), packed.ctypes.data, n_classes,
+            self._patience, ctypes.addressof(cycles),
+        )  # fmt: skip
+        results = interface.unpack("o_results", packed)
+        last = np.arange(n_classes) == n_classes - 1
+        in_order = np.array_equal(results["index"], np.arange(n_classes))
+        if found != n_classes or not in_order or not np.array_equal(results["last"], last):
+            raise UserError(
+                f"the core sent {found} results{'' if in_order else ' out of order'}: a sample has"
+                f" {n_classes}; it is stuck, or it is not the core of this manifest"
+            )
+        self._counters(self._core, counters.ctypes.data, len(counters))
+        return results, counters.astype(np.int64), cycles.value
+
+    def close(self) -> None:
+        """Free the model."""
+        self._delete(self._core)
+
+
+def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0) -> Batch:
+    """Run samples (B, K, M), the first of which is number `first`, and compare them."""
+    started = time.perf_counter()
+    done = [loaded.run(sample) for sample in payloads]
+    seconds = time.perf_counter() - started
+    logits = np.stack([results["logit"] for results, _, _ in done])
+    classes = np.stack([results["best"][-1] for results, _, _ in done])
+    counted = np.stack([counters for _, counters, _ in done])
+    counters = dict(zip(job.interface.counters, counted.T, strict=True))
+    golden = run(job.network, payloads)
+    comparison = Comparison()
+    comparison.add("logits", golden.logits, logits, ("sample", "class"), first)
+    comparison.add("class", golden.classes, classes, ("sample",), first)
+    for name, values in expected_counters(job.core, golden).items():
+        comparison.add(f"counter {name}", values, counters[name], ("sample",), first)
+    return Batch(
+        logits,
+        classes,
+        golden.classes,
+        np.stack([counters[f"layer{i}.spikes"] for i in range(len(job.core.layers))], 1),
+        np.array([cycles for _, _, cycles in done]),
+        seconds,
+        comparison.values_compared,
+        comparison.mismatches,
+        comparison.first,
+    )
+
+
+_job: Job | None = None  # of a worker process, and the core that it loads with its first chunk
+_loaded: LoadedCore | None = None
+
+
+def _receive(job: Job) -> None:
+    global _job
+    _job = job
+
+
+def _work(payloads: np.ndarray, first: int) -> Batch:
+    global _loaded
+    assert _job is not None
+    if _loaded is None:
+        _loaded = LoadedCore(_job)
+    return run_chunk(_loaded, _job, payloads, first)
+
+
+def prepare(manifest: Path, *, cache: Path | None = None, optimize: str = "-O3") -> Job:
+    """Read a manifest's core and build its library; `make rtl` must have written its Verilog.
+
+    Parameters
+    ----------
+    cache
+        Where built libraries are kept [default: `verilator` beside the manifest].
+    optimize
+        The C++ compiler's option for the model.
+    """
+    core, images = read_images(manifest)
+    interface = read_interface(manifest)
+    verilog = manifest.parent / f"{core.network.name}.v"
+    if not verilog.exists():
+        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    # The head names the network and the hash of its weights, on which the model does not depend.
+    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
+    sources = {"core.v": body, f"{SHELL}.sv": write_shell(interface), SHIM.name: SHIM.read_text()}
+    library = build_library(sources, SHELL, cache or manifest.parent / "verilator", optimize)
+    load = load_items(interface, core, images)
+    return Job(library, core, unpack(images, core), interface, load)
+
+
+@contextmanager
+def _workers(job: Job, count: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes with one thread each, which end at once when the block fails."""
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _receive, (job,))
+    try:
+        with environment(OMP_NUM_THREADS="1"):
+            yield pool
+    except BrokenProcessPool:
+        raise UserError("a worker process ended: too little memory for it?") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_batch(
+    job: Job,
+    payloads: np.ndarray,
+    *,
+    jobs: int = 2,
+    progress: Callable[[int], object] = lambda n: None,
+) -> Batch:
+    """Run samples (B, K, M) through the core, in `jobs` processes, and compare them with the golden
+    model's: logits, classes, and every counter that can be predicted, busy cycles among them.
+
+    Samples run one by one: counters are read and cleared between them. `progress` is called with
+    the number of samples done since its last call.
+    """
+    if not len(payloads):
+        raise UserError("no samples to run")
+    size = max(1, min(CHUNK, -(-len(payloads) // jobs)))
+    starts = range(0, len(payloads), size)
+    parts: dict[int, Batch] = {}
+    with _workers(job, min(jobs, len(starts))) as pool:
+        futures = {pool.submit(_work, payloads[i : i + size], i): i for i in starts}
+        for future in as_completed(futures):
+            part = parts[futures[future]] = future.result()
+            progress(len(part.classes))
+    return Batch.join([parts[first] for first in starts])
+
+
+def summarize(
+    job: Job, batch: Batch, labels: np.ndarray, jobs: int, seconds: float
+) -> dict[str, Any]:
+    """Return the content of `testset.json` for digits with these labels (B,).
+
+    `cycles_per_second` are simulated cycles a second of one process; `seconds` is all of the run
+    but the build, the golden model's share included.
+    """
+    cycles = int(batch.cycles.sum())
+    return {
+        "network": job.core.network.name,
+        "lanes": job.core.hardware.lanes,
+        "digits": len(labels),
+        "accuracy": float(np.mean(batch.classes == labels)),
+        "accuracy_golden": float(np.mean(batch.classes_golden == labels)),
+        "values_compared": batch.values_compared,
+        "mismatches": batch.mismatches,
+        "first_mismatches": batch.first,
+        "spikes_per_digit": batch.spikes.mean(0).tolist(),
+        "cycles": cycles,
+        "cycles_per_digit": cycles / len(labels),
+        "cycles_per_second": cycles / batch.seconds,
+        "seconds": round(seconds, 2),
+        "jobs": jobs,
+    }
+
+
+def lines(summary: dict[str, Any], report: Path) -> list[str]:
+    """Return the lines that tell a user what a summary holds."""
+    accuracy, golden = 100 * summary["accuracy"], 100 * summary["accuracy_golden"]
+    cycles = summary["cycles_per_digit"]
+    speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
+    return [
+        f"digits    {summary['digits']}",
+        f"accuracy  {accuracy:.2f} % in Verilog, {golden:.2f} % of the golden model",
+        f"compared  {summary['values_compared']} values: {summary['mismatches']} mismatches",
+        *(f"  {line}" for line in summary["first_mismatches"]),
+        f"cycles    {cycles:.1f} a digit, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
+        f"simulated in {summary['seconds']:.1f} s by {summary['jobs']} processes, {speed}",
+        f"report    {report}",
+    ]
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the MNIST idx files, of which the test set is run [default: fetch]",
+)
+@click.option("--shipped", is_flag=True, help="Run the shipped digits instead of the test set")
+@click.option(
+    "--digits", "n_digits", type=click.IntRange(1), help="How many, from the first [default: all]"
+)
+@click.option("--jobs", default=2, type=click.IntRange(1), help="Worker processes")
+@click.option(
+    "--network",
+    help="The shipped network, or the folder, that the core was made from [default: by its name]",
+)
+@click.option("--optimize", default="-O3", help="The C++ compiler's option for the model")
+@report_user_errors
+def main(
+    manifest: Path,
+    data: Path | None,
+    shipped: bool,
+    n_digits: int | None,
+    jobs: int,
+    network: str | None,
+    optimize: str,
+) -> None:
+    """Run MNIST's test set through the Verilog of the core that MANIFEST describes, and compare
+    logits, classes and counters with the golden model; write testset.json beside the manifest.
+
+    Exits with status 1 where a value differs from the golden model's.
+    """
+    if shipped and data:
+        raise UserError("--shipped and --data: use one of them")
+    core, _ = read_images(manifest)
+    _, facts = load_stored(network or core.network.name)
+    digits = load_digits() if shipped else load_mnist(data, "test")
+    n_digits = n_digits or len(digits)
+    if n_digits > len(digits):
+        raise UserError(f"--digits {n_digits}: there are {len(digits)}")
+    images, labels = digits.images[:n_digits], digits.labels[:n_digits]
+    report = manifest.parent / REPORT
+    report.unlink(missing_ok=True)  # a run that fails must not leave the report of another one
+    click.echo("building the Verilator model...", err=True)
+    job = prepare(manifest, optimize=optimize)
+    started = time.monotonic()
+    with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
+        batch = run_batch(job, to_sequences(images, facts.data), jobs=jobs, progress=bar.update)
+    summary = summarize(job, batch, labels, jobs, time.monotonic() - started)
+    write_report(summary, report)
+    click.echo("\n".join(lines(summary, report)))
+    if batch.mismatches:
+        click.echo(f"error: {batch.mismatches} values differ from the golden model", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Whole test sets through a shared library of the core: random networks, and a shipped one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from export.manifest import write_core
+from export.store import load_network
+from golden.errors import UserError
+from golden.integer import NetworkIntegers, run
+from golden.params import CoreParams, HardwareParams
+from rtl.generate import generate
+from tb.batch import LoadedCore, main, prepare, run_batch, run_chunk
+from tb.simulate import load_items
+from tests.networks import draw_network
+
+FAST = "-O0"  # a test's model runs for less time than an optimizing compiler takes
+
+
+def make_core(network: NetworkIntegers, lanes: int, folder: Path, *, trace: bool = False) -> Path:
+    """Export and generate a core; return its manifest."""
+    core = CoreParams(network.params, HardwareParams(lanes, trace))
+    manifest = write_core(network, core, folder)
+    generate(manifest)
+    return manifest
+
+
+@pytest.mark.parametrize(("seed", "trace"), [(200, False), (201, False), (203, True)])
+def test_random_network(seed: int, trace: bool, tmp_path: Path) -> None:
+    drawn = draw_network(seed, n_sequences=5, max_neurons=30, max_inputs=20)
+    job = prepare(make_core(drawn.network, drawn.lanes, tmp_path, trace=trace), optimize=FAST)
+    done: list[int] = []
+    batch = run_batch(job, drawn.payloads, progress=done.append)
+    assert batch.mismatches == 0, batch.first
+    assert sum(done) == 5
+    golden = run(drawn.network, drawn.payloads)
+    assert np.array_equal(batch.logits, golden.logits)
+    assert np.array_equal(batch.classes, golden.classes)
+    spikes = np.stack([layer.spike_counts.sum(1) for layer in golden.layers], 1)
+    assert np.array_equal(batch.spikes, spikes)
+    n_timesteps = drawn.payloads.shape[1]
+    assert (batch.cycles > n_timesteps * job.core.layers[0].n_groups).all()
+    assert batch.values_compared == 5 * (golden.logits.shape[1] + 1 + compared_counters(job.core))
+
+
+def compared_counters(core: CoreParams) -> int:
+    """Return how many counters do not depend on when the outside gives and takes."""
+    return sum(name.split(".")[-1] not in ("cycles", "stall_cycles") for name in core.counters)
+
+
+def test_one_build_serves_every_network_of_a_shape(tmp_path: Path) -> None:
+    drawn = draw_network(210, n_sequences=3, max_neurons=20, max_inputs=12)
+    network = drawn.network
+    other = replace(
+        network,
+        params=replace(network.params, name="other"),
+        layers=tuple(replace(layer, w_f=np.roll(layer.w_f, 1, 0)) for layer in network.layers),
+        w_o=np.roll(network.w_o, 1, 1),
+    )
+    cache, libraries, logits = tmp_path / "cache", [], []
+    for name, of in {"one": network, "other": other}.items():
+        manifest = make_core(of, drawn.lanes, tmp_path / name)
+        job = prepare(manifest, cache=cache, optimize=FAST)
+        loaded = LoadedCore(job)
+        batch = run_chunk(loaded, job, drawn.payloads)
+        loaded.close()
+        assert batch.mismatches == 0, batch.first
+        libraries.append((job.library, job.library.stat().st_mtime_ns))
+        logits.append(batch.logits)
+    assert libraries[0] == libraries[1]
+    assert not np.array_equal(*logits)
+
+
+def test_a_core_that_sends_too_few_results_is_an_error(tmp_path: Path) -> None:
+    drawn = draw_network(3, max_neurons=6, max_inputs=4)
+    job = prepare(make_core(drawn.network, drawn.lanes, tmp_path), optimize=FAST)
+    readout = job.core.network.readout
+    more = replace(job.core.network, readout=replace(readout, n_classes=readout.n_classes + 1))
+    with pytest.raises(UserError, match=f"the core sent {readout.n_classes} results"):
+        run_batch(replace(job, core=CoreParams(more, job.core.hardware)), drawn.payloads, jobs=1)
+    with pytest.raises(UserError, match="no samples"):
+        run_batch(job, drawn.payloads[:0])
+
+
+def test_what_cannot_be_built_is_an_error(tmp_path: Path) -> None:
+    drawn = draw_network(3, max_neurons=6, max_inputs=4)
+    manifest = make_core(drawn.network, drawn.lanes, tmp_path)
+    verilog = tmp_path / f"{drawn.network.params.name}.v"
+    verilog.write_text("module dmp_core(; endmodule\n")
+    with pytest.raises(UserError, match="could not build the core"):
+        prepare(manifest)
+    assert not list((tmp_path / "verilator").glob("partial-*"))
+    verilog.unlink()
+    with pytest.raises(UserError, match="generate the core first"):
+        prepare(manifest)
+
+
+def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = make_core(load_network("rows"), 16, tmp_path)
+    arguments = [str(manifest), "--shipped", "--digits", "6", "--optimize", FAST]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "testset.json").read_text())
+    assert report["digits"] == 6 and report["mismatches"] == 0 and report["lanes"] == 16
+    assert report["accuracy"] == report["accuracy_golden"] >= 0.8
+    assert report["cycles_per_digit"] > 28 * 8 * 12  # groups, and steps of each at least
+
+    def load_wrongly(*given: Any) -> np.ndarray:
+        interface = given[0]
+        items = load_items(*given)
+        is_first = interface.unpack("i_load", items)["first"]
+        word = np.flatnonzero(is_first)[-1] + 1  # the first bias of the readout
+        items[word] ^= np.uint64(1 << interface.fields["i_load"]["data"].offset)
+        return items
+
+    monkeypatch.setattr("tb.batch.load_items", load_wrongly)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "6 values differ from the golden model" in result.output
+    assert "logits at sample 0, class 0" in result.output
+    assert json.loads((tmp_path / "testset.json").read_text())["mismatches"] == 6
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    manifest = make_core(load_network("rows"), 16, tmp_path)
+    for options, words in {
+        ("--shipped", "--data", str(tmp_path)): "use one of them",
+        ("--shipped", "--digits", "201"): "there are 200",
+        ("--data", str(tmp_path)): "set DATA to the folder",
+    }.items():
+        result = CliRunner().invoke(main, [str(manifest), *options])
+        assert result.exit_code == 2
+        assert words in result.output and len(result.output.splitlines()) == 1
