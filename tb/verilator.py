@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import html
+import importlib.metadata
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import cocotb_tools.config
+import find_libpython
 from cocotb_tools.runner import get_runner
 
 from golden.errors import UserError
@@ -111,24 +115,30 @@ def _build_once(
     folder = cache.resolve() / key.hexdigest()[:16]
     if (folder / product).exists():
         return folder
+    if re.search(r"\s", str(folder)):
+        raise UserError(
+            f"make cannot build in '{folder.parent}', whose path has a space: use a folder without"
+            " one (OUT=...)"
+        )
     cache.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved: an interrupted build leaves no model, and of two builds at once either
+    # Built aside and moved: an interrupted build leaves nothing, and of two builds at once either
     # may win.
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache)).resolve()
     log = cache / f"{folder.name}.log"
-    for name, text in sources.items():
-        (partial / name).write_text(text)
     try:
-        build(partial, log)
-    except (RuntimeError, SystemExit) as error:
-        shutil.rmtree(partial)
-        raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not (folder / product).exists():
-            raise
-        shutil.rmtree(partial)
+        for name, text in sources.items():
+            (partial / name).write_text(text)
+        try:
+            build(partial, log)
+        except (RuntimeError, SystemExit) as error:
+            raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not (folder / product).exists():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # it is there no more where it was moved
     return folder
 
 
@@ -136,13 +146,24 @@ def _makeflags(optimize: str) -> str:
     return f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
 
 
+def _check_libpython() -> None:
+    """Raise `UserError` where cocotb would find no shared library of Python."""
+    given = os.environ.get("GPI_USERS") or os.environ.get("LIBPYTHON_LOC")
+    if not given and find_libpython.find_libpython() is None:
+        raise UserError(
+            "cocotb needs Python's shared library, and there is none: apt install libpython3-dev"
+        )
+
+
 def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
     """Return the folder of the Verilated model of `sources` (text by file name); build it unless
     `cache` has it.
 
-    A model is known by the hash of its sources and flags. `optimize` is the C++ compiler's option.
+    A model is known by the hash of its sources and flags, and of the versions of Python and cocotb,
+    whose libraries it loads. `optimize` is the C++ compiler's option.
     """
     verilator = find_verilator()
+    _check_libpython()
 
     def build(folder: Path, log: Path) -> None:
         path = f"{verilator}{os.pathsep}{os.environ['PATH']}"
@@ -152,7 +173,9 @@ def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str
                 build_args=list(ARGUMENTS), always=True, log_file=log,
             )  # fmt: skip
 
-    return _build_once(sources, (top, optimize, ARGUMENTS, str(verilator)), top, cache, build)
+    versions = (sys.version, importlib.metadata.version("cocotb"), cocotb_tools.config.libs_dir)
+    flags = (top, optimize, ARGUMENTS, str(verilator), versions)
+    return _build_once(sources, flags, top, cache, build)
 
 
 def build_library(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O3") -> Path:
