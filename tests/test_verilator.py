@@ -1,0 +1,84 @@
+"""What is checked before a model is built, and which builds are kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.errors import UserError
+from tb import verilator as verilator_module
+from tb.verilator import build_library, build_model
+
+
+class FakeRunner:
+    """Writes what cocotb's runner would build, or is interrupted."""
+
+    interrupted = False
+    builds = 0
+
+    def build(self, *, build_dir: Path, hdl_toplevel: str, **_: Any) -> None:
+        FakeRunner.builds += 1
+        (build_dir / hdl_toplevel).write_text("a model")
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def fake_runner(monkeypatch: pytest.MonkeyPatch) -> type[FakeRunner]:
+    monkeypatch.setattr(verilator_module, "get_runner", lambda name: FakeRunner())
+    monkeypatch.setattr(FakeRunner, "builds", 0)
+    monkeypatch.setattr(FakeRunner, "interrupted", False)
+    return FakeRunner
+
+
+def test_an_interrupted_build_leaves_nothing(
+    tmp_path: Path, fake_runner: type[FakeRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_runner, "interrupted", True)
+    with pytest.raises(KeyboardInterrupt):
+        build_model({"core.v": ""}, "core", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_model_is_built_once_for_each_python_and_cocotb(
+    tmp_path: Path, fake_runner: type[FakeRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> Path:
+        return build_model({"core.v": ""}, "core", tmp_path)
+
+    first = build()
+    assert build() == first and (first / "core").exists() and fake_runner.builds == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "version", "4.0.0")
+        second = build()
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.metadata, "version", lambda name: "9.9")
+        third = build()
+    assert len({first, second, third}) == fake_runner.builds == 3
+    assert build() == first
+
+
+@pytest.mark.parametrize("build", [build_model, build_library])
+def test_a_folder_with_a_space_is_named(build: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "my core" / "verilator"
+    with pytest.raises(UserError, match="my core/verilator', whose path has a space: use") as error:
+        build({"core.v": "module core; endmodule\n"}, "core", folder)
+    assert "\n" not in str(error.value) and not folder.exists()
+
+
+def test_a_system_without_libpython_is_named(
+    tmp_path: Path, fake_runner: type[FakeRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verilator_module.find_libpython, "find_libpython", lambda: None)
+    monkeypatch.delenv("LIBPYTHON_LOC", raising=False)
+    monkeypatch.delenv("GPI_USERS", raising=False)
+    with pytest.raises(UserError, match="apt install libpython3-dev"):
+        build_model({"core.v": ""}, "core", tmp_path)
+    assert not fake_runner.builds
+    monkeypatch.setenv("LIBPYTHON_LOC", "/elsewhere/libpython3.so")
+    build_model({"core.v": ""}, "core", tmp_path)
+    assert fake_runner.builds
