@@ -84,30 +84,30 @@ def released_rtl_cycles(
     return total
 
 
-def memory_words(layer: LayerHardware, events: np.ndarray) -> dict[str, np.ndarray]:
+def memory_words(
+    part: LayerHardware | ReadoutHardware, events: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return the words (..., K) that a timestep needs from (`.read`) and writes to (`.write`) each
-    memory of a layer.
+    memory of a layer or the readout.
     """
-    groups, d = layer.n_groups, layer.params.n_state
-    refresh = refreshes(layer, events.shape[-1]).astype(np.int64) + np.zeros_like(events)
-    one = np.ones_like(events)
-    words = {
-        "w_f.read": groups * events,
-        "list.write": events,
-        "list.read": groups * events,
-        "u.read": groups * one,
-        "u.write": groups * one,
-        "c.read": groups * one,
-    }
+    groups, one = part.n_groups, np.ones_like(events)
+    words = {"list.write": events, "list.read": groups * events}
+    if isinstance(part, ReadoutHardware):
+        each = dict.fromkeys(("b_o.read", "logits.read", "logits.write"), groups * one)
+        return words | {"w_o.read": groups * events} | each
+    d = part.params.n_state
+    refresh = refreshes(part, events.shape[-1]).astype(np.int64) + np.zeros_like(events)
+    words |= {"w_f.read": groups * events}
+    words |= dict.fromkeys(("u.read", "u.write", "c.read"), groups * one)
     if d:
         words |= {
             "p.read": groups * (d + 1) * refresh,
             "w_x.read": events,
-            "ab.read": layer.n_state_blocks * (d + 1) * one,
-            "m.read": groups * d * refresh + layer.n_state_blocks * d * one,
+            "ab.read": part.n_state_blocks * (d + 1) * one,
+            "m.read": groups * d * refresh + part.n_state_blocks * d * one,
             "m.write": d * one,
         }
-        if layer.params.dilation > 1:
+        if part.params.dilation > 1:
             words |= {"h.write": groups * refresh, "h.read": groups * (1 - refresh)}
     return words
 

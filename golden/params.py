@@ -15,9 +15,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
+from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from golden.errors import UserError
 from golden.formats import Fixed, accumulator, rshift, width_of
@@ -148,6 +149,15 @@ class MemoryParams:
         return self.n_lanes * self.element.width
 
 
+def _check_sums(params: Any, *names: str) -> None:
+    """Derive the formats of these sums, or raise `UserError` where one cannot be built."""
+    for name in names:
+        try:
+            getattr(params, name)
+        except UserError as error:
+            raise UserError(f"the layer is too large for its formats: {name} is {error}") from None
+
+
 @dataclass(frozen=True)
 class LayerParams:
     """One layer: sizes, formats, and what follows from them.
@@ -175,16 +185,21 @@ class LayerParams:
             raise UserError(f"a dilation of {self.dilation}: use 1 to {1 << 16}")
         if self.reset not in ("subtract", "zero"):
             raise UserError(f"unknown reset '{self.reset}': use subtract or zero")
-        if self.formats.payload.signed or not self.formats.x.signed:
-            raise UserError(
-                "payloads are unsigned, and a drive is in a signed format (though never negative)"
-            )
+        formats = self.formats
+        if formats.payload.signed or formats.leak.signed:
+            raise UserError("the formats of payload and leak must be unsigned")
+        for name in ("w_f", "w_x", "p", "a", "m", "x", "u"):
+            if not getattr(formats, name).signed:
+                raise UserError(f"the format of {name} must be signed")
         for name in ("drive", "state", "current", "spike", "leak"):
             shift = getattr(self, f"{name}_shift")
             if abs(shift) > MAX_SHIFT:
                 raise UserError(
                     f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}"
                 )
+        _check_sums(
+            self, "drive_sum", "state_sum", "current_sum", "spike_sum", "current", "membrane_sum"
+        )
 
     # Shifts: the fractional bits that a sum has more than what it becomes.
     @property
@@ -262,6 +277,9 @@ class ReadoutParams:
     def __post_init__(self) -> None:
         if not 1 <= self.n_classes <= 1 << 16:
             raise UserError(f"a readout of {self.n_classes} classes: use 1 to {1 << 16}")
+        if not self.w_o.signed:
+            raise UserError("the format of w_o must be signed")
+        _check_sums(self, "b_o", "logit", "spike_sum", "logit_sum")
 
     @property
     def payload(self) -> Fixed:
@@ -278,6 +296,12 @@ class ReadoutParams:
     @property
     def spike_sum(self) -> Fixed:
         return accumulator((self.n_inputs, self.w_o, self.payload))
+
+    @property
+    def logit_sum(self) -> Fixed:
+        """Of a logit and what a timestep adds to it, before it saturates."""
+        step = self.spike_sum.magnitude + self.b_o.magnitude
+        return Fixed(width_of(self.logit.magnitude + step), self.w_o.frac)
 
 
 @dataclass(frozen=True)
@@ -338,7 +362,14 @@ def _from_dict(
     if expected != found:
         needed, present = (", ".join(sorted(names)) for names in (expected, found))
         raise UserError(f"{kind.__name__} needs exactly {needed}; it has {present}")
-    return kind(**{name: convert.get(name, default)(value) for name, value in content.items()})
+    values = {name: convert.get(name, default)(value) for name, value in content.items()}
+    types = get_type_hints(kind)
+    for name, value in values.items():
+        if types[name] in (int, bool, Fixed) and type(value) is not types[name]:
+            raise UserError(
+                f"{kind.__name__}.{name} is {value!r}: it must be of type {types[name].__name__}"
+            )
+    return kind(**values)
 
 
 # Stages of a layer's pipeline: cycles after the group schedule issues a step.
@@ -349,12 +380,11 @@ BIAS_STAGE = 4  # biases, held currents and logits are addressed
 NEURON_STAGE = 6  # sums are complete (their products were registered before)
 WRITE_STAGE = 9  # membranes (or logits) are written, the spike mask goes to the encoder
 CLOSE_LATENCY = 5  # from an end marker's arrival to the event list being open to the group schedule
-STATE_LATENCY = (
-    4  # from the last step of the state update's last block to the write of its first row
-)
+STATE_LATENCY = 4  # from the last step of a block of the state update to its first row's write
 MASK_QUEUE_DEPTH = 16  # spike masks between a layer's neuron stage and its encoder
 _COMMON_COUNTERS = (
-    "timesteps", "busy_cycles", "stall_cycles", "events", "out_of_range", "repeated", "unclosed",
+    "timesteps", "busy_cycles", "stall_cycles", "input_stall_cycles", "events", "out_of_range",
+    "repeated", "unclosed",
 )  # fmt: skip
 LAYER_COUNTERS = (
     *_COMMON_COUNTERS, "spikes", "drive_saturations", "state_saturations", "membrane_saturations",
@@ -365,6 +395,21 @@ ERROR_COUNTERS = (  # these counters also have a sticky flag
     "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
 )  # fmt: skip
 LOAD_WIDTH = 32  # data bits of an item of the load stream
+
+
+class EventKind(IntEnum):
+    """What an item of an event stream is. The end of a timestep is its own item, so that a timestep
+    may be empty.
+    """
+
+    EVENT = 0
+    END_TIMESTEP = 1
+    END_SEQUENCE = 2
+
+
+def load_header(memory: int, address: int = 0) -> int:
+    """Return the data of the load stream's item that opens memory number `memory` at a word."""
+    return memory << address_width(MAX_DEPTH) | address
 
 
 @dataclass(frozen=True)
@@ -385,12 +430,6 @@ class HardwareParams:
     def __post_init__(self) -> None:
         if not 1 <= self.lanes <= 256:
             raise UserError(f"LANES={self.lanes}: use 1 to 256 lanes")
-
-
-HARDWARE = {
-    "default": HardwareParams(),
-    "verify": HardwareParams(trace=True),
-}
 
 
 @dataclass(frozen=True)
@@ -441,6 +480,8 @@ class LayerHardware:
     def state_lanes(self) -> int:
         """Multipliers of the state update: as few as keep it within a timestep with a refresh, else
         the fastest.
+
+        With a dilation, timesteps between refreshes are shorter and the update can bound them.
         """
         available = self.n_groups * self.dense_steps(refresh=True) + self.drain
         choices = range(1, max(1, self.params.n_state) + 1)
@@ -477,10 +518,11 @@ class LayerHardware:
         """What is loaded: `scalars` holds leak, threshold and b_x, a word each."""
         p, f, lanes = self.params, self.params.formats, self.hardware.lanes
         d = p.n_state
+        widths = (LOAD_WIDTH, f.leak.width + 1, f.threshold.width + 1, f.b_x.width)
         found = [
             MemoryParams("w_f", self.n_groups * p.n_inputs, lanes, f.w_f),
             MemoryParams("c", self.n_groups, lanes, f.c),
-            MemoryParams("scalars", 3, 1, Fixed(32)),
+            MemoryParams("scalars", 3, 1, Fixed(max(widths))),
         ]
         if d:
             found += [
@@ -577,10 +619,6 @@ class CoreParams:
         """The names of the sticky flags, lowest bit first."""
         return [name for name in self.counters if name.split(".")[-1] in ERROR_COUNTERS]
 
-    @property
-    def input_payload(self) -> Fixed:
-        return self.network.layers[0].formats.payload
-
 
 SCHEMA_VERSION = 1
 
@@ -601,8 +639,11 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
         )
     try:
         network = NetworkParams.from_dict(manifest["network"])
-        hardware = HardwareParams(**manifest["hardware"])
-        return CoreParams(network, hardware), dict(manifest["images"])
+        hardware = _from_dict(HardwareParams, manifest["hardware"])
+        images = manifest["images"]
+        if not isinstance(images, dict) or not all(isinstance(i, dict) for i in images.values()):
+            raise UserError(f"{path} has no table of images: export again")
+        return CoreParams(network, hardware), images
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a manifest of schema version {version}: {error}") from None
 

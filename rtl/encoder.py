@@ -7,9 +7,9 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden.params import MASK_QUEUE_DEPTH, LayerHardware, address_width
+from golden.params import MASK_QUEUE_DEPTH, EventKind, LayerHardware, address_width
 from rtl.component import Component
-from rtl.streams import EventKind, event_layout
+from rtl.streams import event_layout
 
 
 class Encoder(Component):

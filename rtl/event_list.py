@@ -7,18 +7,19 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import CLOSE_LATENCY, address_width
+from golden.params import CLOSE_LATENCY, EventKind, address_width
 from rtl.component import Component
 from rtl.fixed import delay
-from rtl.streams import EventKind, event_layout
+from rtl.streams import event_layout
 
 
 class EventList(Component):
     """Collect the events of a timestep while the timestep before it is walked.
 
     Nothing is dropped: the producer is stalled while both buffers are taken. An address takes part
-    once in a timestep; a repeated or out-of-range one, and events that an end of sequence leaves
-    without an end of timestep, are ignored and reported. A payload of 0 is no event.
+    once in a timestep; a repeated or out-of-range one (or an item of no kind), and events that an
+    end of sequence leaves without an end of timestep, are ignored and reported. A payload of 0 is
+    no event.
 
     Parameters
     ----------
@@ -93,12 +94,13 @@ class EventList(Component):
 
         transfer = self.i.valid & self.i.ready
         is_event = transfer & (event.kind == EventKind.EVENT) & (event.payload != 0)
+        no_kind = event.kind >= len(EventKind)
         in_range = event.address < n_inputs
         repeated = seen.bit_select(event.address, 1)
         m.d.comb += [
             self.i.ready.eq(~taken.bit_select(filling, 1)),
             self.event.eq(event),
-            self.out_of_range.eq(is_event & ~in_range),
+            self.out_of_range.eq((is_event & ~in_range) | (transfer & no_kind)),
             self.repeated.eq(is_event & in_range & repeated),
             self.accepted.eq(is_event & in_range & ~repeated),
             self.closed.eq(transfer & (event.kind == EventKind.END_TIMESTEP)),

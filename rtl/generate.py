@@ -29,12 +29,17 @@ for command in sys.argv[1:]:
 """
 
 
-def run_yosys(*commands: str) -> None:
-    """Run Yosys commands in a process of their own, or raise `UserError` with its last words."""
-    done = subprocess.run([sys.executable, "-c", _YOSYS, *commands], capture_output=True, text=True)
+def run_yosys(folder: Path, *commands: str) -> None:
+    """Run Yosys commands in `folder`, in a process of their own, or raise `UserError` with its
+    reason. Yosys takes no file name with a space: commands name files of `folder`.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _YOSYS, *commands], cwd=folder, capture_output=True, text=True
+    )
     if done.returncode:
         words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise UserError(f"Yosys failed: {words[-1] if words else f'exit status {done.returncode}'}")
+        reasons = [line for line in words if "ERROR" in line] or words[-1:]
+        raise UserError(f"Yosys failed: {reasons[0] if reasons else 'it said nothing'}")
 
 
 def _ports(core: Core) -> list[dict[str, Any]]:
@@ -108,10 +113,10 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
     top = Core(core)
     text = rtlil.convert(top, name=TOP, emit_src=False)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        source, target = Path(scratch) / "core.il", Path(scratch) / "core.v"
-        source.write_text(text)
+        (Path(scratch) / "core.il").write_text(text)
         run_yosys(
-            f"read_rtlil {source}",
+            Path(scratch),
+            "read_rtlil core.il",
             "proc -nomux -norom",
             # Memories start undefined: all are loaded or written before they are read.
             "delete t:$meminit_v2",
@@ -121,9 +126,10 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
                 " amaranth.decoding"
                 for mode in ("", "-modattr ")
             ),
-            f"write_verilog -norename {target}",
+            "write_verilog -norename core.v",
         )
-        body = target.read_text().split("\n", 1)[1]  # without the line that names the Yosys version
+        # The first line names the version of Yosys.
+        body = (Path(scratch) / "core.v").read_text().split("\n", 1)[1]
     lanes = core.hardware.lanes
     header = (
         f"// {TOP}: network {core.network.name} on {lanes} lanes, written by `python -m rtl`.\n"

@@ -162,6 +162,7 @@ class Layer(Component):
             self.counts.timesteps.eq(schedule.issue.start),
             self.counts.busy_cycles.eq(schedule.busy),
             self.counts.stall_cycles.eq(schedule.stalled),
+            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
             self.counts.events.eq(events.accepted),
             self.counts.spikes.eq(sent & (self.o.payload.payload != 0)),
             self.counts.out_of_range.eq(events.out_of_range),

@@ -178,6 +178,7 @@ class Readout(Component):
             self.counts.timesteps.eq(schedule.issue.start),
             self.counts.busy_cycles.eq(schedule.busy),
             self.counts.stall_cycles.eq(self.o.valid & ~self.o.ready),
+            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
             self.counts.events.eq(events.accepted),
             self.counts.sequences.eq(self.o.valid & self.o.ready & last),
             self.counts.out_of_range.eq(events.out_of_range),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
@@ -29,7 +29,7 @@ class Scalars(Component):
     Members
     -------
     leak, threshold, drive_bias
-        Constant while a sequence runs; in their formats.
+        Constant while a sequence runs; in their formats. A reset keeps them, as it keeps memories.
     load
         The load bus. A word loaded for another memory, or beyond word 2, is ignored.
 
@@ -49,8 +49,17 @@ class Scalars(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Like the words of a memory, they outlive a reset.
+        leak = Signal(self.leak.shape(), reset_less=True)
+        threshold = Signal(self.threshold.shape(), reset_less=True)
+        drive_bias = Signal(self.drive_bias.shape(), reset_less=True)
+        m.d.comb += [
+            self.leak.eq(leak),
+            self.threshold.eq(threshold),
+            self.drive_bias.eq(drive_bias),
+        ]
         with m.If(self.load.valid & (self.load.memory == self.number)):
-            for address, register in enumerate((self.leak, self.threshold, self.drive_bias)):
+            for address, register in enumerate((leak, threshold, drive_bias)):
                 with m.If(self.load.address == address):
                     m.d.sync += register.eq(self.load.data)
         return m

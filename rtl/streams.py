@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from amaranth.hdl import Shape
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from golden.params import (
     LOAD_WIDTH,
     MAX_DEPTH,
     MAX_MEMORIES,
+    EventKind,
     LayerHardware,
     ReadoutHardware,
     address_width,
 )
 
-
-class EventKind(enum.Enum, shape=2):
-    """What an item of an event stream is. The end of a timestep is its own item, so that a timestep
-    may be empty.
-    """
-
-    EVENT = 0
-    END_TIMESTEP = 1
-    END_SEQUENCE = 2
+KIND_WIDTH = address_width(len(EventKind))
 
 
 def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
-    """Return the layout of an event stream's items. An event with a payload of 0 is no event."""
+    """Return the layout of an event stream's items; `kind` is an `EventKind`. An event with a
+    payload of 0 is no event.
+    """
     return data.StructLayout(
-        {"kind": EventKind, "address": address_width(n_addresses), "payload": payload_width}
+        {"kind": KIND_WIDTH, "address": address_width(n_addresses), "payload": payload_width}
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,13 +20,14 @@ def synthesize_ecp5(verilog: Path) -> dict[str, int]:
     if not verilog.exists():
         raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
     with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch) / "stat.json"
+        shutil.copy(verilog, Path(scratch) / "core.v")
         run_yosys(
-            f"read_verilog {verilog}",
+            Path(scratch),
+            "read_verilog core.v",
             f"synth_ecp5 -top {TOP} -abc9",
-            f"tee -q -o {report} stat -json",
+            "tee -q -o stat.json stat -json",
         )
-        statistics = json.loads(report.read_text())
+        statistics = json.loads((Path(scratch) / "stat.json").read_text())
     cells = statistics["design"].get("num_cells_by_type", {})
     return {name: int(count) for name, count in sorted(cells.items())}
 

@@ -7,20 +7,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 
 from golden.errors import UserError
-
-
-class Kind(IntEnum):
-    """What an item of the input stream means."""
-
-    EVENT = 0
-    END_TIMESTEP = 1
-    END_SEQUENCE = 2
 
 
 @dataclass(frozen=True)

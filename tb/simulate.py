@@ -20,9 +20,9 @@ import numpy as np
 from export.images import Images
 from export.manifest import read_images
 from golden.errors import UserError
-from golden.params import LOAD_WIDTH, CoreParams
+from golden.params import LOAD_WIDTH, CoreParams, EventKind, load_header
 from tb import driver
-from tb.interface import Interface, Kind, read_interface
+from tb.interface import Interface, read_interface
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, run_model
 from tb.wrapper import TOP, write_wrapper
@@ -134,13 +134,15 @@ def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np
     place = np.lexsort((order, timestep, sequence))
     sequence, timestep, address = sequence[place], timestep[place], address[place]
     events = np.stack(
-        [np.full(len(address), Kind.EVENT), address, payloads[sequence, timestep, address]], 1
+        [np.full(len(address), EventKind.EVENT), address, payloads[sequence, timestep, address]], 1
     )
     # Insert the markers behind the events: each at the number of events that come before it.
     counts = np.count_nonzero(payloads, axis=2).ravel()
-    items = np.insert(events.astype(np.int64), np.cumsum(counts), (Kind.END_TIMESTEP, 0, 0), axis=0)
+    items = np.insert(
+        events.astype(np.int64), np.cumsum(counts), (EventKind.END_TIMESTEP, 0, 0), axis=0
+    )
     ends = np.cumsum(counts.reshape(n_sequences, -1).sum(1) + n_timesteps)
-    return np.insert(items, ends, (Kind.END_SEQUENCE, 0, 0), axis=0)
+    return np.insert(items, ends, (EventKind.END_SEQUENCE, 0, 0), axis=0)
 
 
 def load_items(interface: Interface, core: CoreParams, images: Images) -> np.ndarray:
@@ -151,7 +153,7 @@ def load_items(interface: Interface, core: CoreParams, images: Images) -> np.nda
         mask = (1 << LOAD_WIDTH) - 1
         chunks = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
         first += [1] + [0] * len(chunks)
-        data += [number << 24, *chunks]
+        data += [load_header(number), *chunks]
     return interface.pack("i_load", first=np.array(first), data=np.array(data, np.uint64))
 
 

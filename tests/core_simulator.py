@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from export.images import pack, unpack
 from golden.integer import NetworkIntegers
-from golden.params import LOAD_WIDTH, CoreParams, HardwareParams
+from golden.params import LOAD_WIDTH, CoreParams, EventKind, HardwareParams, load_header
 from rtl.core import Core
-from rtl.streams import EventKind
 
 PERIOD = 1e-8
 
@@ -45,9 +45,10 @@ def simulate(
     lanes: int,
     payloads: np.ndarray,
     stalls: np.random.Generator | None = None,
+    reset_after: int = 0,
 ) -> Recorded:
     """Load the network into a core of so many lanes and run sequences (B, K, M); with random
-    stalls, or none.
+    stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off.
     """
     core = CoreParams(network.params, HardwareParams(lanes, trace=True))
     images = pack(network, core)
@@ -57,13 +58,14 @@ def simulate(
         record.extend([] for _ in range(n_layers))
     recorded.starts = [[] for _ in range(n_layers + 1)]
     top = Core(core)
-    simulator = Simulator(top)
+    reset = Signal()
+    simulator = Simulator(ResetInserter(reset)(top))
     simulator.add_clock(PERIOD)
 
     async def load(ctx: Any) -> None:
         ctx.set(top.i_load.valid, 1)
         for number, (name, memory) in enumerate(core.memories.items()):
-            ctx.set(top.i_load.payload, {"first": 1, "data": number << 24})
+            ctx.set(top.i_load.payload, {"first": 1, "data": load_header(number)})
             await ctx.tick()
             for word in images[name]:
                 for part in range(-(-memory.width // LOAD_WIDTH)):
@@ -85,13 +87,26 @@ def simulate(
         await ctx.tick().until(top.i_events.ready)
         ctx.set(top.i_events.valid, 0)
 
+    async def send_timestep(ctx: Any, timestep: np.ndarray) -> None:
+        for address in np.flatnonzero(timestep):
+            await send(ctx, EventKind.EVENT, int(address), int(timestep[address]))
+        await send(ctx, EventKind.END_TIMESTEP)
+
     async def drive(ctx: Any) -> None:
         await load(ctx)
+        if reset_after:
+            for timestep in payloads[0, :reset_after]:
+                await send_timestep(ctx, timestep)
+            ctx.set(reset, 1)
+            await ctx.tick()
+            for layers in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+                for record in layers:
+                    record.clear()
+            await ctx.tick()
+            ctx.set(reset, 0)
         for sequence in payloads:
             for timestep in sequence:
-                for address in np.flatnonzero(timestep):
-                    await send(ctx, EventKind.EVENT, int(address), int(timestep[address]))
-                await send(ctx, EventKind.END_TIMESTEP)
+                await send_timestep(ctx, timestep)
             await send(ctx, EventKind.END_SEQUENCE)
 
     async def collect(ctx: Any) -> None:

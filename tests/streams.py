@@ -13,8 +13,8 @@ from amaranth.hdl import Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from golden.params import LayerHardware, ReadoutHardware
-from rtl.streams import EventKind, issue_layout
+from golden.params import EventKind, LayerHardware, ReadoutHardware
+from rtl.streams import issue_layout
 
 Inputs = dict[str, Any]
 Outputs = dict[str, int]

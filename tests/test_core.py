@@ -109,3 +109,10 @@ def test_drawn_networks_cover_the_corners() -> None:
     assert {layer.reset for layer in layers} == {"subtract", "zero"}
     assert {layer.formats.payload.width for layer in layers} == {1, 8}
     assert (saturations > 10).all(), saturations
+
+
+def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
+    """After a reset, with sequences half done, the same input gives what a fresh core gives."""
+    drawn = draw_network(2, max_neurons=24, max_inputs=20)
+    recorded = simulate(drawn.network, drawn.lanes, drawn.payloads, reset_after=7)
+    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)

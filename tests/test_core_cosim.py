@@ -17,11 +17,10 @@ from export.manifest import write_core
 from export.store import load_digits, load_stored
 from golden.data import to_sequences
 from golden.integer import NetworkIntegers, run
-from golden.params import CoreParams, HardwareParams
+from golden.params import CoreParams, EventKind, HardwareParams
 from rtl.generate import generate
 from tb.__main__ import main
 from tb.compare import compare
-from tb.interface import Kind
 from tb.report import summarize
 from tb.simulate import Simulation, simulate, simulate_items, to_items
 from tests.networks import draw_network
@@ -82,17 +81,17 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
     items: list[list[int]] = []
     timestep = 0
     for kind, address, payload in to_items(payloads).tolist():
-        if kind == Kind.END_TIMESTEP:
+        if kind == EventKind.END_TIMESTEP:
             if timestep == 1:
                 items += [
-                    [Kind.EVENT, 2, largest],
-                    [Kind.EVENT, 2, 1],
-                    [Kind.EVENT, n_inputs, largest],
-                    [Kind.EVENT, 0, 0],
+                    [EventKind.EVENT, 2, largest],
+                    [EventKind.EVENT, 2, 1],
+                    [EventKind.EVENT, n_inputs, largest],
+                    [EventKind.EVENT, 0, 0],
                 ]
             timestep += 1
-        if kind == Kind.END_SEQUENCE and timestep == n_timesteps:
-            items += [[Kind.EVENT, 1, 1]]
+        if kind == EventKind.END_SEQUENCE and timestep == n_timesteps:
+            items += [[EventKind.EVENT, 1, 1]]
         items.append([kind, address, payload])
     manifest = make_core(drawn.network, drawn.lanes, tmp_path)
     simulation = simulate_items(

@@ -128,3 +128,16 @@ def test_memory_words_without_state_or_dilation() -> None:
         LayerHardware(LayerParams(9, 6, 1), HardwareParams(2)), np.array([4, 4])
     )
     assert "h.read" not in refreshed and refreshed["p.read"].tolist() == [6, 6]
+
+
+def test_memory_words_of_the_readout() -> None:
+    readout = ReadoutHardware(ReadoutParams(20, 10), HardwareParams(4))  # 3 groups of classes
+    words = {name: n.tolist() for name, n in memory_words(readout, np.array([0, 7])).items()}
+    assert words == {
+        "list.write": [0, 7],
+        "list.read": [0, 21],
+        "w_o.read": [0, 21],
+        "b_o.read": [3, 3],
+        "logits.read": [3, 3],
+        "logits.write": [3, 3],
+    }

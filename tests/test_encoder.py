@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.params import MASK_QUEUE_DEPTH, WRITE_STAGE, HardwareParams, LayerHardware, LayerParams
+from golden.params import (
+    MASK_QUEUE_DEPTH,
+    WRITE_STAGE,
+    EventKind,
+    HardwareParams,
+    LayerHardware,
+    LayerParams,
+)
 from rtl.encoder import Encoder
-from rtl.streams import EventKind
 from tests.streams import Item, simulate, take
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.params import CLOSE_LATENCY, address_width
+from golden.params import CLOSE_LATENCY, EventKind, address_width
 from rtl.event_list import EventList
-from rtl.streams import EventKind, event_layout
+from rtl.streams import event_layout
 from tests.streams import Item, play, scramble
 
 ERRORS = ["out_of_range", "repeated", "unclosed"]
@@ -62,6 +62,8 @@ class Model:
                 expected[name] = 1
                 if name == "accepted":
                     expected |= {"event.address": address, "event.payload": payload}
+            elif kind >= len(EventKind):
+                expected["out_of_range"] = 1
             elif kind == EventKind.END_TIMESTEP.value:
                 expected |= {"closed": 1, "closing_buffer": self.n_closed % 2}
             elif kind == EventKind.END_SEQUENCE.value:
@@ -99,7 +101,7 @@ def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> l
     """
     items = []
     largest = (1 << payload_width) - 1
-    for _ in range(60):
+    for _ in range(150):
         kind = rng.choice(["empty", "full", "any", "unclosed"])
         if kind == "full":
             events = [(int(a), largest) for a in rng.permutation(n_inputs)]
@@ -108,6 +110,8 @@ def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> l
             addresses = rng.integers(1 << address_width(n_inputs), size=n)
             events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
         items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
+        if rng.random() < 0.2:
+            items.append({"kind": len(EventKind), "address": 0, "payload": 1})  # of no kind
         ends = (
             EventKind.END_SEQUENCE
             if kind == "unclosed" or rng.random() < 0.1

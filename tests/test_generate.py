@@ -152,6 +152,10 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (lambda path: path.write_bytes(b"\xff\x00"), "is not a manifest"),
         (edit(lambda m: m.update(schema_version=2)), "schema version 2"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "use 1 to 256 lanes"),
+        (edit(lambda m: m["hardware"].update(lanes=4.0)), "lanes is 4.0: it must be of type int"),
+        (edit(lambda m: m["hardware"].update(trace="no")), "must be of type bool"),
+        (edit(lambda m: m["network"]["layers"][0].update(n_inputs=True)), "must be of type int"),
+        (edit(lambda m: m.update(images="abc")), "has no table of images"),
         (edit(lambda m: m["network"]["layers"][0].update(n_state=-1)), "use 0 to 1024"),
     ],
 )
@@ -181,7 +185,7 @@ def test_a_failure_leaves_the_earlier_files(
     verilog.write_text("earlier\n")
     before = sorted(tmp_path.iterdir())
 
-    def fail(*_: str) -> None:
+    def fail(*_: object) -> None:
         raise UserError("Yosys failed: no space left")
 
     monkeypatch.setattr(generate_module, "run_yosys", fail)
@@ -190,6 +194,6 @@ def test_a_failure_leaves_the_earlier_files(
     assert verilog.read_text() == "earlier\n" and sorted(tmp_path.iterdir()) == before
 
 
-def test_yosys_says_what_is_wrong() -> None:
+def test_yosys_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Yosys failed: .*no_such_command"):
-        run_yosys("no_such_command")
+        run_yosys(tmp_path, "no_such_command")

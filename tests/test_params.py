@@ -17,6 +17,7 @@ from golden.params import (
     CoreParams,
     HardwareParams,
     LayerFormats,
+    LayerHardware,
     LayerParams,
     MemoryParams,
     NetworkParams,
@@ -169,8 +170,8 @@ def test_a_chain_must_fit_together() -> None:
         ((5, 5, 1025), "slow state of 1025"),
         ((5, 5, 3, 0), "dilation of 0"),
         ((5, 5, 3, 1, "never"), "unknown reset 'never': use subtract or zero"),
-        ((5, 5, 3, 1, "zero", LayerFormats(payload=Fixed(8, 8))), "payloads are unsigned"),
-        ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 8, signed=False))), "signed format"),
+        ((5, 5, 3, 1, "zero", LayerFormats(payload=Fixed(8, 8))), "must be unsigned"),
+        ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 8, signed=False))), "must be signed"),
         ((5, 5, 3, 1, "zero", LayerFormats(u=Fixed(16, -50))), "shift of"),
         ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 70))), "drive shift of -63: use at most 48"),
     ],
@@ -260,3 +261,22 @@ def test_topologies_are_found_by_name() -> None:
 @pytest.mark.parametrize(("depth", "width"), [(1, 1), (2, 1), (3, 2), (256, 8), (257, 9)])
 def test_address_width(depth: int, width: int) -> None:
     assert address_width(depth) == width
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"w_f": Fixed(8, 7, signed=False)}, "the format of w_f must be signed"),
+        ({"m": Fixed(16, 7, signed=False)}, "the format of m must be signed"),
+        ({"leak": Fixed(12, 12)}, "payload and leak must be unsigned"),
+        ({"w_f": Fixed(16, -38)}, "too large for its formats: membrane_sum is a format of"),
+    ],
+)
+def test_formats_that_no_hardware_could_have(changed: dict[str, Fixed], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        LayerParams(40, 8, 4, formats=replace(LayerFormats(Fixed(8, 8, signed=False)), **changed))
+
+
+def test_scalars_hold_a_wide_bias() -> None:
+    layer = LayerParams(4, 4, 2, formats=LayerFormats(drive_bias_width=40))
+    assert LayerHardware(layer, HardwareParams()).memories["scalars"].width == 40

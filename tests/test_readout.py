@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from golden.cycles import timestep_cycles
-from golden.params import HardwareParams, MemoryParams, ReadoutHardware, ReadoutParams
+from golden.params import EventKind, HardwareParams, MemoryParams, ReadoutHardware, ReadoutParams
 from rtl.readout import Readout
-from rtl.streams import EventKind
 from tests.streams import LOAD_WIDTH, Item, join, load_cycles, offer, simulate, take
 
 READOUTS = {

@@ -1,0 +1,62 @@
+"""The generated Verilog as other tools read it: lint in Verilator, synthesis for an ECP5."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from export.manifest import write_core
+from export.store import load_network
+from golden.params import CoreParams, HardwareParams
+from rtl.generate import TOP, generate
+from rtl.synth import BLOCK_RAM, MULTIPLIER, main, synthesize_ecp5
+from tb.verilator import find_verilator
+
+BLOCK_RAM_BITS = 18 * 1024
+
+
+@pytest.fixture(scope="module")
+def core() -> CoreParams:
+    return CoreParams(load_network("smnist").params, HardwareParams(lanes=4))
+
+
+@pytest.fixture(scope="module")
+def verilog(core: CoreParams, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("a folder")
+    return generate(write_core(load_network("smnist"), core, folder))
+
+
+def test_verilator_finds_no_error(verilog: Path) -> None:
+    folder = find_verilator()
+    done = subprocess.run(
+        [folder / "verilator", "--lint-only", "-Wno-fatal", "--top", TOP, verilog],
+        env=os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
+    core: CoreParams, verilog: Path
+) -> None:
+    cells = synthesize_ecp5(verilog)
+    assert cells[MULTIPLIER] == sum(layer.multipliers for layer in core.layers)
+    weights = [core.memories[name] for name in core.memories if name.endswith((".w_f", ".p"))]
+    bits = sum(memory.depth * memory.width for memory in weights if memory.depth > 256)
+    assert cells[BLOCK_RAM] * BLOCK_RAM_BITS >= bits > 0
+    # What is not in a block RAM is small: 64 bits a distributed RAM.
+    assert cells.get("TRELLIS_DPR16X4", 0) * 64 < bits / 20
+
+
+def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(main, [str(tmp_path / "core.v")])
+    assert missing.exit_code == 2 and missing.output.count("\n") == 1
+    broken = tmp_path / "broken.v"
+    broken.write_text("module dmp_core(")
+    found = CliRunner().invoke(main, [str(broken)])
+    assert found.exit_code == 2 and "Yosys failed" in found.output
