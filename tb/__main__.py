@@ -53,6 +53,12 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
         raise UserError(f"--digits {n_digits}: {len(digits)} digits are shipped")
     images, labels = digits.images[:n_digits], digits.labels[:n_digits]
     payloads = to_sequences(images, facts.data)
+    found, n_inputs = payloads.shape[2], core.network.layers[0].n_inputs
+    if found != n_inputs:
+        raise UserError(
+            f"{facts.data} digits have {found} input{'s' * (found > 1)} a timestep, but the core of"
+            f" {manifest} has {n_inputs}: check --network, and 'data' in its network.json"
+        )
     click.echo("\n".join(describe(core)))
     report, picture = manifest.parent / "report.json", manifest.parent / "report.png"
     for earlier in (report, picture):  # a run that fails must not leave the report of another one
