@@ -120,12 +120,18 @@ def train(
     training, test = load_mnist(data, "train"), load_mnist(data, "test")
     if limit:
         training, test = (Digits(d.images[:limit], d.labels[:limit]) for d in (training, test))
+    if len(training) < batch:
+        raise UserError(
+            f"{len(training)} training digits do not fill a batch of {batch}: use a smaller --batch"
+            " or a larger --limit"
+        )
     settings = {
         "epochs": epochs,
         "batch": batch,
         "learning_rate": learning_rate,
         "seed": seed,
         "augmentation": augmentation,
+        "limit": limit,
         "topology": repr(dataclasses.astuple(topology)),
     }
     torch.manual_seed(seed)
@@ -145,7 +151,8 @@ def train(
     first_epoch = 0
     if path.exists():
         checkpoint = load_checkpoint(path)
-        if checkpoint["settings"] != settings:
+        # Checkpoints from before `limit` was noted have none.
+        if {"limit": None} | checkpoint["settings"] != settings:
             raise UserError(
                 f"{path} was trained with other settings: move it away, or train with the same ones"
             )
@@ -153,6 +160,9 @@ def train(
         optimizer.load_state_dict(checkpoint["optimizer"])
         scheduler.load_state_dict(checkpoint["scheduler"])
         first_epoch = checkpoint["epoch"]
+    if first_epoch == epochs:
+        print(f"{name}: all {epochs} epochs are done, nothing is left to train: {path}")
+        return path
     print(
         f"{name}: {network.n_parameters()} parameters, epochs {first_epoch + 1} to {epochs}, seed"
         f" {seed}"

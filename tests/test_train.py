@@ -104,6 +104,39 @@ def test_training_again_with_other_settings_is_refused(data: Path, tmp_path: Pat
     assert path.read_bytes() == before
 
 
+def test_the_number_of_digits_is_a_setting(data: Path, tmp_path: Path) -> None:
+    path = train("rows", data, tmp_path, epochs=2, batch=16, limit=32)
+    with pytest.raises(UserError, match="trained with other settings"):
+        train("rows", data, tmp_path, epochs=2, batch=16)
+    # A checkpoint from before it was one used all digits.
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["settings"].pop("limit") == 32
+    torch.save(checkpoint, path)
+    train("rows", data, tmp_path, epochs=2, batch=16)
+    with pytest.raises(UserError, match="trained with other settings"):
+        train("rows", data, tmp_path, epochs=2, batch=16, limit=32)
+
+
+def test_a_finished_training_says_so(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("rows", data, tmp_path, epochs=1, batch=32)
+    assert "parameters, epochs 1 to 1" in capsys.readouterr().out
+    path = train("rows", data, tmp_path, epochs=1, batch=32)
+    expected = f"rows: all 1 epochs are done, nothing is left to train: {path}\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_too_few_digits_for_a_batch_are_named(data: Path, tmp_path: Path) -> None:
+    arguments = ["rows", "--data", str(data), "--out", str(tmp_path / "out"), "--limit", "50"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and result.stderr == (
+        "error: 50 training digits do not fill a batch of 128: use a smaller --batch or a larger"
+        " --limit\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_it_learns(data: Path, tmp_path: Path) -> None:
     """Tell bars of ten heights apart, which even 40 steps must teach."""
     path = train("rows", data, tmp_path, epochs=20, batch=32, augmentation=0)
@@ -197,4 +230,5 @@ def test_the_command_trains(data: Path, tmp_path: Path) -> None:
         "learning_rate": 0.01,
         "seed": 0,
         "augmentation": 0.5,
+        "limit": 16,
     }
