@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from golden.errors import UserError
 from golden.params import LayerTopology, Topology
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
@@ -51,7 +52,7 @@ def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _kernel() -> ctypes.CDLL:
-    """Compile `lif.cpp` once for this machine and load it."""
+    """Compile `lif.cpp` once for this machine and load it, or raise `UserError`."""
     source = Path(__file__).with_name("lif.cpp")
     flags = ["-O3", "-march=native", "-fopenmp", "-ffast-math", "-shared", "-fPIC"]
     cpu = [
@@ -67,7 +68,18 @@ def _kernel() -> ctypes.CDLL:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             built = Path(scratch) / library.name
-            subprocess.run(["g++", *flags, str(source), "-o", str(built)], check=True)
+            try:
+                done = subprocess.run(
+                    ["g++", *flags, str(source), "-o", str(built)], capture_output=True, text=True
+                )
+            except OSError as error:
+                raise UserError(
+                    f"training needs g++ ({error.strerror}): install it (apt install g++)"
+                ) from None
+            if done.returncode:
+                words = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+                why = words[0] if words else f"exit status {done.returncode}"
+                raise UserError(f"g++ could not compile {source} ({why}): install another g++")
             built.rename(library)
     # Tensors of 40 MB come and go every step: keep their pages instead of returning them to the
     # system each time.

@@ -5,6 +5,7 @@ Legendre memory.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.model import CHUNK, DmpLayer, DmpNetwork, LifScan, SlowState, legendre_zoh
+from golden.errors import UserError
+from golden.model import (
+    CHUNK,
+    DmpLayer,
+    DmpNetwork,
+    LifScan,
+    SlowState,
+    _kernel,
+    legendre_zoh,
+)
 from golden.params import LayerTopology, Topology
 
 BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
@@ -197,3 +207,30 @@ def test_a_network_returns_logits_and_rates() -> None:
     assert logits.shape == (6, 2) and logits.dtype == torch.float32
     assert len(rates) == 2 and 0 <= rates[0] <= 5 and 0 <= rates[1] <= 4
     assert torch.equal(logits, logits[:1].expand(6, 2)), "equal sequences have equal logits"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "message"),
+    [
+        (None, r"training needs g\+\+ \(No such file or directory\): install it"),
+        (
+            "#!/bin/sh\necho 'In file of:\nlif.cpp:1:2: error: no bfloat16\nmore' >&2\nexit 1\n",
+            r"could not compile .*lif\.cpp \(lif\.cpp:1:2: error: no bfloat16\): install another",
+        ),
+        ("#!/bin/sh\nexit 3\n", r"could not compile .*lif\.cpp \(exit status 3\)"),
+    ],
+)
+def test_a_missing_or_failing_compiler_is_one_line(
+    compiler: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, programs = tmp_path / "cache", tmp_path / "bin"
+    programs.mkdir()
+    if compiler:
+        (programs / "g++").write_text(compiler)
+        (programs / "g++").chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(UserError, match=message) as error:
+        _kernel.__wrapped__()
+    assert "\n" not in str(error.value)
+    assert not list((cache / "dmp-core").iterdir())
