@@ -89,7 +89,9 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
 def _read(folder: Path | None, name: str) -> bytes:
     if folder is None:
         folder = Path.home() / ".cache" / "dmp-core" / "mnist"
-        if not (folder / name).exists():
+        try:
+            return _read(folder, name)
+        except UserError:  # it is missing, or damaged: what is fetched takes its place
             _fetch(folder, name)
     for path in (folder / name, folder / f"{name}.gz"):
         if path.exists():

@@ -110,6 +110,27 @@ def test_fetching_tries_each_mirror_and_keeps_what_is_right(
     assert len(asked) == 4, "the second time it comes from the cache"
 
 
+@pytest.mark.parametrize("damaged", [b"", b"<html>not found</html>"])
+def test_a_damaged_file_in_the_cache_is_fetched_again(
+    damaged: bytes, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(url: str, timeout: float) -> Response:
+        asked.append(url.rsplit("/", 1)[1])
+        return Response((folder / asked[-1]).read_bytes())
+
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    load_mnist(None, "test")
+    [cached] = (tmp_path / "home").rglob(IMAGES)
+    cached.write_bytes(damaged)
+    asked.clear()
+    digits = load_mnist(None, "test")
+    assert np.array_equal(digits.images, load_mnist(folder, "test").images)
+    assert asked == [f"{IMAGES}.gz"]
+
+
 def test_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(url: str, timeout: float) -> Response:
         raise urllib.error.URLError("no route to host")
