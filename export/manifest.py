@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +24,9 @@ IMAGE_KEYS = {"file", "depth", "width", "sha256"}
 def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:
     """Write the manifest and the images of a core into `folder` and return the manifest's path.
 
-    The folder's earlier manifest and images are replaced; nothing is left half-written.
+    An earlier core's manifest and images are replaced one by one, the manifest last; what else is
+    in the folder stays. No file is left half-written, and an interrupted call leaves a manifest
+    whose hashes say so.
     """
     images = pack(network, core)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,15 +52,24 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
         }
         path = Path(scratch) / "manifest.json"
         path.write_text(json.dumps(manifest, indent=1) + "\n")
-        for stale in folder.glob("*.hex"):
-            stale.unlink()
-        for file in sorted(
-            os.listdir(scratch)
-        ):  # images first: "layer..." < "manifest.json" < "readout..."
-            if file != path.name:
-                shutil.move(str(Path(scratch) / file), folder / file)
+        earlier = _image_files(folder / path.name)
+        written = {entry["file"] for entry in table.values()}
+        for file in sorted(written):
+            (Path(scratch) / file).replace(folder / file)
         path.replace(folder / path.name)
+        for file in earlier - written:
+            (folder / file).unlink(missing_ok=True)
     return folder / "manifest.json"
+
+
+def _image_files(manifest: Path) -> set[str]:
+    """Return the names of the images that a manifest lists, or none where it cannot be read."""
+    try:
+        _, table = read_core(manifest)
+        names = {str(entry["file"]) for entry in table.values()}
+    except (UserError, KeyError, TypeError):
+        return set()
+    return {name for name in names if Path(name).name == name and name.endswith(".hex")}
 
 
 def read_images(path: Path) -> tuple[CoreParams, Images]:

@@ -64,6 +64,57 @@ def test_writing_again_replaces_all(written: Path) -> None:
     assert len(list(written.parent.glob("*.hex"))) == len(core.memories)
 
 
+def test_writing_again_leaves_what_is_not_the_cores(written: Path) -> None:
+    folder = written.parent
+    others = {"mine.hex": "1\n", "core.v": "module x; endmodule\n", "report.json": "{}"}
+    for name, text in others.items():
+        (folder / name).write_text(text)
+    (folder.parent / "outside.hex").write_text("2\n")
+    for file in ("../outside.hex", str(folder.parent / "outside.hex"), "report.json"):
+        edit(lambda m, file=file: m["images"].update({file: {"file": file}}))(written)
+    drawn = draw_network(0)
+    core = CoreParams(drawn.network.params, HardwareParams(2))
+    write_core(drawn.network, core, folder)
+    images = {f"{name}.hex" for name in core.memories}
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", *images, *others}
+    assert {name: (folder / name).read_text() for name in others} == others
+    assert (folder.parent / "outside.hex").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema_version": 1}', '{"images": {"a": 3}}'])
+def test_an_earlier_manifest_that_is_none_is_replaced(text: str, written: Path) -> None:
+    written.write_text(text)
+    drawn = draw_network(0)
+    core = CoreParams(drawn.network.params, HardwareParams(2))
+    write_core(drawn.network, core, written.parent)
+    assert read_images(written) == (core, pack(drawn.network, core))
+
+
+def test_an_interruption_leaves_whole_files_and_is_noticed(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = draw_network(0)
+    core = CoreParams(drawn.network.params, HardwareParams(2))
+    names = {path.name for path in written.parent.iterdir()}
+    original, moved = Path.replace, []
+
+    def replace_once(self: Path, target: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target.name)
+        return original(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace_once)
+        with pytest.raises(KeyboardInterrupt):
+            write_core(drawn.network, core, written.parent)
+    assert {path.name for path in written.parent.iterdir()} == names | set(moved)
+    with pytest.raises(UserError, match=f"{moved[0]} does not match its SHA-256"):
+        read_images(written)
+    write_core(drawn.network, core, written.parent)
+    assert read_images(written) == (core, pack(drawn.network, core))
+
+
 def test_a_failure_leaves_the_earlier_core(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in written.parent.iterdir()}
 
@@ -112,7 +163,7 @@ def alter_image(path: Path) -> None:
         (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
         (
             edit(lambda m: m["hardware"].update(speed=3)),
-            "is not a manifest of schema version 1: .*speed",
+            "HardwareParams needs exactly lanes, trace; it has lanes, speed, trace",
         ),
         (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda m: m["hardware"].update(lanes=5)), "words of .* bits, but memory"),
@@ -123,9 +174,9 @@ def alter_image(path: Path) -> None:
         (edit(lambda m: m["images"]["layer0.c"].pop("sha256")), "has no image for memory layer0.c"),
         (
             edit(lambda m: m["images"].update({"layer0.c": "c.hex"})),
-            "has no image for memory layer0.c",
+            "has no table of images: export again",
         ),
-        (edit(lambda m: m.update(images=3)), "is not a manifest"),
+        (edit(lambda m: m.update(images=3)), "has no table of images: export again"),
         (edit(lambda m: m.update(network=[])), "is not a manifest"),
         (
             lambda path: (path.parent / "layer0.w_f.hex").unlink(),
