@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from export.manifest import write_core
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.params import CoreParams, HardwareParams
+from golden.params import CoreParams, EventKind, HardwareParams
 from rtl.generate import generate
-from tb.interface import Kind, read_interface
+from tb.interface import read_interface
 from tb.logs import Column, Log
 from tb.simulate import simulate_items, to_items
 from tb.verilator import build_model, find_verilator
@@ -33,10 +33,10 @@ def test_items_say_what_payloads_say(seed: int, shuffled: bool) -> None:
     found = np.zeros(shape, np.int64)
     sequence = timestep = 0
     for kind, address, payload in to_items(payloads, rng if shuffled else None).tolist():
-        if kind == Kind.EVENT:
+        if kind == EventKind.EVENT:
             assert payload
             found[sequence, timestep, address] = payload
-        elif kind == Kind.END_TIMESTEP:
+        elif kind == EventKind.END_TIMESTEP:
             timestep += 1
         else:
             assert timestep == shape[1]
