@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from golden.cycles import SLACK, bound_cycles, group_steps, released_rtl_cycles, timestep_cycles
+from golden.cycles import (
+    SLACK,
+    bound_cycles,
+    group_steps,
+    memory_words,
+    released_rtl_cycles,
+    timestep_cycles,
+)
 from golden.errors import UserError
 from golden.params import CoreParams, LayerParams
 from tb.compare import Comparison
@@ -29,6 +36,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     sequence, and its bound G * max(S, d + 2) + 8 (only the leak counts between refreshes).
     `utilisation` is the share of all lane-cycles, from the first start to the last result, in which
     a lane of the layer works for one of its neurons on the path that bounds it.
+    `memory_words_per_timestep` is what `golden.cycles` says a timestep reads and writes.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -78,6 +86,12 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
             if bound.size
             else None,
             "bound": float(bound.mean()) if bound.size else None,
+        },
+        "multipliers": sum(layer.multipliers for layer in core.layers),
+        "memory_words_per_timestep": {
+            f"{part}.{memory}": float(words.mean())
+            for part, of, received in zip(parts, hardware, events, strict=True)
+            for memory, words in memory_words(of, received).items()
         },
         "utilisation": {
             part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()

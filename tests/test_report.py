@@ -97,6 +97,11 @@ def test_the_figures_are_those_worked_out_by_hand() -> None:
     released = [3 + 1 + 18 + 13, 1 + 1 + 18 + 13, 7 + 4 + 18 + 29,
                 5 + 2 + 18 + 21, 6 + 1 + 18 + 25, 1 + 6 + 18 + 13]  # fmt: skip
     assert summary["released_rtl_cycles_per_timestep"] == pytest.approx(sum(released) / 6)
+    # 2 lanes with two multipliers each (events are graded), one for the state, one for the drive.
+    assert summary["multipliers"] == 2 * 2 + 1 + 1
+    words = summary["memory_words_per_timestep"]
+    assert words["layer0.w_f.read"] == pytest.approx(8 * 22 / 6)
+    assert words["layer0.p.read"] == 8 * 3 * 4 / 6 and words["readout.w_o.read"] == 2 * 13 / 6
     assert summary["microseconds_per_digit"] == (310 - 150) / 100
     assert summary["latency_microseconds"] == (150 - 10) / 100
 
