@@ -13,7 +13,11 @@ OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
+# A folder may hold the Verilog of several networks: the manifest's is that of the last one.
+PRINT_NAME = import json, sys; print(json.load(open(sys.argv[1]))["network"]["name"])
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
+
+.NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
 .PHONY: help setup demo test lint train export rtl sim bench-testset synth-check clean
 
@@ -30,9 +34,11 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@command -v "$(PYTHON)" > /dev/null \
+		|| { echo "error: there is no $(PYTHON): apt install python3-venv, or make PYTHON=python3.11 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than Python 3.11: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv .venv \
+	@"$(PYTHON)" -m venv .venv \
 		|| { rm -rf .venv; echo "error: $(PYTHON) cannot make environments: apt install python3-venv" >&2; exit 1; }
 
 # Installed again only when pyproject.toml changes.
@@ -55,16 +61,16 @@ lint: .venv/installed-all ## Check style and types
 	.venv/bin/pyright --pythonpath $(RUN)
 
 train: .venv/installed-train ## Train NET on MNIST into build/train
-	$(RUN) -m golden.train $(NET) --epochs $(EPOCHS) $(if $(DATA),--data $(DATA))
+	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(if $(DATA),--data "$(DATA)")
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
-	$(RUN) -m export core $(NET) --lanes $(LANES) $(if $(TRACE),--trace) --out $(OUT)
+	$(RUN) -m export core "$(NET)" --lanes $(LANES) $(if $(TRACE),--trace) --out "$(OUT)"
 
 rtl: export ## Write the Verilog of NET on LANES lanes into OUT
-	$(RUN) -m rtl $(MANIFEST)
+	$(RUN) -m rtl "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb $(MANIFEST) --digits $(DIGITS) --network $(NET) $(if $(STALLS),--stalls $(STALLS))
+	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS))
 
 bench-testset: LANES = 20
 bench-testset: DIGITS = 10000
@@ -75,7 +81,7 @@ bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog o
 	$(RUN) -m tb.batch $(MANIFEST) --digits $(DIGITS) --network $(NET) --jobs $(JOBS) $(if $(DATA),--data $(DATA))
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
-	$(RUN) -m rtl.synth $(OUT)/*.v
+	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"
 
 clean: ## Remove what is in build, but for trained networks
-	find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
+	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
