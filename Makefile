@@ -76,9 +76,9 @@ bench-testset: LANES = 20
 bench-testset: DIGITS = 10000
 bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)
 bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog of NET without trace ports, on JOBS processes
-	$(RUN) -m export core $(NET) --lanes $(LANES) --out $(OUT)
-	$(RUN) -m rtl $(MANIFEST)
-	$(RUN) -m tb.batch $(MANIFEST) --digits $(DIGITS) --network $(NET) --jobs $(JOBS) $(if $(DATA),--data $(DATA))
+	$(RUN) -m export core "$(NET)" --lanes $(LANES) --out "$(OUT)"
+	$(RUN) -m rtl "$(MANIFEST)"
+	$(RUN) -m tb.batch "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
 	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"
