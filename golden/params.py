@@ -197,9 +197,9 @@ class LayerParams:
                 raise UserError(
                     f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}"
                 )
-        _check_sums(
-            self, "drive_sum", "state_sum", "current_sum", "spike_sum", "current", "membrane_sum"
-        )
+        _check_sums(self, "spike_sum", "membrane_sum")
+        if self.n_state:
+            _check_sums(self, "drive_sum", "state_sum", "current_sum", "current")
 
     # Shifts: the fractional bits that a sum has more than what it becomes.
     @property
@@ -256,7 +256,7 @@ class LayerParams:
         bound = (
             rshift(f.leak.magnitude * f.u.magnitude, self.leak_shift)
             + rshift(self.spike_sum.magnitude, self.spike_shift)
-            + self.current.magnitude
+            + (self.current.magnitude if self.n_state else 0)
             + f.c.magnitude
         )
         return Fixed(width_of(bound), f.u.frac)
