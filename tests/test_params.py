@@ -78,6 +78,7 @@ def test_sums_hold_all_inputs_firing_with_all_weights_at_their_extremes(p: Layer
         assert p.current_sum.min <= current <= p.current_sum.max
         h = rshift(current, p.current_shift)
         assert p.current.min <= h <= p.current.max
+        h = h if p.n_state else 0
         for u, w, bias in (
             (u, w, b) for u in extremes(f.u) for w in extremes(f.w_f) for b in extremes(f.c)
         ):
