@@ -14,9 +14,9 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
 from golden.errors import UserError
-from golden.params import CoreParams, read_core
+from golden.params import CoreParams, EventKind, read_core
 from rtl.core import Core
-from rtl.streams import LOAD_ITEM, event_layout, result_layout
+from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 
 TOP = "dmp_core"
 
@@ -68,7 +68,8 @@ def _fields(layout: data.StructLayout) -> list[dict[str, Any]]:
 
 
 def describe_ports(core: CoreParams, top: Core, manifest_sha256: str) -> dict[str, Any]:
-    """Return what `ports.json` holds: ports, the fields of the streams' payloads, counters and
+    """Return what `ports.json` holds: ports, the fields of the streams' payloads (and of the data
+    of a `first` item of the load stream, `load_header`), the kinds of events, counters and
     error flags by name.
     """
     first, readout = core.network.layers[0], core.network.readout
@@ -79,8 +80,10 @@ def describe_ports(core: CoreParams, top: Core, manifest_sha256: str) -> dict[st
         "fields": {
             "i_events": _fields(event_layout(first.n_inputs, first.formats.payload.width)),
             "i_load": _fields(LOAD_ITEM),
+            "load_header": _fields(LOAD_HEADER),
             "o_results": _fields(result_layout(readout.n_classes, readout.logit_width)),
         },
+        "event_kinds": {kind.name: kind.value for kind in EventKind},
         "counters": core.counters,
         "errors": core.errors,
     }

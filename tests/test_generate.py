@@ -72,6 +72,9 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
             (toward[0], 1),
             (toward[1], 1),
         )
+    assert found["event_kinds"] == {"EVENT": 0, "END_TIMESTEP": 1, "END_SEQUENCE": 2}
+    header = [(f["name"], f["offset"], f["width"]) for f in found["fields"]["load_header"]]
+    assert header == [("address", 0, 24), ("memory", 24, 8)]
     assert ports["clk"] == ports["rst"] == ports["i_clear"] == ("input", 1)
     assert ports["i_counter"] == ("input", address_width(len(core.counters)))
     assert ports["o_counter"] == ("output", 32) and ports["o_errors"] == (
