@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from golden.errors import UserError
-from golden.params import LayerTopology, Topology
+from golden.topology import LayerTopology, Topology
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 CHUNK = 56  # timesteps of slow state computed by one matrix product

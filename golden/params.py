@@ -1,9 +1,9 @@
-"""Topologies, network and hardware parameters: the only truth about sizes, widths, shifts and
-memory words. No Torch.
+"""Network and hardware parameters: the only truth about sizes, widths, shifts and memory words. No
+Torch.
 
-A `Topology` is a network as it is trained. `NetworkParams` adds the number formats that
-quantization chose; every shift and every accumulator width follows from them. `HardwareParams` is
-what the user turns on the core; with it, a layer's groups, memories and pipeline latencies follow.
+`NetworkParams` is a trained network (`golden.topology`) with the number formats that quantization
+chose; every shift and every accumulator width follows from them. `HardwareParams` is what the user
+turns on the core; with it, a layer's groups, memories and pipeline latencies follow.
 Letters are the paper's (arXiv 2512.07602): A, B the slow state's transition and input, P = W_m A
 and V = W_m B the fused coefficients of the current it feeds back.
 """
@@ -29,57 +29,6 @@ MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
-
-
-@dataclass(frozen=True)
-class LayerTopology:
-    """What a layer is before any number format is chosen; `theta` in timesteps."""
-
-    n_inputs: int
-    n_neurons: int
-    n_state: int
-    theta: float
-    dilation: int
-    reset: Reset
-
-
-@dataclass(frozen=True)
-class Topology:
-    """A network as it is trained on the data variant `data`."""
-
-    data: str
-    n_inputs: int
-    n_neurons: tuple[int, ...]
-    n_state: int
-    theta: float
-    n_classes: int = 10
-    dilation: int = 1
-    leak: float = 0.5
-    reset: Reset = "subtract"
-    payload: Fixed = Fixed(8, 8, signed=False)
-
-    @property
-    def layers(self) -> list[LayerTopology]:
-        widths = (self.n_inputs, *self.n_neurons)
-        return [
-            LayerTopology(n_in, n_out, self.n_state, self.theta, self.dilation, self.reset)
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
-        ]
-
-
-_SMNIST = Topology("smnist", 1, (200, 200), n_state=40, theta=300)
-TOPOLOGIES = {
-    "smnist": _SMNIST,
-    "psmnist": replace(_SMNIST, data="psmnist"),
-    "rows": Topology("rows", 28, (128, 128), n_state=10, theta=28),
-}
-
-
-def find_topology(name: str) -> Topology:
-    """Return the preset of that name, or raise `UserError`."""
-    if name not in TOPOLOGIES:
-        raise UserError(f"unknown network '{name}': use one of {', '.join(TOPOLOGIES)}")
-    return TOPOLOGIES[name]
 
 
 @dataclass(frozen=True)
@@ -394,6 +343,7 @@ ERROR_COUNTERS = (  # these counters also have a sticky flag
     "out_of_range", "repeated", "unclosed",
     "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
 )  # fmt: skip
+COUNTER_WIDTH = 32  # counters wrap around
 LOAD_WIDTH = 32  # data bits of an item of the load stream
 
 

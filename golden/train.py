@@ -22,7 +22,7 @@ from tqdm import tqdm
 from golden.data import Digits, load_mnist, to_sequences
 from golden.errors import UserError, report_user_errors
 from golden.model import DmpNetwork
-from golden.params import find_topology
+from golden.topology import find_topology
 
 WARMUP_STEPS = 50
 CHECKPOINT_KEYS = {"name", "settings", "epoch", "network", "optimizer", "scheduler"}

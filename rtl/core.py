@@ -6,9 +6,9 @@ from amaranth.hdl import Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import CoreParams, address_width
+from golden.params import COUNTER_WIDTH, CoreParams, address_width
 from rtl.component import Component
-from rtl.counters import COUNTER_WIDTH, Counters
+from rtl.counters import Counters
 from rtl.layer import Layer
 from rtl.loader import Loader, load_bus_width
 from rtl.readout import Readout

@@ -6,16 +6,14 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import ERROR_COUNTERS, address_width
+from golden.params import COUNTER_WIDTH, ERROR_COUNTERS, address_width
 from rtl.component import Component
-
-COUNTER_WIDTH = 32
 
 
 class Counters(Component):
     """Count, and keep a flag for every counter that counts an error.
 
-    Counters wrap around at 2**32. A flag stays set until it is cleared.
+    Counters wrap around. A flag stays set until it is cleared.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -105,7 +107,7 @@ class Layer(Component):
         loaded = [scalars, spike_path, neurons]
 
         wiring.connect(m, wiring.flipped(self.i), events.i)
-        connect_schedule(m, events, schedule)
+        connect_schedule(m, events, schedule, self.counts)
         read, write = membranes.read_port(), membranes.write_port()
         m.d.comb += [
             schedule.room.eq(encoder.room),
@@ -159,15 +161,8 @@ class Layer(Component):
 
         sent = self.o.valid & self.o.ready
         m.d.comb += [
-            self.counts.timesteps.eq(schedule.issue.start),
-            self.counts.busy_cycles.eq(schedule.busy),
             self.counts.stall_cycles.eq(schedule.stalled),
-            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
-            self.counts.events.eq(events.accepted),
             self.counts.spikes.eq(sent & (self.o.payload.payload != 0)),
-            self.counts.out_of_range.eq(events.out_of_range),
-            self.counts.repeated.eq(events.repeated),
-            self.counts.unclosed.eq(events.unclosed),
             self.counts.membrane_saturations.eq(neurons.saturations),
         ]
         if layer.hardware.trace:
@@ -187,8 +182,8 @@ class Layer(Component):
         return m
 
 
-def connect_schedule(m: Module, events: EventList, schedule: GroupSchedule) -> None:
-    """Connect an event list to the schedule that walks it."""
+def connect_schedule(m: Module, events: EventList, schedule: GroupSchedule, counts: Any) -> None:
+    """Connect an event list to the schedule that walks it, and both to their counters."""
     m.d.comb += [
         schedule.available.eq(events.available),
         schedule.count.eq(events.count),
@@ -196,4 +191,11 @@ def connect_schedule(m: Module, events: EventList, schedule: GroupSchedule) -> N
         schedule.buffer.eq(events.buffer),
         events.release.eq(schedule.release),
         events.index.eq(schedule.issue.step),
+        counts.timesteps.eq(schedule.issue.start),
+        counts.busy_cycles.eq(schedule.busy),
+        counts.input_stall_cycles.eq(events.i.valid & ~events.i.ready),
+        counts.events.eq(events.accepted),
+        counts.out_of_range.eq(events.out_of_range),
+        counts.repeated.eq(events.repeated),
+        counts.unclosed.eq(events.unclosed),
     ]

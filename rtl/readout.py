@@ -81,7 +81,7 @@ class Readout(Component):
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
-        connect_schedule(m, events, schedule)
+        connect_schedule(m, events, schedule, self.counts)
         m.d.comb += [
             schedule.room.eq(1),
             spike_path.issue.eq(schedule.issue),
@@ -175,14 +175,7 @@ class Readout(Component):
 
         m.d.comb += [
             self.start.eq(schedule.issue.start),
-            self.counts.timesteps.eq(schedule.issue.start),
-            self.counts.busy_cycles.eq(schedule.busy),
             self.counts.stall_cycles.eq(self.o.valid & ~self.o.ready),
-            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
-            self.counts.events.eq(events.accepted),
             self.counts.sequences.eq(self.o.valid & self.o.ready & last),
-            self.counts.out_of_range.eq(events.out_of_range),
-            self.counts.repeated.eq(events.repeated),
-            self.counts.unclosed.eq(events.unclosed),
         ]
         return m

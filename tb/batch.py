@@ -50,7 +50,7 @@ REPORT = "testset.json"
 class Job:
     """What a worker process needs: the library, the core, the network it holds, the load stream."""
 
-    library: Path
+    shared_object: Path
     core: CoreParams
     network: NetworkIntegers
     interface: Interface
@@ -105,7 +105,7 @@ class LoadedCore:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._patience = watchdog_cycles(job.core)
-        library = ctypes.CDLL(str(job.library))
+        library = ctypes.CDLL(str(job.shared_object))
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run, self._counters, self._delete = (
             library.core_run, library.core_counters, library.core_delete

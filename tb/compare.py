@@ -12,11 +12,11 @@ import numpy as np
 from export.images import unpack
 from golden.cycles import Timeline, timestep_cycles
 from golden.integer import LayerRun, Run, run
-from golden.params import CoreParams
+from golden.params import COUNTER_WIDTH, CoreParams
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory
-COUNTER_MODULUS = 1 << 32
+COUNTER_MODULUS = 1 << COUNTER_WIDTH
 NOT_PREDICTED = ("cycles", "stall_cycles")  # depend on when the outside gives and takes
 
 

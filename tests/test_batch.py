@@ -70,7 +70,7 @@ def test_one_build_serves_every_network_of_a_shape(tmp_path: Path) -> None:
         batch = run_chunk(loaded, job, drawn.payloads)
         loaded.close()
         assert batch.mismatches == 0, batch.first
-        libraries.append((job.library, job.library.stat().st_mtime_ns))
+        libraries.append((job.shared_object, job.shared_object.stat().st_mtime_ns))
         logits.append(batch.logits)
     assert libraries[0] == libraries[1]
     assert not np.array_equal(*logits)

@@ -23,7 +23,7 @@ from golden.model import (
     _kernel,
     legendre_zoh,
 )
-from golden.params import LayerTopology, Topology
+from golden.topology import LayerTopology, Topology
 
 BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
 SMALL = Topology("rows", 3, (5, 4), n_state=3, theta=6, n_classes=2)

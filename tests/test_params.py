@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
 from golden.params import (
-    TOPOLOGIES,
     CoreParams,
     HardwareParams,
     LayerFormats,
@@ -23,8 +22,8 @@ from golden.params import (
     NetworkParams,
     ReadoutParams,
     address_width,
-    find_topology,
 )
+from golden.topology import TOPOLOGIES, find_topology
 from tests.networks import draw_network
 
 SPIKE = Fixed(1, 0, signed=False)

@@ -22,7 +22,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
 from golden.model import DmpNetwork
-from golden.params import LayerFormats, Reset, Topology
+from golden.params import LayerFormats, Reset
 from golden.quantize import (
     LayerRanges,
     LayerReals,
@@ -35,6 +35,7 @@ from golden.quantize import (
     layers_of,
     quantize,
 )
+from golden.topology import Topology
 from golden.train import train
 from tests.mnist import make_mnist
 

@@ -23,8 +23,8 @@ from export.store import (
 )
 from golden.data import Digits, to_sequences
 from golden.errors import UserError
-from golden.params import TOPOLOGIES
 from golden.quantize import evaluate_integers
+from golden.topology import TOPOLOGIES
 from tests.networks import draw_network
 from tests.test_images import assert_same
 
