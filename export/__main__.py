@@ -11,7 +11,7 @@ import click
 from export.manifest import write_core
 from export.store import DIGITS, NETWORKS, Facts, load_network, save_digits, save_network
 from golden.errors import UserError, report_user_errors
-from golden.params import CoreParams, HardwareParams
+from golden.hardware import CoreParams, HardwareParams
 
 FOLDER = click.Path(path_type=Path)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from golden.errors import UserError
+from golden.hardware import CoreParams, LayerHardware, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import CoreParams, LayerHardware, MemoryParams
 
 Images = dict[str, list[int]]
 
@@ -58,14 +58,19 @@ def _gather(elements: np.ndarray, n_groups: int, n_neurons: int, name: str) -> n
 
 
 def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, np.ndarray]:
-    n_groups, lanes = hardware.n_groups, hardware.hardware.lanes
+    n_groups, lanes = hardware.n_groups, hardware.lanes
     elements = {
         "w_f": _deal(layer.w_f, n_groups, lanes),
-        "c": _deal(layer.c[:, None], n_groups, lanes),
+        "c": _deal(layer.c[:, None], n_groups * hardware.fold, hardware.neuron_units),
         "scalars": np.array([[layer.leak], [layer.threshold], [layer.b_x]], np.int64),
     }
     if hardware.params.n_state:
-        elements["p"] = _deal(np.concatenate([layer.p, layer.v[:, None]], 1), n_groups, lanes)
+        columns = np.concatenate([layer.p, layer.v[:, None]], 1)
+        per_cycle = hardware.hardware.products_per_cycle
+        padded = np.zeros((len(columns), hardware.dense_steps * per_cycle), np.int64)
+        padded[:, : columns.shape[1]] = columns
+        # The columns of a step lie one above another in its word.
+        elements["p"] = _deal(padded, n_groups, lanes).reshape(-1, per_cycle * lanes)
         elements["w_x"] = layer.w_x[:, None]
         rows = np.concatenate([layer.a, layer.b[:, None]], 1)
         elements["ab"] = _deal(rows, hardware.n_state_blocks, hardware.state_lanes)
@@ -74,7 +79,7 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
 
 def pack(network: NetworkIntegers, core: CoreParams) -> Images:
     """Return the words of every memory of the core, by the memory's full name."""
-    readout, lanes = core.readout, core.hardware.lanes
+    readout, lanes = core.readout, core.readout.lanes
     elements = {
         f"layer{i}.{name}": values
         for i, (layer, hardware) in enumerate(zip(network.layers, core.layers, strict=True))
@@ -102,10 +107,13 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
 
         n, d = p.n_neurons, p.n_state
         w_f = _gather(of("w_f"), n_groups, n, f"layer{i}.w_f")
-        c = _gather(of("c"), n_groups, n, f"layer{i}.c")[:, 0]
+        c = _gather(of("c"), n_groups * hardware.fold, n, f"layer{i}.c")[:, 0]
         leak, threshold, b_x = (int(v) for v in of("scalars")[:, 0])
         if d:
-            pv = _gather(of("p"), n_groups, n, f"layer{i}.p")
+            columns = of("p").reshape(-1, hardware.lanes)
+            pv = _gather(columns, n_groups, n, f"layer{i}.p")
+            if pv[:, d + 1 :].any():
+                raise UserError(f"memory layer{i}.p has values behind its last column")
             ab = _gather(of("ab"), hardware.n_state_blocks, d, f"layer{i}.ab")
             w_x = of("w_x")[:, 0]
         else:

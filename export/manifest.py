@@ -15,8 +15,8 @@ from typing import Any
 
 from export.images import Images, pack
 from golden.errors import UserError
+from golden.hardware import SCHEMA_VERSION, CoreParams, read_core
 from golden.integer import NetworkIntegers
-from golden.params import SCHEMA_VERSION, CoreParams, read_core
 
 IMAGE_KEYS = {"file", "depth", "width", "sha256"}
 

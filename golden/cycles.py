@@ -1,9 +1,10 @@
-"""Predicted cycles and memory words of a core, from the events that a network receives and sends.
-No Torch, no RTL.
+"""Predicted cycles and memory accesses of a core, from the events that a network receives and
+sends; and the closed forms of other designs on the same events. No Torch, no RTL.
 
-`timestep_cycles` is what a layer needs for itself; `Timeline` follows every event, mask and list of
-the whole chain and says in which cycle each layer starts each timestep when input always waits and
-results are always taken. Both are exact: tests hold the core's counters and traces to them.
+`block_cycles` is what a layer needs for itself; `Timeline` follows every event, mask and list of
+the whole chain and says in which cycle each layer starts each block when input always waits and
+results are always taken. `accesses` counts what every memory and path does. All are exact: tests
+hold the core's counters and traces to them.
 """
 
 from __future__ import annotations
@@ -14,49 +15,68 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.integer import LayerRun
-from golden.params import (
+from golden.hardware import (
     CLOSE_LATENCY,
+    DRIVE_LATENCY,
     MASK_QUEUE_DEPTH,
-    WRITE_STAGE,
     CoreParams,
     LayerHardware,
     ReadoutHardware,
 )
+from golden.integer import LayerRun, Run
 
 RELEASED_RTL_LANES = 4
-SLACK = 8  # cycles a timestep that a layer may spend beyond its bound
+SLACK = 2  # cycles a block that a layer may spend beyond its bound
+Part = LayerHardware | ReadoutHardware
 
 
-def refreshes(part: LayerHardware | ReadoutHardware, n_timesteps: int) -> np.ndarray:
-    """Return (K,) bool: the timesteps of a sequence in which the current from the slow state is
-    refreshed.
+def block_lengths(part: Part, n_timesteps: int) -> np.ndarray:
+    """Return (blocks,): the timesteps of each block of a sequence."""
+    starts = np.arange(0, n_timesteps, part.block)
+    return np.minimum(part.block, n_timesteps - starts)
+
+
+def refreshes(part: Part, n_timesteps: int) -> np.ndarray:
+    """Return (blocks,): in how many timesteps of each block of a sequence the current from the slow
+    state is refreshed.
     """
-    return np.arange(n_timesteps) % part.dilation == 0
+    refreshed = np.arange(n_timesteps) % part.dilation == 0
+    if not part.dense_steps:
+        refreshed[:] = False
+    padded = np.pad(refreshed, (0, -n_timesteps % part.block))
+    return padded.reshape(-1, part.block).sum(1)
 
 
-def group_steps(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np.ndarray:
-    """Return the steps that each group takes, for events (..., K) of whole sequences."""
-    refresh = refreshes(part, events.shape[-1])
-    dense = np.where(refresh, part.dense_steps(refresh=True), part.dense_steps(refresh=False))
-    return np.maximum(events, dense)
-
-
-def timestep_cycles(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np.ndarray:
-    """Return the busy cycles (..., K) of a layer, or the readout, for each timestep of whole
-    sequences with events (..., K).
-
-    max(groups * max(events, dense steps) + drain, state update): what the counter `busy_cycles`
-    adds up.
+def group_steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the steps that each group takes, for distinct addresses (..., blocks) of whole
+    sequences.
     """
-    return np.maximum(part.n_groups * group_steps(part, events) + part.drain, part.state_cycles)
+    dense = np.where(refreshes(part, n_timesteps) > 0, part.dense_steps, 0)
+    least = np.maximum(dense, part.output_steps)
+    return np.maximum(part.sparse_steps(addresses), least)
 
 
-def bound_cycles(part: LayerHardware | ReadoutHardware, events: np.ndarray) -> np.ndarray:
-    """Return the cycles (..., K) below which no schedule of this layer on these lanes can go:
-    groups * max(events, dense steps).
+def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the cycles (..., blocks) in which a layer, or the readout, issues a step, for distinct
+    addresses (..., blocks) of whole sequences: groups * steps, what the counter `busy_cycles` adds
+    up.
     """
-    return part.n_groups * group_steps(part, events)
+    return part.n_groups * group_steps(part, addresses, n_timesteps)
+
+
+def bound_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the design's bound (..., blocks): groups * max(addresses / E, (d + 2) / K, T), rounded
+    up.
+
+    Only the leak counts where nothing is refreshed. This core's groups can be shorter, since their
+    leak is not on the dense path.
+    """
+    terms = part.params.n_state + 2 if part.dense_steps else 1  # pyright: ignore
+    dense = np.where(
+        refreshes(part, n_timesteps) > 0, -(-terms // part.hardware.products_per_cycle), 1
+    )
+    least = np.maximum(dense, part.block)
+    return part.n_groups * np.maximum(part.sparse_steps(addresses), least)
 
 
 def released_rtl_cycles(
@@ -84,58 +104,161 @@ def released_rtl_cycles(
     return total
 
 
-def memory_words(
-    part: LayerHardware | ReadoutHardware, events: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the words (..., K) that a timestep needs from (`.read`) and writes to (`.write`) each
-    memory of a layer or the readout.
+def reckon_cycles(core: CoreParams, events: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the cycles (..., K) that ReckOn takes for a timestep of the slowest layer: N + E N + N
+    + 1, a neuron a cycle.
+
+    Parameters
+    ----------
+    events
+        Events (..., K) received by each layer. Its layers are recurrent: E are the events received
+        and a layer's own spikes, which the layer behind (or the readout) receives.
     """
-    groups, one = part.n_groups, np.ones_like(events)
-    words = {"list.write": events, "list.read": groups * events}
+    slowest = np.zeros_like(events[0])
+    for layer, received, own in zip(core.layers, events, events[1:], strict=False):
+        n = layer.params.n_neurons
+        slowest = np.maximum(slowest, 2 * n + (received + own) * n + 1)
+    return slowest
+
+
+def released_rtl_multipliers(core: CoreParams) -> int:
+    """Return the multipliers of the paper's released RTL, a core a layer: 4 in the memory path, 4
+    for the leak, d for the state update.
+    """
+    return sum(2 * RELEASED_RTL_LANES + layer.params.n_state for layer in core.layers)
+
+
+def released_rtl_weight_words(core: CoreParams, events: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the words (..., K) of 4 weights that the released RTL reads in its layers: one for
+    each event and group.
+    """
+    groups = [-(-layer.params.n_neurons // RELEASED_RTL_LANES) for layer in core.layers]
+    return sum(
+        (g * received for g, received in zip(groups, events, strict=False)),
+        np.zeros_like(events[0]),
+    )
+
+
+def input_stationary_bits(layer: LayerHardware, events: np.ndarray) -> np.ndarray:
+    """Return the accumulator bits (..., K) that a core with stored accumulators reads and writes:
+    for each event it reads, adds to and writes those of all neurons, and for each timestep it reads
+    them once more, and clears them, when the neurons fire.
+
+    A reference, not this core: here accumulators are registers and no memory is read or written.
+    """
+    width = layer.params.spike_sum.width
+    return 2 * layer.params.n_neurons * width * (events + 1)
+
+
+def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
+    """Return what every access counter counts for each sequence (B,) of a golden run with the
+    core's block: words read and written, products and additions of a word.
+
+    Results leave through reads of the logits that are not counted.
+    """
+    found = {}
+    received = [*(layer.addresses for layer in run.layers), run.readout_addresses]
+    n_timesteps = run.layers[0].events.shape[1]
+    spikes = [run.layers[0].events, *(layer.spike_counts for layer in run.layers)]
+    for index, (name, part) in enumerate(core.parts.items()):
+        counts = _accesses(part, received[index], spikes[index], n_timesteps)
+        found |= {f"{name}.{what}": count for what, count in counts.items()}
+    return found
+
+
+def _accesses(
+    part: Part, addresses: np.ndarray, events: np.ndarray, n_timesteps: int
+) -> dict[str, np.ndarray]:
+    """Count the accesses (B,) of a part, for distinct addresses (B, blocks) and events (B, K)."""
+    n_events, groups = part.hardware.events_per_cycle, part.n_groups
+    none = np.zeros(len(addresses), np.int64)
+    distinct, total = addresses.sum(1), events.sum(1)
+    n_blocks = addresses.shape[1]
+    # An event is written once by a part that gets whole blocks, else once a timestep.
+    accepted = total if part.external else distinct
+    counts = {
+        "list_writes": distinct,
+        "list_reads": groups * part.sparse_steps(addresses).sum(1),
+        "spike_additions": groups * total,
+    }
+    if part.has_payloads:
+        counts |= {"payload_writes": n_events * accepted, "payload_reads": groups * distinct}
     if isinstance(part, ReadoutHardware):
-        each = dict.fromkeys(("b_o.read", "logits.read", "logits.write"), groups * one)
-        return words | {"w_o.read": groups * events} | each
+        once = none + groups * n_blocks
+        return counts | {
+            "w_o_reads": groups * distinct,
+            "b_o_reads": once, "logits_reads": once, "logits_writes": once,
+        }  # fmt: skip
+    words = none + groups * part.fold * n_blocks
+    counts |= {"w_f_reads": groups * distinct, "c_reads": words, "u_reads": words}
+    counts |= {"u_writes": words, "leak_products": none + groups * part.fold * n_timesteps}
     d = part.params.n_state
-    refresh = refreshes(part, events.shape[-1]).astype(np.int64) + np.zeros_like(events)
-    words |= {"w_f.read": groups * events}
-    words |= dict.fromkeys(("u.read", "u.write", "c.read"), groups * one)
-    if d:
-        words |= {
-            "p.read": groups * (d + 1) * refresh,
-            "w_x.read": events,
-            "ab.read": part.n_state_blocks * (d + 1) * one,
-            "m.read": groups * d * refresh + part.n_state_blocks * d * one,
-            "m.write": d * one,
+    if not d:
+        return counts
+    refreshed = refreshes(part, n_timesteps)
+    steps = part.n_state_blocks * (d + 1)
+    dense = groups * part.dense_steps * int((refreshed > 0).sum())
+    # The slow state that a timestep leaves is kept where the one behind it has a refresh.
+    kept = int((np.arange(1, n_timesteps + 1) % part.dilation == 0).sum())
+    counts |= {
+        "p_reads": none + dense,
+        "history_reads": none + dense,
+        "history_writes": none + d * kept,
+        "state_products": none + groups * (d + 1) * int(refreshed.sum()),
+        "w_x_reads": accepted,
+        "ab_reads": none + steps * n_timesteps,
+        "m_reads": none + part.n_state_blocks * d * n_timesteps,
+        "m_writes": none + d * n_timesteps,
+        "update_products": none + steps * n_timesteps,
+    }
+    if part.dilation > 1:
+        starts = np.arange(0, n_timesteps, part.block)
+        held = int((starts % part.dilation != 0).sum())
+        counts |= {
+            "h_reads": none + groups * part.fold * held,
+            "h_writes": none + groups * part.fold * int((refreshed > 0).sum()),
         }
-        if part.params.dilation > 1:
-            words |= {"h.write": groups * refresh, "h.read": groups * (1 - refresh)}
-    return words
+    return counts
 
 
-class _EventLists:
-    """The two buffers of a receiver: when items may enter, and when lists open."""
+@dataclass
+class _State:
+    """The state updates of a layer while its timeline is computed."""
 
-    def __init__(self) -> None:
-        self.last_item = -1  # cycle of the last item's transfer
-        self.released = [-1, -1]  # cycles in which the last two lists were released
-        self.closed = 0  # lists closed so far
+    layer: LayerHardware
+    begun: int = -(1 << 40)  # cycle of the first step of the last update
+    announced: list[int] = field(default_factory=list)  # cycles in which blocks were announced
 
-    def accept(self, earliest: int, ends: bool) -> int:
-        """Return the cycle in which an item that is offered from `earliest` on is transferred."""
-        cycle = max(earliest, self.last_item + 1, self.released[self.closed % 2] + 1)
-        self.last_item = cycle
-        if ends:
-            self.closed += 1
-        return cycle
+    def announce(self, closed: int, length: int) -> None:
+        """Follow the updates of a block whose list closed at `closed`, but for its last one."""
+        visible = closed + DRIVE_LATENCY + 1
+        for timestep in range(length - 1):
+            self.begun = max(self.begun + self.layer.update_interval, visible + timestep + 1)
+        last = visible + length - 1
+        self.announced.append(max(self.begun + self.layer.announce_delay, last))
+
+    def decided(self, refresh: bool) -> int:
+        """Return the first cycle in which the block announced last may be decided on."""
+        behind = 0 if refresh else self.layer.state_lag
+        block = len(self.announced) - 1 - behind
+        return self.announced[block] + 1 if block >= 0 else 0
+
+    def start(self, decided: int) -> None:
+        """Follow the last update of the block that was decided on in this cycle."""
+        told = max(self.announced[-1], decided) + 1
+        self.begun = max(self.begun + self.layer.update_interval, told + 1)
 
 
 @dataclass
 class _Part:
     """A layer or the readout while its timeline is computed."""
 
-    hardware: LayerHardware | ReadoutHardware
-    lists: _EventLists = field(default_factory=_EventLists)
-    walked: int = 0  # lists walked so far
+    hardware: Part
+    state: _State | None = None
+    last_item: int = -1  # cycle of the last item's transfer
+    last_close: int = -(1 << 40)  # cycle in which the last list closed
+    released: list[int] = field(default_factory=list)  # cycles in which lists were released
+    closed: int = 0  # lists closed so far
     ready: int = 0  # first cycle in which something new can be decided on
     starts: list[int] = field(default_factory=list)
     room: list[int] = field(
@@ -145,13 +268,23 @@ class _Part:
     moved: int = -1  # cycle in which the encoder put its last item into its output register
     sent: int = -1  # cycle in which that item was transferred
 
-    def release(self, cycle: int) -> None:
-        self.lists.released[self.walked % 2] = cycle
-        self.walked += 1
+    def accept(self, earliest: int, ends: bool) -> int:
+        """Return the cycle in which an item that is offered from `earliest` on is transferred; one
+        that `ends` a list closes it.
+        """
+        before = self.closed - self.hardware.n_lists  # the list that was in this buffer
+        room = self.released[before] + 1 if before >= 0 else 0
+        cycle = max(earliest, self.last_item + 1, room)
+        if ends:
+            cycle = max(cycle, self.last_close + self.hardware.block)
+            self.last_close = cycle
+            self.closed += 1
+        self.last_item = cycle
+        return cycle
 
 
 class Timeline:
-    """The cycle in which each layer, and the readout, starts each timestep, relative to the first
+    """The cycle in which each layer, and the readout, starts each block, relative to the first
     item's transfer.
 
     Parameters
@@ -161,91 +294,118 @@ class Timeline:
     payloads
         Sequences (B, K, M), sent one after another.
     layers
-        The traced runs of the layers on these sequences (`golden.integer.run`).
+        The traced runs of the layers on these sequences (`golden.integer.run`, with the core's
+        block).
 
     Attributes
     ----------
     starts
-        (layers + 1, B, K) cycles; the last row is the readout's.
+        (layers + 1, B, blocks) cycles; the last row is the readout's.
+    ends
+        (B,) cycles in which the last result of each sequence is sent.
     """
 
     def __init__(self, core: CoreParams, payloads: np.ndarray, layers: Sequence[LayerRun]) -> None:
-        self._parts = [_Part(hardware) for hardware in (*core.layers, core.readout)]
+        self._parts = [
+            _Part(
+                part, _State(part) if isinstance(part, LayerHardware) and part.dense_steps else None
+            )
+            for part in core.parts.values()
+        ]
+        block = core.hardware.block
         n_sequences, n_timesteps, _ = payloads.shape
         n_items = np.count_nonzero(payloads, axis=2)
+        lengths = block_lengths(core.layers[0], n_timesteps).tolist()
+        addresses = [run.addresses for run in layers]
+        sent = [_by_block(run, block) for run in layers]
+        addresses.append(sent[-1].sum(2))
         steps = [
-            group_steps(p.hardware, run.events) for p, run in zip(self._parts, layers, strict=False)
+            group_steps(part.hardware, found, n_timesteps)
+            for part, found in zip(self._parts, addresses, strict=True)
         ]
-        last_sent = layers[-1].spike_counts
-        steps.append(group_steps(core.readout, last_sent))
+        refresh = [refreshes(part.hardware, n_timesteps) > 0 for part in self._parts]
+        first = self._parts[0]
+        self.ends = np.zeros(n_sequences, np.int64)
         for b in range(n_sequences):
-            for k in range(n_timesteps):
-                for _ in range(n_items[b, k]):
-                    self._parts[0].lists.accept(0, ends=False)
-                closed = self._parts[0].lists.accept(0, ends=True)
+            for j, length in enumerate(lengths):
+                for k in range(j * block, j * block + length):
+                    for _ in range(n_items[b, k]):
+                        first.accept(0, ends=False)
+                    closed = first.accept(0, ends=k == (j + 1) * block - 1)
+                if length < block:  # the end of the sequence closes it before it is transferred
+                    closed = first.accept(0, ends=True)
                 for i, part in enumerate(self._parts):
-                    spikes = None
-                    if i < len(layers):
-                        run_spikes = layers[i].spikes
-                        assert run_spikes is not None, "a timeline needs traced runs"
-                        spikes = run_spikes[b, k]
-                    closed = self._timestep(i, part, closed, int(steps[i][b, k]), spikes)
-            closed = self._parts[0].lists.accept(0, ends=True)
+                    spiking = sent[i][b, j] if i < len(layers) else None
+                    closed = self._block(
+                        i, part, closed, length, int(steps[i][b, j]), bool(refresh[i][j]), spiking
+                    )
+            closed = first.accept(0, ends=True)
             for i, part in enumerate(self._parts):
                 closed = self._end_sequence(i, part, closed)
+            self.ends[b] = closed
         self.starts = np.array([p.starts for p in self._parts]).reshape(
-            -1, n_sequences, n_timesteps
+            -1, n_sequences, len(lengths)
         )
 
-    def _timestep(
-        self, index: int, part: _Part, closed: int, steps: int, spikes: np.ndarray | None
+    def _block(
+        self,
+        index: int,
+        part: _Part,
+        closed: int,
+        length: int,
+        steps: int,
+        refresh: bool,
+        spiking: np.ndarray | None,
     ) -> int:
-        """Walk a timestep whose list closed at `closed`; return the cycle in which its end reaches
-        the next part.
+        """Walk a block whose list closed at `closed`; return the cycle in which its end reaches the
+        next part.
         """
         hardware = part.hardware
-        start = max(part.ready, closed + CLOSE_LATENCY) + 1
-        issued, stalls, reached = start - 1, 0, 0
-        first_issued = start
-        lanes = hardware.hardware.lanes
+        decided = max(part.ready, closed + CLOSE_LATENCY)
+        if part.state is not None:
+            part.state.announce(closed, length)
+            decided = max(decided, part.state.decided(refresh))
+            part.state.start(decided)
+        issued, reached = decided, 0
+        first_issued = decided + 1
+        lanes = hardware.lanes
         for group in range(hardware.n_groups):
             due = issued + steps
-            if spikes is None:
+            if spiking is None:
                 issued = due
                 continue
             issued = max(due, heapq.heappop(part.room) + 1)
-            stalls += issued - due
             if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
                 first_issued = issued
-            fired = int(np.count_nonzero(spikes[group * lanes : (group + 1) * lanes]))
+            fired = int(np.count_nonzero(spiking[group * lanes : (group + 1) * lanes]))
             ends = group == hardware.n_groups - 1
             if fired or ends:
-                reached = self._encode(index, part, issued + WRITE_STAGE, fired, marker=ends)
+                queued = issued + hardware.write_stage
+                reached = self._encode(index, part, queued, fired, marker=ends)
             else:
-                heapq.heappush(part.room, issued + WRITE_STAGE)
+                heapq.heappush(part.room, issued + hardware.write_stage)
         part.starts.append(first_issued)
-        part.release(issued)
-        part.ready = max(issued + hardware.drain, start - 1 + hardware.state_cycles + stalls)
+        part.released.append(issued)
+        part.ready = issued + hardware.drain
         return reached
 
     def _end_sequence(self, index: int, part: _Part, closed: int) -> int:
-        decided = max(part.ready, closed + CLOSE_LATENCY)
-        issued = decided + 1
+        issued = max(part.ready, closed + CLOSE_LATENCY) + 1
         if isinstance(part.hardware, LayerHardware):
             issued = max(issued, heapq.heappop(part.room) + 1)
-            part.release(issued)
+            part.released.append(issued)
             part.ready = issued
-            return self._encode(index, part, issued + WRITE_STAGE, 0, marker=True)
-        part.release(issued)
-        lanes, left = part.hardware.hardware.lanes, part.hardware.params.n_classes
-        # Four cycles to read a word of logits, then one a class; the next word is read after the
+            return self._encode(index, part, issued + part.hardware.write_stage, 0, marker=True)
+        part.released.append(issued)
+        lanes, left = part.hardware.lanes, part.hardware.params.n_classes
+        # Two cycles to read a word of logits, then one a class; the next word is read after the
         # last of them.
-        cycle = issued + WRITE_STAGE
+        cycle = issued + part.hardware.write_stage
         while left > 0:
-            cycle += 3 + min(left, lanes)
+            cycle += 2 + min(left, lanes)
             left -= lanes
         part.ready = cycle + 1
-        return 0
+        return cycle
 
     def _encode(self, index: int, part: _Part, queued: int, fired: int, *, marker: bool) -> int:
         """Send a group that enters the queue at `queued`; return the cycle in which its last item
@@ -254,9 +414,17 @@ class Timeline:
         part.popped = max(queued + 2, part.popped + 1, part.moved)
         heapq.heappush(part.room, part.popped)
         earliest = part.popped + 1
-        receiver = self._parts[index + 1].lists
+        receiver = self._parts[index + 1]
         for item in range(fired + marker):
             part.moved = max(earliest, part.sent)
             part.sent = receiver.accept(part.moved + 1, ends=marker and item == fired)
             earliest = part.moved + 1
         return part.sent
+
+
+def _by_block(run: LayerRun, block: int) -> np.ndarray:
+    """Return (B, blocks, N) bool: which neurons spike in which blocks."""
+    assert run.spikes is not None, "a timeline needs traced runs"
+    n_sequences, n_timesteps, n = run.spikes.shape
+    padded = np.pad(run.spikes, ((0, 0), (0, -n_timesteps % block), (0, 0)))
+    return padded.reshape(n_sequences, -1, block, n).any(2)

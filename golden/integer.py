@@ -92,13 +92,14 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
 @dataclass
 class LayerRun:
     """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes
-    sent.
+    sent; per block of timesteps (B, ceil(K / block)) distinct addresses received.
 
     With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
     `state` (d) after its update, `drive`.
     """
 
     events: np.ndarray
+    addresses: np.ndarray
     spike_counts: np.ndarray
     drive_saturations: np.ndarray
     state_saturations: np.ndarray
@@ -112,12 +113,13 @@ class LayerRun:
 @dataclass
 class Run:
     """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's
-    run.
+    run; `readout_addresses` are the distinct addresses that the readout received in each block.
     """
 
     logits: np.ndarray
     classes: np.ndarray
     logit_saturations: np.ndarray
+    readout_addresses: np.ndarray
     layers: list[LayerRun] = field(default_factory=list)
 
 
@@ -189,13 +191,15 @@ def run(
     network: NetworkIntegers,
     payloads: np.ndarray,
     *,
+    block: int = 1,
     trace: bool = False,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Run:
     """Run sequences (B, K, M) of payloads (a payload of 0 is no event) and return what the network
     did.
 
-    `progress` is called with 1 after every timestep.
+    Distinct addresses are counted over `block` timesteps, on which nothing else depends. `progress`
+    is called with 1 after every timestep.
     """
     params = network.params
     first = params.layers[0]
@@ -206,15 +210,18 @@ def run(
     first.formats.payload.check(payloads, "a payload")
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
-    runs = [_empty_run(p, batch, n_timesteps, trace) for p in params.layers]
+    runs = [_empty_run(p, batch, n_timesteps, block, trace) for p in params.layers]
+    received = [np.zeros((batch, n), bool) for n in params.widths]  # in the block so far
+    addresses = np.zeros((len(received), batch, -(-n_timesteps // block)), np.int64)
     readout = params.readout
     readout_weights = network.w_o.T.astype(np.float64)
     logits = np.zeros((batch, readout.n_classes), np.int64)
     logit_saturations = np.zeros(batch, np.int64)
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
-        for layer, done in zip(layers, runs, strict=True):
+        for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
             done.events[:, k] = np.count_nonzero(values, axis=1)
+            received[index] |= values != 0
             spikes = layer.step(k, values)
             values = spikes.astype(np.float64)
             done.spike_counts[:, k] = spikes.sum(1)
@@ -223,22 +230,35 @@ def run(
                 assert done.state is not None and done.drive is not None
                 done.spikes[:, k], done.membrane[:, k] = spikes, layer.u
                 done.state[:, k], done.drive[:, k] = layer.m, layer.x
+        received[-1] |= values != 0
+        if (k + 1) % block == 0 or k == n_timesteps - 1:
+            for index, seen in enumerate(received):
+                addresses[index, :, k // block] = seen.sum(1)
+                seen[:] = False
         total = logits + _product(values, readout_weights, readout.spike_sum) + network.b_o
         logits = readout.logit.saturate(total)
         logit_saturations += (logits != total).sum(1)
         progress(1)
-    for layer, done in zip(layers, runs, strict=True):
+    for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
+        done.addresses = addresses[index]
         done.drive_saturations = layer.saturations["drive"]
         done.state_saturations = layer.saturations["state"]
         done.membrane_saturations = layer.saturations["membrane"]
-    return Run(logits, logits.argmax(1), logit_saturations, runs)
+    return Run(logits, logits.argmax(1), logit_saturations, addresses[-1], runs)
 
 
-def _empty_run(params: LayerParams, batch: int, n_timesteps: int, trace: bool) -> LayerRun:
-    def counts() -> np.ndarray:
-        return np.zeros((batch, n_timesteps), np.int64)
+def _empty_run(
+    params: LayerParams, batch: int, n_timesteps: int, block: int, trace: bool
+) -> LayerRun:
+    def counts(length: int = n_timesteps) -> np.ndarray:
+        return np.zeros((batch, length), np.int64)
 
-    done = LayerRun(counts(), counts(), *(np.zeros(batch, np.int64) for _ in range(3)))
+    done = LayerRun(
+        counts(),
+        counts(-(-n_timesteps // block)),
+        counts(),
+        *(np.zeros(batch, np.int64) for _ in range(3)),
+    )
     if trace:
         done.spikes = np.zeros((batch, n_timesteps, params.n_neurons), bool)
         done.membrane = np.zeros((batch, n_timesteps, params.n_neurons), np.int64)

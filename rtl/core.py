@@ -6,7 +6,7 @@ from amaranth.hdl import Const, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import COUNTER_WIDTH, CoreParams, address_width
+from golden.hardware import COUNTER_WIDTH, CoreParams, address_width
 from rtl.component import Component
 from rtl.counters import Counters
 from rtl.layer import Layer

@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import COUNTER_WIDTH, ERROR_COUNTERS, address_width
+from golden.hardware import COUNTER_WIDTH, ERROR_COUNTERS, address_width
 from rtl.component import Component
 
 

@@ -2,100 +2,140 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import CLOSE_LATENCY, LayerParams, MemoryParams
+from golden.hardware import DRIVE_LATENCY, LayerHardware, address_width
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate, weighted
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus, event_layout
+from rtl.streams import LoadBus
 
 
 class Drive(Component):
-    """Sum the drive while events arrive, x = clamp(rshift(w_x . s + b_x), 0, max): it is there when
-    the list opens.
+    """Sum the drives of a block's timesteps while events arrive, x = clamp(rshift(w_x . s + b_x),
+    0, max); then send them, one a cycle.
 
-    Never stalls; wants one event a cycle at most.
+    Never stalls; wants one event a cycle at most, and ends of blocks at least as many cycles apart
+    as a block has timesteps.
 
     Parameters
     ----------
-    params
+    layer
         The layer.
-    memory, number, load_width
+    number, load_width
         Of the bank of w_x.
 
     Members
     -------
-    accepted, event, closed, closing_buffer, discarded
+    accepted, address, payload, timesteps, closed, closing_buffer, closing_timesteps, closing_fresh,
+    discarded
         From the event list.
     bias
         b_x, constant.
     values
-        The drives of the two buffers, x's format, one above the other; a buffer's is valid from the
-        cycle in which its list becomes available until `CLOSE_LATENCY` cycles after the buffer is
-        closed again.
-    valid
-        A value has just been computed: `value`.
+        The drives of every buffer's timesteps, x's format, the first buffer's first one lowest. A
+        value stays until `DRIVE_LATENCY` cycles after its buffer is closed again.
+    valid, value, first, last
+        A drive has just been computed: `value`, whether it is the first of its sequence, and the
+        last of its block.
     saturated
         It had to be clamped from above.
+    w_x_read
+        A word of w_x is read.
 
-    Latency: `CLOSE_LATENCY` cycles from `closed`; throughput: one event a cycle.
+    Latency: `DRIVE_LATENCY` cycles from `closed` to the drive of the block's first timestep;
+    throughput: one event a cycle.
     """
 
-    def __init__(
-        self, params: LayerParams, memory: MemoryParams, number: int, load_width: int
-    ) -> None:
-        self.params, self.memory, self.number, self.load_width = params, memory, number, load_width
-        f = params.formats
-        layout = event_layout(params.n_inputs, f.payload.width)
+    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
+        self.layer, self.number, self.load_width = layer, number, load_width
+        f, block = layer.params.formats, layer.block
         super().__init__(
             {
                 "accepted": In(1),
-                "event": In(layout),
+                "address": In(address_width(layer.params.n_inputs)),
+                "payload": In(f.payload.width),
+                "timesteps": In(block),
                 "closed": In(1),
-                "closing_buffer": In(1),
+                "closing_buffer": In(address_width(layer.n_lists)),
+                "closing_timesteps": In(block),
+                "closing_fresh": In(1),
                 "discarded": In(1),
                 "bias": In(shape_of(f.b_x)),
-                "values": Out(2 * f.x.width),
+                "values": Out(layer.n_lists * block * f.x.width),
                 "valid": Out(1),
                 "value": Out(shape_of(f.x)),
+                "first": Out(1),
+                "last": Out(1),
                 "saturated": Out(1),
+                "w_x_read": Out(1),
                 "load": In(LoadBus(load_width)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p, f = self.params, self.params.formats
-        m.submodules.weights = weights = Bank(self.memory, self.number, self.load_width)
+        layer, p, f = self.layer, self.layer.params, self.layer.params.formats
+        block, total_shape = layer.block, shape_of(p.drive_sum)
+        m.submodules.weights = weights = Bank(layer.memories["w_x"], self.number, self.load_width)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
-        # Cycle 0: the event. 1: its weight. 2: the product. 3: the sum, with the marker at its
+        # Cycle 0: the event. 1: its weight. 2: the product. 3: the sums, with the marker at its
         # heels.
-        m.d.comb += weights.address.eq(self.event.address)
-        accepted = delay(m, self.accepted, 1, "accepted")
-        payload = delay(m, self.event.payload, 1, "payload")
-        product = Signal(shape_of(p.drive_sum))
-        m.d.sync += product.eq(Mux(accepted, weighted(lane(weights.data, 0, f.w_x), payload), 0))
-        markers = delay(m, Cat(self.closed, self.discarded, self.closing_buffer), 3, "marker")
-        closed, discarded, buffer = markers[0], markers[1], markers[2]
-        total = Signal(shape_of(p.drive_sum))
-        m.d.sync += total.eq(Mux(closed | discarded, 0, total) + product)
-        biased = Signal(shape_of(p.drive_sum))
-        m.d.sync += biased.eq(total + self.bias)
+        m.d.comb += [
+            weights.address.eq(self.address),
+            weights.enable.eq(self.accepted),
+            self.w_x_read.eq(self.accepted),
+        ]
+        event = delay(m, Cat(self.accepted, self.payload), 1, "event")
+        timesteps = delay(m, Mux(self.accepted, self.timesteps, 0), 2, "timesteps")
+        product = Signal(total_shape)
+        m.d.sync += product.eq(weighted(lane(weights.data, 0, f.w_x), event[1:]))
+        marker = Cat(self.closing_timesteps, self.closing_buffer, self.closing_fresh)
+        marker = delay(m, marker, 3, "marker")
+        closed = delay(m, self.closed, 3, "closed")
+        discarded = delay(m, self.discarded, 3, "discarded")
+        totals = [Signal(total_shape, name=f"total_{t}") for t in range(block)]
+        leaving = [Signal(total_shape, name=f"leaving_{t}") for t in range(block)]
+        for t, total in enumerate(totals):
+            m.d.sync += total.eq(Mux(closed | discarded, 0, total) + Mux(timesteps[t], product, 0))
 
-        ready = delay(m, Cat(closed, buffer), 1, "ready")
+        # 4: a closed block's sums leave, one a cycle. 5: with the bias. 6: rounded, clamped.
+        left, buffer = Signal(block), Signal.like(self.closing_buffer)  # timesteps still to come
+        fresh, timestep = Signal(), Signal(range(block))
+        m.d.sync += [leaving[t].eq(leaving[t + 1]) for t in range(block - 1)]
+        m.d.sync += [left.eq(left >> 1), fresh.eq(0), timestep.eq(timestep + 1)]
+        with m.If(closed):
+            m.d.sync += [leaving[t].eq(totals[t]) for t in range(block)]
+            m.d.sync += [Cat(left, buffer, fresh).eq(marker), timestep.eq(0)]
+        biased = Signal(total_shape)
+        m.d.sync += biased.eq(leaving[0] + self.bias)
+        ready = delay(m, left[0], 1, "ready")
+        last = (Cat(left, Const(0, 1)) >> 1) == 0
+        ending = delay(m, Cat(fresh, last), 1, "ending")
+        place = delay(m, Cat(timestep, buffer), 1, "place")
         positive = align(biased, p.drive_shift)
         clamped, saturated = saturate(Mux(positive[-1], 0, positive).as_signed(), f.x)
-        values = Array(Signal(shape_of(f.x), name=f"value_{b}") for b in range(2))
-        m.d.comb += self.values.eq(Cat(*values))
-        m.d.sync += [self.valid.eq(ready[0]), self.saturated.eq(ready[0] & saturated)]
-        with m.If(ready[0]):
-            m.d.sync += [values[ready[1]].eq(clamped), self.value.eq(clamped)]
+        timestep_bits = len(timestep)
+        values = [
+            Array(Signal(shape_of(f.x), name=f"value_{b}_{t}") for t in range(block))
+            for b in range(layer.n_lists)
+        ]
+        m.d.comb += self.values.eq(Cat(*(value for row in values for value in row)))
+        m.d.sync += [
+            self.valid.eq(ready),
+            self.saturated.eq(ready & saturated),
+            Cat(self.first, self.last).eq(ending),
+        ]
+        with m.If(ready):
+            m.d.sync += self.value.eq(clamped)
+            for b, row in enumerate(values):
+                with m.If(place[timestep_bits:] == b):
+                    m.d.sync += row[place[:timestep_bits] if block > 1 else 0].eq(clamped)
         return m
 
 
-assert CLOSE_LATENCY == 5, "the drive takes its stages from CLOSE_LATENCY"
+assert DRIVE_LATENCY == 6, "the drive takes its stages from DRIVE_LATENCY"

@@ -7,15 +7,16 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden.params import MASK_QUEUE_DEPTH, EventKind, LayerHardware, address_width
+from golden.hardware import MASK_QUEUE_DEPTH, EventKind, LayerHardware, address_width
 from rtl.component import Component
 from rtl.streams import event_layout
 
 
 class Encoder(Component):
-    """Send the spikes of each group as events, in ascending address, then the markers.
+    """Send the spikes of each group as events, one for each neuron that spikes in the block, in
+    ascending address, then the markers.
 
-    A cycle a spike or marker, none on silent neurons: a group without spikes is not even queued.
+    A cycle an event or marker, none on silent neurons: a group without spikes is not even queued.
     Its consumer may stall it; its queue holds `MASK_QUEUE_DEPTH` groups, and whoever produces one
     must have reserved room for it.
 
@@ -28,10 +29,11 @@ class Encoder(Component):
     -------
     room, reserve
         There is room for one group more; it is reserved in this cycle.
-    valid, spikes, last_group, sequence_end
+    valid, spikes, timesteps, last_group, sequence_end
         From the neuron stage.
     o
-        The events: address of the neuron, payload 1.
+        The events: the address of the neuron, a bit for each timestep in which it spikes; an end of
+        block has one for each timestep of the block.
 
     Latency: 4 cycles from a group to its first event; throughput: one event a cycle.
     """
@@ -43,31 +45,32 @@ class Encoder(Component):
                 "room": Out(1),
                 "reserve": In(1),
                 "valid": In(1),
-                "spikes": In(layer.hardware.lanes),
+                "spikes": In(layer.lanes * layer.block),
+                "timesteps": In(layer.block),
                 "last_group": In(1),
                 "sequence_end": In(1),
-                "o": Out(stream.Signature(event_layout(layer.params.n_neurons, 1))),
+                "o": Out(stream.Signature(event_layout(layer.params.n_neurons, layer.block))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes, n_groups = self.layer.hardware.lanes, self.layer.n_groups
+        lanes, n_groups, block = self.layer.lanes, self.layer.n_groups, self.layer.block
         address_bits = address_width(n_groups * lanes)
-        m.submodules.queue = queue = SyncFIFOBuffered(
-            width=lanes + address_bits + 2, depth=MASK_QUEUE_DEPTH
-        )
+        memory = self.layer.buffers["masks"]
+        m.submodules.queue = queue = SyncFIFOBuffered(width=memory.width, depth=memory.depth)
 
         # A group's first address: counted up with the groups, which come in order.
         base = Signal(address_bits)
-        end_timestep = self.valid & self.last_group
-        queued = self.sequence_end | end_timestep | (self.valid & self.spikes.any())
+        end_block = self.valid & self.last_group
+        queued = self.sequence_end | end_block | (self.valid & self.spikes.any())
         with m.If(self.valid):
             m.d.sync += base.eq(Mux(self.last_group, 0, base + lanes))
         mask = Mux(self.valid, self.spikes, 0)
+        ended = Mux(end_block, self.timesteps, 0)
         m.d.comb += [
             queue.w_en.eq(queued),
-            queue.w_data.eq(Cat(mask, base, end_timestep, self.sequence_end)),
+            queue.w_data.eq(Cat(mask, base, ended, self.sequence_end)),
         ]
 
         free = Signal(range(MASK_QUEUE_DEPTH + 1), init=MASK_QUEUE_DEPTH)
@@ -77,29 +80,34 @@ class Encoder(Component):
         m.d.sync += free.eq(free - self.reserve + skipped + taken)
 
         # The group being sent, lowest lane first; `o` is a register behind it.
-        left = Signal(lanes)
+        left = Signal(lanes * block)
+        spiking = Cat(left.word_select(index, block).any() for index in range(lanes))
         first = Signal(address_bits)
-        markers = Signal(2)
-        pending = left.any() | markers.any()
-        lowest = Signal(range(lanes))
+        timesteps, sequence_end = Signal(block), Signal()
+        pending = left.any() | timesteps.any() | sequence_end
+        rest = spiking & (spiking - 1)[:lanes]
+        lowest, sent = Signal(range(lanes)), Signal(block)
         for index in reversed(range(lanes)):
-            with m.If(left[index]):
-                m.d.comb += lowest.eq(index)
-        rest = left & (left - 1)[:lanes]
+            with m.If(spiking[index]):
+                m.d.comb += [lowest.eq(index), sent.eq(left.word_select(index, block))]
         advance = ~self.o.valid | self.o.ready
-        ends = Mux(left.any(), ~rest.any() & ~markers.any(), 1)
+        marks = timesteps.any() | sequence_end
+        ends = Mux(left.any(), ~rest.any() & ~marks, 1)
         m.d.comb += queue.r_en.eq(~pending | (advance & ends))
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(pending),
-                self.o.payload.payload.eq(left.any()),
+                self.o.payload.payload.eq(Mux(left.any(), sent, timesteps)),
                 self.o.payload.address.eq(Mux(left.any(), first + lowest, 0)),
             ]
             with m.If(left.any()):
-                m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(rest)]
+                kept = Cat(rest[index].replicate(block) for index in range(lanes))
+                m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(left & kept)]
             with m.Else():
-                kind = Mux(markers[0], EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
-                m.d.sync += [self.o.payload.kind.eq(kind), markers.eq(0)]
+                kind = Mux(timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
+                m.d.sync += [
+                    self.o.payload.kind.eq(kind), timesteps.eq(0), sequence_end.eq(0)
+                ]  # fmt: skip
         with m.If(taken):
-            m.d.sync += Cat(left, first, markers).eq(queue.r_data)
+            m.d.sync += Cat(left, first, timesteps, sequence_end).eq(queue.r_data)
         return m

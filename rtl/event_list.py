@@ -1,145 +1,273 @@
-"""The double-buffered list of the events of one timestep."""
+"""The list of the distinct addresses of one block of timesteps, with the payloads of each."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import stream
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import CLOSE_LATENCY, EventKind, address_width
+from golden.hardware import CLOSE_LATENCY, EventKind, LayerHardware, ReadoutHardware, address_width
 from rtl.component import Component
 from rtl.fixed import delay
 from rtl.streams import event_layout
 
 
 class EventList(Component):
-    """Collect the events of a timestep while the timestep before it is walked.
+    """Collect the events of a block of timesteps while the block before it is walked.
 
-    Nothing is dropped: the producer is stalled while both buffers are taken. An address takes part
-    once in a timestep; a repeated or out-of-range one (or an item of no kind), and events that an
-    end of sequence leaves without an end of timestep, are ignored and reported. A payload of 0 is
-    no event.
+    Nothing is dropped: the producer is stalled while all buffers are taken. From outside
+    (`external`) come timesteps: an event has the payload of one, an address may come again in
+    another timestep of the block, and an end of sequence closes the block that it finds begun. A
+    layer sends blocks: an address comes once, its payload has a bit a timestep, and so has an end
+    of block.
+
+    From outside, an address takes part once in a timestep; a repeated or out-of-range one (or an
+    item of no kind), and events that an end of sequence leaves without an end of timestep, are
+    ignored and reported. A payload of 0 is no event.
 
     Parameters
     ----------
-    n_inputs, payload_width
-        Of the events.
+    part
+        The layer or the readout whose list it is.
 
     Members
     -------
     i
         The event stream.
-    accepted, event
-        An event enters the list in this cycle (for the drive).
+    accepted, address, payload, timesteps
+        An event enters the list in this cycle, with one payload for each of these timesteps (for
+        the drive).
+    first_accepted
+        It is the first one of its address in the block.
     closed
-        A timestep ends in this cycle; `closing_buffer` is the buffer that holds it.
+        A block ends in this cycle; `closing_buffer` is the buffer that holds it,
+        `closing_timesteps` has a bit for each timestep that it has, `closing_fresh`: it is the
+        first of its sequence.
     discarded
         A sequence ends in this cycle: events since the last timestep are void.
     out_of_range, repeated, unclosed
         Strobes of the errors.
-    available, count, sequence_end, buffer
-        A closed list waits to be walked, its events, whether it is the end of a sequence instead,
-        and its buffer. They look past a list that is being released in this cycle.
+    available, count, length, sequence_end, buffer
+        A closed list waits to be walked, its addresses, its timesteps (a bit each), whether it is
+        the end of a sequence instead, and its buffer. They look past a list that is being released
+        in this cycle.
     release
         The list in front has been read for the last time.
-    index, walked
-        Entry `index` of the list in front is `walked` (address and payload) the cycle after.
+    read, index
+        Read word `index` of the list in front: its `walked_address` are there the cycle after, one
+        for each event of a cycle, and their `walked_payload` the cycle after that.
 
-    Latency: `CLOSE_LATENCY` cycles from an end marker to `available`; throughput: one event a
-    cycle.
+    Latency: `CLOSE_LATENCY` cycles from an end of block to `available`; throughput: one event a
+    cycle. Two blocks end at least as many cycles apart as a block has timesteps.
     """
 
-    def __init__(self, n_inputs: int, payload_width: int) -> None:
-        self.n_inputs, self.payload_width = n_inputs, payload_width
-        layout = event_layout(n_inputs, payload_width)
+    def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
+        self.part = part
+        n_inputs, block, n_lists = part.params.n_inputs, part.block, part.n_lists
+        n_events, width = part.hardware.events_per_cycle, part.payload.width
+        self.external = part.external
         super().__init__(
             {
-                "i": In(stream.Signature(layout)),
+                "i": In(
+                    stream.Signature(event_layout(n_inputs, width if part.external else block))
+                ),
                 "accepted": Out(1),
-                "event": Out(layout),
+                "first_accepted": Out(1),
+                "address": Out(address_width(n_inputs)),
+                "payload": Out(width),
+                "timesteps": Out(block),
                 "closed": Out(1),
-                "closing_buffer": Out(1),
+                "closing_buffer": Out(address_width(n_lists)),
+                "closing_timesteps": Out(block),
+                "closing_fresh": Out(1),
                 "discarded": Out(1),
                 "out_of_range": Out(1),
                 "repeated": Out(1),
                 "unclosed": Out(1),
                 "available": Out(1),
                 "count": Out(range(n_inputs + 1)),
+                "length": Out(block),
                 "sequence_end": Out(1),
-                "buffer": Out(1),
+                "buffer": Out(address_width(n_lists)),
                 "release": In(1),
-                "index": In(address_width(n_inputs)),
-                "walked": Out(layout),
+                "read": In(1),
+                "index": In(address_width(part.max_steps)),
+                "walked_address": Out(n_events * address_width(n_inputs)),
+                "walked_payload": Out(n_events * block * width),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        n_inputs = self.n_inputs
-        event = self.i.payload
-        entry_width = address_width(n_inputs) + self.payload_width
-        index_width = address_width(n_inputs)
-        m.submodules.entries = entries = Memory(shape=entry_width, depth=2 << index_width, init=[])
-        write, read = entries.write_port(), entries.read_port()
+        n_inputs, block, n_lists = self.part.params.n_inputs, self.part.block, self.part.n_lists
+        item = self.i.payload
 
-        taken = Signal(2)  # buffers that are closed and not yet released
-        waiting = Signal(2)  # buffers that are closed and may be walked
-        counts = Array(Signal(range(n_inputs + 1), name=f"count_{b}") for b in range(2))
-        ends = Array(Signal(name=f"sequence_end_{b}") for b in range(2))
-        filling = Signal()
-        front = Signal()
+        taken = Signal(n_lists)  # buffers that are closed and not yet released
+        waiting = Signal(n_lists)  # buffers that are closed and may be walked
+        filling, front = Signal(range(n_lists)), Signal(range(n_lists))
+        counts = Array(Signal(range(n_inputs + 1), name=f"count_{b}") for b in range(n_lists))
+        lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
+        ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))
         count = Signal(range(n_inputs + 1))
-        seen = Signal(n_inputs)
+        fresh = Signal(init=1)  # no block of the sequence is closed yet
 
+        # Blocks close at least `block` cycles apart: their drives leave one a cycle.
+        pause = Signal(range(block))
+        with m.If(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
+        room = ~taken.bit_select(filling, 1)
+        is_event = item.kind == EventKind.EVENT
+        is_end = item.kind == EventKind.END_TIMESTEP
+        is_sequence_end = item.kind == EventKind.END_SEQUENCE
         transfer = self.i.valid & self.i.ready
-        is_event = transfer & (event.kind == EventKind.EVENT) & (event.payload != 0)
-        no_kind = event.kind >= len(EventKind)
-        in_range = event.address < n_inputs
-        repeated = seen.bit_select(event.address, 1)
+        fires = transfer & is_event & (item.payload != 0)
+        partial: Value
+        if self.external:
+            # The timestep of the block that is being filled.
+            timestep = Signal(block, init=1)
+            before = (timestep - 1)[:block]  # a bit for each one that has ended
+            full = is_end & timestep[-1]
+            begun = before.any() if block > 1 else False
+            closing = (full | is_sequence_end) & (pause != 0)
+            partial = self.i.valid & is_sequence_end & begun & room & ~closing
+            m.d.comb += [
+                self.i.ready.eq(room & ~closing & ~partial),
+                self.timesteps.eq(timestep),
+                self.payload.eq(item.payload),
+                self.closed.eq((transfer & full) | partial),
+                self.closing_timesteps.eq(before | (Mux(partial, 0, timestep))),
+            ]
+            with m.If(transfer & is_end):
+                m.d.sync += timestep.eq(timestep.rotate_left(1))
+            with m.If(self.closed | self.discarded):
+                m.d.sync += timestep.eq(1)
+
+            in_range = item.address < n_inputs
+            seen = Signal(n_inputs)  # in this timestep
+            repeated = seen.bit_select(item.address, 1)
+            m.d.comb += [
+                self.out_of_range.eq(
+                    (fires & ~in_range) | (transfer & (item.kind >= len(EventKind)))
+                ),
+                self.repeated.eq(fires & in_range & repeated),
+                self.accepted.eq(fires & in_range & ~repeated),
+            ]
+            with m.If(self.accepted):
+                m.d.sync += seen.bit_select(item.address, 1).eq(1)
+            with m.If((transfer & is_end) | self.closed | self.discarded):
+                m.d.sync += seen.eq(0)
+            any_event = Signal()  # since the last end of timestep
+            with m.If(self.accepted):
+                m.d.sync += any_event.eq(1)
+            with m.If((transfer & is_end) | self.discarded):
+                m.d.sync += any_event.eq(0)
+            m.d.comb += self.unclosed.eq(self.discarded & any_event)
+            if block > 1:
+                seen_block = Signal(n_inputs)
+                m.d.comb += self.first_accepted.eq(
+                    self.accepted & ~seen_block.bit_select(item.address, 1)
+                )
+                with m.If(self.accepted):
+                    m.d.sync += seen_block.bit_select(item.address, 1).eq(1)
+                with m.If(self.closed | self.discarded):
+                    m.d.sync += seen_block.eq(0)
+            else:
+                m.d.comb += self.first_accepted.eq(self.accepted)
+        else:
+            closing = ~is_event & (pause != 0)
+            m.d.comb += [
+                self.i.ready.eq(room & ~closing),
+                self.timesteps.eq(item.payload),
+                self.payload.eq(1),
+                self.accepted.eq(fires),
+                self.first_accepted.eq(fires),
+                self.closed.eq(transfer & is_end),
+                self.closing_timesteps.eq(item.payload),
+            ]
         m.d.comb += [
-            self.i.ready.eq(~taken.bit_select(filling, 1)),
-            self.event.eq(event),
-            self.out_of_range.eq((is_event & ~in_range) | (transfer & no_kind)),
-            self.repeated.eq(is_event & in_range & repeated),
-            self.accepted.eq(is_event & in_range & ~repeated),
-            self.closed.eq(transfer & (event.kind == EventKind.END_TIMESTEP)),
-            self.discarded.eq(transfer & (event.kind == EventKind.END_SEQUENCE)),
-            self.unclosed.eq(self.discarded & (count != 0)),
+            self.address.eq(item.address),
+            self.discarded.eq(transfer & is_sequence_end),
             self.closing_buffer.eq(filling),
-            write.en.eq(self.accepted),
-            write.addr.eq(Cat(count[:index_width], filling)),
-            write.data.eq(Cat(event.address, event.payload)),
+            self.closing_fresh.eq(fresh),
         ]
-        with m.If(self.accepted):
-            m.d.sync += [count.eq(count + 1), seen.bit_select(event.address, 1).eq(1)]
+
+        def after(buffer: Value) -> Value:
+            return Mux(buffer == n_lists - 1, 0, buffer + 1)[: len(buffer)]
+
+        with m.If(self.first_accepted):
+            m.d.sync += count.eq(count + 1)
         ending = self.closed | self.discarded
         with m.If(ending):
             m.d.sync += [
                 count.eq(0),
-                seen.eq(0),
-                filling.eq(~filling),
+                fresh.eq(self.discarded),
+                pause.eq(block - 1),
+                filling.eq(after(filling)),
                 taken.bit_select(filling, 1).eq(1),
                 counts[filling].eq(Mux(self.closed, count, 0)),
+                lengths[filling].eq(self.closing_timesteps),
                 ends[filling].eq(self.discarded),
             ]
         opened = delay(m, Cat(ending, filling), CLOSE_LATENCY - 1, "opened")
         with m.If(opened[0]):
-            m.d.sync += waiting.bit_select(opened[1], 1).eq(1)
+            m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
         with m.If(self.release):
             m.d.sync += [
-                front.eq(~front),
+                front.eq(after(front)),
                 taken.bit_select(front, 1).eq(0),
                 waiting.bit_select(front, 1).eq(0),
             ]
-
         m.d.comb += [
-            self.buffer.eq(front ^ self.release),
+            self.buffer.eq(Mux(self.release, after(front), front)),
             self.available.eq(waiting.bit_select(self.buffer, 1)),
             self.count.eq(counts[self.buffer]),
+            self.length.eq(lengths[self.buffer]),
             self.sequence_end.eq(ends[self.buffer]),
-            read.en.eq(1),
-            read.addr.eq(Cat(self.index, front)),
-            Cat(self.walked.address, self.walked.payload).eq(read.data),
         ]
+        self._store(m, filling, front, count)
         return m
+
+    def _store(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
+        """The memories: addresses in the order of their first events, payloads by address."""
+        part = self.part
+        n_events, block, width = part.hardware.events_per_cycle, part.block, part.payload.width
+        shape = part.buffers["list"]
+        words = data.ArrayLayout(shape.element.width, n_events)
+        m.submodules.addresses = addresses = Memory(shape=words, depth=shape.depth, init=[])
+        write, read = addresses.write_port(granularity=1), addresses.read_port()
+        word_bits = address_width(-(-part.params.n_inputs // n_events))
+        place = count if n_events == 1 else count[1:]
+        lane = 1 if n_events == 1 else Cat(~count[0], count[0])
+        m.d.comb += [
+            write.en.eq(Mux(self.first_accepted, lane, 0)),
+            write.addr.eq(Cat(Cat(place, Const(0, word_bits))[:word_bits], filling)),
+            read.en.eq(self.read),
+            read.addr.eq(Cat(Cat(self.index, Const(0, word_bits))[:word_bits], front)),
+            self.walked_address.eq(read.data.as_value()),
+        ]
+        for event in range(n_events):
+            m.d.comb += write.data[event].eq(self.address)
+        if not part.has_payloads:
+            m.d.comb += self.walked_payload.eq(~0)
+            return
+        address_bits = address_width(part.params.n_inputs)
+        # The first event of an address clears the payloads of the block's other timesteps.
+        fronted = delay(m, front, 1, "fronted")
+        walked = delay(m, self.read, 1, "walked")
+        for event in range(n_events):
+            shape = part.buffers[f"payloads{event}"]
+            memory = Memory(
+                shape=data.ArrayLayout(shape.element.width, block), depth=shape.depth, init=[]
+            )
+            m.submodules[f"payloads_{event}"] = memory
+            write, read = memory.write_port(granularity=1), memory.read_port()
+            m.d.comb += [
+                write.en.eq(Mux(self.first_accepted, ~0, Mux(self.accepted, self.timesteps, 0))),
+                write.addr.eq(Cat(self.address, filling)),
+                read.en.eq(walked),
+                read.addr.eq(Cat(self.walked_address.word_select(event, address_bits), fronted)),
+                self.walked_payload.word_select(event, block * width).eq(read.data.as_value()),
+            ]
+            for index in range(block):
+                m.d.comb += write.data[index].eq(Mux(self.timesteps[index], self.payload, 0))

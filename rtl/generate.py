@@ -14,7 +14,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
 from golden.errors import UserError
-from golden.params import CoreParams, EventKind, read_core
+from golden.hardware import CoreParams, EventKind, read_core
 from rtl.core import Core
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 

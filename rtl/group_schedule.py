@@ -1,47 +1,52 @@
-"""The walk of a layer's groups, a step a cycle."""
+"""The walk of a part's groups, a step a cycle."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from golden.params import LayerHardware, ReadoutHardware
+from golden.hardware import LayerHardware, ReadoutHardware, address_width
 from rtl.component import Component
 from rtl.streams import issue_layout
 
 
 class GroupSchedule(Component):
-    """Issue the steps of a timestep: for each group, as many as the longer of its two paths needs.
+    """Issue the steps of a block of timesteps: for each group, as many as the longest of its paths
+    needs.
 
-    A group takes max(events, dense steps) cycles and groups follow each other without a bubble; so
-    do timesteps, but for `drain` cycles where the groups are too few to cover the pipeline, and
-    unless the state update takes longer. The last step of a group waits for room in the queue of
-    spike masks; the wait is a stall, and the clock of the timestep stands still in it.
+    A group takes max(sparse steps, dense steps, output steps) cycles and groups follow each other
+    without a bubble; so do blocks, but for `drain` cycles where the groups are too few to cover the
+    pipeline. A block with a refresh starts when its slow states are there. The last step of a group
+    waits for room in the queue of spike masks.
 
     Parameters
     ----------
     part
-        A layer or the readout: its groups, steps, drain and state update.
+        A layer or the readout: its groups, steps and drain.
 
     Members
     -------
-    available, count, sequence_end, buffer
+    available, count, length, sequence_end, buffer
         From the event list.
     release
         To the event list: its front buffer is read for the last time in this cycle.
+    states_ready, states_near
+        The slow states of the next block are there; a block without a refresh may be started
+        before they are.
+    starting
+        The next block is decided on: its first step is issued from the next cycle on.
     room
         The queue of spike masks has room for one group more.
     reserve
         A group's last step (or the end of a sequence) is issued: it takes its room.
     hold
-        Start nothing new: neither a timestep nor the end of a sequence.
+        Start nothing new: neither a block nor the end of a sequence.
     issue
         What is issued in this cycle: see `issue_layout`.
-    busy, stalled
-        A timestep's clock runs, or stands still.
+    busy, stalled, starved, state_wait
+        A step is issued, waits for room; nothing is to be done for want of a list, of slow states.
 
-    Latency: 1 cycle from `available`; throughput: max(groups * steps + drain, state update) cycles
-    a timestep.
+    Latency: 1 cycle from `available`; throughput: groups * steps + drain cycles a block.
     """
 
     def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
@@ -50,47 +55,57 @@ class GroupSchedule(Component):
             {
                 "available": In(1),
                 "count": In(range(part.params.n_inputs + 1)),
+                "length": In(part.block),
                 "sequence_end": In(1),
-                "buffer": In(1),
+                "buffer": In(address_width(part.n_lists)),
                 "release": Out(1),
+                "states_ready": In(1),
+                "states_near": In(1),
+                "starting": Out(1),
                 "room": In(1),
                 "reserve": Out(1),
                 "hold": In(1),
                 "issue": Out(issue_layout(part)),
                 "busy": Out(1),
                 "stalled": Out(1),
+                "starved": Out(1),
+                "state_wait": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        part, issue = self.part, self.issue
-        n_groups = part.n_groups
+        part, issue, block = self.part, self.issue, self.part.block
+        n_groups, n_events = part.n_groups, part.hardware.events_per_cycle
 
         walking = Signal()  # a step is due
         ending = Signal()  # an end of sequence is due
         step, last_step = Signal.like(issue.step), Signal.like(issue.step)
         group = Signal.like(issue.group)
         weight_base = Signal.like(issue.weight_base)
-        events = Signal(range(part.params.n_inputs + 1))
-        dense_steps = Signal(range(part.dense_steps(refresh=True) + 1))
-        refresh, fresh, buffer = Signal(), Signal(init=1), Signal()
+        count = Signal(range(part.params.n_inputs + 1))  # addresses not yet issued in this group
+        left = Signal.like(count)
+        dense_left, has_dense = Signal(range(part.dense_steps + 1)), Signal()
+        timesteps, refresh, buffer = Signal(block), Signal(block), Signal.like(self.buffer)
+        fresh = Signal(init=1)
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))
-        state_left = Signal(range(part.state_cycles + 1))
 
         last = step == last_step
         last_group = group == n_groups - 1
+        stalled = ((walking & last) | ending) & ~self.room
         m.d.comb += [
-            self.stalled.eq(((walking & last) | ending) & ~self.room),
-            issue.valid.eq(walking & ~self.stalled),
+            self.stalled.eq(stalled),
+            self.busy.eq(issue.valid),
+            issue.valid.eq(walking & ~stalled),
             issue.start.eq(issue.valid & issue.first & (group == 0)),
             issue.first.eq(step == 0),
             issue.last.eq(last),
-            issue.sparse.eq(step < events),
-            issue.dense.eq(step < dense_steps),
+            issue.sparse.eq(Cat(left > event for event in range(n_events))),
+            issue.dense.eq(dense_left != 0),
             issue.last_group.eq(last_group),
-            issue.sequence_end.eq(ending & ~self.stalled),
+            issue.sequence_end.eq(ending & ~stalled),
+            issue.timesteps.eq(timesteps),
             issue.refresh.eq(refresh),
             issue.fresh.eq(fresh),
             issue.buffer.eq(buffer),
@@ -102,10 +117,16 @@ class GroupSchedule(Component):
         finishing = issue.valid & last & last_group
         m.d.comb += self.release.eq(finishing | issue.sequence_end)
         with m.If(issue.valid):
-            m.d.sync += step.eq(step + 1)
+            m.d.sync += [
+                step.eq(step + 1),
+                left.eq(Mux(left > n_events, left - n_events, 0)),
+                dense_left.eq(Mux(issue.dense, dense_left - 1, 0)),
+            ]
             with m.If(last):
                 m.d.sync += [
                     step.eq(0),
+                    left.eq(count),
+                    dense_left.eq(Mux(has_dense, part.dense_steps, 0)),
                     group.eq(group + 1),
                     weight_base.eq(weight_base + part.params.n_inputs),
                 ]
@@ -113,40 +134,51 @@ class GroupSchedule(Component):
             m.d.sync += [walking.eq(0), draining.eq(part.drain), fresh.eq(0)]
         with m.If(issue.sequence_end):
             m.d.sync += [ending.eq(0), fresh.eq(1), phase.eq(0)]
-
-        # A timestep's clock runs until the groups, the drain and the state update are all over.
-        m.d.comb += self.busy.eq((walking | (draining != 0) | (state_left != 0)) & ~self.stalled)
         with m.If(draining != 0):
             m.d.sync += draining.eq(draining - 1)
-        with m.If((state_left != 0) & ~self.stalled):
-            m.d.sync += state_left.eq(state_left - 1)
 
-        # Over by the end of this cycle, so that the next timestep's first step is issued in the
-        # next one.
+        # Over by the end of this cycle, so that the next block's first step is issued in the next
+        # one.
         groups_over = ~walking & (draining <= 1) if part.drain else ~walking | finishing
-        state_over = state_left <= 1  # (in a stall, its group or its end is not over)
-        ending_over = ~ending | issue.sequence_end
-        with m.If(groups_over & state_over & ending_over & self.available & ~self.hold):
+        over = groups_over & (~ending | issue.sequence_end)
+        now = Mux(ending, 0, phase)  # timesteps since the last refresh, at the next block's first
+        refreshing = Signal(block)
+        for t in range(block):
+            m.d.comb += refreshing[t].eq(
+                (now == -t % part.dilation) & self.length[t] if part.dense_steps else 0
+            )
+        states = self.sequence_end | Mux(refreshing.any(), self.states_ready, self.states_near)
+        if not part.dense_steps:
+            states = Const(1)
+        idle = ~walking & ~ending & (draining == 0)
+        m.d.comb += [
+            self.starved.eq(idle & ~self.available),
+            self.state_wait.eq(idle & self.available & ~states),
+        ]
+        with m.If(over & self.available & states & ~self.hold):
             with m.If(self.sequence_end):
                 m.d.sync += ending.eq(1)
             with m.Else():
-                refreshing = (phase == 0) | ending
-                needed = Mux(
-                    refreshing, part.dense_steps(refresh=True), part.dense_steps(refresh=False)
+                sparse = self.count if n_events == 1 else (self.count + 1) >> 1
+                dense = Mux(refreshing.any(), part.dense_steps, 0)
+                least = Mux(
+                    refreshing.any(), max(part.dense_steps, part.output_steps), part.output_steps
                 )
+                m.d.comb += self.starting.eq(1)
                 m.d.sync += [
                     walking.eq(1),
                     step.eq(0),
-                    last_step.eq(Mux(self.count > needed, self.count, needed) - 1),
-                    events.eq(self.count),
-                    dense_steps.eq(needed),
+                    last_step.eq(Mux(sparse > least, sparse, least) - 1),
+                    count.eq(self.count),
+                    left.eq(self.count),
+                    dense_left.eq(dense),
+                    has_dense.eq(refreshing.any()),
                     group.eq(0),
                     weight_base.eq(0),
+                    timesteps.eq(self.length),
                     refresh.eq(refreshing),
                     buffer.eq(self.buffer),
-                    state_left.eq(part.state_cycles),
                 ]
-                if part.dilation > 1:
-                    after = Mux(refreshing, 1, phase + 1)
-                    m.d.sync += phase.eq(Mux(after == part.dilation, 0, after))
+                after = (now + block % part.dilation).as_unsigned()
+                m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))
         return m

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import LAYER_COUNTERS, LayerHardware
+from golden.hardware import EventKind, LayerHardware, ReadoutHardware
 from rtl.component import Component
 from rtl.drive import Drive
 from rtl.encoder import Encoder
@@ -51,28 +50,26 @@ class Layer(Component):
         With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values
         of the slow state and of the drive, each with its `valid`.
 
-    Throughput: max(groups * max(events, dense steps) + drain, state update) cycles a timestep.
+    Throughput: groups * max(sparse steps, dense steps, output steps) + drain cycles a block.
     """
 
     def __init__(self, layer: LayerHardware, numbers: dict[str, int], load_width: int) -> None:
         self.layer, self.numbers, self.load_width = layer, numbers, load_width
         p, f = layer.params, layer.params.formats
-        lanes = layer.hardware.lanes
-        counts = {name: Out(1) for name in LAYER_COUNTERS} | {
-            "membrane_saturations": Out(range(lanes + 1))
-        }
+        units = layer.neuron_units
+        received = f.payload.width if layer.external else layer.block
         members = {
-            "i": In(stream.Signature(event_layout(p.n_inputs, f.payload.width))),
-            "o": Out(stream.Signature(event_layout(p.n_neurons, 1))),
+            "i": In(stream.Signature(event_layout(p.n_inputs, received))),
+            "o": Out(stream.Signature(event_layout(p.n_neurons, layer.block))),
             "load": In(LoadBus(load_width)),
-            "counts": Out(wiring.Signature(counts)),
+            "counts": Out(counts_signature(layer)),
         }
         if layer.hardware.trace:
             trace = {
                 "start": Out(1),
                 "neuron_valid": Out(1),
-                "neuron_membrane": Out(lanes * f.u.width),
-                "neuron_spikes": Out(lanes),
+                "neuron_membrane": Out(units * f.u.width),
+                "neuron_spikes": Out(units),
             }
             if p.n_state:
                 trace |= {
@@ -86,116 +83,191 @@ class Layer(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer, p, f = self.layer, self.layer.params, self.layer.params.formats
-        lanes, width = layer.hardware.lanes, self.load_width
-        numbers, memories = self.numbers, layer.memories
+        layer, p, f, width = (
+            self.layer,
+            self.layer.params,
+            self.layer.params.formats,
+            self.load_width,
+        )
+        numbers, memories, counts = self.numbers, layer.memories, self.counts
 
         m.submodules.scalars = scalars = Scalars(f, numbers["scalars"], width)
-        m.submodules.events = events = EventList(p.n_inputs, f.payload.width)
+        m.submodules.events = events = EventList(layer)
         m.submodules.schedule = schedule = GroupSchedule(layer)
         m.submodules.spike_path = spike_path = SpikePath(
-            layer, p.spike_sum, f.payload, memories["w_f"], numbers["w_f"], width
+            layer, p.spike_sum, memories["w_f"], numbers["w_f"], width
         )
-        m.submodules.state_path = state_path = StatePath(layer, numbers.get("p", 0), width)
-        m.submodules.neurons = neurons = NeuronStage(
-            layer, state_path.product.width, numbers["c"], width
-        )
+        m.submodules.neurons = neurons = NeuronStage(layer, numbers["c"], width)
         m.submodules.encoder = encoder = Encoder(layer)
-        m.submodules.membranes = membranes = Memory(
-            shape=lanes * f.u.width, depth=layer.n_groups, init=[]
-        )
         loaded = [scalars, spike_path, neurons]
 
         wiring.connect(m, wiring.flipped(self.i), events.i)
-        connect_schedule(m, events, schedule, self.counts)
-        read, write = membranes.read_port(), membranes.write_port()
+        connect_schedule(m, events, schedule, spike_path, counts)
         m.d.comb += [
             schedule.room.eq(encoder.room),
             encoder.reserve.eq(schedule.reserve),
-            spike_path.issue.eq(schedule.issue),
-            spike_path.address.eq(events.walked.address),
-            spike_path.payload.eq(events.walked.payload),
-            state_path.issue.eq(schedule.issue),
-            state_path.leak.eq(scalars.leak),
-            read.en.eq(1),
-            read.addr.eq(state_path.membrane_address),
-            state_path.membranes.eq(read.data),
             neurons.issue.eq(schedule.issue),
+            neurons.leak.eq(scalars.leak),
             neurons.threshold.eq(scalars.threshold),
             neurons.sums.eq(spike_path.sums),
-            neurons.leaked.eq(state_path.leaked),
-            write.en.eq(neurons.valid),
-            write.addr.eq(neurons.group),
-            write.data.eq(neurons.membranes),
             encoder.valid.eq(neurons.valid),
             encoder.spikes.eq(neurons.spikes),
+            encoder.timesteps.eq(neurons.timesteps),
             encoder.last_group.eq(neurons.last_group),
             encoder.sequence_end.eq(neurons.sequence_end),
         ]
         wiring.connect(m, encoder.o, wiring.flipped(self.o))
 
-        drive = slow_state = None
         if p.n_state:
-            m.submodules.drive = drive = Drive(p, memories["w_x"], numbers["w_x"], width)
+            m.submodules.drive = drive = Drive(layer, numbers["w_x"], width)
+            m.submodules.state_path = state_path = StatePath(layer, numbers["p"], width)
             m.submodules.slow_state = slow_state = SlowState(layer, numbers["ab"], width)
-            loaded += [state_path, drive, slow_state]
+            loaded += [drive, state_path, slow_state]
             m.d.comb += [
-                drive.accepted.eq(events.accepted),
-                drive.event.eq(events.event),
-                drive.closed.eq(events.closed),
-                drive.closing_buffer.eq(events.closing_buffer),
-                drive.discarded.eq(events.discarded),
+                getattr(drive, name).eq(getattr(events, name))
+                for name in (
+                    "accepted", "address", "payload", "timesteps", "closed", "closing_buffer",
+                    "closing_timesteps", "closing_fresh", "discarded",
+                )
+            ]  # fmt: skip
+            m.d.comb += [
                 drive.bias.eq(scalars.drive_bias),
-                slow_state.issue.eq(schedule.issue),
-                slow_state.drives.eq(drive.values),
-                slow_state.buffer.eq(state_path.state_buffer),
-                slow_state.index.eq(state_path.state_index),
-                state_path.state.eq(slow_state.state),
+                slow_state.drive_valid.eq(drive.valid),
+                slow_state.drive.eq(drive.value),
+                slow_state.drive_first.eq(drive.first),
+                slow_state.drive_last.eq(drive.last),
+                slow_state.starting.eq(schedule.starting),
+                schedule.states_ready.eq(slow_state.ready),
+                schedule.states_near.eq(slow_state.near),
+                state_path.issue.eq(schedule.issue),
                 state_path.drives.eq(drive.values),
-                neurons.currents.eq(state_path.currents),
-                self.counts.drive_saturations.eq(drive.saturated),
-                self.counts.state_saturations.eq(slow_state.saturated),
+                slow_state.history_read.eq(state_path.history_read),
+                slow_state.history_buffer.eq(state_path.history_buffer),
+                slow_state.history_index.eq(state_path.history_index),
+                state_path.history.eq(slow_state.history),
+                neurons.currents.eq(state_path.sums),
+                counts.drive_saturations.eq(drive.saturated),
+                counts.state_saturations.eq(slow_state.saturated),
             ]
-        for component in loaded:
-            wiring.connect(m, wiring.flipped(self.load), component.load)
-
-        sent = self.o.valid & self.o.ready
-        m.d.comb += [
-            self.counts.stall_cycles.eq(schedule.stalled),
-            self.counts.spikes.eq(sent & (self.o.payload.payload != 0)),
-            self.counts.membrane_saturations.eq(neurons.saturations),
-        ]
-        if layer.hardware.trace:
-            m.d.comb += [
-                self.trace.start.eq(schedule.issue.start),
-                self.trace.neuron_valid.eq(neurons.valid),
-                self.trace.neuron_membrane.eq(neurons.membranes),
-                self.trace.neuron_spikes.eq(neurons.spikes),
-            ]
-            if drive is not None and slow_state is not None:
+            if layer.accesses:
+                m.d.comb += [
+                    counts.p_reads.eq(state_path.p_read),
+                    counts.history_reads.eq(state_path.history_read),
+                    counts.history_writes.eq(slow_state.history_write),
+                    counts.state_products.eq(state_path.products),
+                    counts.w_x_reads.eq(drive.w_x_read),
+                    counts.ab_reads.eq(slow_state.a_read),
+                    counts.m_reads.eq(slow_state.m_read),
+                    counts.m_writes.eq(slow_state.valid),
+                    counts.update_products.eq(slow_state.a_read),
+                ]
+                if layer.dilation > 1:
+                    m.d.comb += [
+                        counts.h_reads.eq(neurons.h_read),
+                        counts.h_writes.eq(neurons.h_write),
+                    ]
+            if layer.hardware.trace:
                 m.d.comb += [
                     self.trace.state_valid.eq(slow_state.valid),
                     self.trace.state_value.eq(slow_state.value),
                     self.trace.drive_valid.eq(drive.valid),
                     self.trace.drive_value.eq(drive.value),
                 ]
+        for component in loaded:
+            wiring.connect(m, wiring.flipped(self.load), component.load)
+
+        sent = self.o.valid & self.o.ready & (self.o.payload.kind == EventKind.EVENT)
+        m.d.comb += [
+            counts.stall_cycles.eq(schedule.stalled),
+            counts.state_wait_cycles.eq(schedule.state_wait),
+            counts.spikes.eq(Mux(sent, population(self.o.payload.payload), 0)),
+            counts.membrane_saturations.eq(neurons.saturations),
+        ]
+        if layer.accesses:
+            m.d.comb += [
+                counts.w_f_reads.eq(spike_path.weight_reads),
+                counts.spike_additions.eq(spike_path.additions),
+                counts.c_reads.eq(neurons.reads),
+                counts.u_reads.eq(neurons.reads),
+                counts.u_writes.eq(neurons.writes),
+                counts.leak_products.eq(neurons.products),
+            ]
+        if layer.hardware.trace:
+            m.d.comb += [
+                self.trace.start.eq(schedule.issue.start),
+                self.trace.neuron_valid.eq(neurons.update_valid),
+                self.trace.neuron_membrane.eq(neurons.update_membranes),
+                self.trace.neuron_spikes.eq(neurons.update_spikes),
+            ]
         return m
 
 
-def connect_schedule(m: Module, events: EventList, schedule: GroupSchedule, counts: Any) -> None:
-    """Connect an event list to the schedule that walks it, and both to their counters."""
+def population(bits: Value) -> Value:
+    """Return how many bits are set."""
+    return sum(bits[1:], bits[0])
+
+
+def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
+    """Return what the counters of a part add in a cycle, by the counter's name."""
+    n_events = part.hardware.events_per_cycle
+    most = dict.fromkeys(part.counters, 1)
+    several = {
+        "timesteps": part.block,
+        "spikes": part.block,
+        "membrane_saturations": part.lanes,
+        "logit_saturations": part.lanes,
+        "payload_reads": n_events,
+        "payload_writes": n_events,
+        "w_f_reads": n_events,
+        "w_o_reads": n_events,
+        "spike_additions": n_events * part.block,
+        "state_products": part.block * part.hardware.products_per_cycle,
+    }
+    most |= {name: value for name, value in several.items() if name in most}
+    return wiring.Signature({name: Out(range(value + 1)) for name, value in most.items()})
+
+
+def connect_schedule(
+    m: Module, events: EventList, schedule: GroupSchedule, spike_path: SpikePath, counts: Any
+) -> None:
+    """Connect an event list, the schedule that walks it and the path that adds its events, and all
+    to their counters.
+    """
+    part, issue = schedule.part, schedule.issue
+    sparse = Mux(issue.valid, issue.sparse, 0)
     m.d.comb += [
         schedule.available.eq(events.available),
         schedule.count.eq(events.count),
+        schedule.length.eq(events.length),
         schedule.sequence_end.eq(events.sequence_end),
         schedule.buffer.eq(events.buffer),
         events.release.eq(schedule.release),
-        events.index.eq(schedule.issue.step),
-        counts.timesteps.eq(schedule.issue.start),
+        events.read.eq(sparse.any()),
+        events.index.eq(issue.step),
+        spike_path.issue.eq(issue),
+        spike_path.addresses.eq(events.walked_address),
+        spike_path.payloads.eq(events.walked_payload),
+        counts.timesteps.eq(Mux(issue.start, population(issue.timesteps), 0)),
+        counts.blocks.eq(issue.start),
         counts.busy_cycles.eq(schedule.busy),
+        counts.starved_cycles.eq(schedule.starved),
         counts.input_stall_cycles.eq(events.i.valid & ~events.i.ready),
         counts.events.eq(events.accepted),
-        counts.out_of_range.eq(events.out_of_range),
-        counts.repeated.eq(events.repeated),
-        counts.unclosed.eq(events.unclosed),
     ]
+    if part.external:
+        m.d.comb += [
+            counts.out_of_range.eq(events.out_of_range),
+            counts.repeated.eq(events.repeated),
+            counts.unclosed.eq(events.unclosed),
+        ]
+    if part.accesses:
+        m.d.comb += [
+            counts.list_reads.eq(events.read),
+            counts.list_writes.eq(events.first_accepted),
+        ]
+        if part.has_payloads:
+            n_events = part.hardware.events_per_cycle
+            m.d.comb += [
+                counts.payload_reads.eq(population(sparse)),
+                counts.payload_writes.eq(Mux(events.accepted, n_events, 0)),
+            ]

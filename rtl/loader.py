@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.params import LOAD_WIDTH, CoreParams
+from golden.hardware import LOAD_WIDTH, CoreParams
 from rtl.component import Component
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, LoadBus
 

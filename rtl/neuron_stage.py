@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import BIAS_STAGE, NEURON_STAGE, WRITE_STAGE, LayerHardware, address_width
+from golden.hardware import MEMBRANE_LATENCY, MEMBRANE_LOOP, LayerHardware
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate
+from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
 
 class NeuronStage(Component):
-    """Add the four terms of every membrane of a group, compare, reset, write once.
+    """Add the four terms of every membrane of a group, compare, reset; for all timesteps of the
+    block, one after another.
 
         u' = sat(rshift(leak u) + rshift(sum of weights) + h + c);  spike where u' >= threshold
         kept: u' - threshold, or 0, where it fired; u' elsewhere
 
-    Holds the biases, and the currents h between refreshes. Never stalls: whoever issues a group has
-    reserved room for its spikes.
+    Holds the membranes, the biases, and the currents h between refreshes: each is read once a block
+    and written once. A unit takes `fold` neurons in turn, so that the next timestep of a neuron
+    comes when the one before is through. Never stalls: whoever issues a group has reserved room for
+    its spikes.
 
     Parameters
     ----------
     layer
         The layer.
-    leak_width
-        Of one lane of `leaked`.
     number, load_width
         Of the bank of biases c.
 
@@ -37,120 +39,232 @@ class NeuronStage(Component):
     -------
     issue
         From the group schedule (stage 0).
-    threshold
+    leak, threshold
         Constant.
-    sums, leaked, currents
+    sums, currents
         From the two paths, complete at `NEURON_STAGE`.
-    valid, group, membranes, spikes
-        At `WRITE_STAGE`: what is kept of a group's membranes, and its spikes. Lanes without a
-        neuron never spike.
-    last_group, sequence_end
-        At `WRITE_STAGE`: the group is the timestep's last; or the end of a sequence passes (then
-        not `valid`).
+    valid, spikes, timesteps, last_group
+        At `write_stage`: a group's spikes, a bit a timestep, those of lane 0 lowest; the timesteps
+        that the block has; the group is the block's last. Lanes without a neuron never spike.
+    sequence_end
+        At `write_stage`: the end of a sequence passes.
     saturations
-        How many of the group's membranes were clamped.
+        How many membranes were clamped in this cycle.
+    update_valid, update_membranes, update_spikes
+        For the trace: what is kept of the membranes of a word of neurons, and their spikes.
+    reads, h_read, writes, h_write, products
+        A word of u and one of c are read, one of h is read, of u is written, of h is written, one
+        is multiplied with the leak.
 
-    Latency: `WRITE_STAGE` cycles; throughput: one group a cycle.
+    Latency: `write_stage` cycles; throughput: a group in `output_steps` cycles.
     """
 
-    def __init__(self, layer: LayerHardware, leak_width: int, number: int, load_width: int) -> None:
-        self.layer, self.leak_width = layer, leak_width
-        self.number, self.load_width = number, load_width
-        p, f, lanes = layer.params, layer.params.formats, layer.hardware.lanes
+    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
+        self.layer, self.number, self.load_width = layer, number, load_width
+        p, f, units = layer.params, layer.params.formats, layer.neuron_units
         members = {
             "issue": In(issue_layout(layer)),
+            "leak": In(shape_of(f.leak)),
             "threshold": In(shape_of(f.threshold)),
-            "sums": In(lanes * p.spike_sum.width),
-            "leaked": In(lanes * leak_width),
+            "sums": In(layer.block * layer.lanes * p.spike_sum.width),
             "valid": Out(1),
-            "group": Out(address_width(layer.n_groups)),
-            "membranes": Out(lanes * f.u.width),
-            "spikes": Out(lanes),
+            "spikes": Out(layer.lanes * layer.block),
+            "timesteps": Out(layer.block),
             "last_group": Out(1),
             "sequence_end": Out(1),
-            "saturations": Out(range(lanes + 1)),
+            "saturations": Out(range(units + 1)),
+            "update_valid": Out(1),
+            "update_membranes": Out(units * f.u.width),
+            "update_spikes": Out(units),
+            "reads": Out(1),
+            "h_read": Out(1),
+            "writes": Out(1),
+            "h_write": Out(1),
+            "products": Out(1),
             "load": In(LoadBus(load_width)),
         }
         if p.n_state:
-            members["currents"] = In(lanes * p.current_sum.width)
+            members["currents"] = In(layer.block * layer.lanes * p.current_sum.width)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
-        lanes = layer.hardware.lanes
+        units, fold, block, lanes = layer.neuron_units, layer.fold, layer.block, layer.lanes
+        m.submodules.walk = walk = OutputWalk(layer)
         m.submodules.biases = biases = Bank(layer.memories["c"], self.number, self.load_width)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
+        m.d.comb += walk.issue.eq(self.issue)
 
-        early = delay(m, self.issue, BIAS_STAGE, "early")
-        issue = delay(m, early, NEURON_STAGE - BIAS_STAGE, "issue")
-        m.d.comb += biases.address.eq(early.group)
-        bias_word = delay(m, biases.data, 1, "bias_word")
-        held_word = held_write = None
-        new_currents = []
-        if p.n_state and p.dilation > 1:
-            m.submodules.held = held = Memory(
-                shape=lanes * p.current.width, depth=layer.n_groups, init=[]
-            )
-            read, held_write = held.read_port(), held.write_port()
-            m.d.comb += [read.en.eq(1), read.addr.eq(early.group)]
-            held_word = delay(m, read.data, 1, "held_word")
-
-        written = delay(m, issue, WRITE_STAGE - NEURON_STAGE, "written")
-        spikes, membranes, saturated = [], [], []
-        for index in range(lanes):
-            spike_term = align(lane(self.sums, index, p.spike_sum), p.spike_shift)
-            leak_term = align(
-                self.leaked.word_select(index, self.leak_width).as_signed(), p.leak_shift
-            )
-            slow_term = lane(bias_word, index, f.c)
-            if p.n_state:
-                current = Signal(shape_of(p.current), name=f"current_{index}")
-                m.d.comb += current.eq(
-                    align(lane(self.currents, index, p.current_sum), p.current_shift)
-                )
-                new_currents.append(current)
-                if held_word is not None:
-                    current = Mux(
-                        issue.refresh, current, lane(held_word, index, p.current)
-                    ).as_signed()
-                slow_term = slow_term + current
-            fast, slow = spike_term + leak_term, slow_term
-            fast_sum = Signal(fast.shape(), name=f"fast_sum_{index}")  # stage 7
-            slow_sum = Signal(slow.shape(), name=f"slow_sum_{index}")
-            clamped, outside = saturate(fast_sum + slow_sum, f.u)
-            membrane = Signal(shape_of(f.u), name=f"membrane_{index}")  # stage 8
-            was_outside = Signal(name=f"outside_{index}")
-            fired = membrane >= self.threshold
-            kept = Signal(shape_of(f.u), name=f"kept_{index}")  # stage 9
-            spike = Signal(name=f"spike_{index}")
-            after = membrane - self.threshold if p.reset == "subtract" else 0
-            m.d.sync += [
-                fast_sum.eq(fast),
-                slow_sum.eq(slow),
-                membrane.eq(clamped),
-                was_outside.eq(outside),
-                kept.eq(Mux(fired, after, membrane)),
-                spike.eq(fired),
-            ]
-            used = ~written.last_group if index >= layer.last_group_lanes else 1
-            spikes.append(spike & used)
-            membranes.append(kept)
-            saturated.append(delay(m, was_outside, 1, f"saturated_{index}") & used)
-
-        if held_write is not None:
-            m.d.comb += [
-                held_write.en.eq(issue.valid & issue.last & issue.refresh),
-                held_write.addr.eq(issue.group),
-                held_write.data.eq(Cat(*new_currents)),
-            ]
+        # Cycle 0: membranes are addressed. 1: operands. 2: products. 3: sums, written at its end.
+        step = [walk.o]
+        for cycle in range(1, MEMBRANE_LATENCY + 2):
+            step.append(delay(m, step[-1], 1, f"step_{cycle}"))
+        reading = walk.o.valid & walk.o.first
+        membranes, read, write = self._memory(m, "u")
         m.d.comb += [
-            self.valid.eq(written.valid & written.last),
-            self.group.eq(written.group),
-            self.membranes.eq(Cat(*membranes)),
-            self.spikes.eq(Cat(*spikes)),
-            self.last_group.eq(written.last_group),
-            self.sequence_end.eq(written.sequence_end),
-            self.saturations.eq(Mux(self.valid, sum(saturated[1:], saturated[0]), 0)),
+            read.en.eq(reading),
+            read.addr.eq(walk.o.word),
+            biases.enable.eq(reading),
+            biases.address.eq(walk.o.word),
+            write.en.eq(step[3].valid & step[3].last),
+            write.addr.eq(step[3].word),
+            self.reads.eq(reading),
+            self.writes.eq(write.en),
+            self.products.eq(walk.o.valid),
         ]
+        held_word = None
+        if p.n_state and p.dilation > 1:
+            _, held_read, held_write = self._memory(m, "h")
+            m.d.comb += [
+                held_read.en.eq(reading & ~walk.o.refresh),
+                held_read.addr.eq(walk.o.word),
+                held_write.en.eq(step[3].valid & step[3].last & step[3].any_refresh),
+                held_write.addr.eq(step[3].word),
+                self.h_read.eq(held_read.en),
+                self.h_write.eq(held_write.en),
+            ]
+            held_word = delay(m, held_read.data, 1, "held_word")
+
+        def around(value: Value, cycles: int, name: str) -> Value:
+            """A unit's value of the timestep before, `cycles` cycles after it."""
+            return delay(m, value, cycles, name) if cycles else value
+
+        kept_words, fired_words, held_words, outsides = [], [], [], []
+        half = Const(1 << p.leak_shift >> 1, p.leak_shift)
+        for unit in range(units):
+            spike_sum = self._chain(m, self.sums, p.spike_sum.width, unit, step[1].shift, "spike")
+            bias = Signal(shape_of(f.c), name=f"bias_{unit}")
+            bias_before = around(bias, layer.interval, f"bias_before_{unit}")
+            loaded = lane(biases.data, unit, f.c)
+            m.d.comb += bias.eq(Mux(step[1].first, loaded, bias_before) if block > 1 else loaded)
+            fast = align(spike_sum, p.spike_shift) + bias
+            fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}")
+            m.d.sync += fast_sum.eq(fast)
+            total: Value = fast_sum
+            if p.n_state:
+                current_sum = self._chain(
+                    m, self.currents, p.current_sum.width, unit, step[1].shift, "current"
+                )
+                current = Signal(shape_of(p.current), name=f"current_{unit}")
+                m.d.sync += current.eq(align(current_sum, p.current_shift))
+                if held_word is not None:
+                    held = Signal(shape_of(p.current), name=f"held_{unit}")
+                    before: Value = lane(held_word, unit, p.current)
+                    if block > 1:
+                        held_before = around(held, layer.interval, f"held_before_{unit}")
+                        before = Mux(step[2].first, before, held_before).as_signed()
+                    m.d.comb += held.eq(Mux(step[2].refresh, current, before))
+                    held_words.append(delay(m, held, 1, f"held_written_{unit}"))
+                    current = held
+                total = fast_sum + current
+            # Twice, with and without the threshold: so comparing and subtracting wait for nothing.
+            over_threshold = total - self.threshold
+            bare = Signal(total.shape(), name=f"bare_{unit}")
+            less = Signal(over_threshold.shape(), name=f"less_{unit}")
+            kept = Signal(shape_of(f.u), name=f"kept_{unit}")
+            membrane = lane(read.data, unit, f.u)
+            fresh = Mux(step[1].fresh, 0, membrane).as_signed()
+            if block > 1:
+                before = around(kept, layer.interval - MEMBRANE_LOOP, f"kept_before_{unit}")
+                fresh = Mux(step[1].first, fresh, before).as_signed()
+            operand = Signal(shape_of(f.u), name=f"operand_{unit}")
+            product_shape = (operand * self.leak).shape()
+            product = Signal(product_shape, name=f"product_{unit}")
+            m.d.sync += [
+                operand.eq(fresh),
+                product.eq(operand * self.leak),
+                bare.eq(total),
+                less.eq(over_threshold),
+            ]
+            new = (product + Cat(half, bare).as_signed()).shift_right(p.leak_shift)
+            reduced = (product + Cat(half, less).as_signed()).shift_right(p.leak_shift)
+            clamped, outside = saturate(new, f.u)
+            fired = ~reduced[-1]
+            after = Mux(outside, f.u.max - self.threshold, reduced) if p.reset == "subtract" else 0
+            m.d.comb += kept.eq(Mux(fired, after, clamped))
+            used = self._used(step[3], unit)
+            kept_words.append(kept)
+            fired_words.append(fired & used & step[3].valid)
+            outsides.append(outside & used & step[3].valid)
+
+        m.d.comb += write.data.eq(Cat(*kept_words))
+        if held_words:
+            m.d.comb += held_write.data.eq(Cat(*held_words))  # pyright: ignore
+        # The spikes of a group come in by words, timestep by timestep, and leave by lanes.
+        words = fold * block
+        collected = [Signal(units, name=f"spikes_{i}") for i in range(words)]
+        with m.If(step[3].shift):
+            m.d.sync += [a.eq(b) for a, b in zip(collected, collected[1:], strict=False)]
+            m.d.sync += collected[-1].eq(Cat(*fired_words))
+        by_lane = [
+            collected[t * fold + index // units][index % units]
+            for index in range(lanes)
+            for t in range(block)
+        ]
+        m.d.comb += [
+            self.spikes.eq(Cat(*by_lane)),
+            self.valid.eq(step[4].final),
+            self.timesteps.eq(step[4].timesteps),
+            self.last_group.eq(step[4].last_group),
+            self.sequence_end.eq(
+                delay(m, self.issue.sequence_end, layer.write_stage, "sequence_end")
+            ),
+            self.saturations.eq(sum(outsides[1:], outsides[0])),
+        ]
+        if layer.hardware.trace:
+            m.d.sync += self.update_membranes.eq(write.data)
+            m.d.comb += [
+                self.update_valid.eq(step[4].valid),
+                self.update_spikes.eq(collected[-1]),
+            ]
         return m
+
+    def _memory(self, m: Module, name: str) -> tuple[Memory, object, object]:
+        """A memory with a read and a write port; where the pipeline is longer than a block, what is
+        being written can already be read.
+        """
+        layer = self.layer
+        memory = layer.buffers[name]
+        m.submodules[name] = words = Memory(shape=memory.width, depth=memory.depth, init=[])
+        write = words.write_port()
+        spare = layer.n_groups * layer.output_steps - (layer.block - 1) * layer.interval
+        transparent = (write,) if spare <= MEMBRANE_LATENCY else ()
+        return words, words.read_port(transparent_for=transparent), write
+
+    def _chain(
+        self, m: Module, sums: Value, width: int, unit: int, shift: Value, name: str
+    ) -> Value:
+        """A unit's sums in the order in which it needs them: of its neurons, timestep by timestep;
+        the first one.
+        """
+        layer = self.layer
+        places = [
+            t * layer.lanes + index * layer.neuron_units + unit
+            for t in range(layer.block)
+            for index in range(layer.fold)
+        ]
+        load = self._load(m)
+        links = [Signal(width, name=f"{name}_{unit}_{i}") for i in range(len(places))]
+        with m.If(load):
+            m.d.sync += [
+                link.eq(sums.word_select(place, width))
+                for link, place in zip(links, places, strict=True)
+            ]
+        with m.Elif(shift):
+            m.d.sync += [a.eq(b) for a, b in zip(links, links[1:], strict=False)]
+        return links[0].as_signed()
+
+    def _load(self, m: Module) -> Value:
+        return m.submodules.walk.o.load  # pyright: ignore
+
+    def _used(self, step: object, unit: int) -> Value:
+        """Whether a unit's neuron of a word exists."""
+        layer = self.layer
+        last_word = (layer.params.n_neurons - 1) // layer.neuron_units
+        left = layer.params.n_neurons - last_word * layer.neuron_units
+        word = step.word  # pyright: ignore
+        return (word < last_word) | ((word == last_word) & (unit < left))
+
+
+assert MEMBRANE_LATENCY == 3 and MEMBRANE_LOOP == 2, "the stage takes its cycles from these"

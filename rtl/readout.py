@@ -7,21 +7,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.params import BIAS_STAGE, NEURON_STAGE, READOUT_COUNTERS, WRITE_STAGE, ReadoutHardware
+from golden.hardware import LOGIT_LATENCY, ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.event_list import EventList
 from rtl.fixed import delay, lane, saturate
 from rtl.group_schedule import GroupSchedule
-from rtl.layer import connect_schedule
+from rtl.layer import connect_schedule, counts_signature
+from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
 from rtl.spike_path import SpikePath
 from rtl.streams import LoadBus, event_layout, result_layout
 
 
 class Readout(Component):
-    """Add W_o s + b_o to the logits at every timestep, and send them with the class at the end of a
-    sequence.
+    """Add W_o s + b_o to the logits at every timestep, those of a block one after another, and send
+    them with the class at the end of a sequence.
 
     Classes take the place of neurons under the same group schedule. Timesteps of the next sequence
     wait until the results are sent. After a sequence of no timesteps every logit is 0.
@@ -53,14 +54,12 @@ class Readout(Component):
     def __init__(self, readout: ReadoutHardware, numbers: dict[str, int], load_width: int) -> None:
         self.readout, self.numbers, self.load_width = readout, numbers, load_width
         p = readout.params
-        counts = {name: Out(1) for name in READOUT_COUNTERS}
-        counts |= {"logit_saturations": Out(range(readout.hardware.lanes + 1))}
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(p.n_inputs, 1))),
+                "i": In(stream.Signature(event_layout(p.n_inputs, readout.block))),
                 "o": Out(stream.Signature(result_layout(p.n_classes, p.logit_width))),
                 "load": In(LoadBus(load_width)),
-                "counts": Out(wiring.Signature(counts)),
+                "counts": Out(counts_signature(readout)),
                 "start": Out(1),
             }
         )
@@ -68,74 +67,96 @@ class Readout(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         readout, p, width = self.readout, self.readout.params, self.load_width
-        lanes, n_groups = readout.hardware.lanes, readout.n_groups
+        lanes, n_groups, block = readout.lanes, readout.n_groups, readout.block
         memories, numbers = readout.memories, self.numbers
-        m.submodules.events = events = EventList(p.n_inputs, 1)
+        m.submodules.events = events = EventList(readout)
         m.submodules.schedule = schedule = GroupSchedule(readout)
         m.submodules.spike_path = spike_path = SpikePath(
-            readout, p.spike_sum, p.payload, memories["w_o"], numbers["w_o"], width
+            readout, p.spike_sum, memories["w_o"], numbers["w_o"], width
         )
         m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"], width)
+        m.submodules.walk = walk = OutputWalk(readout)
         m.submodules.logits = logits = Memory(shape=lanes * p.logit_width, depth=n_groups, init=[])
-        read, write = logits.read_port(), logits.write_port()
+        write = logits.write_port()
+        short = readout.n_groups * block - (block - 1) <= LOGIT_LATENCY
+        read = logits.read_port(transparent_for=(write,) if short else ())
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
-        connect_schedule(m, events, schedule, self.counts)
+        connect_schedule(m, events, schedule, spike_path, self.counts)
         m.d.comb += [
             schedule.room.eq(1),
-            spike_path.issue.eq(schedule.issue),
-            spike_path.address.eq(events.walked.address),
-            spike_path.payload.eq(events.walked.payload),
         ]
 
-        early = delay(m, schedule.issue, BIAS_STAGE, "early")
-        issue = delay(m, early, NEURON_STAGE - BIAS_STAGE, "issue")
-        written = delay(m, issue, WRITE_STAGE - NEURON_STAGE, "written")
-        sending_group = Signal.like(early.group)
+        sending_group = Signal(range(n_groups))
         sending = Signal()
+        step = [walk.o, delay(m, walk.o, 1, "step_1")]
+        step.append(delay(m, step[1], 1, "step_2"))
+        first = walk.o.valid & walk.o.first
         m.d.comb += [
-            biases.address.eq(early.group),
-            read.en.eq(1),
-            read.addr.eq(Mux(sending, sending_group, early.group)),
+            walk.issue.eq(schedule.issue),
+            biases.enable.eq(first),
+            biases.address.eq(walk.o.word),
+            read.en.eq(sending | first),
+            read.addr.eq(Mux(sending, sending_group, walk.o.word)),
         ]
-        bias_word = delay(m, biases.data, 1, "bias_word")
-        logit_word = delay(m, read.data, 1, "logit_word")
+        # Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
         kept, saturated = [], []
         for index in range(lanes):
-            old = Mux(issue.fresh, 0, lane(logit_word, index, p.logit)).as_signed()
-            added = lane(spike_path.sums, index, p.spike_sum) + lane(bias_word, index, p.b_o)
-            step = Signal(added.shape(), name=f"step_{index}")  # stage 7
+            links = [Signal(shape_of(p.spike_sum), name=f"link_{index}_{t}") for t in range(block)]
+            with m.If(walk.o.load):
+                m.d.sync += [
+                    link.eq(spike_path.sums.word_select(t * lanes + index, p.spike_sum.width))
+                    for t, link in enumerate(links)
+                ]
+            with m.Elif(step[1].shift):
+                m.d.sync += [a.eq(b) for a, b in zip(links, links[1:], strict=False)]
+            loaded = lane(biases.data, index, p.b_o)
+            bias = Signal(shape_of(p.b_o), name=f"bias_{index}")
+            old = Mux(step[1].fresh, 0, lane(read.data, index, p.logit)).as_signed()
+            total = Signal(shape_of(p.logit), name=f"total_{index}")
+            if block > 1:
+                held = delay(m, bias, 1, f"held_{index}")
+                m.d.comb += bias.eq(Mux(step[1].first, loaded, held))
+                old = Mux(step[1].first, old, total).as_signed()
+            else:
+                m.d.comb += bias.eq(loaded)
+            added = links[0] + bias
+            adding = Signal(added.shape(), name=f"adding_{index}")
             before = Signal(shape_of(p.logit), name=f"before_{index}")
-            logit, outside = saturate(before + step, p.logit)
-            clamped = Signal(shape_of(p.logit), name=f"logit_{index}")  # stage 8
-            m.d.sync += [step.eq(added), before.eq(old), clamped.eq(logit)]
-            kept.append(delay(m, clamped, 1, f"kept_{index}"))  # stage 9
-            saturated.append(delay(m, outside, 2, f"saturated_{index}"))
-        done = written.valid & written.last
-        in_use = [
-            ~written.last_group if i >= p.n_classes - (n_groups - 1) * lanes else 1
-            for i in range(lanes)
-        ]
-        clamped_in_use = [was & used for was, used in zip(saturated, in_use, strict=True)]
+            m.d.sync += [adding.eq(added), before.eq(old)]
+            clamped, outside = saturate(before + adding, p.logit)
+            m.d.comb += total.eq(clamped)
+            kept.append(total)
+            in_use = ~step[2].last_group if index >= readout.last_group_lanes else 1
+            saturated.append(outside & step[2].valid & in_use)
         m.d.comb += [
-            write.en.eq(done),
-            write.addr.eq(written.group),
+            write.en.eq(step[2].valid & step[2].last),
+            write.addr.eq(step[2].word),
             write.data.eq(Cat(*kept)),
-            self.counts.logit_saturations.eq(
-                Mux(done, sum(clamped_in_use[1:], clamped_in_use[0]), 0)
-            ),
+            self.counts.logit_saturations.eq(sum(saturated[1:], saturated[0])),
         ]
+        if readout.accesses:
+            m.d.comb += [
+                self.counts.w_o_reads.eq(spike_path.weight_reads),
+                self.counts.spike_additions.eq(spike_path.additions),
+                self.counts.b_o_reads.eq(first),
+                self.counts.logits_reads.eq(first),
+                self.counts.logits_writes.eq(write.en),
+            ]
 
         # After the end of a sequence: word by word, lane by lane.
+        ending = schedule.issue.sequence_end
+        sequence_end = delay(m, ending, readout.write_stage, "sequence_end")
+        fresh = delay(m, schedule.issue.fresh, readout.write_stage, "fresh")
         ended = Signal()  # from the end's issue until its results are sent
-        with m.If(schedule.issue.sequence_end):
+        with m.If(ending):
             m.d.sync += ended.eq(1)
-        m.d.comb += schedule.hold.eq(schedule.issue.sequence_end | ended)
+        m.d.comb += schedule.hold.eq(ending | ended)
         word = Signal(lanes * p.logit_width)
         empty = Signal()  # the sequence had no timestep: what the memory holds is an earlier one's
         left = Signal(range(lanes + 1))  # lanes of `word` not yet sent
-        reading = Signal(range(4))  # cycles until the addressed word is there
+        reading = Signal(range(3))  # cycles until the addressed word is there
         index = Signal(range(p.n_classes))
         best_index, best = Signal(range(p.n_classes)), Signal(shape_of(p.logit))
         logit = lane(word, 0, p.logit)
@@ -148,18 +169,18 @@ class Readout(Component):
             self.o.payload.best.eq(Mux(better, index, best_index)),
             self.o.payload.last.eq(last),
         ]
-        with m.If(written.sequence_end):
+        with m.If(sequence_end):
             m.d.sync += [
                 sending.eq(1),
                 sending_group.eq(0),
-                reading.eq(3),
+                reading.eq(2),
                 index.eq(0),
-                empty.eq(written.fresh),
+                empty.eq(fresh),
             ]
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading - 1)
             with m.If(reading == 1):
-                m.d.sync += [word.eq(Mux(empty, 0, logit_word)), left.eq(lanes)]
+                m.d.sync += [word.eq(Mux(empty, 0, read.data)), left.eq(lanes)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
                 word.eq(word >> p.logit_width),
@@ -171,7 +192,7 @@ class Readout(Component):
             with m.If(last):
                 m.d.sync += [left.eq(0), sending.eq(0), ended.eq(0)]
             with m.Elif(left == 1):
-                m.d.sync += [sending_group.eq(sending_group + 1), reading.eq(3)]
+                m.d.sync += [sending_group.eq(sending_group + 1), reading.eq(2)]
 
         m.d.comb += [
             self.start.eq(schedule.issue.start),

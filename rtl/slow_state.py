@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.params import STATE_LATENCY, LayerHardware, address_width
+from golden.hardware import START_LATENCY, UPDATE_LATENCY, LayerHardware, address_width
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus, issue_layout
+from rtl.streams import LoadBus
 
 
 class SlowState(Component):
-    """Hold the slow state twice, before and after this timestep; compute m' = sat(rshift(A m + B
-    x)) beside the groups.
+    """Compute m' = sat(rshift(A m + B x)) for one drive after another, beside the groups and, for
+    the later timesteps of a block, ahead of them; keep a history of what the groups will need.
 
-    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. Never
-    stalls; wants `state_cycles` from a start to the next.
+    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. The update
+    of a block's last timestep waits until the block is started, since it writes over the history of
+    the block before. A block's slow states are announced as soon as its walk can no longer
+    overtake their writing.
 
     Parameters
     ----------
@@ -33,34 +36,50 @@ class SlowState(Component):
 
     Members
     -------
-    issue
-        From the group schedule: its `start` begins an update.
-    drives
-        The drives of the two buffers of the event list.
-    buffer, index, state
-        A read port: `state` is valid the cycle after. The state before a timestep lies in the
-        buffer that toggles with every start: 1 in the first timestep after a reset.
+    drive_valid, drive, drive_first, drive_last
+        From the drive: its value, whether it is its sequence's first, its block's last.
+    starting
+        From the group schedule: a block is started.
+    ready, near
+        The slow states of the next block to be started are there; the updates do not lag too far
+        behind to start it where it has no refresh.
+    history_read, history_buffer, history_index, history
+        A read port: `history` is valid the cycle after. Word i of a block has the elements
+        `i * products_per_cycle` and following of the slow state, each before every timestep of the
+        block; the first of them is nothing at the start of a sequence. Blocks take the buffers in
+        turn, buffer 1 the first after a reset.
     valid, value, saturated
         A value of the new state is written, in the order of the rows, and whether it had to be
         clamped.
+    a_read, m_read, history_write
+        A word of A and B, of m is read; a value of the history is written.
 
-    Latency: `state_cycles` from `start` to the last value being written; throughput: a timestep in
-    as many.
+    Throughput: a timestep in `update_interval` cycles.
     """
 
     def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
         self.layer, self.number, self.load_width = layer, number, load_width
-        p, f = layer.params, layer.params.formats
+        f = layer.params.formats
+        slots = layer.block * layer.hardware.products_per_cycle
         super().__init__(
             {
-                "issue": In(issue_layout(layer)),
-                "drives": In(2 * f.x.width),
-                "buffer": In(1),
-                "index": In(address_width(p.n_state)),
-                "state": Out(shape_of(f.m)),
+                "drive_valid": In(1),
+                "drive": In(shape_of(f.x)),
+                "drive_first": In(1),
+                "drive_last": In(1),
+                "starting": In(1),
+                "ready": Out(1),
+                "near": Out(1),
+                "history_read": In(1),
+                "history_buffer": In(1),
+                "history_index": In(address_width(layer.dense_steps)),
+                "history": Out(slots * f.m.width),
                 "valid": Out(1),
                 "value": Out(shape_of(f.m)),
                 "saturated": Out(1),
+                "a_read": Out(1),
+                "m_read": Out(1),
+                "history_write": Out(1),
                 "load": In(LoadBus(load_width)),
             }
         )
@@ -68,51 +87,109 @@ class SlowState(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        p, f = layer.params, layer.params.formats
+        p, f, block = layer.params, layer.params.formats, layer.block
         d, n_blocks, lanes = p.n_state, layer.n_state_blocks, layer.state_lanes
         index_width = address_width(d)
         m.submodules.coefficients = coefficients = Bank(
             layer.memories["ab"], self.number, self.load_width
         )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
-        m.submodules.values = values = Memory(shape=shape_of(f.m), depth=2 << index_width, init=[])
-        write, feed, update = values.write_port(), values.read_port(), values.read_port()
+        queue = layer.buffers["drives"]
+        m.submodules.drives = drives = SyncFIFO(width=queue.width, depth=queue.depth)
         m.d.comb += [
-            feed.en.eq(1),
-            feed.addr.eq(Cat(self.index, self.buffer)),
-            self.state.eq(feed.data),
+            drives.w_en.eq(self.drive_valid),
+            drives.w_data.eq(Cat(self.drive, self.drive_first, self.drive_last)),
         ]
+        head = Signal(data.StructLayout({"drive": shape_of(f.x), "first": 1, "last": 1}))
+        m.d.comb += head.as_value().eq(drives.r_data)
+
+        # Blocks announced less those started.
+        ahead = Signal(range(-layer.state_lag, 2))
+        announce = Signal()
+        m.d.sync += ahead.eq(ahead + announce - self.starting)
+        m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -layer.state_lag)]
+
+        # The next update waits until it cannot overtake the rows of this one, and a block's last
+        # until the block is started.
+        limit = max(layer.update_interval, layer.announce_delay)
+        age = Signal(range(limit + 1), init=limit)
+        settled = age >= layer.update_interval - 1
+        announced = Signal()
+        begin = drives.r_rdy & settled & (~head.last | (announced & (ahead <= 0)))
+        m.d.comb += [
+            announce.eq(drives.r_rdy & head.last & ~announced & (age >= layer.announce_delay)),
+            drives.r_en.eq(begin),
+        ]
+        with m.If(announce):
+            m.d.sync += announced.eq(1)
+        with m.If(age < limit):
+            m.d.sync += age.eq(age + 1)
 
         # One step a cycle: column j of the rows of a block.
-        running, fresh = Signal(), Signal()
-        current = Signal()  # the buffer that holds the state before this timestep
+        running = Signal()
+        update = Signal(  # the one that is running
+            data.StructLayout(
+                {
+                    "fresh": 1,
+                    "source": 1,  # the half of m that holds the state before it
+                    "buffer": 1,  # of the history, that its result belongs to
+                    "timestep": address_width(block),  # in the block that its result belongs to
+                    "kept": 1,  # in the history
+                }
+            ),
+            init={"buffer": 1},
+        )
         drive = Signal(shape_of(f.x))
-        column, block = Signal(range(d + 1)), Signal(range(n_blocks))
-        with m.If(self.issue.start):
-            drives = Array(lane(self.drives, b, f.x) for b in range(2))
+        column, part = Signal(range(d + 1)), Signal(range(n_blocks))
+        with m.If(running):
+            m.d.sync += [column.eq(column + 1), coefficients.address.eq(coefficients.address + 1)]
+            with m.If(column == d):
+                m.d.sync += [column.eq(0), part.eq(part + 1), running.eq(part != n_blocks - 1)]
+        phase = Signal(range(p.dilation))  # timesteps since the last refresh
+        with m.If(begin):
+            now = Mux(head.first, 0, phase)
+            following = Mux(now == p.dilation - 1, 0, now + 1)
             m.d.sync += [
                 running.eq(1),
                 column.eq(0),
-                block.eq(0),
+                part.eq(0),
                 coefficients.address.eq(0),
-                current.eq(~current),
-                fresh.eq(self.issue.fresh),
-                drive.eq(drives[self.issue.buffer]),
+                age.eq(0),
+                announced.eq(0),
+                drive.eq(head.drive),
+                update.fresh.eq(head.first),
+                update.source.eq(~update.source),
+                update.buffer.eq(update.buffer ^ head.last),
+                update.timestep.eq(Mux(head.last, 0, update.timestep + 1)),
+                update.kept.eq(following == 0),
+                phase.eq(following),
             ]
-        with m.Elif(running):
-            m.d.sync += [column.eq(column + 1), coefficients.address.eq(coefficients.address + 1)]
-            with m.If(column == d):
-                m.d.sync += [column.eq(0), block.eq(block + 1), running.eq(block != n_blocks - 1)]
-        m.d.comb += [update.en.eq(1), update.addr.eq(Cat(column[:index_width], current))]
+
+        memory = layer.buffers["m"]
+        m.submodules.values = values = Memory(
+            shape=shape_of(memory.element), depth=memory.depth, init=[]
+        )
+        write, read = values.write_port(), values.read_port()
+        reading = running & (column != d)
+        m.d.comb += [
+            read.en.eq(reading),
+            read.addr.eq(Cat(column[:index_width], update.source)),
+            coefficients.enable.eq(running),
+            self.a_read.eq(running),
+            self.m_read.eq(reading),
+        ]
 
         # Memories, operands, products, sums: a cycle each.
         driven = delay(m, column == d, 1, "driven")
+        fresh = delay(m, update.fresh, 1, "fresh")
+        driving = delay(m, drive, 1, "driving")
         word = delay(m, coefficients.data, 1, "word")
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x))
-        m.d.sync += operand.eq(Mux(driven, drive, Mux(fresh, 0, update.data)))
+        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, read.data)))
         step_valid = delay(m, running, 3, "step_valid")
         step_first = delay(m, column == 0, 3, "step_first")
-        complete = delay(m, running & (column == d), 4, "complete")
+        complete = delay(m, running & (column == d), UPDATE_LATENCY, "complete")
+        completed = delay(m, update, UPDATE_LATENCY, "completed")
         rows = Array(Signal(shape_of(p.state_sum), name=f"row_{r}") for r in range(lanes))
         sums = []
         for index in range(lanes):
@@ -128,13 +205,14 @@ class SlowState(Component):
         left = Signal(range(lanes + 1))
         row = Signal(index_width)
         done_blocks = Signal(range(n_blocks))
+        leaving = Signal.like(update)
         value, saturated = saturate(align(rows[0], p.state_shift), f.m)
         m.d.comb += [
             self.valid.eq(left != 0),
             self.value.eq(value),
             self.saturated.eq(self.valid & saturated),
             write.en.eq(self.valid),
-            write.addr.eq(Cat(row, ~current)),
+            write.addr.eq(Cat(row, ~leaving.source)),
             write.data.eq(value),
         ]
         with m.If(self.valid):
@@ -146,10 +224,44 @@ class SlowState(Component):
             m.d.sync += [
                 left.eq(Mux(done_blocks == n_blocks - 1, last_rows, lanes)),
                 done_blocks.eq(Mux(done_blocks == n_blocks - 1, 0, done_blocks + 1)),
+                leaving.eq(completed),
             ]
             with m.If(done_blocks == 0):
                 m.d.sync += row.eq(0)
+        self._keep(m, row, value, leaving)
         return m
 
+    def _keep(self, m: Module, row: Signal, value: object, leaving: Signal) -> None:
+        """The history: a value goes to its row's word and slot, and there to its timestep."""
+        layer, block = self.layer, self.layer.block
+        per_cycle = layer.hardware.products_per_cycle
+        memory = layer.buffers["history"]
+        m.submodules.history_words = words = Memory(
+            shape=data.ArrayLayout(memory.element.width, memory.n_lanes),
+            depth=memory.depth,
+            init=[],
+        )
+        write, read = words.write_port(granularity=1), words.read_port()
+        # The row's word and slot, counted along with the rows.
+        word, slot = Signal(address_width(layer.dense_steps)), Signal(range(per_cycle))
+        with m.If(self.valid):
+            m.d.sync += slot.eq(Mux(slot == per_cycle - 1, 0, slot + 1))
+            with m.If(slot == per_cycle - 1):
+                m.d.sync += word.eq(word + 1)
+            with m.If(row == layer.params.n_state - 1):
+                m.d.sync += [slot.eq(0), word.eq(0)]
+        place = Signal(range(memory.n_lanes))
+        m.d.comb += [
+            place.eq(slot * block + leaving.timestep),
+            self.history_write.eq(self.valid & leaving.kept),
+            write.en.eq(Mux(self.history_write, 1 << place, 0)),
+            write.addr.eq(Cat(word, leaving.buffer)),
+            read.en.eq(self.history_read),
+            read.addr.eq(Cat(self.history_index, self.history_buffer)),
+            self.history.eq(read.data.as_value()),
+        ]
+        for lane_index in range(memory.n_lanes):
+            m.d.comb += write.data[lane_index].eq(value)
 
-assert STATE_LATENCY == 4, "the update takes its stages from STATE_LATENCY"
+
+assert UPDATE_LATENCY == 4 and START_LATENCY == 3, "the update takes its stages from these"

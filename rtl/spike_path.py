@@ -1,13 +1,13 @@
-"""The sparse spike path: adds the weights of a timestep's events."""
+"""The sparse spike path: adds the weights of a block's events."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.params import LayerHardware, MemoryParams, ReadoutHardware, address_width
+from golden.hardware import LayerHardware, MemoryParams, ReadoutHardware, address_width
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane, weighted
@@ -16,15 +16,13 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class SpikePath(Component):
-    """Keep one accumulator a lane and add weight times payload of one event a cycle (output
-    stationary).
+    """Keep one accumulator a lane and timestep, and add weight times payload of the events of a
+    cycle (output stationary): a weight is read once for all timesteps of the block.
 
     Parameters
     ----------
     part, accumulator
         A layer or the readout, and the format that holds its largest sum.
-    payload
-        Of the events.
     memory, number, load_width
         Of the weight bank: word `group * inputs + address` holds the weights of the group's lanes.
 
@@ -32,56 +30,87 @@ class SpikePath(Component):
     -------
     issue
         From the group schedule (stage 0).
-    address, payload
-        The event that step `issue.step` walks, at stage 1.
+    addresses, payloads
+        The events that step `issue.step` adds: addresses at stage 1, payloads at stage 2, the first
+        event and its first timestep lowest.
     sums
-        A lane's sum above another; a group's are complete at `NEURON_STAGE` of its last step: use
-        them in that cycle.
+        A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
+        its last step: use them in that cycle.
+    weight_reads, additions
+        Words of weights read, and words added, in this cycle.
 
-    Latency: `NEURON_STAGE` cycles; throughput: one event a cycle.
+    Latency: `NEURON_STAGE` cycles; throughput: `events_per_cycle` events a cycle.
     """
 
     def __init__(
         self,
         part: LayerHardware | ReadoutHardware,
         accumulator: Fixed,
-        payload: Fixed,
         memory: MemoryParams,
         number: int,
         load_width: int,
     ) -> None:
-        self.part, self.accumulator, self.payload_format = part, accumulator, payload
+        self.part, self.accumulator = part, accumulator
         self.memory, self.number, self.load_width = memory, number, load_width
+        n_events, block = part.hardware.events_per_cycle, part.block
         super().__init__(
             {
                 "issue": In(issue_layout(part)),
-                "address": In(address_width(part.params.n_inputs)),
-                "payload": In(shape_of(payload)),
-                "sums": Out(part.hardware.lanes * accumulator.width),
+                "addresses": In(n_events * address_width(part.params.n_inputs)),
+                "payloads": In(n_events * block * part.payload.width),
+                "sums": Out(block * part.lanes * accumulator.width),
+                "weight_reads": Out(range(n_events + 1)),
+                "additions": Out(range(n_events * block + 1)),
                 "load": In(LoadBus(load_width)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes, width = self.part.hardware.lanes, self.accumulator.width
-        m.submodules.weights = weights = Bank(self.memory, self.number, self.load_width)
+        part, width, lanes = self.part, self.accumulator.width, self.part.lanes
+        n_events, block, payload_width = (
+            part.hardware.events_per_cycle, part.block, part.payload.width
+        )  # fmt: skip
+        m.submodules.weights = weights = Bank(
+            self.memory, self.number, self.load_width, n_reads=n_events
+        )
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
         base = delay(m, self.issue.weight_base, 1, "weight_base")
-        m.d.sync += weights.address.eq(base + self.address)  # valid at stage 2
-        word = delay(m, weights.data, 1, "word")  # stage 4, the memory's output register
-        payload = delay(m, self.payload, 3, "payload")
-        walked = delay(m, self.issue.valid & self.issue.sparse, 5, "walked")
+        sparse = delay(m, Mux(self.issue.valid, self.issue.sparse, 0), 2, "sparse")
+        input_bits, word_bits = (
+            address_width(part.params.n_inputs),
+            len(weights.address) // n_events,
+        )
+        for event in range(n_events):  # addressed at stage 2
+            address = weights.address.word_select(event, word_bits)
+            m.d.sync += address.eq(base + self.addresses.word_select(event, input_bits))
+        m.d.comb += [
+            weights.enable.eq(sparse),
+            self.weight_reads.eq(sum(sparse[1:], sparse[0])),
+        ]
+        words = delay(m, weights.data, 1, "words")  # stage 4, the memory's output register
+        used = Cat(sparse[event].replicate(block * payload_width) for event in range(n_events))
+        payloads = delay(m, self.payloads & used, 2, "payloads")
+        fires = [
+            payloads.word_select(event * block + t, payload_width)
+            for event in range(n_events)
+            for t in range(block)
+        ]
+        m.d.comb += self.additions.eq(sum((fire.any() for fire in fires[1:]), fires[0].any()))
         first = delay(m, self.issue.valid & self.issue.first, 5, "first")
-        for index in range(lanes):
-            weight = lane(word, index, self.memory.element)
-            product_format = Fixed(self.memory.element.width + self.payload_format.width)
-            product = Signal(shape_of(product_format), name=f"product_{index}")
-            total = Signal(shape_of(self.accumulator), name=f"sum_{index}")
-            m.d.sync += [
-                product.eq(weighted(weight, payload)),
-                total.eq(Mux(first, 0, total) + Mux(walked, product, 0)),
-            ]
-            m.d.comb += self.sums[index * width : (index + 1) * width].eq(total)
+        product_shape = shape_of(Fixed(self.memory.element.width + payload_width))
+        for t in range(block):
+            for index in range(lanes):
+                added = []
+                for event in range(n_events):
+                    word = words.word_select(event, self.memory.width)
+                    product = Signal(product_shape, name=f"product_{event}_{t}_{index}")
+                    m.d.sync += product.eq(
+                        weighted(lane(word, index, self.memory.element), fires[event * block + t])
+                    )
+                    added.append(product)
+                total = Signal(shape_of(self.accumulator), name=f"sum_{t}_{index}")
+                m.d.sync += total.eq(Mux(first, 0, total) + sum(added[1:], added[0]))
+                m.d.comb += self.sums.word_select(t * lanes + index, width).eq(total)
         return m

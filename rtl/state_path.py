@@ -1,15 +1,13 @@
-"""The dense state path: the leak and the current from the slow state."""
+"""The dense state path: the currents from the slow state."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.formats import Fixed, width_of
-from golden.params import MULTIPLY_STAGE, READ_STAGE, LayerHardware, address_width
+from golden.formats import Fixed
+from golden.hardware import MULTIPLY_STAGE, READ_STAGE, LayerHardware, address_width
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane
@@ -18,134 +16,127 @@ from rtl.streams import LoadBus, issue_layout
 
 
 class StatePath(Component):
-    """Multiply, in one multiplier a lane, first leak and membrane, then P and the slow state, then
-    V and the drive.
+    """Sum P m + V x of every lane and timestep: a coefficient is read once for all timesteps of the
+    block.
 
-    A group's dense steps are: 0, the leak; 1 to d, P[., step - 1] times m[step - 1]; d + 1, V times
-    x. Between refreshes, and without a slow state, only the leak.
+    A group's dense steps take `products_per_cycle` columns each: those of P times the slow state
+    before each timestep, then V times its drive.
 
     Parameters
     ----------
     layer
-        The layer.
+        The layer; it has a slow state.
     number, load_width
-        Of the bank of P and V: word `group * (d + 1) + j` holds column j of P, or V, of the group's
-        lanes.
+        Of the bank of P and V: word `group * dense steps + i` holds the columns of step i, all
+        lanes of the first one lowest; behind V it is filled up with 0.
 
     Members
     -------
     issue
         From the group schedule (stage 0).
-    leak
-        Constant.
-    membrane_address, membranes
-        The group's word of membranes: addressed at `READ_STAGE`, there the cycle after.
-    state_buffer, state_index, state
-        A value of the slow state before this timestep: addressed at `READ_STAGE`, there the cycle
-        after (see `SlowState`).
+    history_read, history_buffer, history_index, history
+        The slow states before each timestep: addressed at `READ_STAGE`, there the cycle after (see
+        `SlowState`).
     drives
-        The drives of the two buffers of the event list.
-    leaked, currents
-        leak * u, and P m + V x, a lane's above another; complete at `NEURON_STAGE` of the group's
-        last step: use them in that cycle.
+        The drives of every buffer of the event list.
+    sums
+        A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
+        its last step: use them in that cycle.
+    p_read, products
+        A word of P is read; products of a word of lanes made, in this cycle.
 
-    Latency: `NEURON_STAGE` cycles; throughput: one product a lane and cycle.
+    Latency: `NEURON_STAGE` cycles; throughput: a step a cycle.
     """
 
     def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
         self.layer, self.number, self.load_width = layer, number, load_width
-        p, f, lanes = layer.params, layer.params.formats, layer.hardware.lanes
-        self.product = Fixed(width_of(f.leak.magnitude * f.u.magnitude))
-        members = {
-            "issue": In(issue_layout(layer)),
-            "leak": In(shape_of(f.leak)),
-            "membrane_address": Out(address_width(layer.n_groups)),
-            "membranes": In(lanes * f.u.width),
-            "leaked": Out(lanes * self.product.width),
-        }
-        if p.n_state:
-            members |= {
-                "state_buffer": Out(1),
-                "state_index": Out(address_width(p.n_state)),
-                "state": In(shape_of(f.m)),
-                "drives": In(2 * f.x.width),
-                "currents": Out(lanes * p.current_sum.width),
+        p, f = layer.params, layer.params.formats
+        slots = layer.block * layer.hardware.products_per_cycle
+        super().__init__(
+            {
+                "issue": In(issue_layout(layer)),
+                "history_read": Out(1),
+                "history_buffer": Out(1),
+                "history_index": Out(address_width(layer.dense_steps)),
+                "history": In(slots * f.m.width),
+                "drives": In(layer.n_lists * layer.block * f.x.width),
+                "sums": Out(layer.block * layer.lanes * p.current_sum.width),
+                "p_read": Out(1),
+                "products": Out(range(slots + 1)),
                 "load": In(LoadBus(load_width)),
             }
-        super().__init__(members)
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p, f, lanes = self.layer.params, self.layer.params.formats, self.layer.hardware.lanes
+        layer, p, f = self.layer, self.layer.params, self.layer.params.formats
+        lanes, block, per_cycle = layer.lanes, layer.block, layer.hardware.products_per_cycle
+        steps = layer.dense_steps
+        driven_slot = p.n_state % per_cycle  # where the last step has V; unused ones follow
         issue = delay(m, self.issue, READ_STAGE, "issue")
         dense = issue.valid & issue.dense
-        m.d.comb += self.membrane_address.eq(issue.group)
+        m.submodules.coefficients = coefficients = Bank(
+            layer.memories["p"], self.number, self.load_width
+        )
+        wiring.connect(m, wiring.flipped(self.load), coefficients.load)
+        address = Signal.like(coefficients.address)  # of the next step in the block
+        buffer = Signal()  # of the history of this block: another at every start
+        with m.If(dense):
+            m.d.sync += address.eq(address + 1)
+        # A start comes a stage early, so that the first step already sees what it changes.
+        starting = delay(m, self.issue.start, READ_STAGE - 1, "starting")
+        with m.If(starting):
+            m.d.sync += [address.eq(0), buffer.eq(~buffer)]
+        m.d.comb += [
+            coefficients.address.eq(address),
+            coefficients.enable.eq(dense),
+            self.p_read.eq(dense),
+            self.history_read.eq(dense),
+            self.history_buffer.eq(buffer),
+            self.history_index.eq(issue.step),
+        ]
 
         # Stage READ_STAGE + 1: what the memories hold. It is registered into the multipliers'
-        # operands.
-        leaking = delay(m, dense & issue.first, 1, "leaking")
-        feeding = delay(m, dense & ~issue.first, 1, "feeding")
+        # operands, one of its own for each lane.
+        driven = delay(m, issue.step == steps - 1, 1, "driven")
         fresh = delay(m, issue.fresh, 1, "fresh")
-        word: Any = None
-        operand: Any = None
-        if p.n_state:
-            m.submodules.coefficients = coefficients = Bank(
-                self.layer.memories["p"], self.number, self.load_width
-            )
-            wiring.connect(m, wiring.flipped(self.load), coefficients.load)
-            address = Signal.like(coefficients.address)  # of the next product in the timestep
-            with m.If(issue.start):
-                m.d.sync += address.eq(0)
-            with m.Elif(dense & ~issue.first):
-                m.d.sync += address.eq(address + 1)
-            buffer = (
-                Signal()
-            )  # where the slow state before this timestep lies: toggles at every start
-            with m.If(issue.start):
-                m.d.sync += buffer.eq(~buffer)
-            m.d.comb += [
-                coefficients.address.eq(address),
-                self.state_buffer.eq(buffer),
-                self.state_index.eq(issue.step - 1),
-            ]
-            word = coefficients.data
-            driven = delay(m, issue.step == p.n_state + 1, 1, "driven")
-            drive = Array(lane(self.drives, b, f.x) for b in range(2))[
-                delay(m, issue.buffer, 1, "buffer")
-            ]
-            operand = Mux(driven, drive, Mux(fresh, 0, self.state))
-
+        list_buffer = delay(m, issue.buffer, 1, "list_buffer")
+        refresh = delay(m, Mux(dense, issue.refresh, 0), 1, "refresh")
+        drives = self.drives.word_select(list_buffer, block * f.x.width)
+        operand_shape = shape_of(f.m if f.m.width >= f.x.width else f.x)
+        operands = []
+        for slot in range(per_cycle):
+            for t in range(block):
+                state = lane(self.history, slot * block + t, f.m)
+                operand = Mux(fresh, 0, state).as_signed() if t == 0 else state
+                if slot == driven_slot:
+                    operand = Mux(driven, lane(drives, t, f.x), operand).as_signed()
+                operands.append(operand)
+        used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
+        n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
+        m.d.comb += self.products.eq(sum(n_slots[1:], n_slots[0]))
         stages = MULTIPLY_STAGE - READ_STAGE - 1
-        leaking_product = delay(m, leaking, stages + 1, "leaking_product")
-        feeding_product = delay(m, feeding, stages + 1, "feeding_product")
+        adding = delay(m, refresh, stages + 1, "adding")
+        first = delay(m, issue.valid & issue.first, stages + 2, "first")
         for index in range(lanes):
-            membrane = Mux(fresh, 0, lane(self.membranes, index, f.u))
-            factor = Signal(
-                shape_of(Fixed(max(f.leak.width + 1, f.p.width))), name=f"factor_{index}"
-            )
-            value = Signal(
-                shape_of(Fixed(max(f.u.width, f.m.width, f.x.width))), name=f"value_{index}"
-            )
-            product = Signal(shape_of(Fixed(len(factor) + len(value))), name=f"product_{index}")
-            leaked = Signal(shape_of(self.product), name=f"leaked_{index}")
-            if word is None:
-                m.d.sync += [factor.eq(self.leak), value.eq(membrane)]
-            else:
-                m.d.sync += [
-                    factor.eq(Mux(leaking, self.leak, lane(word, index, f.p))),
-                    value.eq(Mux(leaking, membrane, operand)),
-                ]
-            m.d.sync += product.eq(factor * value)
-            with m.If(leaking_product):
-                m.d.sync += leaked.eq(product)
-            width = self.product.width
-            m.d.comb += self.leaked[index * width : (index + 1) * width].eq(leaked)
-            if p.n_state:
-                current = Signal(shape_of(p.current_sum), name=f"current_{index}")
-                with m.If(leaking_product):
-                    m.d.sync += current.eq(0)
-                with m.Elif(feeding_product):
-                    m.d.sync += current.eq(current + product)
-                width = p.current_sum.width
-                m.d.comb += self.currents[index * width : (index + 1) * width].eq(current)
+            products: list[list[Signal]] = [[] for _ in range(block)]
+            for slot in range(per_cycle):
+                factor = Signal(shape_of(f.p), name=f"factor_{slot}_{index}")
+                m.d.sync += factor.eq(lane(coefficients.data, slot * lanes + index, f.p))
+                for t in range(block):
+                    value = Signal(operand_shape, name=f"value_{slot}_{t}_{index}")
+                    product = Signal(
+                        shape_of(Fixed(len(factor) + len(value))),
+                        name=f"product_{slot}_{t}_{index}",
+                    )
+                    m.d.sync += [
+                        value.eq(operands[slot * block + t]),
+                        product.eq(factor * value),
+                    ]
+                    products[t].append(product)
+            for t in range(block):
+                total = Signal(shape_of(p.current_sum), name=f"sum_{t}_{index}")
+                added = sum(products[t][1:], products[t][0])
+                m.d.sync += total.eq(Mux(first, 0, total) + Mux(adding[t], added, 0))
+                m.d.comb += self.sums.word_select(t * lanes + index, p.current_sum.width).eq(total)
         return m

@@ -6,7 +6,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from golden.params import (
+from golden.hardware import (
     LOAD_WIDTH,
     MAX_DEPTH,
     MAX_MEMORIES,
@@ -22,6 +22,9 @@ KIND_WIDTH = address_width(len(EventKind))
 def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
     """Return the layout of an event stream's items; `kind` is an `EventKind`. An event with a
     payload of 0 is no event.
+
+    Between the parts of a core that takes blocks of timesteps, the payload has a bit for each
+    timestep of the block: those in which the address fires, or, at its end, those it has.
     """
     return data.StructLayout(
         {"kind": KIND_WIDTH, "address": address_width(n_addresses), "payload": payload_width}
@@ -61,12 +64,13 @@ class LoadBus(wiring.Signature):
 def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 
-    `start` marks the first step of a timestep. A `sequence_end` is no step: it only passes through,
-    in order; with it, `fresh` says that the sequence had no timestep. `valid` qualifies the rest:
-    step `step` of group `group`, the `first` or `last` step of it; it walks the event list if
-    `sparse`, the dense state path if `dense`; `weight_base` is the first word of the group's
-    weights. `refresh`, `fresh` (the first timestep of a sequence) and `buffer` (of the event list)
-    hold for the whole timestep.
+    `start` marks the first step of a block. A `sequence_end` is no step: it only passes through, in
+    order; with it, `fresh` says that the sequence had no timestep. `valid` qualifies the rest: step
+    `step` of group `group`, the `first` or `last` step of it; it adds the events of the list whose
+    bits are set in `sparse`, and walks the dense state path if `dense`; `weight_base` is the first
+    word of the group's weights. For the whole block: `timesteps` has a bit for each timestep in it,
+    lowest first, `refresh` one for each in which the current is refreshed; `fresh`: it is the first
+    of a sequence; `buffer`: of the event list.
     """
     n_inputs, n_groups = part.params.n_inputs, part.n_groups
     return data.StructLayout(
@@ -75,13 +79,14 @@ def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
             "start": 1,
             "first": 1,
             "last": 1,
-            "sparse": 1,
+            "sparse": part.hardware.events_per_cycle,
             "dense": 1,
             "last_group": 1,
             "sequence_end": 1,
-            "refresh": 1,
+            "timesteps": part.block,
+            "refresh": part.block,
             "fresh": 1,
-            "buffer": 1,
+            "buffer": address_width(part.n_lists),
             "step": address_width(part.max_steps),
             "group": address_width(n_groups),
             "weight_base": address_width(n_groups * n_inputs),

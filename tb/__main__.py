@@ -13,7 +13,7 @@ from tqdm import tqdm
 from export.store import load_digits, load_stored
 from golden.data import to_sequences
 from golden.errors import UserError, report_user_errors
-from golden.params import read_core
+from golden.hardware import read_core
 from tb.compare import compare
 from tb.report import describe, draw, lines, summarize, write_report
 from tb.simulate import build_core_model, simulate

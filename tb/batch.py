@@ -33,8 +33,8 @@ from export.manifest import read_images
 from export.store import load_digits, load_stored
 from golden.data import load_mnist, to_sequences
 from golden.errors import UserError, report_user_errors
+from golden.hardware import CoreParams
 from golden.integer import NetworkIntegers, run
-from golden.params import CoreParams
 from tb.compare import CHUNK, Comparison, expected_counters
 from tb.interface import Interface, read_interface
 from tb.report import CLOCK_MHZ, write_report

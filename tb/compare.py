@@ -11,8 +11,8 @@ import numpy as np
 
 from export.images import unpack
 from golden.cycles import Timeline, timestep_cycles
+from golden.hardware import COUNTER_WIDTH, CoreParams
 from golden.integer import LayerRun, Run, run
-from golden.params import COUNTER_WIDTH, CoreParams
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory

@@ -15,7 +15,7 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.params import CoreParams
+from golden.hardware import CoreParams
 from tb.interface import Interface
 
 CYCLE = Fixed(48, signed=False)

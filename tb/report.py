@@ -20,7 +20,8 @@ from golden.cycles import (
     timestep_cycles,
 )
 from golden.errors import UserError
-from golden.params import CoreParams, LayerParams
+from golden.hardware import CoreParams
+from golden.params import LayerParams
 from tb.compare import Comparison
 from tb.simulate import Simulation
 

@@ -20,12 +20,29 @@ import numpy as np
 from export.images import Images
 from export.manifest import read_images
 from golden.errors import UserError
-from golden.params import LOAD_WIDTH, CoreParams, EventKind, load_header
+from golden.hardware import LOAD_WIDTH, CoreParams, EventKind, LayerHardware, load_header
 from tb import driver
 from tb.interface import Interface, read_interface
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, run_model
 from tb.wrapper import TOP, write_wrapper
+
+
+def by_timestep(words: np.ndarray, layer: LayerHardware, n_timesteps: int) -> np.ndarray:
+    """Arrange traced words of neurons (words, units) of whole sequences, which come by blocks, in
+    these by groups, and in these by timesteps, as (B, K, N).
+    """
+    block, groups, fold = layer.block, layer.n_groups, layer.fold
+    sequences = words.reshape(-1, n_timesteps * groups * fold, layer.neuron_units)
+    whole = n_timesteps // block * block
+    parts = []
+    for length, count in ((block, whole), (n_timesteps - whole, n_timesteps - whole)):
+        if not count:
+            continue
+        part, sequences = np.split(sequences, [count * groups * fold], axis=1)
+        dealt = part.reshape(len(part), count // length, groups, length, -1)
+        parts.append(dealt.transpose(0, 1, 3, 2, 4).reshape(len(part), count, -1))
+    return np.concatenate(parts, 1)[:, :, : layer.params.n_neurons]
 
 
 class IncompleteTrace(UserError):

@@ -4,7 +4,7 @@ trace ports show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from export.images import pack, unpack
+from golden.hardware import LOAD_WIDTH, CoreParams, EventKind, HardwareParams, load_header
 from golden.integer import NetworkIntegers
-from golden.params import LOAD_WIDTH, CoreParams, EventKind, HardwareParams, load_header
 from rtl.core import Core
 
 PERIOD = 1e-8
@@ -42,15 +42,15 @@ def _signed(value: int, width: int) -> int:
 
 def simulate(
     network: NetworkIntegers,
-    lanes: int,
+    hardware: HardwareParams,
     payloads: np.ndarray,
     stalls: np.random.Generator | None = None,
     reset_after: int = 0,
 ) -> Recorded:
-    """Load the network into a core of so many lanes and run sequences (B, K, M); with random
+    """Load the network into a core on this hardware and run sequences (B, K, M); with random
     stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off.
     """
-    core = CoreParams(network.params, HardwareParams(lanes, trace=True))
+    core = CoreParams(network.params, replace(hardware, trace=True))
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
     n_layers = len(core.layers)
@@ -158,7 +158,7 @@ def simulate(
         async def watch(ctx: Any) -> None:
             async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
                 if neurons:
-                    for lane in range(lanes):
+                    for lane in range(layer.neuron_units):
                         bits = membranes >> lane * f.u.width & (1 << f.u.width) - 1
                         recorded.membrane[i].append(_signed(bits, f.u.width))
                         recorded.spikes[i].append(spikes >> lane & 1)

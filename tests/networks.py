@@ -9,17 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.formats import Fixed
+from golden.hardware import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams, Reset
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A network, lanes to build it with, and payloads (sequences, timesteps, inputs)."""
+    """A network, hardware to build it with, and payloads (sequences, timesteps, inputs)."""
 
     seed: int
     network: NetworkIntegers
-    lanes: int
+    hardware: HardwareParams
     payloads: np.ndarray
 
 
@@ -109,11 +110,11 @@ def draw_network(
     seed: int,
     *,
     n_sequences: int = 2,
-    n_timesteps: int = 8,
+    n_timesteps: int | None = None,
     max_neurons: int = 70,
     max_inputs: int = 50,
 ) -> Drawn:
-    """Draw a network of 1 to 3 layers, its lanes and its input from a seed."""
+    """Draw a network of 1 to 3 layers, its hardware and its input from a seed."""
     rng = np.random.default_rng(seed)
     n_layers = int(rng.integers(1, 4))
     sizes = [
@@ -137,5 +138,13 @@ def draw_network(
         draw_values(rng, readout.w_o, (readout.n_classes, sizes[-1]), False),
         draw_values(rng, readout.b_o, (readout.n_classes,), False) // 1024,
     )
+    n_timesteps = n_timesteps or int(rng.choice([5, 8, 11, 19]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
-    return Drawn(seed, network, int(rng.integers(1, 9)), payloads)
+    hardware = HardwareParams(
+        lanes=int(rng.integers(1, 9)),
+        block=int(rng.choice(BLOCKS, p=[0.4, 0.15, 0.15, 0.15, 0.15])),
+        events_per_cycle=int(rng.integers(1, 3)),
+        products_per_cycle=int(rng.choice([1, 1, 2, 3, int(rng.integers(1, 9))])),
+        access_counters=True,
+    )
+    return Drawn(seed, network, hardware, payloads)

@@ -13,7 +13,7 @@ from amaranth.hdl import Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from golden.params import EventKind, LayerHardware, ReadoutHardware
+from golden.hardware import EventKind, LayerHardware, ReadoutHardware
 from rtl.streams import issue_layout
 
 Inputs = dict[str, Any]

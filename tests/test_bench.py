@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from export.manifest import write_core
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.params import CoreParams, EventKind, HardwareParams
+from golden.hardware import CoreParams, EventKind, HardwareParams
 from rtl.generate import generate
 from tb.interface import read_interface
 from tb.logs import Column, Log

@@ -7,8 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.cycles import Timeline, timestep_cycles
+from golden.cycles import Timeline, accesses, block_cycles
+from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
+from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
 from tests.networks import draw_network
 
@@ -23,35 +25,38 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     expected_counters = {"readout.timesteps": n_timesteps, "readout.sequences": len(payloads)}
     expected_counters["readout.logit_saturations"] = int(golden.logit_saturations.sum())
     for i, (hardware, layer) in enumerate(zip(recorded.core.layers, golden.layers, strict=True)):
-        params, lanes = hardware.params, hardware.hardware.lanes
+        params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
         assert layer.state is not None and layer.drive is not None
-        padded = (n_timesteps, hardware.n_groups * lanes)
-        membrane = np.array(recorded.membrane[i]).reshape(padded)
-        spikes = np.array(recorded.spikes[i]).reshape(padded)
-        n = params.n_neurons
-        np.testing.assert_array_equal(
-            membrane[:, :n], layer.membrane.reshape(n_timesteps, n), f"membrane of layer {i}"
+        words = (-1, hardware.neuron_units)
+        membrane, spikes = (
+            by_timestep(np.array(values).reshape(words), hardware, payloads.shape[1])
+            for values in (recorded.membrane[i], recorded.spikes[i])
         )
-        np.testing.assert_array_equal(
-            spikes[:, :n], layer.spikes.reshape(n_timesteps, n), f"spikes of layer {i}"
-        )
-        assert not spikes[:, n:].any(), f"a lane without a neuron spikes in layer {i}"
+        np.testing.assert_array_equal(membrane, layer.membrane, f"membrane of layer {i}")
+        np.testing.assert_array_equal(spikes, layer.spikes, f"spikes of layer {i}")
+        assert sum(recorded.spikes[i]) == layer.spikes.sum(), f"layer {i}: a spike of no neuron"
         if params.n_state:
             assert recorded.state[i] == layer.state.ravel().tolist(), f"slow state of layer {i}"
             assert recorded.drive[i] == layer.drive.ravel().tolist(), f"drive of layer {i}"
         expected_counters |= {
             f"layer{i}.timesteps": n_timesteps,
-            f"layer{i}.busy_cycles": int(timestep_cycles(hardware, layer.events).sum()),
-            f"layer{i}.events": int(layer.events.sum()),
+            f"layer{i}.blocks": layer.addresses.size,
+            f"layer{i}.busy_cycles": int(
+                block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
+            ),
+            f"layer{i}.events": int((layer.addresses if i else layer.events).sum()),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
-            f"layer{i}.out_of_range": 0,
-            f"layer{i}.repeated": 0,
-            f"layer{i}.unclosed": 0,
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
             f"layer{i}.state_saturations": int(layer.state_saturations.sum()),
             f"layer{i}.membrane_saturations": int(layer.membrane_saturations.sum()),
         }
+    errors = ("out_of_range", "repeated", "unclosed")
+    expected_counters |= {f"layer0.{name}": 0 for name in errors}
+    if recorded.core.hardware.access_counters:
+        counted = accesses(recorded.core, golden)
+        expected_counters |= {name: int(count.sum()) for name, count in counted.items()}
+        assert len(counted) == sum(len(part.accesses) for part in recorded.core.parts.values())
     found = {name: recorded.counters[name] for name in expected_counters}
     assert found == expected_counters
     assert recorded.errors == {name for name in recorded.core.errors if recorded.counters[name]}
@@ -63,8 +68,8 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int) -> None:
     one.
     """
     drawn = draw_network(seed)
-    recorded = simulate(drawn.network, drawn.lanes, drawn.payloads)
-    golden = run(recorded.network, drawn.payloads, trace=True)
+    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
+    golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
     timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
     starts = np.array(recorded.starts).reshape(timeline.starts.shape)
@@ -80,20 +85,27 @@ def test_stalls_change_no_value(seed: int) -> None:
     """
     drawn = draw_network(seed, max_neurons=24, max_inputs=20)
     recorded = simulate(
-        drawn.network, drawn.lanes, drawn.payloads, stalls=np.random.default_rng(seed)
+        drawn.network, drawn.hardware, drawn.payloads, stalls=np.random.default_rng(seed)
     )
-    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
+    check(
+        recorded,
+        run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
+        drawn.payloads,
+    )
 
 
 def test_drawn_networks_cover_the_corners() -> None:
     """The seeds of this file reach what they are meant to reach."""
-    layers, saturations, lanes = [], np.zeros(3, np.int64), set()
-    uneven = 0
+    layers, parts, saturations = [], [], np.zeros(3, np.int64)
+    partial = set()  # blocks of which a sequence has some whole ones and a part of one
     for seed in SEEDS:
         drawn = draw_network(seed)
-        lanes.add(drawn.lanes)
+        core = CoreParams(drawn.network.params, drawn.hardware)
         layers += drawn.network.params.layers
-        uneven += sum(layer.n_neurons % drawn.lanes != 0 for layer in drawn.network.params.layers)
+        parts += core.layers
+        n_timesteps = drawn.payloads.shape[1]
+        if n_timesteps > drawn.hardware.block and n_timesteps % drawn.hardware.block:
+            partial.add(drawn.hardware.block)
         for layer in run(drawn.network, drawn.payloads).layers:
             saturations += [
                 (s > 0).any()
@@ -103,7 +115,14 @@ def test_drawn_networks_cover_the_corners() -> None:
                     layer.membrane_saturations,
                 )
             ]
-    assert lanes == set(range(1, 9)) and uneven > 20
+    assert {part.hardware.lanes for part in parts} == set(range(1, 9))
+    assert {part.block for part in parts} == set(BLOCKS) and partial == set(BLOCKS[1:])
+    assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
+    assert {part.hardware.products_per_cycle for part in parts} >= {1, 2, 3, 5, 8}
+    assert sum(part.params.n_neurons % part.lanes != 0 for part in parts) > 20
+    assert sum(part.block > 1 and part.payload.width > 1 for part in parts) > 5
+    assert sum(part.block > 1 and part.dilation > 1 for part in parts) > 10
+    assert sum(part.fold > 1 for part in parts) > 10 and sum(part.drain > 0 for part in parts) > 2
     assert {layer.n_state for layer in layers} >= {0, 1, 2, 5, 12}
     assert {layer.dilation for layer in layers} == {1, 2, 3, 4}
     assert {layer.reset for layer in layers} == {"subtract", "zero"}
@@ -114,5 +133,9 @@ def test_drawn_networks_cover_the_corners() -> None:
 def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
     """After a reset, with sequences half done, the same input gives what a fresh core gives."""
     drawn = draw_network(2, max_neurons=24, max_inputs=20)
-    recorded = simulate(drawn.network, drawn.lanes, drawn.payloads, reset_after=7)
-    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
+    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, reset_after=7)
+    check(
+        recorded,
+        run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
+        drawn.payloads,
+    )

@@ -12,15 +12,8 @@ from golden.cycles import (
     released_rtl_cycles,
     timestep_cycles,
 )
-from golden.params import (
-    CoreParams,
-    HardwareParams,
-    LayerHardware,
-    LayerParams,
-    NetworkParams,
-    ReadoutHardware,
-    ReadoutParams,
-)
+from golden.hardware import CoreParams, HardwareParams, LayerHardware, ReadoutHardware
+from golden.params import LayerParams, NetworkParams, ReadoutParams
 
 
 def two_layers(n_inputs: int = 140, n: int = 128, d: int = 10) -> CoreParams:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.params import CLOSE_LATENCY, HardwareParams, LayerFormats, LayerHardware, LayerParams
+from golden.hardware import CLOSE_LATENCY, HardwareParams, LayerHardware
+from golden.params import LayerFormats, LayerParams
 from rtl.drive import Drive
 from rtl.streams import event_layout
 from tests.streams import LOAD_WIDTH, load_cycles, replay, scramble, split

@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.params import (
-    MASK_QUEUE_DEPTH,
-    WRITE_STAGE,
-    EventKind,
-    HardwareParams,
-    LayerHardware,
-    LayerParams,
-)
+from golden.hardware import MASK_QUEUE_DEPTH, WRITE_STAGE, EventKind, HardwareParams, LayerHardware
+from golden.params import LayerParams
 from rtl.encoder import Encoder
 from tests.streams import Item, simulate, take
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.params import CLOSE_LATENCY, EventKind, address_width
+from golden.hardware import CLOSE_LATENCY, EventKind, address_width
 from rtl.event_list import EventList
 from rtl.streams import event_layout
 from tests.streams import Item, play, scramble

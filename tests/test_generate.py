@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from golden.errors import UserError
-from golden.params import LOAD_WIDTH, CoreParams, HardwareParams, address_width
+from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams, address_width
 from rtl import generate as generate_module
 from rtl.__main__ import main
 from rtl.generate import TOP, generate, run_yosys

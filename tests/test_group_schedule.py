@@ -12,13 +12,8 @@ import pytest
 from amaranth.hdl import Value
 
 from golden.cycles import timestep_cycles
-from golden.params import (
-    HardwareParams,
-    LayerHardware,
-    LayerParams,
-    ReadoutHardware,
-    ReadoutParams,
-)
+from golden.hardware import HardwareParams, LayerHardware, ReadoutHardware
+from golden.params import LayerParams, ReadoutParams
 from rtl.group_schedule import GroupSchedule
 from tests.streams import Item, simulate, walk
 

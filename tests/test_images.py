@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from export.images import Images, pack, pack_words, unpack, unpack_words
 from golden.errors import UserError
 from golden.formats import Fixed
+from golden.hardware import CoreParams, HardwareParams, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import (
-    CoreParams,
-    HardwareParams,
-    LayerParams,
-    MemoryParams,
-    NetworkParams,
-    ReadoutParams,
-)
+from golden.params import LayerParams, NetworkParams, ReadoutParams
 from tests.networks import draw_network
 
 

@@ -11,14 +11,8 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 
-from golden.params import (
-    LOAD_WIDTH,
-    CoreParams,
-    HardwareParams,
-    LayerParams,
-    NetworkParams,
-    ReadoutParams,
-)
+from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams
+from golden.params import LayerParams, NetworkParams, ReadoutParams
 from rtl.bank import Bank
 from rtl.loader import Loader, load_bus_width
 from rtl.streams import LOAD_ITEM

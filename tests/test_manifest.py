@@ -17,7 +17,7 @@ from export.__main__ import main
 from export.images import pack, unpack
 from export.manifest import read_images, write_core
 from golden.errors import UserError
-from golden.params import CoreParams, HardwareParams
+from golden.hardware import CoreParams, HardwareParams
 from tests.networks import draw_network
 from tests.test_images import assert_same
 

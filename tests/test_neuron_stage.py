@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, accumulator, rshift
-from golden.params import (
-    NEURON_STAGE,
-    WRITE_STAGE,
-    HardwareParams,
-    LayerFormats,
-    LayerHardware,
-    LayerParams,
-)
+from golden.hardware import NEURON_STAGE, WRITE_STAGE, HardwareParams, LayerHardware
+from golden.params import LayerFormats, LayerParams
 from rtl.neuron_stage import NeuronStage
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
 

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
-from golden.params import (
-    CoreParams,
-    HardwareParams,
-    LayerFormats,
-    LayerHardware,
-    LayerParams,
-    MemoryParams,
-    NetworkParams,
-    ReadoutParams,
-    address_width,
-)
+from golden.hardware import CoreParams, HardwareParams, LayerHardware, MemoryParams, address_width
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from golden.topology import TOPOLOGIES, find_topology
 from tests.networks import draw_network
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from golden.cycles import timestep_cycles
-from golden.params import EventKind, HardwareParams, MemoryParams, ReadoutHardware, ReadoutParams
+from golden.hardware import EventKind, HardwareParams, MemoryParams, ReadoutHardware
+from golden.params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import LOAD_WIDTH, Item, join, load_cycles, offer, simulate, take
 

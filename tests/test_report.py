@@ -17,14 +17,8 @@ from click.testing import CliRunner
 from export.manifest import write_core
 from export.store import load_stored, save_network
 from golden.formats import Fixed
-from golden.params import (
-    CoreParams,
-    HardwareParams,
-    LayerFormats,
-    LayerParams,
-    NetworkParams,
-    ReadoutParams,
-)
+from golden.hardware import CoreParams, HardwareParams
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
 from tb.report import lines, summarize, write_report

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.params import HardwareParams, LayerFormats, LayerHardware, LayerParams
+from golden.hardware import HardwareParams, LayerHardware
+from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, walk
 

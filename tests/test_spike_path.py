@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.params import (
+from golden.hardware import (
     NEURON_STAGE,
     HardwareParams,
-    LayerFormats,
     LayerHardware,
-    LayerParams,
     ReadoutHardware,
-    ReadoutParams,
     address_width,
 )
+from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.spike_path import SpikePath
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, split, walk
 

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.params import (
-    NEURON_STAGE,
-    READ_STAGE,
-    HardwareParams,
-    LayerFormats,
-    LayerHardware,
-    LayerParams,
-)
+from golden.hardware import NEURON_STAGE, READ_STAGE, HardwareParams, LayerHardware
+from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, play, split, walk
 

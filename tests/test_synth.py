@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_network
-from golden.params import CoreParams, HardwareParams
+from golden.hardware import CoreParams, HardwareParams
 from rtl.generate import TOP, generate
 from rtl.synth import BLOCK_RAM, MULTIPLIER, main, synthesize_ecp5
 from tb.verilator import find_verilator

@@ -1,0 +1,121 @@
+"""The walk of a complete group: its neurons, or classes, for one timestep of the block after
+another.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware import NEURON_STAGE, LayerHardware, ReadoutHardware, address_width
+from rtl.component import Component
+from rtl.fixed import delay
+from rtl.streams import issue_layout
+
+
+def words_of(part: LayerHardware | ReadoutHardware) -> tuple[int, int]:
+    """Return the words that a group's neurons take in turn, and the cycles of a timestep."""
+    if isinstance(part, LayerHardware):
+        return part.fold, part.interval
+    return 1, 1
+
+
+def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
+    """Return the layout of what `OutputWalk` says of a cycle.
+
+    `valid`: word `word` of the neurons is taken in a timestep that the block has; `load`, with the
+    group's first cycle: its sums are complete; `first`: it is the block's first timestep; `last`:
+    its last one; `refresh`: the current is refreshed in it; `any_refresh`: in some timestep of the
+    block; `fresh`: it is a sequence's first timestep; `shift`: a word is taken, also for a timestep
+    that a partial block lacks; `final`: it is the group's last; `last_group`: of the block.
+    `timesteps` are those of the block, a bit each.
+    """
+    words = part.n_groups * words_of(part)[0]
+    flags = ("valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
+    return data.StructLayout(
+        dict.fromkeys(flags, 1)
+        | {"last_group": 1, "timesteps": part.block, "word": address_width(words)}
+    )
+
+
+class OutputWalk(Component):
+    """Walk a group's words of neurons, a word a cycle, timestep by timestep, from the cycle in
+    which its sums are complete; always in as many cycles as `output_steps`.
+
+    Parameters
+    ----------
+    part
+        A layer or the readout.
+
+    Members
+    -------
+    issue
+        From the group schedule (stage 0).
+    o
+        What is to be done: see `walk_layout`.
+
+    Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
+    """
+
+    def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
+        self.part = part
+        super().__init__({"issue": In(issue_layout(part)), "o": Out(walk_layout(part))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        part, o = self.part, self.o
+        block = part.block
+        fold, interval = words_of(part)
+        issue = delay(m, self.issue, NEURON_STAGE, "issue")
+        load = issue.valid & issue.last
+
+        running = Signal()  # behind a group's first cycle
+        timestep, place = Signal(block, init=1), Signal(range(interval))
+        base = Signal.like(o.word)  # of the group's words
+        group = Signal(
+            data.StructLayout({"timesteps": block, "refresh": block, "fresh": 1, "last_group": 1})
+        )
+        begun = Signal.like(group)
+        first_word = Signal.like(o.word)
+        now, spot = Signal.like(timestep), Signal.like(place)
+        m.d.comb += [
+            begun.eq(group),
+            now.eq(Mux(load, 1, timestep)),
+            spot.eq(Mux(load, 0, place)),
+            first_word.eq(base),
+        ]
+        with m.If(load):
+            m.d.comb += [
+                Cat(begun.timesteps, begun.refresh).eq(Cat(issue.timesteps, issue.refresh)),
+                begun.fresh.eq(issue.fresh),
+                begun.last_group.eq(issue.last_group),
+                first_word.eq(Mux(issue.group == 0, 0, base + fold)),
+            ]
+            m.d.sync += [group.eq(begun), base.eq(first_word), running.eq(1)]
+        active = load | running
+        ends_timestep = spot == interval - 1
+        with m.If(active):
+            m.d.sync += place.eq(spot + 1)
+            with m.If(ends_timestep):
+                m.d.sync += [place.eq(0), timestep.eq(now.rotate_left(1))]
+                with m.If(now[-1]):
+                    m.d.sync += running.eq(0)
+
+        later = Cat(begun.timesteps[1:], Const(0, 1))  # the timestep behind is in the block too
+        taken = active & (spot < fold)
+        m.d.comb += [
+            o.load.eq(load),
+            o.shift.eq(taken),
+            o.valid.eq(taken & (now & begun.timesteps).any()),
+            o.first.eq(now[0]),
+            o.last.eq(~(now & later).any()),
+            o.refresh.eq((now & begun.refresh).any()),
+            o.any_refresh.eq(begun.refresh.any()),
+            o.fresh.eq(begun.fresh & now[0]),
+            o.final.eq(taken & now[-1] & (spot == fold - 1)),
+            o.last_group.eq(begun.last_group),
+            o.timesteps.eq(begun.timesteps),
+            o.word.eq(first_word + spot),
+        ]
+        return m
