@@ -138,8 +138,6 @@ def draw_network(
         draw_values(rng, readout.w_o, (readout.n_classes, sizes[-1]), False),
         draw_values(rng, readout.b_o, (readout.n_classes,), False) // 1024,
     )
-    n_timesteps = n_timesteps or int(rng.choice([5, 8, 11, 19]))
-    payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
     hardware = HardwareParams(
         lanes=int(rng.integers(1, 9)),
         block=int(rng.choice(BLOCKS, p=[0.4, 0.15, 0.15, 0.15, 0.15])),
@@ -147,4 +145,6 @@ def draw_network(
         products_per_cycle=int(rng.choice([1, 1, 2, 3, int(rng.integers(1, 9))])),
         access_counters=True,
     )
+    n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
+    payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
     return Drawn(seed, network, hardware, payloads)
