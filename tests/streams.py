@@ -110,23 +110,32 @@ def split(word: int, width: int, count: int) -> list[int]:
 
 
 def walk(
-    part: LayerHardware | ReadoutHardware, events: int, *, refresh: bool, fresh: bool, buffer: int
+    part: LayerHardware | ReadoutHardware,
+    addresses: int,
+    *,
+    timesteps: int,
+    refresh: int,
+    fresh: bool,
+    buffer: int,
 ) -> list[Item]:
-    """Return what is to be issued for one timestep, a step an item, from the contract of the group
-    schedule.
+    """Return what is to be issued for one block, a step an item, from the contract of the group
+    schedule: for so many distinct addresses, with a bit for each timestep that the block has and
+    for each that has a refresh.
     """
-    dense = part.dense_steps(refresh)
-    steps = max(events, dense)
+    n_events = part.hardware.events_per_cycle
+    dense = part.dense_steps if refresh else 0
+    steps = max(-(-addresses // n_events), dense, part.output_steps)
     return [
         {
             "valid": 1,
             "start": group == 0 and step == 0,
             "first": step == 0,
             "last": step == steps - 1,
-            "sparse": step < events,
+            "sparse": sum(1 << e for e in range(n_events) if step * n_events + e < addresses),
             "dense": step < dense,
             "last_group": group == part.n_groups - 1,
             "sequence_end": 0,
+            "timesteps": timesteps,
             "refresh": refresh,
             "fresh": fresh,
             "buffer": buffer,
@@ -144,9 +153,11 @@ def idle(rng: np.random.Generator, part: LayerHardware | ReadoutHardware) -> Ite
     return scramble(rng, issue_layout(part), keep=("valid", "start", "sequence_end"))
 
 
-def sequence_end(rng: np.random.Generator, part: LayerHardware | ReadoutHardware) -> Item:
-    """Return a cycle in which the end of a sequence passes."""
-    return idle(rng, part) | {"sequence_end": 1}
+def sequence_end(
+    rng: np.random.Generator, part: LayerHardware | ReadoutHardware, *, fresh: bool = False
+) -> Item:
+    """Return a cycle in which the end of a sequence passes; `fresh`: of one without a timestep."""
+    return idle(rng, part) | {"sequence_end": 1, "fresh": fresh}
 
 
 async def offer(
