@@ -110,6 +110,8 @@ class LayerParams:
         for name in ("w_f", "w_x", "p", "a", "m", "x", "u"):
             if not getattr(formats, name).signed:
                 raise UserError(f"the format of {name} must be signed")
+        if formats.leak.frac < 0:
+            raise UserError(f"a leak of {formats.leak.frac} fractional bits: use 0 or more")
         for name in ("drive", "state", "current", "spike", "leak"):
             shift = getattr(self, f"{name}_shift")
             if abs(shift) > MAX_SHIFT:

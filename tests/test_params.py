@@ -260,6 +260,7 @@ def test_address_width(depth: int, width: int) -> None:
         ({"w_f": Fixed(8, 7, signed=False)}, "the format of w_f must be signed"),
         ({"m": Fixed(16, 7, signed=False)}, "the format of m must be signed"),
         ({"leak": Fixed(12, 12)}, "payload and leak must be unsigned"),
+        ({"leak": Fixed(12, -1, signed=False)}, "a leak of -1 fractional bits: use 0 or more"),
         ({"w_f": Fixed(16, -38)}, "too large for its formats: membrane_sum is a format of"),
     ],
 )
