@@ -1,0 +1,99 @@
+"""Networks and events that nobody trained or recorded: to measure cycles at a chosen activity.
+
+Weights are drawn, the slow state's transition is a random rotation with a decay, and the thresholds
+are set so that every layer sends as many spikes a timestep as the first one receives events. Such
+a network tells nothing about accuracy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers, run
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+
+SHD_SIZES = (140, 128, 128)  # the paper's network for spoken digits: inputs, neurons of two layers
+SHD_STATE, SHD_CLASSES, SHD_TIMESTEPS = 10, 20, 100
+_DECAY = 0.97  # of the slow state, a timestep
+_LEAK = 0.5
+_SAMPLES = 8  # on which a threshold is chosen
+
+
+def draw_events(
+    rate: float,
+    n_sequences: int,
+    seed: int,
+    n_timesteps: int = SHD_TIMESTEPS,
+    n_inputs: int = SHD_SIZES[0],
+) -> np.ndarray:
+    """Return sequences (B, K, M) of spikes: in each timestep a Poisson number of events with mean
+    `rate`, at different inputs drawn without preference.
+    """
+    rng = np.random.default_rng([seed, int(rate * 1000)])
+    counts = np.minimum(rng.poisson(rate, (n_sequences, n_timesteps)), n_inputs)
+    order = rng.random((n_sequences, n_timesteps, n_inputs)).argsort(2)
+    return (order < counts[:, :, None]).astype(np.int64)
+
+
+def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
+    """Return a network of the SHD size whose layers send as many spikes a timestep as there are
+    events in the timesteps of `payloads` (B, K, 140) that have any.
+    """
+    rng = np.random.default_rng(seed)
+    formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
+    network = NetworkIntegers(
+        NetworkParams(
+            name,
+            tuple(
+                LayerParams(n_inputs, n, SHD_STATE, formats=formats)
+                for n_inputs, n in zip(SHD_SIZES, SHD_SIZES[1:], strict=False)
+            ),
+            ReadoutParams(SHD_SIZES[-1], SHD_CLASSES),
+        ),
+        tuple(
+            _layer(rng, n_inputs, n, formats)
+            for n_inputs, n in zip(SHD_SIZES, SHD_SIZES[1:], strict=False)
+        ),
+        rng.integers(-64, 64, (SHD_CLASSES, SHD_SIZES[-1])),
+        np.zeros(SHD_CLASSES, np.int64),
+    )
+    samples = payloads[:_SAMPLES]
+    active = samples.any(2)
+    wanted = samples.sum() / max(1, active.sum())
+    layers = list(network.layers)
+    for index in range(len(layers)):
+        low, high = 0, formats.threshold.max
+        while low < high:  # the largest threshold with enough spikes
+            middle = (low + high + 1) // 2
+            layers[index] = replace(layers[index], threshold=middle)
+            spikes = run(replace(network, layers=tuple(layers)), samples).layers[index].spike_counts
+            if spikes[active].mean() >= wanted:
+                low = middle
+            else:
+                high = middle - 1
+        layers[index] = replace(layers[index], threshold=low)
+    return replace(network, layers=tuple(layers))
+
+
+def _layer(
+    rng: np.random.Generator, n_inputs: int, n_neurons: int, formats: LayerFormats
+) -> LayerIntegers:
+    f = formats
+    rotation = np.linalg.qr(rng.normal(size=(SHD_STATE, SHD_STATE)))[0]
+    a, b = _DECAY * rotation, rng.normal(0, 0.1, SHD_STATE)
+    w_m = rng.normal(0, 0.05, (n_neurons, SHD_STATE))
+    return LayerIntegers(
+        w_f=f.w_f.quantize(rng.normal(0, 0.15, (n_neurons, n_inputs))),
+        w_x=f.w_x.quantize(np.abs(rng.normal(0, 0.03, n_inputs))),
+        b_x=0,
+        a=f.a.quantize(a),
+        b=f.b.quantize(b),
+        p=f.p.quantize(w_m @ a),
+        v=f.v.quantize(w_m @ b),
+        c=np.zeros(n_neurons, np.int64),
+        leak=int(f.leak.quantize(_LEAK)),
+        threshold=0,
+    )
