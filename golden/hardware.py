@@ -166,6 +166,8 @@ class PartHardware:
     def block(self) -> int:
         return self.hardware.block
 
+    n_lists = 3  # buffers of the event list: walked; waiting, while slow states are made; filling
+
     @cached_property
     def lanes(self) -> int:
         return min(self.hardware.lanes, self.n_outputs)
@@ -178,13 +180,6 @@ class PartHardware:
     def last_group_lanes(self) -> int:
         """Lanes in use in the last group."""
         return self.n_outputs - (self.n_groups - 1) * self.lanes
-
-    @property
-    def n_lists(self) -> int:
-        """Buffers of the event list: one is walked while another fills; where slow states are
-        computed ahead for a block, one more waits for them.
-        """
-        return 2
 
     def sparse_steps(self, addresses: Any) -> Any:
         """Return the steps that a group takes to add so many distinct addresses."""
@@ -260,10 +255,6 @@ class LayerHardware(PartHardware):
     @property
     def payload(self) -> Fixed:
         return self.params.formats.payload
-
-    @property
-    def n_lists(self) -> int:
-        return 3 if self.block > 1 and self.params.n_state else 2
 
     @property
     def dilation(self) -> int:
