@@ -10,42 +10,50 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.hardware import MASK_QUEUE_DEPTH, WRITE_STAGE, EventKind, HardwareParams, LayerHardware
+from golden.hardware import MASK_QUEUE_DEPTH, EventKind, HardwareParams, LayerHardware
 from golden.params import LayerParams
 from rtl.encoder import Encoder
-from tests.streams import Item, simulate, take
+from tests.streams import Item, join, simulate, take
 
 
 @dataclass(frozen=True)
 class Group:
-    """What the neuron stage hands over: a group's spikes, or (`spikes` None) the end of a
-    sequence.
+    """What the neuron stage hands over: a group's spikes and the timesteps of its block, or
+    (`spikes` None) the end of a sequence.
     """
 
     spikes: int | None
-    last_group: bool
+    last_group: bool = False
+    timesteps: int = 1
 
 
 def draw_groups(
-    rng: np.random.Generator, layer: LayerHardware, n_timesteps: int
+    rng: np.random.Generator, layer: LayerHardware, n_blocks: int
 ) -> tuple[list[Group], list[Item]]:
-    """Draw timesteps from silent to full, and return them with the events that they become."""
+    """Draw blocks from silent to full, whole and partial, and return them with the events that they
+    become.
+    """
     groups: list[Group] = []
     items: list[Item] = []
-    lanes, n = layer.hardware.lanes, layer.params.n_neurons
-    for _ in range(n_timesteps):
-        fires = rng.random(layer.n_groups * lanes) < rng.choice([0, 0.1, 0.5, 1])
+    lanes, n, block = layer.lanes, layer.params.n_neurons, layer.block
+    for _ in range(n_blocks):
+        length = int(rng.integers(1, block + 1)) if rng.random() < 0.3 else block
+        timesteps = (1 << length) - 1
+        fires = rng.random((layer.n_groups * lanes, block)) < rng.choice([0, 0.1, 0.5, 1])
         fires[n:] = False
+        fires[:, length:] = False
+        masks = [join(neuron, 1) for neuron in fires.tolist()]
         items += [
-            {"kind": EventKind.EVENT.value, "address": int(a), "payload": 1}
-            for a in np.flatnonzero(fires)
+            {"kind": EventKind.EVENT.value, "address": address, "payload": mask}
+            for address, mask in enumerate(masks)
+            if mask
         ]
-        for index, group in enumerate(fires.reshape(-1, lanes)):
-            mask = sum(1 << lane for lane in range(lanes) if group[lane])
-            groups.append(Group(mask, index == layer.n_groups - 1))
-        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0})
+        for index in range(layer.n_groups):
+            spikes = join(masks[index * lanes : (index + 1) * lanes], block)
+            groups.append(Group(spikes, index == layer.n_groups - 1, timesteps))
+        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": timesteps})
         if rng.random() < 0.2:
-            groups.append(Group(None, False))
+            groups.append(Group(None))
             items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
     return groups, items
 
@@ -53,36 +61,46 @@ def draw_groups(
 async def produce(
     ctx: Any, dut: Encoder, groups: list[Group], rng: np.random.Generator, gaps: float
 ) -> None:
-    """Reserve room for each group where there is some, and hand it over `WRITE_STAGE` cycles
-    later.
+    """Reserve room for each group where there is some, and hand it over `write_stage` cycles later;
+    what no strobe vouches for is scrambled.
     """
     waiting, flying, cycle = deque(groups), deque[tuple[int, Group]](), 0
     while waiting or flying:
         reserve = bool(waiting) and bool(ctx.get(dut.room)) and rng.random() >= gaps
         if reserve:
-            flying.append((cycle + WRITE_STAGE, waiting.popleft()))
+            flying.append((cycle + dut.layer.write_stage, waiting.popleft()))
         ctx.set(dut.reserve, reserve)
+        for name in ("spikes", "timesteps", "last_group"):
+            port = getattr(dut, name)
+            ctx.set(port, int.from_bytes(rng.bytes(40), "little") % (1 << len(port)))
         group = flying.popleft()[1] if flying and flying[0][0] == cycle else None
         ctx.set(dut.valid, group is not None and group.spikes is not None)
         ctx.set(dut.sequence_end, group is not None and group.spikes is None)
-        known = group is not None and group.spikes is not None
-        ctx.set(
-            dut.spikes,
-            group.spikes if group and known else int(rng.integers(1 << min(60, len(dut.spikes)))),
-        )
-        ctx.set(dut.last_group, group.last_group if group and known else int(rng.integers(2)))
+        if group is not None and group.spikes is not None:
+            hand_over(ctx, dut, group)
         await ctx.tick()
         cycle += 1
     for strobe in (dut.reserve, dut.valid, dut.sequence_end):
         ctx.set(strobe, 0)
 
 
+def hand_over(ctx: Any, dut: Encoder, group: Group) -> None:
+    """Set the inputs of a cycle in which a group's spikes come."""
+    ctx.set(dut.valid, 1)
+    ctx.set(dut.spikes, group.spikes)
+    ctx.set(dut.timesteps, group.timesteps)
+    ctx.set(dut.last_group, group.last_group)
+
+
 @pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.3), (0, 0.95)])
 @pytest.mark.parametrize(
-    ("n_neurons", "lanes"), [(1, 1), (10, 4), (3, 8), (7, 1), (21, 5), (32, 16)]
+    ("n_neurons", "lanes", "block"),
+    [(1, 1, 1), (10, 4, 1), (32, 16, 1), (1, 4, 4), (3, 8, 2), (7, 1, 8), (21, 5, 4), (18, 8, 16)],
 )
-def test_events_come_in_order(n_neurons: int, lanes: int, gaps: float, stall: float) -> None:
-    layer = LayerHardware(LayerParams(3, n_neurons, 0), HardwareParams(lanes))
+def test_events_come_in_order(
+    n_neurons: int, lanes: int, block: int, gaps: float, stall: float
+) -> None:
+    layer = LayerHardware(LayerParams(3, n_neurons, 0), HardwareParams(lanes, block))
     rng = np.random.default_rng([n_neurons, lanes, int(gaps * 10), int(stall * 100)])
     groups, items = draw_groups(rng, layer, 25)
     dut = Encoder(layer)
@@ -110,20 +128,21 @@ async def watch(ctx: Any, dut: Encoder, cycles: int) -> list[int]:
     return found
 
 
-def test_first_event_after_4_cycles_and_then_one_a_cycle() -> None:
-    """Groups without spikes cost nothing, and the last item of a group is followed by the next
-    group's first.
+@pytest.mark.parametrize("block", [1, 4])
+def test_first_event_after_4_cycles_and_then_one_a_cycle(block: int) -> None:
+    """Groups without spikes cost nothing, nor does a second spike of a neuron in the block; the
+    last item of a group is followed by the next group's first.
     """
-    layer = LayerHardware(LayerParams(3, 32, 0), HardwareParams(4))
+    layer = LayerHardware(LayerParams(3, 32, 0), HardwareParams(4, block))
     masks = [0b1010, 0, 0b0001, 0, 0, 0b1111, 0b1000, 0]
+    every = (1 << block) - 1
     dut = Encoder(layer)
     found: list[int] = []
 
     async def bench(ctx: Any) -> None:
         for index, mask in enumerate(masks):
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.spikes, mask)
-            ctx.set(dut.last_group, index == len(masks) - 1)
+            spikes = join([every * (mask >> lane & 1) for lane in range(4)], block)
+            hand_over(ctx, dut, Group(spikes, index == len(masks) - 1, every))
             await ctx.tick()
         ctx.set(dut.valid, 0)
 
@@ -142,15 +161,18 @@ def test_no_bubble_while_groups_wait(seed: int) -> None:
     """Once the queue has filled behind a stalled consumer, as many cycles as items bring them
     all.
     """
-    layer = LayerHardware(LayerParams(3, 12, 0), HardwareParams(4))
+    layer = LayerHardware(LayerParams(3, 12, 0), HardwareParams(4, 2))
     rng = np.random.default_rng(seed)
-    groups = [Group(int(rng.integers(1, 16)), index % 3 == 2) for index in range(12)]
-    n_items = sum((group.spikes or 0).bit_count() + group.last_group for group in groups)
+    groups = [Group(int(rng.integers(1, 256)), index % 3 == 2, 0b11) for index in range(12)]
+    n_items = sum(
+        sum((group.spikes or 0) >> 2 * lane & 0b11 > 0 for lane in range(4)) + group.last_group
+        for group in groups
+    )
     dut = Encoder(layer)
     found: list[int] = []
 
     async def collect(ctx: Any) -> None:
-        for _ in range(40):
+        for _ in range(60):
             await ctx.tick()
         ctx.set(dut.o.ready, 1)
         found.extend(await watch(ctx, dut, n_items + 5))
@@ -164,7 +186,7 @@ def test_no_bubble_while_groups_wait(seed: int) -> None:
 
 def test_room_for_as_many_groups_as_the_queue_is_deep() -> None:
     """Room is given back when a group is taken from the queue, or has nothing to send."""
-    layer = LayerHardware(LayerParams(3, 4, 0), HardwareParams(4))
+    layer = LayerHardware(LayerParams(3, 4, 0), HardwareParams(4, 2))
     dut = Encoder(layer)
 
     async def reserve_all(ctx: Any) -> int:
@@ -176,24 +198,20 @@ def test_room_for_as_many_groups_as_the_queue_is_deep() -> None:
         ctx.set(dut.reserve, 0)
         return count
 
-    async def hand_over(ctx: Any, spikes: int, last_group: bool) -> None:
-        ctx.set(dut.valid, 1)
-        ctx.set(dut.spikes, spikes)
-        ctx.set(dut.last_group, last_group)
+    async def once(ctx: Any, group: Group) -> None:
+        hand_over(ctx, dut, group)
         await ctx.tick()
         ctx.set(dut.valid, 0)
+        for _ in range(5):
+            await ctx.tick()
 
     async def bench(ctx: Any) -> None:
         assert await reserve_all(ctx) == MASK_QUEUE_DEPTH
-        await hand_over(ctx, 0, False)  # silent: nothing to queue
+        await once(ctx, Group(0, False, 0b11))  # silent: nothing to queue
         assert await reserve_all(ctx) == 1
-        await hand_over(ctx, 0b11, True)  # taken: its first item waits in the output register
-        for _ in range(5):
-            await ctx.tick()
+        await once(ctx, Group(0b1100, True, 0b11))  # taken: its item waits in the output register
         assert await reserve_all(ctx) == 1
-        await hand_over(ctx, 0b1, True)  # queued behind it
-        for _ in range(5):
-            await ctx.tick()
+        await once(ctx, Group(0b1, True, 0b01))  # queued behind it
         assert await reserve_all(ctx) == 0
 
     simulate(dut, bench)
