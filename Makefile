@@ -2,6 +2,9 @@
 
 NET ?= smnist
 LANES ?= 8
+BLOCK ?= 1
+EVENTS ?= 1
+PRODUCTS ?= 1
 DIGITS ?= 20
 DATA ?=
 STALLS ?=
@@ -13,6 +16,7 @@ OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
+SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
 # A folder may hold the Verilog of several networks: the manifest's is that of the last one.
 PRINT_NAME = import json, sys; print(json.load(open(sys.argv[1]))["network"]["name"])
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
@@ -27,9 +31,10 @@ help: ## Show the targets and the variables
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo "Variables: NET=$(NET) (smnist, rows, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
-	@echo "           bench-testset has defaults of its own: LANES=20 DIGITS=10000 OUT=build/testset/NET-LANES"
+	@echo "           bench-testset has defaults of its own: LANES=20 DIGITS=10000 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -64,7 +69,7 @@ train: .venv/installed-train ## Train NET on MNIST into build/train
 	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(if $(DATA),--data "$(DATA)")
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
-	$(RUN) -m export core "$(NET)" --lanes $(LANES) $(if $(TRACE),--trace) --out "$(OUT)"
+	$(RUN) -m export core "$(NET)" $(SHAPE) $(if $(TRACE),--trace) --out "$(OUT)"
 
 rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl "$(MANIFEST)"
@@ -74,9 +79,9 @@ sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare
 
 bench-testset: LANES = 20
 bench-testset: DIGITS = 10000
-bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)
+bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog of NET without trace ports, on JOBS processes
-	$(RUN) -m export core "$(NET)" --lanes $(LANES) --out "$(OUT)"
+	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
 	$(RUN) -m rtl "$(MANIFEST)"
 	$(RUN) -m tb.batch "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 

@@ -105,18 +105,48 @@ def _counts(counts: dict[str, int]) -> str:
 @click.option(
     "--lanes", default=HardwareParams().lanes, type=int, help="Neurons processed together"
 )
+@click.option(
+    "--block",
+    default=HardwareParams().block,
+    type=int,
+    help="Timesteps taken at once: 1, 2, 4, 8 or 16",
+)
+@click.option(
+    "--events-per-cycle",
+    default=HardwareParams().events_per_cycle,
+    type=int,
+    help="Events that a layer adds in a cycle: 1 or 2",
+)
+@click.option(
+    "--products-per-cycle",
+    default=HardwareParams().products_per_cycle,
+    type=int,
+    help="Columns of the dense path that a lane multiplies in a cycle: 1 to 8",
+)
+@click.option("--access-counters", is_flag=True, help="Count accesses, products and additions")
 @click.option("--trace", is_flag=True, help="Give the core trace ports")
 @click.option("--out", type=FOLDER, help="[default: build/NAME]")
 @report_user_errors
-def core(name: str, lanes: int, trace: bool, out: Path | None) -> None:
+def core(
+    name: str,
+    lanes: int,
+    block: int,
+    events_per_cycle: int,
+    products_per_cycle: int,
+    access_counters: bool,
+    trace: bool,
+    out: Path | None,
+) -> None:
     """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or
     a folder.
     """
-    hardware = HardwareParams(lanes, trace)
+    hardware = HardwareParams(
+        lanes, block, events_per_cycle, products_per_cycle, access_counters, trace
+    )
     network = load_network(name)
     params = CoreParams(network.params, hardware)
     path = write_core(network, params, out or Path("build") / network.params.name)
-    bits = sum(memory.depth * memory.width for memory in params.memories.values())
+    bits = sum(memory.bits for memory in params.memories.values())
     click.echo(f"wrote {path}: {len(params.memories)} memories, {bits} bits, {lanes} lanes")
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from export.images import Images, pack, pack_words, unpack, unpack_words
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import CoreParams, HardwareParams, MemoryParams
+from golden.hardware import BLOCKS, CoreParams, HardwareParams, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from tests.networks import draw_network
@@ -27,17 +27,26 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
     assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_unpack_undoes_pack(seed: int) -> None:
-    print(f"seed {seed}")
-    drawn = draw_network(seed)
-    for lanes in (drawn.lanes, 1, 70):
-        core = CoreParams(drawn.network.params, HardwareParams(lanes))
-        images = pack(drawn.network, core)
-        for name, memory in core.memories.items():
-            assert len(images[name]) == memory.depth
-            assert all(0 <= word < 1 << memory.width for word in images[name])
-        assert_same(unpack(images, core), drawn.network)
+NETWORKS = [draw_network(seed).network for seed in range(40)]
+HARDWARE = st.builds(
+    HardwareParams,
+    lanes=st.one_of(st.integers(1, 16), st.just(70)),
+    block=st.sampled_from(BLOCKS),
+    events_per_cycle=st.integers(1, 2),
+    products_per_cycle=st.integers(1, 8),
+)
+
+
+@given(st.sampled_from(NETWORKS), HARDWARE)
+@example(NETWORKS[0], HardwareParams(1))
+@example(NETWORKS[1], HardwareParams(70, 16, 2, 8))
+def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) -> None:
+    core = CoreParams(network.params, hardware)
+    images = pack(network, core)
+    for name, memory in core.memories.items():
+        assert len(images[name]) == memory.depth
+        assert all(0 <= word < 1 << memory.width for word in images[name])
+    assert_same(unpack(images, core), network)
 
 
 @st.composite
@@ -58,9 +67,9 @@ def test_words_round_trip(drawn: tuple[MemoryParams, np.ndarray]) -> None:
     assert unpack_words(words, memory).tolist() == elements.tolist()
 
 
-def tiny() -> tuple[NetworkIntegers, CoreParams]:
-    """Return 3 neurons on 2 lanes, 2 inputs, a slow state of 1, and 2 classes."""
-    layer = LayerIntegers(
+def tiny_layer() -> LayerIntegers:
+    """Return 3 neurons, 2 inputs and a slow state of 1."""
+    return LayerIntegers(
         w_f=np.array([[1, 2], [3, 4], [-1, -2]]),
         w_x=np.array([7, -8]),
         b_x=-2,
@@ -72,6 +81,11 @@ def tiny() -> tuple[NetworkIntegers, CoreParams]:
         leak=0x800,
         threshold=0x400,
     )
+
+
+def tiny() -> tuple[NetworkIntegers, CoreParams]:
+    """Return the layer on 2 lanes, and 2 classes."""
+    layer = tiny_layer()
     params = NetworkParams("tiny", (LayerParams(2, 3, 1),), ReadoutParams(3, 2))
     network = NetworkIntegers(
         params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, -1])
@@ -81,19 +95,70 @@ def tiny() -> tuple[NetworkIntegers, CoreParams]:
 
 def test_the_layout_of_words_by_hand() -> None:
     """State each word: group by group, in a group input by input (or state by state, then the
-    drive), lane 0 lowest.
+    drive), lane 0 lowest. Two neurons share a unit, so a word holds the bias of one.
     """
     network, core = tiny()
+    assert core.layers[0].fold == 2
     assert pack(network, core) == {
         "layer0.w_f": [0x0301, 0x0402, 0x00FF, 0x00FE],
         "layer0.p": [0x2211, 0x5544, 0x0033, 0x0066],
-        "layer0.c": [0x1002_1001, 0x0000_FFFD],
+        "layer0.c": [0x1001, 0x1002, 0xFFFD, 0x0000],
         "layer0.w_x": [0x07, 0xF8],
         "layer0.ab": [0x7ABC, 0xFFFF],
         "layer0.scalars": [0x800, 0x400, 0xFFFF_FFFE],
         "readout.w_o": [0x0401, 0x0502, 0xFA03],
         "readout.b_o": [0xFFFFFF_000009],
     }
+
+
+def test_the_columns_of_a_step_share_a_word() -> None:
+    """P lowest, then V, then 0 in slots that have no column; now a group takes one step, and each
+    neuron has a unit.
+    """
+    network, core = tiny()
+    for per_cycle, unused in ((2, 0), (3, 1), (8, 6)):
+        wide = replace(core, hardware=replace(core.hardware, products_per_cycle=per_cycle))
+        images = pack(network, wide)
+        assert wide.memories["layer0.p"].width == 16 * (2 + unused)
+        assert images["layer0.p"] == [0x5544_2211, 0x0066_0033]
+        assert images["layer0.c"] == [0x1002_1001, 0x0000_FFFD]
+    a, b, p = np.zeros((3, 3), np.int64), np.zeros(3, np.int64), np.array([[1, 2, 3]] * 3)
+    three = replace(tiny_layer(), a=a, b=b, p=p)
+    params = replace(network.params, layers=(LayerParams(2, 3, 3),))
+    core = CoreParams(params, HardwareParams(lanes=2, products_per_cycle=3))
+    # The columns 1, 2, 3 of the slow state in a step; V alone in the next one.
+    assert pack(NetworkIntegers(params, (three,), network.w_o, network.b_o), core)["layer0.p"] == [
+        0x0303_0202_0101, 0x5544, 0x0003_0002_0001, 0x0066,
+    ]  # fmt: skip
+
+
+def test_biases_are_dealt_to_units() -> None:
+    """Six neurons on 4 lanes of 2 units: neurons 0 and 1, then 2 and 3; of the second group 4 and
+    5, then nobody.
+    """
+    v, p, w_f = np.arange(6), np.zeros((6, 1), np.int64), np.zeros((6, 2), np.int64)
+    layer = replace(tiny_layer(), c=np.arange(1, 7), v=v, p=p, w_f=w_f)
+    params = NetworkParams("six", (LayerParams(2, 6, 1),), ReadoutParams(6, 2))
+    core = CoreParams(params, HardwareParams(lanes=4, block=4))
+    network = NetworkIntegers(params, (layer,), np.zeros((2, 6), np.int64), np.array([0, 0]))
+    assert (core.layers[0].fold, core.layers[0].neuron_units) == (2, 2)
+    images = pack(network, core)
+    assert images["layer0.c"] == [0x0002_0001, 0x0004_0003, 0x0006_0005, 0]
+    assert unpack(images, core).layers[0].c.tolist() == [1, 2, 3, 4, 5, 6]
+    images["layer0.c"][3] = 1 << 16
+    with pytest.raises(UserError, match=r"layer0\.c has values in lanes that have no neuron"):
+        unpack(images, core)
+
+
+def test_an_image_with_values_behind_the_last_column_is_named() -> None:
+    network, core = tiny()
+    core = replace(core, hardware=replace(core.hardware, products_per_cycle=3))
+    images = pack(network, core)
+    for word, place in ((0, 32), (0, 47), (1, 32)):
+        altered = list(images["layer0.p"])
+        altered[word] |= 1 << place
+        with pytest.raises(UserError, match=r"layer0\.p has values behind its last column"):
+            unpack(images | {"layer0.p": altered}, core)
 
 
 def test_a_value_that_does_not_fit_is_named() -> None:

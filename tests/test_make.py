@@ -51,6 +51,14 @@ def commands(folder: Path) -> list[list[str]]:
     return [part.split("\n") for part in (folder / "arguments").read_text().split("\n\n")[:-1]]
 
 
+def shape(*values: int) -> list[str]:
+    """Return the options of these lanes, timesteps a block, events and products a cycle."""
+    options = ("--lanes", "--block", "--events-per-cycle", "--products-per-cycle")
+    return [
+        part for name, value in zip(options, values, strict=True) for part in (name, str(value))
+    ]
+
+
 def test_clean_keeps_trained_networks_and_needs_no_build_folder(clone: Path) -> None:
     assert make(clone, "clean").returncode == 0
     for name in ("train", "smnist"):
@@ -63,11 +71,48 @@ def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
     done = make(clone, "sim", "train", "NET=my net", "OUT=an out", "DATA=the data", "TRACE=")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
-        ["-m", "export", "core", "my net", "--lanes", "8", "--out", "an out"],
+        ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
         ["-m", "rtl", "an out/manifest.json"],
         ["-m", "tb", "an out/manifest.json", "--digits", "20", "--network", "my net"],
         ["-m", "golden.train", "my net", "--epochs", "20", "--data", "the data"],
     ]
+
+
+def test_the_shape_of_the_core_is_handed_on(clone: Path) -> None:
+    done = make(clone, "export", "LANES=3", "BLOCK=4", "EVENTS=2", "PRODUCTS=5")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        ["-m", "export", "core", "smnist", *shape(3, 4, 2, 5), "--trace", "--out", "build/smnist"]
+    ]
+
+
+def test_test_sets_of_several_shapes_have_folders_of_their_own(clone: Path) -> None:
+    for values in ((), ("LANES=8",), ("BLOCK=16",), ("EVENTS=2",), ("PRODUCTS=7",), ("NET=a/b/",)):
+        done = make(clone, "bench-testset", *values)
+        assert done.returncode == 0, done.stderr
+    found = commands(clone)
+    exports, folders = found[::3], []
+    for name, values, export in zip(
+        ["smnist"] * 5 + ["b"],
+        [(20, 1, 1, 1), (8, 1, 1, 1), (20, 16, 1, 1), (20, 1, 2, 1), (20, 1, 1, 7), (20, 1, 1, 1)],
+        exports,
+        strict=True,
+    ):
+        folders.append("build/testset/" + "-".join(map(str, (name, *values))))
+        assert export[4:] == [*shape(*values), "--out", folders[-1]]
+    for at, module in ((1, "rtl"), (2, "tb.batch")):
+        assert [(c[1], c[2]) for c in found[at::3]] == [
+            (module, f"{folder}/manifest.json") for folder in folders
+        ]
+
+
+def test_help_names_every_variable_that_has_a_default(clone: Path) -> None:
+    shown = make(clone, "help", "BLOCK=16").stdout
+    assigned = [line.split(" ?= ") for line in MAKEFILE.read_text().splitlines() if " ?= " in line]
+    assert {"BLOCK", "EVENTS", "PRODUCTS"} < {name for name, _ in assigned}
+    for name, _ in assigned:
+        assert f"{name}=" in shown
+    assert "BLOCK=16 " in shown and "EVENTS=1 " in shown
 
 
 def test_the_synthesized_verilog_is_the_manifests(clone: Path) -> None:

@@ -36,7 +36,7 @@ def written(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_written_is_read(seed: int, tmp_path: Path) -> None:
     drawn = draw_network(seed)
-    core = CoreParams(drawn.network.params, HardwareParams(drawn.lanes))
+    core = CoreParams(drawn.network.params, drawn.hardware)
     path = write_core(drawn.network, core, tmp_path / "deep" / "core")
     found, images = read_images(path)
     assert found == core and images == pack(drawn.network, core)
@@ -153,18 +153,37 @@ def alter_image(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
         (
             lambda path: path.write_text("[1, 2]"),
-            "has schema version None; this generator reads 1: export again",
+            "has schema version None; this generator reads 2: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=99)),
-            "has schema version 99; this generator reads 1: export again",
+            "has schema version 99; this generator reads 2: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 1: 'network'"),
-        (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
         (
-            edit(lambda m: m["hardware"].update(speed=3)),
-            "HardwareParams needs exactly lanes, trace; it has lanes, speed, trace",
+            edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
+            "has schema version 1; this generator reads 2: export again",
         ),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 2: 'network'"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
+        (edit(lambda m: m["hardware"].update(block=3)), "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
+        (
+            edit(lambda m: m["hardware"].update(access_counters=1)),
+            "access_counters is 1: it must be of type bool",
+        ),
+        (
+            edit(lambda m: m["hardware"].update(events_per_cycle=3)),
+            "EVENTS=3: use 1 or 2 events a cycle",
+        ),
+        (
+            edit(lambda m: m["hardware"].update(products_per_cycle=9)),
+            "PRODUCTS=9: use 1 to 8 products a cycle",
+        ),
+        (
+            edit(lambda m: m["hardware"].pop("block")),
+            "HardwareParams needs exactly access_counters, block, .*; it has access_counters, ev",
+        ),
+        (edit(lambda m: m["hardware"].update(speed=3)), "HardwareParams needs exactly .* speed"),
         (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda m: m["hardware"].update(lanes=5)), "words of .* bits, but memory"),
         (
@@ -208,19 +227,51 @@ def test_an_image_of_something_else_is_named(written: Path) -> None:
         read_images(written)
 
 
-def test_the_command_writes_a_core(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        main, ["core", "rows", "--lanes", "8", "--trace", "--out", str(tmp_path / "rows")]
-    )
+@pytest.mark.parametrize(
+    ("options", "hardware"),
+    [
+        ("", HardwareParams()),
+        ("--lanes 8 --trace", HardwareParams(lanes=8, trace=True)),
+        ("--access-counters", HardwareParams(access_counters=True)),
+        (
+            "--lanes 6 --block 4 --events-per-cycle 2 --products-per-cycle 5",
+            HardwareParams(lanes=6, block=4, events_per_cycle=2, products_per_cycle=5),
+        ),
+    ],
+)
+def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_path: Path) -> None:
+    out = tmp_path / "rows"
+    result = CliRunner().invoke(main, ["core", "rows", *options.split(), "--out", str(out)])
     assert result.exit_code == 0, result.output
-    core, _ = read_images(tmp_path / "rows" / "manifest.json")
-    assert core.hardware == HardwareParams(8, trace=True) and core.network.name == "rows"
+    core, images = read_images(out / "manifest.json")
+    assert core.hardware == hardware and core.network.name == "rows"
+    bits = sum(len(words) * core.memories[name].width for name, words in images.items())
+    assert f"{len(images)} memories, {bits} bits, {hardware.lanes} lanes" in result.stdout
+
+
+def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
+    drawn = draw_network(5)
+    hardware = HardwareParams(3, 4, 2, 5, access_counters=True)
+    path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
+    manifest = json.loads(path.read_text())
+    assert manifest["schema_version"] == 2 and manifest["hardware"] == {
+        "lanes": 3,
+        "block": 4,
+        "events_per_cycle": 2,
+        "products_per_cycle": 5,
+        "access_counters": True,
+        "trace": False,
+    }
+    assert read_images(path)[0].hardware == hardware
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["rows", "--lanes", "0"], "error: LANES=0: use 1 to 256 lanes\n"),
+        (["rows", "--block", "3"], "error: BLOCK=3: use 1, 2, 4, 8 or 16 timesteps\n"),
+        (["rows", "--events-per-cycle", "0"], "error: EVENTS=0: use 1 or 2 events a cycle\n"),
+        (["rows", "--products-per-cycle", "9"], "error: PRODUCTS=9: use 1 to 8 products a cycle\n"),
         (
             ["nonesuch"],
             "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n",
