@@ -11,26 +11,63 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.hardware import CLOSE_LATENCY, EventKind, address_width
+from golden.formats import Fixed
+from golden.hardware import (
+    BLOCKS,
+    CLOSE_LATENCY,
+    EventKind,
+    HardwareParams,
+    LayerHardware,
+    ReadoutHardware,
+    address_width,
+)
+from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
-from tests.streams import Item, play, scramble
+from tests.streams import Item, join, play, scramble
 
+Part = LayerHardware | ReadoutHardware
 ERRORS = ["out_of_range", "repeated", "unclosed"]
-STROBES = ["accepted", "closed", "discarded", *ERRORS]
+STROBES = ["accepted", "first_accepted", "closed", "discarded", *ERRORS]
 OUTPUTS = [
-    "i.ready", *STROBES, "event.address", "event.payload", "closing_buffer",
-    "available", "count", "sequence_end", "buffer", "walked.address", "walked.payload",
+    "i.ready", *STROBES, "address", "payload", "timesteps",
+    "closing_buffer", "closing_timesteps", "closing_fresh",
+    "available", "count", "length", "sequence_end", "buffer", "walked_address", "walked_payload",
 ]  # fmt: skip
+
+
+def layer(
+    n_inputs: int, width: int, n_state: int, block: int, n_events: int, *, external: bool = True
+) -> LayerHardware:
+    formats = LayerFormats(payload=Fixed(width, 0, signed=False))
+    params = LayerParams(n_inputs, 3, n_state, formats=formats)
+    hardware = HardwareParams(2, block=block, events_per_cycle=n_events)
+    return LayerHardware(params, hardware, external=external)
+
+
+PARTS: dict[str, Part] = {
+    "one input": layer(1, 1, 2, 1, 1),
+    "two graded inputs": layer(2, 8, 0, 1, 1),
+    "spikes, two a cycle": layer(5, 1, 0, 1, 2),
+    "graded, two a cycle": layer(11, 8, 1, 1, 2),
+    "blocks of two": layer(8, 3, 0, 2, 1),
+    "blocks of four": layer(5, 1, 2, 4, 2),
+    "graded blocks of four": layer(6, 8, 2, 4, 1),
+    "graded blocks of sixteen": layer(3, 8, 1, 16, 2),
+    "one input, blocks of sixteen": layer(1, 1, 0, 16, 1),
+    "spikes of a layer": layer(4, 1, 0, 1, 1, external=False),
+    "masks of two": layer(7, 1, 3, 2, 2, external=False),
+    "masks of sixteen": layer(9, 1, 3, 16, 1, external=False),
+    "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
+}
 
 
 @dataclass
 class Closed:
-    """A list that is closed: its entries (address, payload), whether it is the end of a sequence,
-    and when it opens.
-    """
+    """A list that is closed: its payloads by address, timestep by timestep, and when it opens."""
 
-    entries: list[tuple[int, int]]
+    payloads: dict[int, list[int]]
+    timesteps: int
     sequence_end: bool
     opens: int
 
@@ -39,46 +76,77 @@ class Closed:
 class Model:
     """What the docstring of `EventList` says, and no more."""
 
-    n_inputs: int
-    entries: list[tuple[int, int]] = field(default_factory=list)
+    part: Part
+    timestep: int = 0  # of the block
+    payloads: dict[int, list[int]] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)  # in this timestep
+    any_event: bool = False  # since the last end of a timestep
+    fresh: bool = True
+    last_close: int = -1000
     closed: deque[Closed] = field(default_factory=deque)
     n_closed: int = 0
     n_released: int = 0
 
     def predict(self, cycle: int, item: Item | None, release: bool) -> dict[str, int]:
         """Return the outputs of this cycle, as far as they are specified."""
-        expected: dict[str, int] = {"i.ready": len(self.closed) < 2} | dict.fromkeys(STROBES, 0)
-        if item is not None and len(self.closed) < 2:
-            kind, address, payload = item["kind"], item["address"], item["payload"]
-            if kind == EventKind.EVENT.value and payload:
-                seen = address in [a for a, _ in self.entries]
-                name = (
-                    "out_of_range"
-                    if address >= self.n_inputs
-                    else "repeated"
-                    if seen
-                    else "accepted"
-                )
-                expected[name] = 1
-                if name == "accepted":
-                    expected |= {"event.address": address, "event.payload": payload}
-            elif kind >= len(EventKind):
-                expected["out_of_range"] = 1
-            elif kind == EventKind.END_TIMESTEP.value:
-                expected |= {"closed": 1, "closing_buffer": self.n_closed % 2}
-            elif kind == EventKind.END_SEQUENCE.value:
-                expected |= {"discarded": 1, "unclosed": bool(self.entries)}
+        expected: dict[str, int] = dict.fromkeys(STROBES, 0)
+        if item is not None:
+            expected["i.ready"] = 0
+            if len(self.closed) < self.part.n_lists:
+                expected |= self._receive(cycle, **item)
+        if expected["closed"]:
+            expected |= {
+                "closing_buffer": self.n_closed % self.part.n_lists,
+                "closing_fresh": self.fresh,
+            }
         visible = list(self.closed)[release:]
         expected["available"] = bool(visible) and visible[0].opens <= cycle
         if expected["available"]:
-            buffer = (self.n_released + release) % 2
             front = visible[0]
             expected |= {
-                "count": len(front.entries),
+                "count": len(front.payloads),
                 "sequence_end": front.sequence_end,
-                "buffer": buffer,
+                "buffer": (self.n_released + release) % self.part.n_lists,
             }
+            if not front.sequence_end:
+                expected["length"] = front.timesteps
         return expected
+
+    def _receive(self, cycle: int, kind: int, address: int, payload: int) -> dict[str, int]:
+        """Return what an item does that finds a buffer."""
+        external, block = self.part.external, self.part.block
+        if kind == EventKind.EVENT.value:
+            expected = {"i.ready": 1}
+            if external and payload and address >= self.part.params.n_inputs:
+                expected["out_of_range"] = 1
+            elif external and payload and address in self.seen:
+                expected["repeated"] = 1
+            elif payload:
+                expected |= {
+                    "accepted": 1,
+                    "first_accepted": address not in self.payloads,
+                    "address": address,
+                    "payload": payload if external else 1,
+                    "timesteps": 1 << self.timestep if external else payload,
+                }
+            return expected
+        if kind >= len(EventKind):
+            return {"i.ready": 1, "out_of_range": 1}
+        ends_sequence = kind == EventKind.END_SEQUENCE.value
+        if external and not ends_sequence and self.timestep < block - 1:
+            return {"i.ready": 1}
+        if cycle < self.last_close + block:
+            return {"i.ready": 0}
+        if not ends_sequence:
+            whole = (1 << block) - 1
+            return {
+                "i.ready": 1,
+                "closed": 1,
+                "closing_timesteps": whole if external else payload,
+            }
+        if external and self.timestep:
+            return {"i.ready": 0, "closed": 1, "closing_timesteps": (1 << self.timestep) - 1}
+        return {"i.ready": 1, "discarded": 1, "unclosed": external and self.any_event}
 
     def advance(
         self, cycle: int, expected: dict[str, int], item: Item | None, release: bool
@@ -86,23 +154,39 @@ class Model:
         if release:
             self.closed.popleft()
             self.n_released += 1
-        if item is not None and expected["accepted"]:
-            self.entries.append((item["address"], item["payload"]))
+        if expected["accepted"]:
+            payloads = self.payloads.setdefault(expected["address"], [0] * self.part.block)
+            for t in range(self.part.block):
+                payloads[t] = payloads[t] or expected["payload"] * (expected["timesteps"] >> t & 1)
+            self.seen.add(expected["address"])
+            self.any_event = True
+        elif item and item["kind"] == EventKind.END_TIMESTEP.value and expected["i.ready"]:
+            self.timestep += self.part.external
+            self.seen, self.any_event = set(), False
         if expected["closed"] or expected["discarded"]:
-            kept = self.entries if expected["closed"] else []
-            self.closed.append(Closed(kept, bool(expected["discarded"]), cycle + CLOSE_LATENCY))
+            kept = self.payloads if expected["closed"] else {}
+            timesteps = expected.get("closing_timesteps", 0)
+            ends = bool(expected["discarded"])
+            self.closed.append(Closed(kept, timesteps, ends, cycle + CLOSE_LATENCY))
             self.n_closed += 1
-            self.entries = []
+            self.fresh, self.last_close = ends, cycle
+            self.payloads, self.seen, self.timestep = {}, set(), 0
+            if ends:
+                self.any_event = False
 
 
-def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> list[Item]:
-    """Draw timesteps: empty, full, and with repeated addresses, addresses out of range, payloads of
-    0.
+def draw_timesteps(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
+    """Draw timesteps from outside: empty, full, and with repeated addresses, addresses out of
+    range, payloads of 0; sequences end in and between blocks, with and without events left over.
     """
-    items = []
-    largest = (1 << payload_width) - 1
-    for _ in range(150):
-        kind = rng.choice(["empty", "full", "any", "unclosed"])
+    items, n_inputs, largest = [], part.params.n_inputs, part.payload.max
+    timestep = 0  # of the block
+
+    def marker(kind: int) -> Item:
+        return {"kind": kind, "address": int(rng.integers(2)), "payload": 1}
+
+    for _ in range(count):
+        kind = rng.choice(["empty", "full", "any"])
         if kind == "full":
             events = [(int(a), largest) for a in rng.permutation(n_inputs)]
         else:
@@ -110,74 +194,157 @@ def draw_items(rng: np.random.Generator, n_inputs: int, payload_width: int) -> l
             addresses = rng.integers(1 << address_width(n_inputs), size=n)
             events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
         items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
-        if rng.random() < 0.2:
-            items.append({"kind": len(EventKind), "address": 0, "payload": 1})  # of no kind
-        ends = (
-            EventKind.END_SEQUENCE
-            if kind == "unclosed" or rng.random() < 0.1
-            else EventKind.END_TIMESTEP
-        )
-        items.append({"kind": ends.value, "address": int(rng.integers(2)), "payload": 1})
+        if rng.random() < 0.1:
+            items.append(marker(len(EventKind)))  # of no kind
+        if rng.random() >= max(0.06, 0.3 / part.block):  # else the events are left over
+            items.append(marker(EventKind.END_TIMESTEP.value))
+            timestep = (timestep + 1) % part.block
+            if rng.random() >= (0.3 / part.block if timestep else 0.3):
+                continue
+        items.append(marker(EventKind.END_SEQUENCE.value))
+        timestep = 0
     return items
 
 
-@pytest.mark.parametrize("gaps", [0.0, 0.3, 0.8])
-@pytest.mark.parametrize(("n_inputs", "payload_width"), [(1, 1), (2, 8), (5, 1), (8, 3), (11, 8)])
-def test_every_cycle_is_as_modelled(n_inputs: int, payload_width: int, gaps: float) -> None:
-    rng = np.random.default_rng([n_inputs, payload_width, int(gaps * 10)])
-    layout = event_layout(n_inputs, payload_width)
-    items, model = deque(draw_items(rng, n_inputs, payload_width)), Model(n_inputs)
+def draw_blocks(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
+    """Draw blocks of a layer: empty and full ones, whole and partial ones, payloads of 0."""
+    items, n_inputs = [], part.params.n_inputs
+    for _ in range(count):
+        ends = rng.random() < 0.3
+        length = int(rng.integers(1, part.block + 1)) if ends else part.block
+        whole = (1 << length) - 1
+        n = int(rng.choice([0, n_inputs, int(rng.integers(n_inputs + 1))]))
+        for address in rng.permutation(n_inputs)[:n].tolist():
+            payload = int(rng.choice([whole, int(rng.integers(whole + 1))]))
+            items.append({"kind": EventKind.EVENT.value, "address": address, "payload": payload})
+        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": whole})
+        for _ in range(int(rng.integers(1, 3)) if ends else 0):
+            items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
+    return items
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.6])
+@pytest.mark.parametrize("name", PARTS)
+def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
+    part = PARTS[name]
+    n_inputs, block, width = part.params.n_inputs, part.block, part.payload.width
+    n_events, address_bits = part.hardware.events_per_cycle, address_width(n_inputs)
+    rng = np.random.default_rng([list(PARTS).index(name), int(gaps * 10)])
+    layout = event_layout(n_inputs, width if part.external else block)
+    draw = draw_timesteps if part.external else draw_blocks
+    items, model = deque(draw(rng, part, 80 if part.external else 40)), Model(part)
     expected: list[dict[str, int]] = []
+    # What is walked: in which cycle, of which output, which bits, their value.
+    walked: list[tuple[int, str, int, int, int]] = []
     seen: Counter[str] = Counter()
     offered: Item | None = None
-    walked: dict[str, int] = {}
+    left = 3  # cycles after the last release
+
+    def read(cycle: int) -> dict[str, int]:
+        """Read a word of the front list, if it is open and has any."""
+        front = model.closed[0].payloads if model.closed else {}
+        n_words = -(-len(front) // n_events)
+        opened = bool(n_words) and model.closed[0].opens <= cycle
+        if not opened or rng.random() < 0.2:
+            return {"read": 0, "index": int(rng.integers(-(-n_inputs // n_events)))}
+        index = int(rng.integers(n_words))
+        for event, address in enumerate(list(front)[index * n_events :][:n_events]):
+            place = event * address_bits, address_bits
+            walked.append((cycle + 1, "walked_address", *place, address))
+            for t, payload in enumerate(front[address]):
+                if model.closed[0].timesteps >> t & 1:
+                    place = (event * block + t) * width, width
+                    walked.append((cycle + 2, "walked_payload", *place, payload))
+        return {"read": 1, "index": index}
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
-        nonlocal offered, walked
-        if not items and not model.closed and offered is None:
+        nonlocal offered, left
+        left -= not items and not model.closed and offered is None
+        if not left:
             return None
         if offered is None and items and rng.random() >= gaps:
             offered = items.popleft()
         opened = bool(model.closed) and model.closed[0].opens <= cycle
-        release = opened and rng.random() < (0.5 if cycle // 50 % 2 else 0.05)
+        full = len(model.closed) == part.n_lists
+        release = bool(opened and rng.random() < (0.5 if cycle // (20 * block) % 2 else 0.1 * full))
         now = model.predict(cycle, offered, release)
-        expected.append(now | walked)
-        inputs: dict[str, Any] = {
-            "release": release,
-            "index": int(rng.integers(1 << address_width(n_inputs))),
-        }
-        walked = {}
-        if opened and model.closed[0].entries:
-            inputs["index"] = int(rng.integers(len(model.closed[0].entries)))
-            address, payload = model.closed[0].entries[inputs["index"]]
-            walked = {"walked.address": address, "walked.payload": payload}
+        expected.append(now)
+        inputs = {"release": release, **read(cycle)}
         inputs |= {"i.valid": offered is not None, "i.payload": offered or scramble(rng, layout)}
-        seen.update(name for name in STROBES if now[name])
-        seen.update({"stalled": offered is not None and not now["i.ready"]})
+        seen.update(strobe for strobe in STROBES if now[strobe])
+        if now["closed"] and not now["i.ready"]:
+            seen["partial"] += 1
+        if not now.get("i.ready", 1) and not now["closed"]:
+            seen["full" if full else "waited"] += 1
         model.advance(cycle, now, offered, release)
-        if now["i.ready"]:
+        if now.get("i.ready"):
             offered = None
         return inputs
 
-    record = play(EventList(n_inputs, payload_width), OUTPUTS, step)
+    record = play(EventList(part), OUTPUTS, step)
     for cycle, (found, now) in enumerate(zip(record, expected, strict=True)):
         assert {name: found[name] for name in now} == now, f"cycle {cycle}"
-    possible = set(STROBES) - ({"out_of_range"} if n_inputs in (2, 8) else set())
-    assert {name for name, count in seen.items() if count} >= possible | {"stalled"}
+    for cycle, output, start, length, value in walked:
+        bits = record[cycle][output] >> start & (1 << length) - 1
+        assert bits == value, f"{output} from bit {start} in cycle {cycle}"
+    wanted = {"accepted", "first_accepted", "closed", "discarded", "full"}
+    if part.external:
+        wanted |= {"repeated", "unclosed", "out_of_range"}
+        wanted |= {"partial"} if block > 1 else set()
+    wanted |= {"waited"} if block > 1 else set()
+    assert set(seen) >= wanted or gaps
 
 
-def test_open_lists_from_an_end_marker_on() -> None:
-    """Two markers in successive cycles fill both buffers; each list opens `CLOSE_LATENCY` cycles
-    after its marker.
+def test_parts_cover_the_corners() -> None:
+    for external in (False, True):
+        parts = [part for part in PARTS.values() if part.external == external]
+        assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
+    assert {part.block for part in PARTS.values()} == set(BLOCKS) - {8}
+    assert {part.has_payloads for part in PARTS.values()} == {False, True}
+
+
+@pytest.mark.parametrize(
+    "name", ["spikes of a layer", "masks of two", "masks of sixteen", "readout"]
+)
+def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
+    """Ends of blocks that always wait are taken `block` cycles apart until all buffers are full;
+    each list opens `CLOSE_LATENCY` cycles after its end, and a released buffer is filled at once.
     """
-    marker = {"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0}
+    part = PARTS[name]
+    block, n_lists = part.block, part.n_lists
+    marker = {"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": (1 << block) - 1}
+    released = n_lists * block + CLOSE_LATENCY  # all lists are open
 
-    def step(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:
-        if cycle == 20:
+    def step(cycle: int, _: Any) -> dict[str, Any] | None:
+        if cycle == released + 5:
             return None
-        return {"i.valid": 1, "i.payload": marker, "release": cycle == CLOSE_LATENCY + 1}
+        return {"i.valid": 1, "i.payload": marker, "release": cycle == released}
 
-    record = play(EventList(3, 1), ["i.ready", "available", "buffer"], step)
-    assert [row["i.ready"] for row in record[:9]] == [1, 1, *[0] * CLOSE_LATENCY, 1, 0]
-    assert [row["available"] for row in record[:9]] == [*[0] * CLOSE_LATENCY, 1, 1, 1, 1]
-    assert [row["buffer"] for row in record[CLOSE_LATENCY : CLOSE_LATENCY + 3]] == [0, 1, 1]
+    record = play(EventList(part), ["i.ready", "available", "buffer"], step)
+    taken = [cycle for cycle, row in enumerate(record) if row["i.ready"]]
+    assert taken == [*range(0, n_lists * block, block), released + 1]
+    assert [row["available"] for row in record] == [
+        cycle >= CLOSE_LATENCY for cycle in range(len(record))
+    ]
+    assert [row["buffer"] for row in record[released - 1 : released + 2]] == [0, 1, 1]
+
+
+def test_an_end_of_sequence_in_a_block_closes_two_lists() -> None:
+    """The block that it finds begun, then, `block` cycles later, the sequence; the events that it
+    leaves void are reported once.
+    """
+    ends = EventKind.END_TIMESTEP.value, EventKind.END_SEQUENCE.value
+    kinds = [ends[0], ends[0], EventKind.EVENT.value, ends[1]]
+    record = play(
+        EventList(PARTS["blocks of four"]),
+        ["closed", "discarded", "unclosed", "closing_timesteps"],
+        lambda cycle, _: (
+            {"i.valid": 1, "i.payload": {"kind": kinds[min(cycle, 3)], "address": 2, "payload": 1}}
+            if cycle < 12
+            else None
+        ),
+    )
+    assert [cycle for cycle, row in enumerate(record) if row["closed"]] == [3]
+    assert record[3]["closing_timesteps"] == join([1, 1, 0, 0], 1)
+    assert [cycle for cycle, row in enumerate(record) if row["discarded"]] == [7, 11]
+    assert [cycle for cycle, row in enumerate(record) if row["unclosed"]] == [7]
