@@ -1,100 +1,219 @@
-"""The slow state against its equation, for many sizes, with successive timesteps as close as they
-may come.
+"""The slow state against its equation and, cycle for cycle, against what `golden.hardware` promises
+of its updates: with blocks that start as early as they may, and with random gaps.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.hardware import HardwareParams, LayerHardware
+from golden.hardware import (
+    CLOSE_LATENCY,
+    DRIVE_LATENCY,
+    READ_STAGE,
+    UPDATE_LATENCY,
+    HardwareParams,
+    LayerHardware,
+)
 from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState
-from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, walk
+from tests.streams import LOAD_WIDTH, join, load_cycles, replay, split
 
-GROUPS = (1, 2, 3, 5, 9)
 NARROW_STATE = LayerFormats(a=Fixed(12, 10), m=Fixed(9, 6), x=Fixed(14, 12))
-WIDE_STATE = LayerFormats(a=Fixed(16, 15), m=Fixed(16, 13), x=Fixed(10, 8))
+WIDE_STATE = LayerFormats(a=Fixed(16, 14), m=Fixed(16, 13), x=Fixed(15, 11))
+OUTPUTS = [
+    "ready", "near", "valid", "value", "saturated", "a_read", "m_read", "history_write", "history"
+]  # fmt: skip
+# n_state, groups, dilation, block, products a cycle
+CASES = [
+    (1, 1, 1, 1, 1), (1, 2, 2, 1, 3), (2, 9, 1, 1, 1), (3, 5, 4, 1, 2), (5, 9, 1, 1, 1),
+    (12, 20, 1, 1, 1), (12, 14, 1, 1, 2), (7, 2, 1, 1, 8),
+    (1, 1, 1, 2, 1), (4, 3, 3, 2, 1), (5, 7, 1, 4, 2), (6, 15, 5, 2, 4), (3, 1, 40, 2, 2),
+    (12, 10, 4, 2, 5), (5, 2, 2, 8, 3), (3, 1, 3, 16, 1), (9, 4, 16, 8, 2),
+]  # fmt: skip
 
 
-def make_layer(d: int, n_groups: int) -> LayerHardware:
-    formats = NARROW_STATE if (d + n_groups) % 2 else WIDE_STATE
-    return LayerHardware(LayerParams(3, 2 * n_groups, d, formats=formats), HardwareParams(2))
+def make_layer(
+    n_state: int, n_groups: int, dilation: int, block: int, products: int
+) -> LayerHardware:
+    formats = NARROW_STATE if (n_state + n_groups) % 2 else WIDE_STATE
+    params = LayerParams(3, 2 * n_groups, n_state, dilation, formats=formats)
+    return LayerHardware(params, HardwareParams(2, block, products_per_cycle=products))
 
 
-@pytest.mark.parametrize("n_groups", GROUPS)
-@pytest.mark.parametrize("d", range(1, 13))
-def test_update(d: int, n_groups: int) -> None:
-    layer = make_layer(d, n_groups)
-    rng = np.random.default_rng([d, n_groups])
-    p, f, lanes = layer.params, layer.params.formats, layer.state_lanes
-    extreme = rng.random() < 0.5
-    a = (
-        rng.choice([f.a.min, f.a.max], (d, d + 1))
-        if extreme
-        else rng.integers(f.a.min, f.a.max + 1, (d, d + 1)) // 2
-    )
+@dataclass
+class Block:
+    """Timesteps `first` and following of a sequence, and the drives of each."""
+
+    first: int
+    drives: list[int]
+
+
+class Model:
+    """What the docstrings of `SlowState` and `LayerHardware` promise, for one block after another:
+    what is put in and what is to come out, by the cycle.
+    """
+
+    def __init__(
+        self, layer: LayerHardware, ab: np.ndarray, rng: np.random.Generator, stall: float,
+        start: int,
+    ) -> None:  # fmt: skip
+        self.layer, self.ab, self.rng, self.stall = layer, ab, rng, stall
+        self.inputs: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        self.expected: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        self.history: dict[int, dict[int, int]] = {}  # by cycle, the values of some lanes of it
+        self.announced: list[int] = []  # cycles
+        self.started: list[int] = []
+        self.released: list[int] = []
+        self.clamped: set[int] = set()
+        self.state = np.zeros(layer.params.n_state, np.int64)
+        self.begun = -(1 << 30)  # cycle of the last update's first step
+        self.closed = self.free = start  # cycles from which on a list may close, a block start
+
+    def gap(self) -> int:
+        return int(self.rng.integers(1, 12)) if self.rng.random() < self.stall else 0
+
+    def take(self, block: Block) -> None:
+        """Let a block's list close, its drives come and its walk start: as soon as each may, or up
+        to some cycles later.
+        """
+        layer = self.layer
+        before = len(self.started) - layer.n_lists  # the block whose list had this buffer
+        closed = max(self.closed, self.released[before] + 1 if before >= 0 else 0) + self.gap()
+        self.closed = closed + layer.block
+        states = []
+        for t, drive in enumerate(block.drives):
+            came, last = closed + DRIVE_LATENCY + t, t == len(block.drives) - 1
+            fresh = block.first + t == 0
+            self.inputs[came] |= {"drive_valid": 1, "drive": drive}
+            self.inputs[came] |= {"drive_first": fresh, "drive_last": last}
+            if fresh:
+                self.state = np.zeros_like(self.state)
+            states.append(self.state)
+            earliest = came + 2  # a cycle in which it is there, one to be taken
+            if last:
+                self.announced.append(max(came + 1, self.begun + layer.announce_delay))
+                self.walk(block, states, closed)
+                earliest = max(self.announced[-1], self.started[-1]) + 2
+            self.begun = max(earliest, self.begun + layer.update_interval)
+            self.update(drive, kept=(block.first + t + 1) % layer.dilation == 0)
+
+    def walk(self, block: Block, states: list[np.ndarray], closed: int) -> None:
+        """Start the block and read the slow states of all its groups."""
+        layer, number = self.layer, len(self.started)
+        d, per_cycle = layer.params.n_state, layer.hardware.products_per_cycle
+        refresh = [t for t in range(len(states)) if (block.first + t) % layer.dilation == 0]
+        awaited = number if refresh else number - layer.state_lag
+        allowed = self.announced[awaited] + 1 if awaited >= 0 else 0
+        cycle = max(self.free, closed + CLOSE_LATENCY, allowed) + self.gap()
+        self.started.append(cycle)
+        self.inputs[cycle]["starting"] = 1
+        dense = layer.dense_steps if refresh else 0
+        for _ in range(layer.n_groups):
+            for step in range(max(dense, layer.output_steps)):
+                cycle += 1
+                if step == 0:
+                    cycle += self.gap()
+                if step >= dense:
+                    continue
+                there = cycle + READ_STAGE
+                self.inputs[there] |= {
+                    "history_read": 1, "history_buffer": (number + 1) % 2, "history_index": step
+                }  # fmt: skip
+                self.history[there + 1] = {
+                    slot * layer.block + t: int(states[t][step * per_cycle + slot])
+                    for t in refresh
+                    if block.first + t > 0
+                    for slot in range(min(per_cycle, d - step * per_cycle))
+                }
+        self.released.append(cycle)
+        self.free = cycle + layer.drain
+
+    def update(self, drive: int, kept: bool) -> None:
+        """Update the state; the rows leave one a cycle."""
+        layer, m = self.layer, self.layer.params.formats.m
+        d, lanes = layer.params.n_state, layer.state_lanes
+        exact = rshift(self.ab @ np.append(self.state, drive), layer.params.state_shift)
+        self.state = m.saturate(exact)
+        for step in range(layer.n_state_blocks * (d + 1)):
+            self.expected[self.begun + step] |= {"a_read": 1, "m_read": step % (d + 1) < d}
+        for row, value in enumerate(self.state.tolist()):
+            last_step = self.begun + (row // lanes + 1) * (d + 1) - 1
+            saturated = bool(exact[row] != value)
+            self.expected[last_step + UPDATE_LATENCY + 1 + row % lanes] |= {
+                "valid": 1, "value": value, "saturated": saturated, "history_write": kept
+            }  # fmt: skip
+            if saturated:
+                self.clamped.add(value)
+
+
+def draw_blocks(layer: LayerHardware, rng: np.random.Generator) -> list[Block]:
+    """Draw sequences: of one timestep, of whole blocks, of a part of one; drives reach their
+    largest.
+    """
+    x, block = layer.params.formats.x, layer.block
+    lengths = [1, 2 * block, block + 1, layer.dilation + block, 2 * layer.dilation + 5]
+    blocks = []
+    for length in lengths:
+        drives = rng.choice([0, x.max, int(rng.integers(x.max))], length).tolist()
+        blocks += [Block(k, drives[k : k + block]) for k in range(0, length, block)]
+    return blocks
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.2])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
+    layer = make_layer(*case)
+    rng = np.random.default_rng([*case, int(stall * 10)])
+    f, d, lanes = layer.params.formats, layer.params.n_state, layer.state_lanes
+    ab = rng.integers(f.a.min, f.a.max + 1, (d, d + 1))
+    ab[rng.random(ab.shape) < 0.2] = rng.choice([f.a.min, f.a.max])
     rows = np.zeros((layer.n_state_blocks * lanes, d + 1), np.int64)
-    rows[:d] = a
-    words = [join(word, f.a.width) for block in rows.reshape(-1, lanes, d + 1) for word in block.T]
-    cycles: list[dict[str, Any]] = [*load_cycles(9, words)]
-    written: dict[int, tuple[int, bool]] = {}
-    readable: dict[int, int] = {}
-    m = np.zeros(d, np.int64)
-    for k in range(6):
-        fresh, buffer = k in (0, 3), int(rng.integers(2))
-        if fresh:
-            m = np.zeros(d, np.int64)
-        drives = rng.integers(0, f.x.max + 1, 2) if k != 1 else np.full(2, f.x.max)
-        start = len(cycles)
-        first = walk(layer, 1, refresh=True, fresh=fresh, buffer=buffer)[0]
-        length = layer.state_cycles + int(rng.choice([0, 0, 1, 7]))
-        for t in range(length):
-            inputs: dict[str, Any] = {"issue": idle(rng, layer)} if t else {"issue": first}
-            inputs["drives"] = join(
-                drives if t == 0 else rng.integers(0, f.x.max + 1, 2), f.x.width
-            )
-            index = int(rng.integers(d))
-            inputs |= {"index": index, "buffer": (k + 1) % 2}
-            cycles.append(inputs)
-            if t and not fresh:  # the state before this timestep, from the cycle after its start on
-                readable[start + t + 1] = int(m[index])
-        exact = rshift(rows[:d] @ np.append(m, drives[buffer]), p.state_shift)
-        m = f.m.saturate(exact)
-        for i, value in enumerate(m.tolist()):
-            block, row = divmod(i, lanes)
-            # A block's rows are written one a cycle, the first as many cycles after its last step
-            # as golden says.
-            last_block = d - (layer.n_state_blocks - 1) * lanes
-            there = (
-                start
-                + layer.state_cycles
-                - last_block
-                + 1
-                - (layer.n_state_blocks - 1 - block) * (d + 1)
-                + row
-            )
-            written[there] = value, bool(value != exact[i])
-    cycles += [{"issue": idle(rng, layer)}] * 3
-    record = replay(
-        SlowState(layer, 9, LOAD_WIDTH), ["valid", "value", "saturated", "state"], cycles
-    )
-    found = {
-        cycle: (row["value"], bool(row["saturated"]))
-        for cycle, row in enumerate(record)
-        if row["valid"]
-    }
-    assert found == written
-    assert not any(row["saturated"] for row in record if not row["valid"])
-    assert {cycle: record[cycle]["state"] for cycle in readable} == readable
+    rows[:d] = ab
+    words = [join(word, f.a.width) for part in rows.reshape(-1, lanes, d + 1) for word in part.T]
+    loading = load_cycles(9, words)
+    model = Model(layer, ab, rng, stall, start=len(loading))
+    blocks = draw_blocks(layer, rng)
+    for block in blocks:
+        model.take(block)
+    cycles: list[dict[str, Any]] = []
+    for cycle in range(max(model.expected) + 5):
+        inputs: dict[str, Any] = {"starting": 0, "drive_valid": 0, "history_read": 0}
+        inputs |= {name: int(rng.integers(2)) for name in ("drive_first", "drive_last")}
+        inputs |= {"drive": int(rng.integers(f.x.max)), "history_buffer": int(rng.integers(2))}
+        inputs["history_index"] = int(rng.integers(layer.dense_steps))
+        inputs |= loading[cycle] if cycle < len(loading) else {}
+        cycles.append(inputs | model.inputs[cycle])
+    record = replay(SlowState(layer, 9, LOAD_WIDTH), OUTPUTS, cycles)
+    strobes = ("valid", "saturated", "history_write", "a_read", "m_read")
+    for cycle, found in enumerate(record):
+        ahead = sum(c < cycle for c in model.announced) - sum(c < cycle for c in model.started)
+        expected = {"ready": ahead == 1, "near": ahead > -layer.state_lag}
+        expected |= dict.fromkeys(strobes, 0) | model.expected[cycle]
+        assert {name: found[name] for name in expected} == expected, f"cycle {cycle}"
+        memory = layer.buffers["history"]
+        values = split(found["history"], memory.element.width, memory.n_lanes)
+        read = model.history.get(cycle, {})
+        assert {lane: values[lane] for lane in read} == read, f"cycle {cycle}"
+    assert d < 3 or model.clamped == {f.m.min, f.m.max}
+    lagging = [start < there for start, there in zip(model.started, model.announced, strict=True)]
+    slower = layer.block * layer.update_interval > layer.n_groups * layer.output_steps
+    assert any(lagging) or layer.state_lag == 1 or not slower
 
 
-def test_sizes_cover_the_corners() -> None:
-    """One multiplier, several, as many as rows, and a last block that is not full."""
-    layers = [make_layer(d, n_groups) for d in range(1, 13) for n_groups in GROUPS]
-    assert {layer.state_lanes for layer in layers} >= {1, 2, 3, 4, 6}
+def test_cases_cover_the_corners() -> None:
+    """One multiplier, several, as many as rows, and last rows that are fewer; refreshes within a
+    block, in every one, and in few.
+    """
+    layers = [make_layer(*case) for case in CASES]
+    assert {layer.state_lanes for layer in layers} >= {1, 2, 3, 4, 12}
     assert any(layer.params.n_state % layer.state_lanes for layer in layers)
     assert any(layer.state_lanes == layer.params.n_state > 1 for layer in layers)
+    assert {1, 16} <= {layer.state_lag for layer in layers}
+    assert any(1 < layer.dilation < layer.block for layer in layers)
+    assert any(layer.drain for layer in layers)
