@@ -1,0 +1,235 @@
+"""Choose hardware for a network from the events that it receives: no Torch, no RTL.
+
+Every configuration of lanes, block, events and products a cycle is priced: cycles a timestep of the
+slowest part (`golden.cycles`, on measured events), multipliers, block RAMs. Those that no other one
+beats in all three are the Pareto front; the budgets choose from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from golden.cycles import Part, Timeline, block_cycles, refreshes
+from golden.errors import UserError
+from golden.hardware import BLOCKS, CoreParams, HardwareParams, LayerHardware, MemoryParams
+from golden.integer import NetworkIntegers, Run, run
+
+LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
+# A DP16KD of the ECP5: bits of a word, words.
+_BLOCK_RAM_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+_DISTRIBUTED_WORDS = 64  # up to which a memory of the ECP5 lies in its LUTs
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a network did with B sequences of K timesteps.
+
+    `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
+    and the readout received, for each block of `BLOCKS`; `items` (B, K) what the outside sends.
+    """
+
+    network: NetworkIntegers
+    payloads: np.ndarray
+    run: Run
+    addresses: dict[int, list[np.ndarray]]
+    items: np.ndarray
+
+    @property
+    def n_timesteps(self) -> int:
+        return self.payloads.shape[1]
+
+    def of_block(self, block: int) -> Run:
+        """Return the run with its addresses counted for this block."""
+        addresses = self.addresses[block]
+        layers = [
+            replace(layer, addresses=found)
+            for layer, found in zip(self.run.layers, addresses, strict=False)
+        ]
+        return replace(self.run, layers=layers, readout_addresses=addresses[-1])
+
+
+def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity:
+    """Run sequences (B, K, M) through the golden network and count what its parts receive."""
+    golden = run(network, payloads, trace=True)
+    received = [payloads != 0, *(layer.spikes for layer in golden.layers)]
+    addresses = {}
+    for block in BLOCKS:
+        addresses[block] = []
+        for spikes in received:
+            assert spikes is not None
+            padded = np.pad(spikes, ((0, 0), (0, -spikes.shape[1] % block), (0, 0)))
+            shape = (len(spikes), -1, block, spikes.shape[2])
+            addresses[block].append(padded.reshape(shape).any(2).sum(2))
+    for layer in golden.layers:
+        layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
+    return Activity(network, payloads, golden, addresses, np.count_nonzero(payloads, axis=2) + 1)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and what it costs.
+
+    `cycles` a timestep on average, of the slowest part or of the input; `latency`, cycles from a
+    sequence's first item to its last result, where it was computed.
+    """
+
+    hardware: HardwareParams
+    cycles: float
+    multipliers: int
+    block_rams: int
+    latency: float | None = None
+
+    @property
+    def costs(self) -> tuple[float, int, int]:
+        return self.cycles, self.multipliers, self.block_rams
+
+    def make_variables(self) -> str:
+        """Return the variables that `make` builds it with."""
+        h = self.hardware
+        return (
+            f"LANES={h.lanes} BLOCK={h.block} EVENTS={h.events_per_cycle}"
+            f" PRODUCTS={h.products_per_cycle}"
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that may be spent; None is no limit. `cycles` a timestep, `latency` a sequence."""
+
+    multipliers: int | None = None
+    block_rams: int | None = None
+    cycles: float | None = None
+    latency: float | None = None
+
+    def allows(self, candidate: Candidate) -> bool:
+        limits = (
+            (self.multipliers, candidate.multipliers),
+            (self.block_rams, candidate.block_rams),
+            (self.cycles, candidate.cycles),
+            (self.latency, candidate.latency),
+        )
+        return all(limit is None or cost is None or cost <= limit for limit, cost in limits)
+
+
+def block_rams(memory: MemoryParams, n_reads: int = 1) -> int:
+    """Return an estimate of the ECP5's block RAMs for a memory; two read ports halve the width of
+    a block RAM.
+    """
+    if memory.depth <= _DISTRIBUTED_WORDS:
+        return 0
+    shapes = [(w, d) for w, d in _BLOCK_RAM_SHAPES if n_reads == 1 or w <= 18]
+    return min(-(-memory.width // w) * -(-memory.depth // d) for w, d in shapes)
+
+
+def core_block_rams(core: CoreParams) -> int:
+    """Return an estimate of the ECP5's block RAMs for all memories of a core."""
+    total = 0
+    for part in core.parts.values():
+        for name, memory in {**part.memories, **part.buffers}.items():
+            if name != "scalars":
+                weights = name in ("w_f", "w_o")
+                total += block_rams(memory, core.hardware.events_per_cycle if weights else 1)
+    return total
+
+
+def part_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> float:
+    """Return the cycles a timestep that a part takes on average when it never waits."""
+    cycles = block_cycles(part, addresses, n_timesteps) + part.drain
+    if isinstance(part, LayerHardware):
+        refreshed = refreshes(part, n_timesteps) > 0
+        cycles = np.where(refreshed, np.maximum(cycles, part.block_update_cycles), cycles)
+    return float(cycles.sum(-1).mean()) / n_timesteps
+
+
+def price(activity: Activity, hardware: HardwareParams) -> Candidate:
+    """Return what a configuration costs."""
+    core = CoreParams(activity.network.params, hardware)
+    cycles = max(
+        part_cycles(part, found, activity.n_timesteps)
+        for part, found in zip(core.parts.values(), activity.addresses[hardware.block], strict=True)
+    )
+    cycles = max(cycles, float(activity.items.mean()) + 1 / activity.n_timesteps)
+    return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
+
+
+def configurations(activity: Activity) -> list[HardwareParams]:
+    """Return every configuration that is worth a price: more lanes than neurons, or more products
+    than columns, are not.
+    """
+    params = activity.network.params
+    most = max(layer.n_neurons for layer in params.layers)
+    columns = max(layer.n_state for layer in params.layers) + 1
+    lanes = [n for n in LANES if n < most] + [most]
+    return [
+        HardwareParams(n, block, events, products)
+        for n in lanes
+        if n <= 256
+        for block in BLOCKS
+        for events in (1, 2)
+        for products in range(1, min(8, columns) + 1)
+    ]
+
+
+def pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates that no other one beats in all costs, the fastest first."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: c.costs):
+        if not any(all(np.less_equal(other.costs, candidate.costs)) for other in front):
+            front.append(candidate)
+    return front
+
+
+def with_latency(activity: Activity, candidate: Candidate) -> Candidate:
+    """Return a candidate with its cycles and latency as the timeline of the first sequences has
+    them.
+    """
+    core = CoreParams(activity.network.params, candidate.hardware)
+    golden = activity.of_block(candidate.hardware.block)
+    first = slice(0, 2)
+    layers = [
+        replace(layer, spikes=layer.spikes[first], addresses=layer.addresses[first])
+        for layer in golden.layers
+        if layer.spikes is not None
+    ]
+    ends = Timeline(core, activity.payloads[first], layers).ends
+    return replace(candidate, latency=float(ends[0] + 1))
+
+
+def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
+    """Return the best candidate within a budget, or raise `UserError`.
+
+    The one with the fewest multipliers where cycles or a latency are asked for, else the fastest.
+    """
+    allowed = [candidate for candidate in candidates if budget.allows(candidate)]
+    if not allowed:
+        raise UserError(
+            f"no configuration is within the budget: the fastest takes {candidates[0].cycles:.1f}"
+            f" cycles a timestep, the smallest {min(c.multipliers for c in candidates)} multipliers"
+            f" and {min(c.block_rams for c in candidates)} block RAMs"
+        )
+    if budget.cycles is None and budget.latency is None:
+        return min(allowed, key=lambda c: c.costs)
+    return min(allowed, key=lambda c: (c.multipliers, c.block_rams, c.cycles))
+
+
+def fit(
+    activity: Activity, budget: Budget, progress: Callable[[int], object] = lambda n: None
+) -> tuple[Candidate, list[Candidate], list[Candidate]]:
+    """Return the chosen configuration, the front that it was chosen from, and all that were priced.
+
+    `progress` is called with 1 after every configuration priced and every latency computed.
+    """
+    priced = []
+    for hardware in configurations(activity):
+        priced.append(price(activity, hardware))
+        progress(1)
+    area = Budget(budget.multipliers, budget.block_rams, budget.cycles)
+    front = pareto([candidate for candidate in priced if area.allows(candidate)])
+    if not front:
+        choose(sorted(priced, key=lambda c: c.costs), area)  # says why
+    if budget.latency is not None:
+        front = [with_latency(activity, candidate) for candidate in front]
+    return choose(front, budget), front, priced
