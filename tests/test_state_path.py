@@ -1,4 +1,6 @@
-"""What the dense state path has summed at every group's last step, against matrix products."""
+"""What the dense state path has summed at every group's last step, against matrix products; when
+and what it reads, and what it says it multiplied.
+"""
 
 from __future__ import annotations
 
@@ -11,108 +13,130 @@ from golden.formats import Fixed
 from golden.hardware import NEURON_STAGE, READ_STAGE, HardwareParams, LayerHardware
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
-from tests.streams import LOAD_WIDTH, idle, join, load_cycles, play, split, walk
+from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
 
-WIDE = LayerFormats(
-    u=Fixed(18, 10), m=Fixed(14, 11), x=Fixed(10, 8), p=Fixed(14, 7), leak=Fixed(9, 9, signed=False)
-)
+WIDE = LayerFormats(u=Fixed(18, 10), m=Fixed(14, 11), x=Fixed(10, 8), p=Fixed(14, 7))
 WIDE_STATE = LayerFormats(u=Fixed(11, 5), m=Fixed(17, 13), x=Fixed(12, 8))
 WIDE_DRIVE = LayerFormats(u=Fixed(11, 5), m=Fixed(12, 8), x=Fixed(17, 13))
+
+
+def make_layer(
+    n_neurons: int, n_state: int, lanes: int, block: int = 1, products: int = 1,
+    dilation: int = 1, formats: LayerFormats = WIDE,
+) -> LayerHardware:  # fmt: skip
+    params = LayerParams(4, n_neurons, n_state, dilation, formats=formats)
+    return LayerHardware(params, HardwareParams(lanes, block, products_per_cycle=products))
+
+
 LAYERS = {
-    "widest state": LayerHardware(LayerParams(2, 4, 3, formats=WIDE_STATE), HardwareParams(3)),
-    "widest drive": LayerHardware(LayerParams(2, 4, 3, formats=WIDE_DRIVE), HardwareParams(3)),
-    "one value": LayerHardware(LayerParams(4, 7, 1), HardwareParams(3)),
-    "several, dilated": LayerHardware(LayerParams(3, 8, 5, dilation=3), HardwareParams(2)),
-    "other widths": LayerHardware(
-        LayerParams(2, 5, 4, dilation=2, formats=WIDE), HardwareParams(5)
-    ),
-    "no state": LayerHardware(LayerParams(4, 9, 0), HardwareParams(4)),
+    "widest state": make_layer(4, 3, 3, formats=WIDE_STATE),
+    "widest drive": make_layer(4, 3, 3, formats=WIDE_DRIVE),
+    "one value": make_layer(7, 1, 3),
+    "more columns than values": make_layer(5, 1, 2, products=8, dilation=2),
+    "several, dilated": make_layer(8, 5, 2, dilation=3, formats=LayerFormats()),
+    "columns fill their steps": make_layer(7, 5, 3, products=3),
+    "columns do not fill them": make_layer(6, 6, 2, products=3, dilation=2),
+    "a block of one value": make_layer(3, 1, 1, block=2),
+    "blocks": make_layer(5, 4, 2, block=4, products=2, dilation=3),
+    "blocks, widest drive": make_layer(4, 7, 2, 2, 2, dilation=5, formats=WIDE_DRIVE),
+    "large blocks": make_layer(3, 5, 2, block=16, products=4, formats=LayerFormats()),
 }
-N_TIMESTEPS = 24
+N_BLOCKS = 16
+
+
+def draw(rng: np.random.Generator, fmt: Fixed, *shape: int) -> np.ndarray:
+    values = rng.integers(fmt.min, fmt.max + 1, shape)
+    return np.where(rng.random(shape) < 0.2, rng.choice([fmt.min, fmt.max], shape), values)
+
+
+def draw_word(rng: np.random.Generator, width: int) -> int:
+    return int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 @pytest.mark.parametrize("name", LAYERS)
-def test_products_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
+def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     layer = LAYERS[name]
     rng = np.random.default_rng([len(name), int(stall * 10)])
-    p, f, lanes, n_groups = layer.params, layer.params.formats, layer.hardware.lanes, layer.n_groups
-    d = p.n_state
+    p, f, lanes, n_groups = layer.params, layer.params.formats, layer.lanes, layer.n_groups
+    d, block, per_cycle = p.n_state, layer.block, layer.hardware.products_per_cycle
+    slots, dense = block * per_cycle, layer.dense_steps
+    # Columns behind V are filled up with 0.
+    pv = np.zeros((n_groups, dense * per_cycle, lanes), np.int64)
+    pv[:, : d + 1] = draw(rng, f.p, n_groups, d + 1, lanes)
+    words = [join(word.ravel(), f.p.width) for word in pv.reshape(n_groups * dense, per_cycle, -1)]
+    cycles: list[dict[str, Any]] = load_cycles(5, words)
+    put: dict[int, dict[str, int]] = {}  # what memories answer, by cycle
+    reads: dict[int, dict[str, int]] = {}
+    products: dict[int, int] = {}
+    sums: dict[int, dict[int, list[int]]] = {}  # by cycle and timestep
 
-    def draw(fmt: Fixed, *shape: int) -> np.ndarray:
-        values = rng.integers(fmt.min, fmt.max + 1, shape)
-        return np.where(rng.random(shape) < 0.2, rng.choice([fmt.min, fmt.max], shape), values)
-
-    pv = draw(f.p, n_groups, d + 1, lanes)
-    leak = int(rng.integers(1, f.leak.max + 1))
-    membranes = draw(f.u, N_TIMESTEPS, n_groups, lanes)
-    states, drives = draw(f.m, N_TIMESTEPS, max(d, 1)), rng.integers(0, f.x.max + 1, N_TIMESTEPS)
-
-    schedule: list[tuple[dict[str, int], int]] = [(idle(rng, layer), -1) for _ in range(3)]
-    expected: dict[int, tuple[list[int], list[int] | None]] = {}
-    loading = (
-        load_cycles(5, [join(word, f.p.width) for group in pv.tolist() for word in group])
-        if d
-        else []
-    )
-    timestep_in_sequence = 0
-    for k in range(N_TIMESTEPS):
-        timestep_in_sequence = 0 if rng.random() < 0.2 else timestep_in_sequence + (k > 0)
-        fresh, refresh = timestep_in_sequence == 0, timestep_in_sequence % p.dilation == 0
-        u, m = membranes[k] * (not fresh), states[k] * (not fresh)
+    timestep = n_started = 0  # in its sequence; blocks
+    for _ in range(N_BLOCKS):
+        if rng.random() < 0.2:
+            cycles.append({"issue": sequence_end(rng, layer)})
+            timestep = 0
+        length = int(rng.integers(1, block + 1)) if rng.random() < 0.3 else block
+        fresh = timestep == 0
+        refreshed = [t for t in range(length) if (timestep + t) % p.dilation == 0]
+        states, drives = draw(rng, f.m, block, d), rng.integers(0, f.x.max + 1, block)
+        drives[rng.random(block) < 0.2] = f.x.max
+        list_buffer = int(rng.integers(layer.n_lists))
+        n_started += 1
+        timestep += length
         for step in walk(
-            layer, int(rng.integers(p.n_inputs + 1)), refresh=refresh, fresh=fresh, buffer=k % 2
+            layer,
+            int(rng.integers(p.n_inputs + 1)),
+            timesteps=(1 << length) - 1,
+            refresh=sum(1 << t for t in refreshed),
+            fresh=fresh,
+            buffer=list_buffer,
         ):
             while rng.random() < stall:
-                schedule.append((idle(rng, layer), k))
-            schedule.append((step, k))
-            if step["last"]:
-                group = step["group"]
-                current = m @ pv[group, :d] + drives[k] * pv[group, d] if d and refresh else None
-                there = len(loading) + len(schedule) - 1 + NEURON_STAGE
-                expected[there] = (
-                    (leak * u[group]).tolist(),
-                    None if current is None else current.tolist(),
-                )
-        # The next timestep reads what this one's pipeline has written by then.
-        schedule += [(idle(rng, layer), k)] * layer.drain
-    schedule += [(idle(rng, layer), N_TIMESTEPS - 1)] * (NEURON_STAGE + 1)
+                cycles.append({"issue": idle(rng, layer)})
+            issued = len(cycles)
+            cycles.append({"issue": step})
+            column = step["step"] * per_cycle
+            if step["dense"]:
+                reads[issued + READ_STAGE] = {
+                    "history_read": 1, "history_index": step["step"],
+                    "history_buffer": n_started % 2, "p_read": 1,
+                }  # fmt: skip
+                answered = issued + READ_STAGE + 1
+                word = [
+                    states[t, column + slot]
+                    if column + slot < d
+                    else int(rng.integers(f.m.min, f.m.max))
+                    for slot in range(per_cycle)
+                    for t in range(block)
+                ]
+                buffers = draw(rng, f.x, layer.n_lists, block)
+                buffers[list_buffer] = drives
+                put[answered] = {
+                    "history": join(word, f.m.width), "drives": join(buffers.ravel(), f.x.width)
+                }  # fmt: skip
+                products[answered] = min(per_cycle, d + 1 - column) * len(refreshed)
+            if step["last"] and refreshed:
+                known = states.copy()
+                known[0] *= not fresh
+                p_group, v_group = pv[step["group"], :d], pv[step["group"], d]
+                sums[issued + NEURON_STAGE] = {
+                    t: (known[t] @ p_group + drives[t] * v_group).tolist() for t in refreshed
+                }
+        cycles += [{"issue": idle(rng, layer)}] * layer.drain
+    cycles += [{"issue": idle(rng, layer)} for _ in range(NEURON_STAGE + 1)]
 
-    def drive(cycle: int, last: dict[str, int]) -> dict[str, Any] | None:
-        if cycle < len(loading):
-            return {**loading[cycle], "leak": leak}
-        now = cycle - len(loading)
-        if now == len(schedule):
-            return None
-        inputs: dict[str, Any] = {"leak": leak, "issue": schedule[now][0]}
-        k = schedule[max(now - READ_STAGE - 1, 0)][
-            1
-        ]  # the timestep whose step addressed the memories a cycle ago
-        if last and k >= 0:
-            word = membranes[k, min(last["membrane_address"], n_groups - 1)]
-            inputs["membranes"] = join(word, f.u.width)
-        if d and last and k >= 0:
-            index, right_buffer = last["state_index"], last["state_buffer"] == (k + 1) % 2
-            known = right_buffer and index < d
-            inputs["state"] = (
-                int(states[k, index]) if known else int(rng.integers(f.m.min, f.m.max + 1))
-            )
-            values = rng.integers(0, f.x.max + 1, 2)
-            buffer = [item["buffer"] for item, of in schedule if of == k and item["valid"]][0]
-            values[buffer] = drives[k]
-            inputs["drives"] = join(values, f.x.width)
-        return inputs
-
-    outputs = [
-        "membrane_address",
-        "leaked",
-        *(["state_index", "state_buffer", "currents"] if d else []),
-    ]
-    dut = StatePath(layer, 5, LOAD_WIDTH)
-    record = play(dut, outputs, drive)
-    for cycle, (leaked, currents) in expected.items():
-        assert split(record[cycle]["leaked"], dut.product.width, lanes) == leaked, f"cycle {cycle}"
-        if currents is not None:
-            assert split(record[cycle]["currents"], p.current_sum.width, lanes) == currents, (
-                f"cycle {cycle}"
-            )
+    for cycle, inputs in enumerate(cycles):
+        noise = {"history": draw_word(rng, slots * f.m.width)}
+        noise["drives"] = draw_word(rng, layer.n_lists * block * f.x.width)
+        cycles[cycle] = inputs | noise | put.get(cycle, {})
+    outputs = ["history_read", "history_buffer", "history_index", "p_read", "products", "sums"]
+    record = replay(StatePath(layer, 5, LOAD_WIDTH), outputs, cycles)
+    for cycle, found in enumerate(record):
+        expected = reads.get(cycle, {"history_read": 0, "p_read": 0})
+        expected |= {"products": products.get(cycle, 0)}
+        assert {name: found[name] for name in expected} == expected, f"cycle {cycle}"
+        totals = split(found["sums"], p.current_sum.width, block * lanes)
+        wanted = sums.get(cycle, {})
+        assert {t: totals[t * lanes : (t + 1) * lanes] for t in wanted} == wanted, f"cycle {cycle}"
+    assert len(sums) > n_groups
