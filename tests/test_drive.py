@@ -26,8 +26,8 @@ N_INPUTS, N_BLOCKS = 7, 25
 @pytest.mark.parametrize("block", [1, 2, 4, 16])
 @pytest.mark.parametrize("name", FORMATS)
 def test_values_are_as_the_equation_says(name: str, block: int, coefficients: str) -> None:
-    """Events come one by one from outside, or (`spikes`) as masks of the block's timesteps. With the
-    least or largest coefficients, the largest sums fill the accumulators.
+    """Events come one by one from outside, or (`spikes`) as masks of the block's timesteps. With
+    the least or largest coefficients, the largest sums fill the accumulators.
     """
     rng = np.random.default_rng([list(FORMATS).index(name), block, len(coefficients)])
     f = FORMATS[name]

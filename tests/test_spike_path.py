@@ -19,78 +19,96 @@ from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.spike_path import SpikePath
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, split, walk
 
+Part = LayerHardware | ReadoutHardware
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
+NARROW = LayerFormats(w_f=Fixed(3, 2))
 
 
-def part_of(name: str) -> LayerHardware | ReadoutHardware:
-    return {
-        "spikes": LayerHardware(LayerParams(6, 10, 3), HardwareParams(4)),
-        "graded": LayerHardware(LayerParams(5, 3, 0, formats=GRADED), HardwareParams(1)),
-        "narrow": LayerHardware(
-            LayerParams(7, 4, 2, formats=LayerFormats(w_f=Fixed(3, 2))), HardwareParams(4)
-        ),
-        "readout": ReadoutHardware(ReadoutParams(9, 5), HardwareParams(2)),
-    }[name]
+def hardware(lanes: int, block: int, n_events: int) -> HardwareParams:
+    return HardwareParams(lanes, block=block, events_per_cycle=n_events)
+
+
+PARTS: dict[str, Part] = {
+    "spikes": LayerHardware(LayerParams(6, 10, 3), hardware(4, 1, 1)),
+    "spikes, two a cycle": LayerHardware(LayerParams(7, 10, 3), hardware(4, 1, 2)),
+    "graded": LayerHardware(LayerParams(5, 3, 0, formats=GRADED), hardware(1, 1, 1)),
+    "narrow masks of two": LayerHardware(LayerParams(7, 4, 2, formats=NARROW), hardware(4, 2, 1)),
+    "masks of sixteen, two a cycle": LayerHardware(LayerParams(9, 5, 0), hardware(3, 16, 2)),
+    "graded blocks, two a cycle": LayerHardware(
+        LayerParams(8, 4, 1, dilation=3, formats=GRADED), hardware(2, 4, 2)
+    ),
+    "one input, two a cycle": LayerHardware(LayerParams(1, 3, 0), hardware(2, 2, 2)),
+    "readout": ReadoutHardware(ReadoutParams(9, 5), hardware(2, 1, 1)),
+    "readout of masks, two a cycle": ReadoutHardware(ReadoutParams(9, 5), hardware(8, 4, 2)),
+}
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
-@pytest.mark.parametrize("name", ["spikes", "graded", "narrow", "readout"])
+@pytest.mark.parametrize("name", PARTS)
 def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
-    part = part_of(name)
-    rng = np.random.default_rng([len(name), int(stall * 10)])
-    p, lanes, n_inputs = part.params, part.hardware.lanes, part.params.n_inputs
-    payload_format = (
-        part.params.formats.payload if isinstance(part, LayerHardware) else part.params.payload
-    )
+    part = PARTS[name]
+    rng = np.random.default_rng([list(PARTS).index(name), int(stall * 10)])
+    p, lanes, n_inputs, block = part.params, part.lanes, part.params.n_inputs, part.block
+    n_events, width = part.hardware.events_per_cycle, part.payload.width
     memory = part.memories["w_f" if isinstance(part, LayerHardware) else "w_o"]
-    weights = rng.integers(
-        memory.element.min, memory.element.max + 1, (part.n_groups, n_inputs, lanes)
-    )
-    weights[0, :, 0], weights[-1, :, -1] = memory.element.min, memory.element.max
+    least, largest = memory.element.min, memory.element.max
+    weights = rng.integers(least, largest + 1, (part.n_groups, n_inputs, lanes))
+    weights[0, :, 0], weights[-1, :, -1] = least, largest
     words = [join(word, memory.element.width) for group in weights.tolist() for word in group]
-    cycles: list[dict[str, Any]] = [*load_cycles(3, words)]
+    cycles: list[dict[str, Any]] = load_cycles(3, words)
     expected: dict[int, list[int]] = {}
-    event: dict[str, int] | None = None  # of the step issued in the cycle before
+    weight_reads = additions = 0
+    behind: tuple[list[int], list[int]] | None = None  # events of the step issued a cycle before
+    payload_word = 0  # payloads of the step issued two cycles before
 
-    def issue(item: dict[str, int], following: dict[str, int] | None) -> None:
-        nonlocal event
-        address, payload = (
-            rng.integers(1 << address_width(n_inputs)),
-            rng.integers(payload_format.max + 1),
-        )
-        cycles.append(
-            {"issue": item} | (event or {"address": int(address), "payload": int(payload)})
-        )
-        event = following
+    def issue(item: dict[str, int], events: tuple[list[int], list[int]] | None) -> None:
+        """Issue `item`, whose events (addresses, words of payloads) come in the cycles behind; what
+        is not walked is random.
+        """
+        nonlocal behind, payload_word
+        addresses = rng.integers(1 << address_width(n_inputs), size=n_events).tolist()
+        payloads = [int(rng.integers(1 << width * block)) for _ in range(n_events)]
+        if behind is not None:
+            addresses[: len(behind[0])], payloads[: len(behind[1])] = behind
+        address_word = join(addresses, address_width(n_inputs))
+        cycles.append({"issue": item, "addresses": address_word, "payloads": payload_word})
+        behind, payload_word = events, join(payloads, width * block)
 
-    for timestep in range(30):
-        n_events = int(rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))]))
-        addresses = rng.permutation(n_inputs)[:n_events]
+    for index in range(25):
+        count = int(rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))]))
+        addresses = rng.permutation(n_inputs)[:count]
         payloads = rng.integers(
-            1 if timestep % 3 else payload_format.max, payload_format.max + 1, n_events
+            0 if index % 3 else part.payload.max, part.payload.max + 1, (block, count)
         )
         for step in walk(
-            part, n_events, refresh=bool(timestep % 2), fresh=timestep == 0, buffer=timestep % 2
+            part,
+            count,
+            timesteps=(1 << block) - 1,
+            refresh=int(rng.integers(1 << block)) if part.dense_steps else 0,
+            fresh=index == 0,
+            buffer=index % 2,
         ):
             while rng.random() < stall:
                 issue(idle(rng, part), None)
-            index = step["step"]
-            walked = (
-                {"address": int(addresses[index]), "payload": int(payloads[index])}
-                if step["sparse"]
-                else None
+            taken = slice(step["step"] * n_events, (step["step"] + 1) * n_events)
+            issue(
+                step,
+                (
+                    addresses[taken].tolist(),
+                    [join(column, width) for column in payloads[:, taken].T.tolist()],
+                ),
             )
-            issue(step, walked)
             if step["last"]:
-                total = (
-                    payloads @ weights[step["group"], addresses]
-                    if n_events
-                    else np.zeros(lanes, int)
-                )
-                expected[len(cycles) - 1 + NEURON_STAGE] = total.tolist()
+                sums = payloads @ weights[step["group"], addresses]
+                expected[len(cycles) - 1 + NEURON_STAGE] = sums.ravel().tolist()
+                weight_reads += count
+                additions += np.count_nonzero(payloads)
     for _ in range(NEURON_STAGE + 1):
         issue(idle(rng, part), None)
-    dut = SpikePath(part, p.spike_sum, payload_format, memory, 3, LOAD_WIDTH)
-    record = replay(dut, ["sums"], cycles)
+    dut = SpikePath(part, p.spike_sum, memory, 3, LOAD_WIDTH)
+    record = replay(dut, ["sums", "weight_reads", "additions"], cycles)
     for cycle, sums in expected.items():
-        assert split(record[cycle]["sums"], p.spike_sum.width, lanes) == sums, f"cycle {cycle}"
+        found = split(record[cycle]["sums"], p.spike_sum.width, block * lanes)
+        assert found == sums, f"cycle {cycle}"
+    assert sum(row["weight_reads"] for row in record) == weight_reads
+    assert sum(row["additions"] for row in record) == additions
