@@ -10,6 +10,7 @@ DATA ?=
 STALLS ?=
 EPOCHS ?= 20
 TRACE ?= 1
+BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
 PYTHON ?= python3
 OUT ?= build/$(notdir $(NET:/=))
@@ -23,7 +24,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train export rtl sim bench-testset synth-check clean
+.PHONY: help setup demo test lint train export rtl sim bench-testset bench fit synth-check clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -34,6 +35,7 @@ help: ## Show the targets and the variables
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
+	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           bench-testset has defaults of its own: LANES=20 DIGITS=10000 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -84,6 +86,12 @@ bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog o
 	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
 	$(RUN) -m rtl "$(MANIFEST)"
 	$(RUN) -m tb.batch "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+
+bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
+	$(RUN) -m tb.bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+
+fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
+	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)"
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
 	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"

@@ -1,5 +1,5 @@
-"""Command line: quantize a trained network, ship digits, write a core's manifest and memory
-images.
+"""Command line: quantize a trained network, ship digits, choose hardware, write a core's manifest
+and memory images.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from export import fit
 from export.manifest import write_core
 from export.store import DIGITS, NETWORKS, Facts, load_network, save_digits, save_network
 from golden.errors import UserError, report_user_errors
@@ -165,6 +166,9 @@ def digits(data: Path | None, count: int) -> None:
         raise UserError(f"--count {count}: MNIST has {len(test)} test digits")
     save_digits(Digits(test.images[:count], test.labels[:count]))
     click.echo(f"wrote {DIGITS}")
+
+
+main.add_command(fit.command)
 
 
 if __name__ == "__main__":

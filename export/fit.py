@@ -1,0 +1,165 @@
+"""`python -m export fit`: choose a core's hardware from a network's events and a budget, and show
+what it was chosen from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from export.store import load_digits, load_stored
+from golden.data import to_sequences
+from golden.errors import UserError, report_user_errors
+from golden.fit import (
+    Activity,
+    Budget,
+    Candidate,
+    configurations,
+    fit,
+    measure_activity,
+    with_latency,
+)
+from golden.synthetic import draw_events, draw_network
+
+SYNTHETIC = "shd"
+_HEADER = (
+    "",
+    "lanes",
+    "block",
+    "events",
+    "products",
+    "cycles",
+    "multipliers",
+    "block RAMs",
+    "latency",
+)
+
+
+def load_activity(name: str, n_digits: int, rate: float) -> Activity:
+    """Return what a shipped network (or a folder) does with shipped digits; or the network `shd` of
+    `golden.synthetic` with drawn events, `rate` a timestep.
+    """
+    if name == SYNTHETIC:
+        payloads = draw_events(rate, 16, seed=0)
+        return measure_activity(draw_network(SYNTHETIC, payloads, seed=0), payloads)
+    network, facts = load_stored(name)
+    digits = load_digits()
+    if n_digits > len(digits):
+        raise UserError(f"--digits {n_digits}: {len(digits)} are shipped")
+    return measure_activity(network, to_sequences(digits.images[:n_digits], facts.data))
+
+
+def table(front: Sequence[Candidate], chosen: Candidate) -> str:
+    """Return the front as a table, the chosen configuration marked."""
+    lines = [_HEADER]
+    for candidate in front:
+        h = candidate.hardware
+        lines.append(
+            (
+                "->" if candidate.hardware == chosen.hardware else "",
+                *map(str, (h.lanes, h.block, h.events_per_cycle, h.products_per_cycle)),
+                f"{candidate.cycles:.1f}",
+                *map(str, (candidate.multipliers, candidate.block_rams)),
+                "" if candidate.latency is None else f"{candidate.latency:.0f}",
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def _axes(candidates: Sequence[Candidate]) -> tuple[list[int], list[float]]:
+    return [c.multipliers for c in candidates], [c.cycles for c in candidates]
+
+
+def draw(
+    front: Sequence[Candidate], priced: Sequence[Candidate], chosen: Candidate, path: Path
+) -> None:
+    """Draw cycles against multipliers: of all that were priced, by timesteps a block."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    for block in sorted({candidate.hardware.block for candidate in priced}):
+        some = [candidate for candidate in priced if candidate.hardware.block == block]
+        axis.scatter(
+            [c.multipliers for c in some],
+            [c.cycles for c in some],
+            s=6,
+            alpha=0.5,
+            label=f"T = {block}",
+        )
+    axis.plot(*_axes(front), "k.", label="front")
+    axis.plot(chosen.multipliers, chosen.cycles, "r*", ms=14, label="chosen")
+    axis.set(
+        xscale="log",
+        yscale="log",
+        xlabel="multipliers",
+        ylabel="cycles a timestep",
+        title=path.stem,
+    )
+    axis.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+@click.command(name="fit", context_settings={"show_default": True})
+@click.argument("name")
+@click.option("--multipliers", type=click.IntRange(1), help="At most so many [default: no limit]")
+@click.option(
+    "--block-rams", type=click.IntRange(0), help="At most so many of an ECP5 [default: no limit]"
+)
+@click.option("--cycles", type=float, help="At most so many a timestep [default: the fewest]")
+@click.option("--latency", type=float, help="At most so many cycles a sequence [default: no limit]")
+@click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
+@click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of fit.json, fit.png [default: build/NAME]",
+)
+@report_user_errors
+def command(
+    name: str,
+    multipliers: int | None,
+    block_rams: int | None,
+    cycles: float | None,
+    latency: float | None,
+    n_digits: int,
+    rate: float,
+    out: Path | None,
+) -> None:
+    """Choose lanes, timesteps a block, events and products a cycle for network NAME (a shipped one,
+    a folder, or shd: drawn, of the size for spoken digits) under a budget.
+
+    Without --cycles and --latency the fastest core within the budget, with them the one with the
+    fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
+    """
+    activity = load_activity(name, n_digits, rate)
+    budget = Budget(multipliers, block_rams, cycles, latency)
+    with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
+        chosen, front, priced = fit(activity, budget, bar.update)
+    chosen = with_latency(activity, chosen)
+    out = out or Path("build") / activity.network.params.name
+    out.mkdir(parents=True, exist_ok=True)
+    click.echo(table(front, chosen))
+    click.echo(
+        f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
+        f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
+        f" {chosen.latency:.0f} cycles for a sequence alone"
+    )
+    content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
+    (out / "fit.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw(front, priced, chosen, out / "fit.png")
+    click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
+    if name != SYNTHETIC:
+        click.echo(f"build it: make rtl NET={name} {chosen.make_variables()}")

@@ -1,0 +1,186 @@
+"""What the bench measured, as a Markdown table and as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "L": lambda row: str(row["lanes"]),
+    "T": lambda row: str(row["block"]),
+    "E": lambda row: str(row["events_per_cycle"]),
+    "K": lambda row: str(row["products_per_cycle"]),
+    "multipliers": lambda row: str(row["multipliers"]),
+    "memory kbit": lambda row: f"{row['memory_bits'] / 1000:.0f}",
+    "cycles": lambda row: f"{row['cycles_measured']:.2f}",
+    "predicted": lambda row: f"{row['cycles_predicted']:.2f}",
+    "bound": lambda row: f"{row['cycles_bound']:.2f}",
+    "released RTL": lambda row: f"{row['released_rtl_ratio']:.2f}x",
+    "at its multipliers": lambda row: f"{per_multiplier(row):.2f}x",
+    "ReckOn": lambda row: f"{row['reckon_cycles'] / row['cycles_measured']:.1f}x",
+    "utilisation of the layers %": lambda row: ", ".join(
+        f"{100 * value:.1f}" for part, value in row["utilisation"].items() if part != "readout"
+    ),
+    "in the chain %": lambda row: f"{100 * row['chain_utilisation']:.1f}",
+    "weights read": lambda row: f"{row['weights_read_per_timestep']:.0f}",
+    "of theirs %": lambda row: (
+        f"{100 * row['weights_read_per_timestep'] / row['released_rtl_weights_read']:.0f}"
+    ),
+    "products": lambda row: f"{sum(row['products_per_timestep'].values()):.0f}",
+    "bits moved": lambda row: f"{sum(row['bits_per_timestep'].values()):.0f}",
+}
+
+
+def per_multiplier(row: Row) -> float:
+    """Return how many times fewer cycles and multipliers a core takes than the released RTL, the
+    one times the other.
+    """
+    return row["released_rtl_ratio"] * row["released_rtl_multipliers"] / row["multipliers"]
+
+
+def _table(header: Iterable[str], lines: Iterable[Iterable[str]]) -> list[str]:
+    names = list(header)
+    rule = [" | ".join(names), " | ".join("---:" for _ in names)]
+    return [f"| {line} |" for line in (*rule, *(" | ".join(line) for line in lines))]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the tables of a bench: per network its cores, then what their memories move."""
+    text = [
+        "# Bench",
+        "",
+        "Every row is a core whose Verilog ran sequences back to back; cycles, words and",
+        "operations are means a timestep, counted in the running core. *cycles*: from result to",
+        "result, input always waiting; *predicted*: `golden/cycles.py`; *bound*: groups *",
+        "max(addresses / E, (d + 2) / K, T) / T of the slowest layer; *released RTL*, *ReckOn*:",
+        "how many times more cycles their closed forms take on the same events, and *at its",
+        "multipliers*: that, times the ratio of its multipliers to ours. Multipliers are",
+        "counted alike on both sides: all that multiply (state path, leak, state update, graded",
+        "events), none for events of one bit. *utilisation*: of the lane-cycles in which a",
+        "layer did not wait for its neighbours, those in which the path that bounds it works",
+        "for a neuron; *in the chain*: of all cycles, for the slowest layer. *weights read*: by",
+        "the layers, and against the released RTL's.",
+    ]
+    for name in dict.fromkeys(row["network"] for row in rows):
+        mine = [row for row in rows if row["network"] == name]
+        first = mine[0]
+        events = ", ".join(f"{value:.1f}" for value in first["events_per_timestep"])
+        text += [
+            "",
+            f"## {name}",
+            "",
+            f"Events a timestep into the layers and the readout: {events}.",
+            f"Released RTL: {first['released_rtl_cycles']:.1f} cycles a timestep,",
+            f"{first['released_rtl_multipliers']} multipliers; ReckOn:",
+            f"{first['reckon_cycles']:.0f} cycles.",
+            "",
+            *_table(_COLUMNS, ([cell(row) for cell in _COLUMNS.values()] for row in mine)),
+            "",
+            *_memories(mine),
+        ]
+    return "\n".join(text) + "\n"
+
+
+def _memories(rows: Sequence[Row]) -> list[str]:
+    """What 4 lanes read and write, and what a list costs against stored accumulators."""
+    least = min(row["lanes"] for row in rows)
+    chosen = {row["block"]: row for row in rows if row["lanes"] == least}
+    kinds = [name for name in chosen[min(chosen)]["bits_per_timestep"]]
+    kinds += [name for row in chosen.values() for name in row["bits_per_timestep"]]
+    names = list(dict.fromkeys(kinds))
+
+    def cell(row: Row, name: str) -> str:
+        if name not in row["bits_per_timestep"]:
+            return ""
+        words = row["accesses_per_timestep"][name]
+        return f"{words:.1f} ({row['bits_per_timestep'][name]:.0f})"
+
+    def costs(row: Row) -> list[str]:
+        ours = row["list_bits_per_synaptic_operation"]
+        stored = row["input_stationary_bits_per_synaptic_operation"]
+        return ["" if value is None else f"{value:.2f}" for value in (0.0, ours, stored)]
+
+    blocks = [f"T={block}" for block in chosen]
+    accumulators = zip(*(costs(row) for row in chosen.values()), strict=True)
+    what = (
+        "accumulator bits in memory a synaptic operation: this core",
+        "its event lists' bits a synaptic operation",
+        "accumulator bits of an input-stationary core (model)",
+    )
+    return [
+        f"Words (bits) a timestep by memory, {least} lanes:",
+        "",
+        *_table(
+            ["memory", *blocks],
+            [
+                *([name, *(cell(row, name) for row in chosen.values())] for name in names),
+                *([name, *values] for name, values in zip(what, accumulators, strict=True)),
+            ],
+        ),
+    ]
+
+
+def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Draw cycles against lanes for every network, and how far every core is from its bound; return
+    the files.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(row["network"] for row in rows))
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(4.2 * len(names), 4), squeeze=False, layout="constrained"
+    )
+    for axis, name in zip(axes[0], names, strict=True):
+        mine = [row for row in rows if row["network"] == name]
+        for block in sorted({row["block"] for row in mine}):
+            lanes = sorted({row["lanes"] for row in mine if row["block"] == block})
+            best = [
+                min(
+                    row["cycles_measured"]
+                    for row in mine
+                    if (row["block"], row["lanes"]) == (block, n)
+                )
+                for n in lanes
+            ]
+            axis.plot(lanes, best, "o-", label=f"T = {block}")
+        axis.axhline(mine[0]["released_rtl_cycles"], color="black", ls="--", label="released RTL")
+        axis.axhline(mine[0]["reckon_cycles"], color="grey", ls=":", label="ReckOn")
+        axis.set(title=name, xlabel="lanes", xscale="log", yscale="log")
+    axes[0, 0].set_ylabel("cycles a timestep")
+    axes[0, 0].legend(fontsize="small")
+    paths = [folder / "bench_cycles.png", folder / "bench_roofline.png"]
+    figure.savefig(paths[0], dpi=120)
+    plt.close(figure)
+
+    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    for name in names:
+        mine = [row for row in rows if row["network"] == name]
+        points = [roofline_point(row) for row in mine]
+        axis.scatter(*zip(*points, strict=True), s=18, label=name)
+    low, high = axis.get_xlim()
+    axis.plot([low, 1, high], [100, 100, 100], color="black", lw=1)
+    axis.axvline(1, color="grey", lw=0.8, ls=":")
+    axis.set(
+        xscale="log",
+        xlabel="cycles of the sparse path / cycles of the dense path and the neuron stage",
+        ylabel="cycles of the bound / cycles measured, %",
+        title="left of 1 the state or the membranes bound, right of it the events",
+    )
+    axis.legend(fontsize="small")
+    figure.savefig(paths[1], dpi=120)
+    plt.close(figure)
+    return paths
+
+
+def roofline_point(row: Row) -> tuple[float, float]:
+    """Return where a core stands: sparse cycles over the others', of its slowest layer, and the
+    share of its bound that it reaches in percent.
+    """
+    own = row["slowest_layer_steps"]
+    return own["sparse"] / own["floor"], 100 * own["cycles"] / row["cycles_measured"]
