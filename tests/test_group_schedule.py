@@ -1,149 +1,223 @@
-"""The group schedule against its contract: every step, in its cycle, with room and lists given at
-random.
+"""The group schedule against its contract: every step, in its cycle, with room, lists and slow
+states given at random.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.cycles import timestep_cycles
+from golden.cycles import block_cycles
 from golden.hardware import HardwareParams, LayerHardware, ReadoutHardware
 from golden.params import LayerParams, ReadoutParams
 from rtl.group_schedule import GroupSchedule
 from tests.streams import Item, simulate, walk
 
-PARTS: dict[str, LayerHardware | ReadoutHardware] = {
-    "ordinary": LayerHardware(LayerParams(9, 30, 4), HardwareParams(4)),
-    "one group, bound by its state": LayerHardware(
-        LayerParams(3, 2, 7, dilation=3), HardwareParams(4)
+Part = LayerHardware | ReadoutHardware
+N_CYCLES = 20_000  # more than any case takes
+
+
+def hardware(lanes: int, block: int = 1, n_events: int = 1, n_products: int = 1) -> HardwareParams:
+    return HardwareParams(
+        lanes, block=block, events_per_cycle=n_events, products_per_cycle=n_products
+    )
+
+
+PARTS: dict[str, Part] = {
+    "ordinary": LayerHardware(LayerParams(9, 30, 4), hardware(4)),
+    "one group": LayerHardware(LayerParams(3, 2, 7, dilation=3), hardware(4)),
+    "two groups, drained": LayerHardware(LayerParams(6, 6, 1, dilation=2), hardware(3)),
+    "no state, two events a cycle": LayerHardware(LayerParams(5, 9, 0), hardware(2, n_events=2)),
+    "no state, drained": LayerHardware(LayerParams(2, 2, 0, dilation=4), hardware(2)),
+    "drained for a cycle": LayerHardware(LayerParams(2, 6, 0), hardware(3)),
+    "wide dilation": LayerHardware(LayerParams(4, 21, 2, dilation=5), hardware(2)),
+    "blocks of two, one group": LayerHardware(
+        LayerParams(9, 3, 7, dilation=3), hardware(4, 2, 2, 2)
     ),
-    "two groups, drained": LayerHardware(LayerParams(6, 6, 1, dilation=2), HardwareParams(3)),
-    "no state": LayerHardware(LayerParams(5, 9, 0), HardwareParams(2)),
-    "no state, drained": LayerHardware(LayerParams(2, 2, 0, dilation=4), HardwareParams(1)),
-    "drained for a cycle": LayerHardware(LayerParams(2, 14, 0), HardwareParams(2)),
-    "wide dilation": LayerHardware(LayerParams(4, 21, 2, dilation=5), HardwareParams(2)),
-    "readout": ReadoutHardware(ReadoutParams(6, 10), HardwareParams(3)),
-    "readout of many groups": ReadoutHardware(ReadoutParams(3, 12), HardwareParams(1)),
+    "blocks of four, dilation of three": LayerHardware(
+        LayerParams(11, 9, 12, dilation=3), hardware(3, 4, 1)
+    ),
+    "blocks of four, dilation of seven": LayerHardware(
+        LayerParams(14, 4, 12, dilation=7), hardware(2, 4, 2)
+    ),
+    "blocks of eight, dilation of four": LayerHardware(
+        LayerParams(20, 5, 3, dilation=4), hardware(3, 8, 2)
+    ),
+    "blocks of sixteen": LayerHardware(LayerParams(40, 5, 12, dilation=5), hardware(4, 16, 2, 3)),
+    "readout": ReadoutHardware(ReadoutParams(6, 10), hardware(3)),
+    "readout of many groups": ReadoutHardware(ReadoutParams(3, 12), hardware(1)),
+    "readout of blocks": ReadoutHardware(ReadoutParams(13, 3), hardware(4, 4, 2)),
 }
 
 
 @dataclass
+class List:
+    """A list of the event list: a block, or the end of a sequence (of no timesteps)."""
+
+    addresses: int
+    n_timesteps: int
+    opens: int
+
+
+@dataclass
+class Given:
+    """By cycle: what is given beside the lists."""
+
+    room: np.ndarray
+    hold: np.ndarray
+    states_ready: np.ndarray
+    states_near: np.ndarray
+
+
+@dataclass
 class Expected:
-    """By cycle: what is issued, where the clock runs or stands still, when lists are released; and
-    what was walked.
+    """By cycle: what is issued, and where what happens; and the distinct addresses that were
+    walked, block by block, with the timesteps of each sequence.
     """
 
-    issues: dict[int, Item]
-    stalled: set[int]
-    busy: set[int]
-    releases: set[int]
-    sequences: list[list[int]]
+    issues: dict[int, Item] = field(default_factory=dict)
+    stalled: set[int] = field(default_factory=set)
+    starved: set[int] = field(default_factory=set)
+    state_wait: set[int] = field(default_factory=set)
+    starting: set[int] = field(default_factory=set)
+    releases: set[int] = field(default_factory=set)
+    sequences: list[tuple[list[int], int]] = field(default_factory=lambda: [([], 0)])
 
 
-def predict(
-    part: LayerHardware | ReadoutHardware,
-    lists: list[int | None],
-    opens: list[int],
-    room: np.ndarray,
-    hold: np.ndarray,
-) -> Expected:
-    """Follow the contract: `lists` are event counts (None ends a sequence), list i is open from
-    cycle `opens[i]` on.
-    """
-    found = Expected({}, set(), set(), set(), [[]])
-    free, timestep = 0, 0
+def predict(part: Part, lists: list[List], given: Given) -> Expected:
+    """Follow the contract."""
+    found = Expected()
+    over = -1  # the last cycle of what came before: the next thing may be decided on in it
 
     def next_room(cycle: int) -> int:
-        while not room[cycle]:
+        while not given.room[cycle]:
             found.stalled.add(cycle)
             cycle += 1
         return cycle
 
-    for index, (events, opened) in enumerate(zip(lists, opens, strict=True)):
-        decided = max(free, opened)
-        while hold[decided]:
+    for index, now in enumerate(lists):
+        addresses, walked = found.sequences[-1]
+        refresh = 0
+        if part.dense_steps:
+            refresh = sum(
+                1 << t for t in range(now.n_timesteps) if (walked + t) % part.dilation == 0
+            )
+        decided = max(over, 0)
+        while True:
+            states = bool(
+                not part.dense_steps
+                or not now.n_timesteps
+                or (given.states_ready if refresh else given.states_near)[decided]
+            )
+            opened = now.opens <= decided
+            if opened and states and not given.hold[decided]:
+                break
+            if decided > over and not opened:
+                found.starved.add(decided)
+            elif decided > over and not states:
+                found.state_wait.add(decided)
             decided += 1
-        if events is None:
-            free = next_room(decided + 1)
-            found.issues[free] = {"sequence_end": 1}
-            timestep = 0
-            found.sequences.append([])
-        else:
-            refresh = timestep % part.dilation == 0
-            cycle = decided
-            for step in walk(part, events, refresh=refresh, fresh=timestep == 0, buffer=index % 2):
-                cycle = next_room(cycle + 1) if step["last"] else cycle + 1
-                found.issues[cycle] = step
-            timestep += 1
-            found.sequences[-1].append(events)
-            free = cycle + part.drain
-            clock, passed = decided, 0
-            while clock < free or passed < part.state_cycles:
-                clock += 1
-                if clock not in found.stalled:
-                    found.busy.add(clock)
-                    passed += 1
-            free = clock
-            found.releases.add(cycle)
+        if not now.n_timesteps:
+            over = next_room(decided + 1)
+            found.issues[over] = {"sequence_end": 1, "fresh": not walked}
+            found.releases.add(over)
+            found.sequences.append(([], 0))
             continue
-        found.releases.add(free)
+        found.starting.add(decided)
+        cycle = decided
+        for step in walk(
+            part,
+            now.addresses,
+            timesteps=(1 << now.n_timesteps) - 1,
+            refresh=refresh,
+            fresh=not walked,
+            buffer=index % part.n_lists,
+        ):
+            cycle = next_room(cycle + 1) if step["last"] else cycle + 1
+            found.issues[cycle] = step
+        found.releases.add(cycle)
+        over = cycle + part.drain
+        addresses.append(now.addresses)
+        found.sequences[-1] = addresses, walked + now.n_timesteps
     return found
 
 
-@pytest.mark.parametrize(
-    ("room_given", "lists_wait"), [(1.0, True), (0.6, True), (0.9, False), (0.15, False)]
-)
-@pytest.mark.parametrize("name", PARTS)
-def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_wait: bool) -> None:
-    part = PARTS[name]
-    rng = np.random.default_rng([len(name), int(room_given * 100)])
-    n_inputs = part.params.n_inputs
-    lists: list[int | None] = []
+def draw_lists(rng: np.random.Generator, part: Part, largest_gap: int) -> list[List]:
+    """Draw sequences of whole blocks, the last ones partial or not; one of no timesteps."""
+    n_inputs, opens = part.params.n_inputs, 0
+    lists: list[List] = []
+
+    def append(addresses: int, n_timesteps: int) -> None:
+        nonlocal opens
+        opens += int(rng.integers(largest_gap + 1))
+        lists.append(List(addresses, n_timesteps, opens))
+
     for _ in range(4):
-        lists += [
-            int(n)
-            for n in rng.choice(
-                [0, 0, 1, n_inputs, int(rng.integers(n_inputs + 1))], rng.integers(1, 7)
-            )
-        ]
-        lists.append(None)
-    lists.append(None)  # a sequence of no timesteps
-    lists.append(n_inputs)
-    room = rng.random(20_000) < room_given
-    hold = rng.random(20_000) < (0 if lists_wait else 0.3)
-    opens = [0] * len(lists) if lists_wait else np.cumsum(rng.integers(0, 60, len(lists))).tolist()
-    expected = predict(part, lists, opens, room, hold)
-    length = max(expected.busy | expected.issues.keys()) + 10
+        n_blocks = int(rng.integers(1, 7))
+        last = int(rng.integers(1, part.block + 1))
+        for block in range(n_blocks):
+            addresses = rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))])
+            append(int(addresses), part.block if block < n_blocks - 1 else last)
+        append(0, 0)
+    append(0, 0)
+    append(n_inputs, 1)
+    return lists
+
+
+@pytest.mark.parametrize(("room", "waits"), [(1.0, True), (0.6, True), (0.3, False)])
+@pytest.mark.parametrize("name", PARTS)
+def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) -> None:
+    """Lists and slow states that always wait, or that come at random, with holds."""
+    part = PARTS[name]
+    rng = np.random.default_rng([list(PARTS).index(name), int(room * 100)])
+    n_inputs, n_lists = part.params.n_inputs, part.n_lists
+    lists = draw_lists(rng, part, 0 if waits else 60)
+
+    def at_random(probability: float) -> np.ndarray:
+        return rng.random(N_CYCLES) < probability
+
+    given = Given(
+        room=at_random(room),
+        hold=at_random(0 if waits else 0.3),
+        states_ready=at_random(1 if waits else 0.2),
+        states_near=at_random(1 if waits else 0.5),
+    )
+    expected = predict(part, lists, given)
+    length = max(expected.issues) + 10
     dut = GroupSchedule(part)
+    strobes = {
+        "release": expected.releases,
+        "starting": expected.starting,
+        "stalled": expected.stalled,
+        "starved": expected.starved | set(range(max(expected.issues) + part.drain + 1, length)),
+        "state_wait": expected.state_wait,
+    }
     fields = [str(field) for field, _ in dut.issue.shape()]
     record: list[Item] = []
 
     async def bench(ctx: Any) -> None:
         front = 0
         for cycle in range(length):
-            ctx.set(dut.room, int(room[cycle]))
-            ctx.set(dut.hold, int(hold[cycle]))
+            for name, values in vars(given).items():
+                ctx.set(getattr(dut, name), int(values[cycle]))
             release = bool(ctx.get(dut.release))
             seen = front + release  # the list behind one that is being released
-            available = seen < len(lists) and opens[seen] <= cycle
-            count = lists[seen] if available else int(rng.integers(n_inputs + 1))
+            available = seen < len(lists) and lists[seen].opens <= cycle
             ctx.set(dut.available, int(available))
-            ctx.set(dut.count, count or 0)
-            ctx.set(dut.sequence_end, int(count is None))
-            ctx.set(dut.buffer, seen % 2)
-            values = [Value.cast(dut.issue[field]) for field in fields]
-            _, _, busy, stalled, reserve, *now = await ctx.tick().sample(
-                dut.busy, dut.stalled, dut.reserve, *values
-            )
-            issue = dict(zip(fields, now, strict=True))
-            record.append(
-                issue | {"busy": busy, "stalled": stalled, "reserve": reserve, "release": release}
-            )
+            now = lists[seen] if available else None
+            ctx.set(dut.count, now.addresses if now else int(rng.integers(n_inputs + 1)))
+            n_timesteps = now.n_timesteps if now else int(rng.integers(part.block + 1))
+            ctx.set(dut.length, (1 << n_timesteps) - 1)
+            ctx.set(dut.sequence_end, int(not n_timesteps))
+            ctx.set(dut.buffer, seen % n_lists)
+            outputs = [*(getattr(dut, strobe) for strobe in strobes), dut.busy, dut.reserve]
+            outputs += [Value.cast(dut.issue[field]) for field in fields]
+            _, _, *values = await ctx.tick().sample(*outputs)
+            record.append(dict(zip([*strobes, "busy", "reserve", *fields], values, strict=True)))
             front += release
 
     simulate(dut, bench)
@@ -151,28 +225,26 @@ def test_every_step_is_issued_in_its_cycle(name: str, room_given: float, lists_w
         where = f"cycle {cycle}"
         wanted = expected.issues.get(cycle, {"valid": 0, "start": 0, "sequence_end": 0})
         assert {field: row[field] for field in wanted} == wanted, where
-        assert row["valid"] == wanted.get("valid", 0), where
+        assert row["valid"] == row["busy"] == wanted.get("valid", 0), where
         assert row["reserve"] == (wanted.get("last", 0) or wanted["sequence_end"]), where
-        assert row["release"] == (cycle in expected.releases), where
-        assert (row["busy"], row["stalled"]) == (
-            cycle in expected.busy,
-            cycle in expected.stalled,
-        ), where
+        happens = {strobe: cycle in cycles for strobe, cycles in strobes.items()}
+        assert {strobe: row[strobe] for strobe in strobes} == happens, where
     cycles = sum(
-        int(timestep_cycles(part, np.array(events, np.int64)).sum())
-        for events in expected.sequences
+        int(block_cycles(part, np.array(addresses, np.int64), n_timesteps).sum())
+        for addresses, n_timesteps in expected.sequences
     )
     assert sum(row["busy"] for row in record) == cycles
-    assert bool(expected.stalled) == (room_given < 1)
+    assert bool(expected.stalled) == (room < 1)
+    assert bool(expected.state_wait) == (not waits and part.dense_steps > 0)
 
 
 def test_parts_cover_the_corners() -> None:
-    """Among the parts are drains of none, one and many cycles, and timesteps that only their state
-    update bounds.
+    """Among the parts are drains of none, one and more cycles, dense paths shorter and longer than
+    what comes behind them, and dilations at every phase of a block.
     """
-    assert {part.drain for part in PARTS.values()} >= {0, 1, 7}
-    bounds = [
-        part.n_groups * part.dense_steps(True) + part.drain - part.state_cycles
-        for part in PARTS.values()
-    ]
-    assert min(bounds) < 0 < max(bounds)
+    parts = PARTS.values()
+    assert {part.drain for part in parts} == {0, 1, 2}
+    assert any(part.drain and part.block > 1 for part in parts)
+    blocks = [part for part in parts if part.block > 1]
+    assert {np.sign(part.dense_steps - part.output_steps) for part in blocks} == {-1, 0, 1}
+    assert {part.block % part.dilation for part in blocks} >= {0, 1, 2, 4}
