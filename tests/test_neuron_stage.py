@@ -1,132 +1,211 @@
-"""The neuron stage against the membrane's equation: what it keeps, who fires, what it says was
-clamped, and when.
+"""The neuron stage against the membrane's equation: what it keeps from timestep to timestep and
+from block to block, who fires, what it says was clamped, read and written, and when.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from golden.formats import Fixed, accumulator, rshift
-from golden.hardware import NEURON_STAGE, WRITE_STAGE, HardwareParams, LayerHardware
-from golden.params import LayerFormats, LayerParams
+from golden.formats import Fixed, rshift
+from golden.hardware import MEMBRANE_LATENCY, NEURON_STAGE, HardwareParams, LayerHardware
+from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
 
 NARROW = LayerFormats(
     u=Fixed(9, 5), w_f=Fixed(6, 7), p=Fixed(8, 6), bias_width=7, leak=Fixed(7, 6, signed=False)
 )
+WHOLE_LEAK = LayerFormats(
+    u=Fixed(12, 10), w_f=Fixed(8, 11), bias_width=11, leak=Fixed(2, 0, signed=False)
+)
+
+
+def make_layer(
+    n_neurons: int, n_state: int, lanes: int, block: int = 1, dilation: int = 1,
+    reset: Reset = "subtract", formats: LayerFormats = NARROW, products: int = 1,
+) -> LayerHardware:  # fmt: skip
+    params = LayerParams(60, n_neurons, n_state, dilation, reset, formats)
+    hardware = HardwareParams(lanes, block, products_per_cycle=products, trace=True)
+    return LayerHardware(params, hardware)
+
+
 LAYERS = {
-    "subtract": LayerHardware(LayerParams(6, 10, 3), HardwareParams(4)),
-    "zero, dilated": LayerHardware(
-        LayerParams(6, 11, 4, dilation=3, reset="zero"), HardwareParams(3)
-    ),
-    "narrow, dilated": LayerHardware(
-        LayerParams(8, 5, 2, dilation=2, formats=NARROW), HardwareParams(2)
-    ),
-    "one group": LayerHardware(LayerParams(3, 2, 2, dilation=4), HardwareParams(4)),
-    "no state": LayerHardware(LayerParams(4, 9, 0, formats=NARROW), HardwareParams(2)),
-    "no state, zero": LayerHardware(LayerParams(5, 3, 0, reset="zero"), HardwareParams(1)),
+    "folded": make_layer(10, 3, 4, formats=LayerFormats()),
+    "folded on two units": make_layer(13, 5, 6, reset="zero", products=2),
+    "dilated": make_layer(11, 4, 3, dilation=3, reset="zero", formats=LayerFormats()),
+    "one group, dilated": make_layer(2, 2, 4, dilation=4),
+    "two groups": make_layer(5, 2, 3, dilation=2),
+    "three groups": make_layer(3, 0, 1, reset="zero", formats=LayerFormats()),
+    "four groups": make_layer(7, 0, 2, formats=WHOLE_LEAK),
+    "one group, folded": make_layer(3, 2, 3, dilation=1),
+    "blocks": make_layer(10, 3, 4, block=2),
+    "blocks, one group": make_layer(3, 0, 3, block=2),
+    "blocks, one group, dilated": make_layer(1, 1, 2, block=2, dilation=5),
+    "blocks, one group, folded": make_layer(4, 7, 4, block=2, reset="zero", formats=WHOLE_LEAK),
+    "blocks, dilated": make_layer(7, 4, 3, block=4, dilation=3, formats=LayerFormats()),
+    "blocks, seldom refreshed": make_layer(9, 2, 4, block=2, dilation=7, reset="zero"),
+    "large blocks": make_layer(5, 2, 4, block=16, dilation=5, formats=WHOLE_LEAK),
 }
-STROBES = ["valid", "sequence_end", "saturations"]
-GATED = ["group", "membranes", "spikes", "last_group"]
+COUNTS = ("saturations", "reads", "h_read", "writes", "h_write", "products")
+STROBES = ("valid", "sequence_end", *COUNTS)
+MASKS = ("spikes", "timesteps", "last_group")
+TRACE = ("update_valid", "update_membranes", "update_spikes")
+
+
+class Model:
+    """The membranes of a layer, and what the docstring of `NeuronStage` promises of them."""
+
+    def __init__(self, layer: LayerHardware, rng: np.random.Generator) -> None:
+        self.layer, self.rng = layer, rng
+        p, f, shape = layer.params, layer.params.formats, (layer.n_groups, layer.lanes)
+        self.biases = rng.integers(f.c.min, f.c.max + 1, shape) // rng.choice([1, 8], shape)
+        self.leak = f.leak.max if rng.integers(2) else int(rng.integers(f.leak.max + 1))
+        self.threshold = int(rng.choice([0, f.threshold.max, *[f.threshold.max // 4] * 3]))
+        self.membranes, self.held = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        self.used = np.arange(layer.n_groups * layer.lanes).reshape(shape) < p.n_neurons
+        self.formats = {"sums": p.spike_sum}
+        self.shifts = {"sums": p.spike_shift}
+        if p.n_state:
+            self.formats["currents"], self.shifts["currents"] = p.current_sum, p.current_shift
+        self.operands: dict[int, dict[str, int]] = {}  # by cycle
+        self.expected: defaultdict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self.trace: list[tuple[list[int], int]] = []  # membranes of a word of neurons, and spikes
+        self.seen: set[str] = set()
+
+    def draw(self, name: str) -> np.ndarray:
+        """Return sums of a term: such that u stays in its range, beyond it, or as far as the format
+        goes.
+        """
+        u, most = self.layer.params.formats.u, self.formats[name].max
+        size = int(self.rng.choice([u.max // 3, u.max, most])) << max(self.shifts[name], 0)
+        bound = min(most, size)
+        return self.rng.integers(-bound, bound + 1, self.layer.lanes)
+
+    def take(self, step: dict[str, int], issued: int) -> None:
+        """Update a group, whose last step is issued in this cycle, in all timesteps."""
+        layer, p, f = self.layer, self.layer.params, self.layer.params.formats
+        group, begun = step["group"], issued + NEURON_STAGE
+        length = step["timesteps"].bit_length()
+        used, fold, units = self.used[group], layer.fold, layer.neuron_units
+        terms = {name: [self.draw(name) for _ in range(layer.block)] for name in self.formats}
+        spikes = np.zeros((layer.lanes, layer.block), np.int64)
+        u = self.membranes[group] * (not step["fresh"])
+        for t in range(length):
+            refresh = step["refresh"] >> t & 1
+            if p.n_state and refresh:
+                self.held[group] = rshift(terms["currents"][t], p.current_shift)
+            rest = rshift(self.leak * u, p.leak_shift) + self.held[group] + self.biases[group]
+            if self.rng.random() < 0.2:  # aim at the threshold exactly
+                missing = self.threshold - rest
+                missing = (
+                    missing << p.spike_shift if p.spike_shift > 0 else missing >> -p.spike_shift
+                )
+                terms["sums"][t] = np.clip(missing, p.spike_sum.min, p.spike_sum.max)
+            exact = rest + rshift(terms["sums"][t], p.spike_shift)
+            new = f.u.saturate(exact)
+            fired = new >= self.threshold
+            u = np.where(fired, new - self.threshold if p.reset == "subtract" else 0, new)
+            spikes[:, t] = fired & used
+            self.note(new[used], exact[used], fired[used])
+            for word in range(fold):
+                neurons = slice(word * units, (word + 1) * units)
+                taken = begun + t * layer.interval + word
+                written = self.expected[taken + MEMBRANE_LATENCY]
+                self.expected[taken]["products"] += 1
+                written["saturations"] += int(((new != exact) & used)[neurons].sum())
+                if t == 0:
+                    held = p.n_state > 0 and p.dilation > 1 and not refresh
+                    self.expected[taken]["reads"] += 1
+                    self.expected[taken]["h_read"] += held
+                if t == length - 1:
+                    written["writes"] += 1
+                    written["h_write"] += p.n_state > 0 and p.dilation > 1 and step["refresh"] > 0
+                known = u[neurons][used[neurons]].tolist()
+                self.trace.append((known, join(spikes[neurons, t], 1)))
+        self.membranes[group] = u
+        self.operands[begun] = {
+            name: join(np.concatenate(values), self.formats[name].width)
+            for name, values in terms.items()
+        }
+        self.expected[issued + layer.write_stage] |= {
+            "valid": 1, "spikes": join(spikes.ravel(), 1), "timesteps": step["timesteps"],
+            "last_group": step["last_group"],
+        }  # fmt: skip
+
+    def note(self, new: np.ndarray, exact: np.ndarray, fired: np.ndarray) -> None:
+        """Keep in mind which corners were reached."""
+        found = {
+            "above": (new < exact).any(), "below": (new > exact).any(), "silent": (~fired).any(),
+            "at the threshold": (exact == self.threshold).any(),
+        }  # fmt: skip
+        self.seen |= {name for name, there in found.items() if there}
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 @pytest.mark.parametrize("name", LAYERS)
-def test_membranes_are_as_the_equation_says(name: str, stall: float) -> None:
+def test_every_cycle(name: str, stall: float) -> None:
     layer = LAYERS[name]
     rng = np.random.default_rng([len(name), int(stall * 10)])
-    p, f, lanes, n_groups = layer.params, layer.params.formats, layer.hardware.lanes, layer.n_groups
-    leaked_format = accumulator((1, f.leak, f.u))
-    shifts = {"sums": p.spike_shift, "leaked": p.leak_shift, "currents": p.current_shift}
-    formats = {"sums": p.spike_sum, "leaked": leaked_format} | (
-        {"currents": p.current_sum} if p.n_state else {}
-    )
-    used = np.arange(n_groups * lanes).reshape(n_groups, lanes) < p.n_neurons
-    biases = rng.integers(f.c.min, f.c.max + 1, (n_groups, lanes))
-    threshold = int(rng.integers(f.threshold.max // 2 + 1))
-    cycles: list[dict[str, Any]] = [*load_cycles(2, [join(word, f.c.width) for word in biases])]
-    operands: dict[int, dict[str, int]] = {}  # by cycle
-    expected: dict[int, dict[str, Any]] = {}
-    held = np.zeros((n_groups, lanes), np.int64)
-    saturations = fired_neurons = at_threshold = timestep = 0
-
-    def draw(name: str) -> np.ndarray:
-        """Return sums of a term: such that u stays in its range, beyond it, or as far as the format
-        goes.
-        """
-        size = rng.choice([f.u.max // 3, f.u.max, formats[name].max])
-        bound = min(formats[name].max, int(size) << max(shifts[name], 0))
-        return rng.integers(-bound, bound + 1, lanes)
-
-    for _ in range(60):
-        if rng.random() < 0.15:
-            cycles.append({"issue": sequence_end(rng, layer)})
-            expected[len(cycles) - 1 + WRITE_STAGE] = {
-                "valid": 0,
-                "sequence_end": 1,
-                "saturations": 0,
-            }
-            timestep = 0
-        refresh = timestep % p.dilation == 0
-        events = int(rng.integers(p.n_inputs + 1))
+    p, f, block, units = layer.params, layer.params.formats, layer.block, layer.neuron_units
+    model = Model(layer, rng)
+    words = [join(word, f.c.width) for word in model.biases.reshape(-1, units)]
+    cycles: list[dict[str, Any]] = load_cycles(2, words)
+    timestep = 0
+    for _ in range(40 if block < 8 else 12):
+        length = int(rng.integers(1, block + 1)) if rng.random() < 0.3 else block
+        refreshed = [t for t in range(length) if (timestep + t) % p.dilation == 0 and p.n_state]
         for step in walk(
-            layer, events, refresh=refresh, fresh=timestep == 0, buffer=int(rng.integers(2))
+            layer,
+            int(rng.integers(8)) * int(rng.integers(2)),
+            timesteps=(1 << length) - 1,
+            refresh=sum(1 << t for t in refreshed),
+            fresh=timestep == 0,
+            buffer=0,
         ):
             while rng.random() < stall:
                 cycles.append({"issue": idle(rng, layer)})
             cycles.append({"issue": step})
-            if not step["last"]:
-                continue
-            group, issued = step["group"], len(cycles) - 1
-            terms = {name: draw(name) for name in formats}
-            aligned = {name: rshift(value, shifts[name]) for name, value in terms.items()}
-            if p.n_state and refresh:
-                held[group] = aligned["currents"]
-            fast = aligned["sums"] + aligned["leaked"] + held[group]
-            if rng.random() < 0.2:  # aim at the threshold exactly, with what the leak can add
-                terms["leaked"] = (
-                    threshold - (fast - aligned["leaked"]) - biases[group]
-                ) << p.leak_shift
-                terms["leaked"] = np.clip(terms["leaked"], leaked_format.min, leaked_format.max)
-                fast += rshift(terms["leaked"], p.leak_shift) - aligned["leaked"]
-            operands[issued + NEURON_STAGE] = {
-                name: join(value, formats[name].width) for name, value in terms.items()
-            }
-            exact = fast + biases[group]
-            u = f.u.saturate(exact)
-            fired = u >= threshold
-            kept = np.where(fired, u - threshold if p.reset == "subtract" else 0, u)
-            clamped = int(((u != exact) & used[group]).sum())
-            expected[issued + WRITE_STAGE] = {
-                "valid": 1,
-                "sequence_end": 0,
-                "saturations": clamped,
-                "group": group,
-                "membranes": kept.tolist(),
-                "spikes": sum(
-                    1 << lane for lane in range(lanes) if fired[lane] and used[group, lane]
-                ),
-                "last_group": step["last_group"],
-            }
-            saturations += clamped
-            fired_neurons += int(fired.sum())
-            at_threshold += int((u == threshold).sum())
+            if step["last"]:
+                model.take(step, len(cycles) - 1)
         cycles += [{"issue": idle(rng, layer)}] * layer.drain
-        timestep += 1
-    cycles += [{"issue": idle(rng, layer)}] * (WRITE_STAGE + 1)
+        timestep += length
+        if length < block or rng.random() < 0.15:  # a partial block is a sequence's last
+            cycles.append({"issue": sequence_end(rng, layer)})
+            model.expected[len(cycles) - 1 + layer.write_stage]["sequence_end"] = 1
+            timestep = 0
+    cycles += [{"issue": idle(rng, layer)}] * (layer.write_stage + 2)
     for cycle, inputs in enumerate(cycles):
-        bits = {name: int.from_bytes(rng.bytes(40), "little") for name in formats}
-        noise = {name: bits[name] % (1 << lanes * fmt.width) for name, fmt in formats.items()}
-        cycles[cycle] = {"threshold": threshold} | inputs | noise | operands.get(cycle, {})
-    record = replay(NeuronStage(layer, leaked_format.width, 2, LOAD_WIDTH), STROBES + GATED, cycles)
+        operands = model.operands.get(cycle, {})
+        for term, fmt in model.formats.items():
+            width = block * layer.lanes * fmt.width
+            noise = int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
+            inputs = inputs | {term: operands.get(term, noise)}
+        cycles[cycle] = inputs | {"leak": model.leak, "threshold": model.threshold}
+    record = replay(NeuronStage(layer, 2, LOAD_WIDTH), STROBES + MASKS + TRACE, cycles)
     for cycle, row in enumerate(record):
-        wanted = expected.get(cycle, dict.fromkeys(STROBES, 0))
-        found: dict[str, Any] = {field: row[field] for field in wanted}
-        if wanted["valid"]:
-            found["membranes"] = split(row["membranes"], f.u.width, lanes)
-        assert found == wanted, f"cycle {cycle}"
-    assert saturations and fired_neurons and at_threshold
+        wanted = dict.fromkeys(STROBES, 0) | model.expected[cycle]
+        assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"
+    updates = [row for row in record if row["update_valid"]]
+    assert len(updates) == len(model.trace)
+    for row, (membranes, spikes) in zip(updates, model.trace, strict=True):
+        found = split(row["update_membranes"], f.u.width, units)[: len(membranes)]
+        assert (found, row["update_spikes"]) == (membranes, spikes)
+    assert model.seen >= {"above", "below", "silent", "at the threshold"}
+
+
+def test_layers_cover_the_corners() -> None:
+    layers = LAYERS.values()
+    assert {layer.fold for layer in layers} >= {1, 2, 3, 4}
+    assert {layer.params.leak_shift for layer in layers} == {0, 6, 12}
+    # Cycles from the first membrane's last update to its next block: as many as it takes, or more.
+    spare = {
+        layer.n_groups * layer.output_steps + layer.drain - (layer.block - 1) * layer.interval
+        for layer in layers
+    }
+    assert {MEMBRANE_LATENCY, MEMBRANE_LATENCY + 1} <= spare and min(spare) == MEMBRANE_LATENCY
+    assert {layer.drain for layer in layers} >= {0, 1, 2}
+    assert any(layer.interval > layer.fold for layer in layers)
