@@ -1,4 +1,4 @@
-"""Predicted cycles and memory words against numbers worked out by hand."""
+"""Predicted cycles and accesses against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ import numpy as np
 import pytest
 
 from golden.cycles import (
+    Timeline,
+    accesses,
+    block_cycles,
+    block_lengths,
     bound_cycles,
     group_steps,
-    memory_words,
+    input_stationary_bits,
+    reckon_cycles,
+    refreshes,
     released_rtl_cycles,
-    timestep_cycles,
+    released_rtl_multipliers,
+    released_rtl_weight_words,
 )
+from golden.formats import Fixed
 from golden.hardware import CoreParams, HardwareParams, LayerHardware, ReadoutHardware
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.integer import LayerRun, Run, run
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from tests.networks import draw_network
 
 
 def two_layers(n_inputs: int = 140, n: int = 128, d: int = 10) -> CoreParams:
@@ -45,92 +55,242 @@ def test_released_rtl_where_events_outweigh_the_state() -> None:
     ]
 
 
+def test_released_rtl_multipliers_and_weights() -> None:
+    """A core a layer: 4 + 4 multipliers and d for the update; words of 4 weights, so 32 and 2
+    groups.
+    """
+    assert released_rtl_multipliers(two_layers()) == 2 * (4 + 4 + 10)
+    layers = (LayerParams(3, 128, 10), LayerParams(128, 6, 0))
+    core = CoreParams(NetworkParams("two", layers, ReadoutParams(6, 2)), HardwareParams(16, 8))
+    assert released_rtl_multipliers(core) == 18 + 8
+    events = [np.array([[3, 0]]), np.array([[5, 7]])]
+    assert released_rtl_weight_words(core, events).tolist() == [[3 * 32 + 5 * 2, 7 * 2]]
+
+
+def test_reckon() -> None:
+    """5 and 4 neurons: at first 3 events and 2 own spikes, then none and 1; the second layer has
+    those 2 and 1, and of its own 0 and 7.
+    """
+    layers = (LayerParams(3, 5, 1), LayerParams(5, 4, 0))
+    core = CoreParams(NetworkParams("two", layers, ReadoutParams(4, 2)), HardwareParams(16, 8))
+    events = [np.array([3, 0]), np.array([2, 1]), np.array([0, 7])]
+    first = [5 + 5 * 5 + 5 + 1, 5 + 1 * 5 + 5 + 1]
+    second = [4 + 2 * 4 + 4 + 1, 4 + 8 * 4 + 4 + 1]
+    assert first[0] > second[0] and second[1] > first[1]
+    assert reckon_cycles(core, events).tolist() == [first[0], second[1]]
+
+
+def test_stored_accumulators() -> None:
+    """40 weights of 8 bits need 14; each is read and written for each event and the end."""
+    layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4, 8))
+    assert input_stationary_bits(layer, np.array([0, 3])).tolist() == [896, 2 * 32 * 14 * 4]
+
+
+def test_blocks_of_a_sequence() -> None:
+    """Ten timesteps by four; with a dilation of 3, timesteps 0 and 3, 6, 9 are refreshed."""
+
+    def refreshed(block: int, dilation: int, n_timesteps: int) -> list[int]:
+        layer = LayerHardware(LayerParams(3, 4, 2, dilation), HardwareParams(2, block))
+        return refreshes(layer, n_timesteps).tolist()
+
+    four = LayerHardware(LayerParams(3, 4, 2, 3), HardwareParams(2, 4))
+    assert block_lengths(four, 10).tolist() == [4, 4, 2]
+    assert block_lengths(four, 8).tolist() == [4, 4] and block_lengths(four, 1).tolist() == [1]
+    assert refreshed(4, 3, 10) == [2, 1, 1]
+    assert refreshed(2, 3, 7) == [1, 1, 0, 1]
+    assert refreshed(2, 1, 7) == [2, 2, 2, 1]
+    assert refreshed(16, 1, 7) == [7] and refreshed(16, 16, 33) == [1, 1, 1]
+    assert refreshed(1, 3, 5) == [1, 0, 0, 1, 0]
+    plain = LayerHardware(LayerParams(3, 4, 0, 2), HardwareParams(2, 2))
+    assert refreshes(plain, 5).tolist() == [0, 0, 0]
+    assert refreshes(ReadoutHardware(ReadoutParams(4, 2), HardwareParams(2, 2)), 3).tolist() == [
+        0,
+        0,
+    ]
+
+
 def test_ordinary_layer() -> None:
-    """8 groups; d + 2 = 12 steps at least; no drain; the state update fits."""
+    """8 groups of 11 steps at least."""
     layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4))
-    events = np.array([[0, 11, 12, 13, 40]])
-    assert (layer.n_groups, layer.drain) == (8, 0)
-    assert group_steps(layer, events).tolist() == [[12, 12, 12, 13, 40]]
-    assert timestep_cycles(layer, events).tolist() == [[96, 96, 96, 104, 320]]
-    assert bound_cycles(layer, events).tolist() == [[96, 96, 96, 104, 320]]
+    addresses = np.array([[0, 11, 12, 13, 40]])
+    assert group_steps(layer, addresses, 5).tolist() == [[11, 11, 12, 13, 40]]
+    assert block_cycles(layer, addresses, 5).tolist() == [[88, 88, 96, 104, 320]]
+    assert bound_cycles(layer, addresses, 5).tolist() == [[96, 96, 96, 104, 320]]
+
+
+def test_blocks_with_several_events_and_products_a_cycle() -> None:
+    """11 columns are 4 steps, but the membranes of 4 timesteps need 8; d + 2 = 12 are 4 as well."""
+    layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4, 4, 2, 3))
+    addresses = np.array([[0, 11, 15, 17, 40], [1, 2, 3, 4, 5]])
+    assert group_steps(layer, addresses, 17).tolist() == [[8, 8, 8, 9, 20], [8] * 5]
+    assert block_cycles(layer, addresses, 20).tolist() == [[64, 64, 64, 72, 160], [64] * 5]
+    assert bound_cycles(layer, addresses, 20).tolist() == [[32, 48, 64, 72, 160], [32] * 5]
 
 
 def test_dilated_layer() -> None:
     """A refresh at timesteps 0 and 3; between them a group takes as many steps as events, at least
-    one.
-
-    3 groups leave 9 - 2 - 2 * 1 = 5 cycles to drain. The state update has 3 * 6 + 5 = 23 cycles: 2
-    multipliers take 2 blocks of 5 steps, 4 stages and 2 rows = 16, and one 4 * 5 + 4 + 1 = 25.
+    one. By blocks of two, only the third one has no refresh; then the membranes need 4 steps.
     """
-    layer = LayerHardware(LayerParams(9, 6, 4, dilation=3), HardwareParams(2))
-    assert (layer.drain, layer.state_lanes, layer.state_cycles) == (5, 2, 16)
-    events = np.array([2, 0, 7, 9, 3])
-    assert timestep_cycles(layer, events).tolist() == [18 + 5, 16, 21 + 5, 27 + 5, 16]
-    assert bound_cycles(layer, events).tolist() == [18, 3, 21, 27, 9]
+    params = LayerParams(9, 6, 4, dilation=3)
+    layer = LayerHardware(params, HardwareParams(2))
+    addresses = np.array([2, 0, 7, 9, 3])
+    assert block_cycles(layer, addresses, 5).tolist() == [15, 3, 21, 27, 9]
+    assert bound_cycles(layer, addresses, 5).tolist() == [18, 3, 21, 27, 9]
+    two = LayerHardware(params, HardwareParams(2, block=2))
+    addresses = np.array([0, 6, 3, 5])
+    assert block_cycles(two, addresses, 7).tolist() == [15, 18, 12, 15]
+    assert bound_cycles(two, addresses, 7).tolist() == [18, 18, 9, 18]
 
 
 def test_layer_without_state() -> None:
-    """One group: 7 cycles drain after max(events, 1)."""
     layer = LayerHardware(LayerParams(5, 3, 0), HardwareParams(4))
-    assert timestep_cycles(layer, np.array([0, 1, 5])).tolist() == [8, 8, 12]
-
-
-def test_layer_bound_by_its_state_update() -> None:
-    """d = 6 in one group: 8 steps; at best 6 multipliers take 7 + 4 + 6 = 17, 3 take 2 * 7 + 4 + 3
-    = 21.
-    """
-    layer = LayerHardware(LayerParams(9, 4, 6), HardwareParams(4))
-    assert (layer.drain, layer.state_lanes, layer.state_cycles) == (7, 6, 17)
-    assert timestep_cycles(layer, np.array([0, 9])).tolist() == [17, 17]
-    wider = LayerHardware(LayerParams(12, 4, 6), HardwareParams(4))
-    assert timestep_cycles(wider, np.array([11, 12])).tolist() == [18, 19]
+    assert block_cycles(layer, np.array([0, 1, 5]), 3).tolist() == [1, 1, 5]
+    assert bound_cycles(layer, np.array([0, 1, 5]), 3).tolist() == [1, 1, 5]
 
 
 def test_readout() -> None:
-    """10 classes on 4 lanes: 3 groups, and 9 - 4 - 2 = 3 cycles to drain."""
+    """10 classes on 4 lanes: 3 groups."""
+    addresses = np.array([0, 1, 8])
     readout = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4))
-    assert timestep_cycles(readout, np.array([0, 1, 8])).tolist() == [6, 6, 27]
+    assert block_cycles(readout, addresses, 3).tolist() == [3, 3, 24]
+    blocks = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4, 2, 2))
+    assert block_cycles(blocks, addresses, 6).tolist() == [6, 6, 12]
+    assert bound_cycles(blocks, addresses, 5).tolist() == [6, 6, 12]
 
 
-def test_memory_words() -> None:
-    """3 groups of 2 lanes, d = 4 on 2 multipliers (2 blocks), a refresh every other timestep."""
-    layer = LayerHardware(LayerParams(9, 6, 4, dilation=2), HardwareParams(2))
-    assert layer.n_state_blocks == 2
-    words = memory_words(layer, np.array([3, 0, 5]))
-    assert {name: value.tolist() for name, value in words.items()} == {
-        "w_f.read": [9, 0, 15],
-        "list.write": [3, 0, 5],
-        "list.read": [9, 0, 15],
-        "u.read": [3, 3, 3],
-        "u.write": [3, 3, 3],
-        "c.read": [3, 3, 3],
-        "p.read": [15, 0, 15],
-        "w_x.read": [3, 0, 5],
-        "ab.read": [10, 10, 10],
-        "m.read": [12 + 8, 8, 12 + 8],
-        "m.write": [4, 4, 4],
-        "h.write": [3, 0, 3],
-        "h.read": [0, 3, 0],
+def counted(
+    events: list[int], addresses: list[int], spike_counts: list[int], repeat: int = 2
+) -> LayerRun:
+    """Return the run of a layer whose sequences are all the same."""
+    none = np.zeros(repeat, np.int64)
+    counts = [np.array([of] * repeat) for of in (events, addresses, spike_counts)]
+    return LayerRun(counts[0], counts[1], counts[2], none, none, none)
+
+
+def test_accesses_by_timesteps() -> None:
+    """3 groups of 2 neurons, each with a unit of its own; 4 rows of the slow state at once; a
+    refresh at timesteps 0 and 2 of 3. 5 groups of classes.
+    """
+    network = NetworkParams("one", (LayerParams(9, 6, 4, dilation=2),), ReadoutParams(6, 10))
+    core = CoreParams(network, HardwareParams(2, access_counters=True))
+    assert (core.layers[0].fold, core.layers[0].n_state_blocks) == (1, 1)
+    layer = counted([3, 0, 5], [3, 0, 5], [2, 0, 4])
+    none = np.zeros(2, np.int64)
+    done = Run(none, none, none, np.array([[2, 0, 4]] * 2), [layer])
+    assert {name: count.tolist() for name, count in accesses(core, done).items()} == {
+        name: [count] * 2
+        for name, count in {
+            "layer0.list_writes": 8,
+            "layer0.list_reads": 3 * 8,
+            "layer0.spike_additions": 3 * 8,
+            "layer0.w_f_reads": 3 * 8,
+            "layer0.c_reads": 3 * 3,
+            "layer0.u_reads": 3 * 3,
+            "layer0.u_writes": 3 * 3,
+            "layer0.leak_products": 3 * 3,
+            "layer0.p_reads": 3 * 5 * 2,
+            "layer0.history_reads": 3 * 5 * 2,
+            "layer0.history_writes": 4,  # what timestep 1 leaves for timestep 2
+            "layer0.state_products": 3 * 5 * 2,
+            "layer0.w_x_reads": 8,
+            "layer0.ab_reads": 5 * 3,
+            "layer0.m_reads": 4 * 3,
+            "layer0.m_writes": 4 * 3,
+            "layer0.update_products": 5 * 3,
+            "layer0.h_reads": 3,  # timestep 1
+            "layer0.h_writes": 3 * 2,
+            "readout.list_writes": 6,
+            "readout.list_reads": 5 * 6,
+            "readout.spike_additions": 5 * 6,
+            "readout.w_o_reads": 5 * 6,
+            "readout.b_o_reads": 5 * 3,
+            "readout.logits_reads": 5 * 3,
+            "readout.logits_writes": 5 * 3,
+        }.items()
     }
 
 
-def test_memory_words_without_state_or_dilation() -> None:
-    plain = memory_words(LayerHardware(LayerParams(9, 6, 0), HardwareParams(2)), np.array([4]))
-    assert set(plain) == {"w_f.read", "list.write", "list.read", "u.read", "u.write", "c.read"}
-    refreshed = memory_words(
-        LayerHardware(LayerParams(9, 6, 1), HardwareParams(2)), np.array([4, 4])
-    )
-    assert "h.read" not in refreshed and refreshed["p.read"].tolist() == [6, 6]
-
-
-def test_memory_words_of_the_readout() -> None:
-    readout = ReadoutHardware(ReadoutParams(20, 10), HardwareParams(4))  # 3 groups of classes
-    words = {name: n.tolist() for name, n in memory_words(readout, np.array([0, 7])).items()}
-    assert words == {
-        "list.write": [0, 7],
-        "list.read": [0, 21],
-        "w_o.read": [0, 21],
-        "b_o.read": [3, 3],
-        "logits.read": [3, 3],
-        "logits.write": [3, 3],
+def test_accesses_by_blocks() -> None:
+    """Five timesteps by two, 2 events and 3 products a cycle. The first layer: 2 groups of 2 words
+    of neurons, 5 columns in 2 steps, refreshes at timesteps 0 and 3. The second one: 2 groups of 2
+    words, no slow state. One group of classes.
+    """
+    graded = LayerFormats(payload=Fixed(8, 8, signed=False))
+    layers = (LayerParams(9, 6, 4, 3, formats=graded), LayerParams(6, 5, 0))
+    network = NetworkParams("two", layers, ReadoutParams(5, 3))
+    core = CoreParams(network, HardwareParams(4, 2, 2, 3, access_counters=True))
+    assert [layer.fold for layer in core.layers] == [2, 2] and core.layers[0].n_state_blocks == 1
+    runs = [
+        counted([3, 1, 0, 4, 2], [3, 4, 2], [2, 0, 1, 3, 0]),
+        counted([2, 0, 1, 3, 0], [2, 3, 0], [1, 1, 1, 1, 5]),
+    ]
+    none = np.zeros(2, np.int64)
+    done = Run(none, none, none, np.array([[1, 2, 5]] * 2), runs)
+    assert {name: count.tolist() for name, count in accesses(core, done).items()} == {
+        name: [count] * 2
+        for name, count in {
+            "layer0.list_writes": 9,
+            "layer0.list_reads": 2 * (2 + 2 + 1),
+            "layer0.spike_additions": 2 * 10,
+            "layer0.payload_writes": 2 * 10,  # two copies of each event from outside
+            "layer0.payload_reads": 2 * 9,
+            "layer0.w_f_reads": 2 * 9,
+            "layer0.c_reads": 2 * 2 * 3,
+            "layer0.u_reads": 2 * 2 * 3,
+            "layer0.u_writes": 2 * 2 * 3,
+            "layer0.leak_products": 2 * 2 * 5,
+            "layer0.p_reads": 2 * 2 * 2,
+            "layer0.history_reads": 2 * 2 * 2,
+            "layer0.history_writes": 4,  # what timestep 2 leaves for timestep 3
+            "layer0.state_products": 2 * 5 * 2,
+            "layer0.w_x_reads": 10,
+            "layer0.ab_reads": 5 * 5,
+            "layer0.m_reads": 4 * 5,
+            "layer0.m_writes": 4 * 5,
+            "layer0.update_products": 5 * 5,
+            "layer0.h_reads": 2 * 2 * 2,  # blocks that begin with timesteps 2 and 4
+            "layer0.h_writes": 2 * 2 * 2,  # blocks with timesteps 0 and 3
+            "layer1.list_writes": 5,
+            "layer1.list_reads": 2 * (1 + 2),
+            "layer1.spike_additions": 2 * 6,
+            "layer1.payload_writes": 2 * 5,
+            "layer1.payload_reads": 2 * 5,
+            "layer1.w_f_reads": 2 * 5,
+            "layer1.c_reads": 2 * 2 * 3,
+            "layer1.u_reads": 2 * 2 * 3,
+            "layer1.u_writes": 2 * 2 * 3,
+            "layer1.leak_products": 2 * 2 * 5,
+            "readout.list_writes": 8,
+            "readout.list_reads": 1 + 1 + 3,
+            "readout.spike_additions": 9,
+            "readout.payload_writes": 2 * 8,
+            "readout.payload_reads": 8,
+            "readout.w_o_reads": 8,
+            "readout.b_o_reads": 3,
+            "readout.logits_reads": 3,
+            "readout.logits_writes": 3,
+        }.items()
     }
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_predicted_has_a_counter(seed: int) -> None:
+    drawn = draw_network(seed)
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    found = accesses(core, run(drawn.network, drawn.payloads, block=drawn.hardware.block))
+    names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)
+    assert sorted(found) == sorted(names)
+    assert all(count.shape == (len(drawn.payloads),) for count in found.values())
+
+
+@pytest.mark.parametrize(("d", "start"), [(0, 6), (2, 9)])
+def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
+    """Its only item is transferred in cycle 0. 5 cycles later its list is open, and it is walked
+    from the next cycle on; the drive takes 6 cycles, and then 3 for the slow states to be told of.
+    """
+    network = NetworkParams("one", (LayerParams(3, 2, d),), ReadoutParams(2, 2))
+    core = CoreParams(network, HardwareParams(2))
+    layer = counted([0], [0], [0], repeat=1)
+    layer.spikes = np.zeros((1, 1, 2), bool)
+    timeline = Timeline(core, np.zeros((1, 1, 3), np.int64), [layer])
+    assert timeline.starts[0].tolist() == [[start]] and timeline.starts.shape == (2, 1, 1)
