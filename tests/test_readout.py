@@ -8,22 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.cycles import timestep_cycles
+from golden.cycles import block_cycles
 from golden.hardware import EventKind, HardwareParams, MemoryParams, ReadoutHardware
 from golden.params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import LOAD_WIDTH, Item, join, load_cycles, offer, simulate, take
 
+# Parameters, lanes, timesteps of a block, events a cycle.
 READOUTS = {
-    "lanes divide": (ReadoutParams(12, 8), 4),
-    "lanes do not divide": (ReadoutParams(9, 10), 4),
-    "more lanes than classes": (ReadoutParams(5, 3), 6),
-    "one class": (ReadoutParams(4, 1), 2),
-    "one lane": (ReadoutParams(6, 5), 1),
-    "narrow logits": (ReadoutParams(10, 7, bias_width=9, logit_width=10), 3),
-    "logits narrower than a bias": (ReadoutParams(3, 5, bias_width=12, logit_width=8), 2),
-    "ties": (ReadoutParams(6, 9), 4),
-    "negative": (ReadoutParams(6, 7), 3),
+    "lanes divide": (ReadoutParams(12, 8), 4, 1, 1),
+    "lanes do not divide": (ReadoutParams(9, 10), 4, 1, 2),
+    "more lanes than classes": (ReadoutParams(5, 3), 6, 1, 1),
+    "one class": (ReadoutParams(4, 1), 2, 2, 2),
+    "one lane": (ReadoutParams(6, 5), 1, 4, 1),
+    "one group, blocks": (ReadoutParams(7, 3), 4, 4, 2),
+    "two groups, large blocks": (ReadoutParams(11, 7), 5, 16, 2),
+    "narrow logits": (ReadoutParams(10, 7, bias_width=9, logit_width=10), 3, 1, 1),
+    "narrow logits, blocks": (ReadoutParams(10, 7, bias_width=9, logit_width=10), 3, 8, 1),
+    "logits narrower than a bias": (ReadoutParams(3, 5, bias_width=12, logit_width=8), 2, 2, 2),
+    "ties": (ReadoutParams(6, 9), 4, 2, 1),
+    "negative": (ReadoutParams(6, 7), 3, 1, 1),
 }
 
 
@@ -57,16 +61,26 @@ def words_of(values: np.ndarray, memory: MemoryParams, lanes: int) -> list[int]:
     ]
 
 
-def items_of(sequences: list[np.ndarray], rng: np.random.Generator) -> list[Item]:
-    """Return sequences (K, inputs) of spikes as items, events in any order."""
+def blocks_of(readout: ReadoutHardware, sequence: np.ndarray) -> list[np.ndarray]:
+    """Return the blocks of a sequence (K, inputs) of spikes."""
+    starts = range(0, len(sequence), readout.block)
+    return [sequence[start : start + readout.block] for start in starts]
+
+
+def items_of(
+    readout: ReadoutHardware, sequences: list[np.ndarray], rng: np.random.Generator
+) -> list[Item]:
+    """Return sequences as items: of each block the events, in any order, and its end."""
     items = []
     for sequence in sequences:
-        for spikes in sequence:
+        for block in blocks_of(readout, sequence):
             items += [
-                {"kind": 0, "address": int(a), "payload": 1}
-                for a in rng.permutation(np.flatnonzero(spikes))
+                {"kind": EventKind.EVENT.value, "address": int(a), "payload": join(block[:, a], 1)}
+                for a in rng.permutation(np.flatnonzero(block.any(0)))
             ]
-            items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": 0})
+            timesteps = (1 << len(block)) - 1
+            end = EventKind.END_TIMESTEP.value
+            items.append({"kind": end, "address": 0, "payload": timesteps})
         items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
     return items
 
@@ -77,7 +91,7 @@ def run(
 ) -> tuple[list[Item], Counter[str]]:  # fmt: skip
     """Return the results, and what the counters count."""
     dut = Readout(readout, {"w_o": 6, "b_o": 2}, LOAD_WIDTH)
-    lanes, memories = readout.hardware.lanes, readout.memories
+    lanes, memories = readout.lanes, readout.memories
     n_results = readout.params.n_classes * len(sequences)
     counts: Counter[str] = Counter()
     results: list[Item] = []
@@ -92,7 +106,7 @@ def run(
                 for name, value in cycle.items():
                     ctx.set(getattr(dut.load, name.split(".")[1]), value)
                 await ctx.tick()
-        await offer(ctx, dut.i, items_of(sequences, rng), rng, stall)
+        await offer(ctx, dut.i, items_of(readout, sequences, rng), rng, stall)
 
     async def collect(ctx: Any) -> None:
         results.extend(await take(ctx, dut.o, lambda got: len(got) == n_results, rng, stall))
@@ -106,7 +120,7 @@ def run(
             dut.start, *(getattr(dut.counts, n) for n in names)
         ):
             counts.update(dict(zip(names, values, strict=True)))
-            assert start == values[names.index("timesteps")]
+            assert start == values[names.index("blocks")]
 
     simulate(dut, send, collect, watch=count)
     return results, counts
@@ -115,11 +129,13 @@ def run(
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 @pytest.mark.parametrize("name", READOUTS)
 def test_results_are_as_summed(name: str, stall: float) -> None:
-    params, lanes = READOUTS[name]
-    readout = ReadoutHardware(params, HardwareParams(lanes))
+    params, lanes, block, n_events = READOUTS[name]
+    hardware = HardwareParams(lanes, block, n_events, access_counters=True)
+    readout = ReadoutHardware(params, hardware)
     rng = np.random.default_rng([len(name), int(stall * 10)])
     w_o, b_o = draw(readout, name, rng)
-    lengths = [4, 1, 7, 0, 0, 3]  # a sequence of no timesteps says 0 for every class
+    # A sequence of no timesteps says 0 for every class.
+    lengths = [4, 1, 7, 0, 0, 2 * block, block + 1, 3]
     sequences = [
         (rng.random((n, params.n_inputs)) < rng.choice([0, 0.2, 0.6, 1], (n, 1))).astype(np.int64)
         for n in lengths
@@ -138,12 +154,25 @@ def test_results_are_as_summed(name: str, stall: float) -> None:
         assert [item["last"] for item in sent] == [0] * (params.n_classes - 1) + [1]
         assert sent[-1]["best"] == logits.argmax(), f"sequence {index}"
         ties += len(sequence) and int((logits == logits.max()).sum() > 1)
-    events = [sequence.sum(1) for sequence in sequences]
-    assert counts["busy_cycles"] == sum(int(timestep_cycles(readout, e).sum()) for e in events)
-    assert counts["logit_saturations"] == clamped
-    assert (counts["timesteps"], counts["sequences"]) == (sum(lengths), len(lengths))
-    assert counts["events"] == sum(int(e.sum()) for e in events)
-    assert bool(counts["stall_cycles"]) == (stall > 0)
-    assert not counts["out_of_range"] + counts["repeated"] + counts["unclosed"]
-    assert ties or name != "ties"
     assert clamped or params.logit_width == 32
+    assert ties or name != "ties"
+    groups, blocks = readout.n_groups, [blocks_of(readout, sequence) for sequence in sequences]
+    addresses = [np.array([b.any(0).sum() for b in sequence], np.int64) for sequence in blocks]
+    cycles = [block_cycles(readout, a, n) for a, n in zip(addresses, lengths, strict=True)]
+    n_blocks, distinct = sum(map(len, blocks)), sum(int(a.sum()) for a in addresses)
+    expected = {
+        "timesteps": sum(lengths),
+        "blocks": n_blocks,
+        "sequences": len(lengths),
+        "events": distinct,
+        "busy_cycles": sum(int(c.sum()) for c in cycles),
+        "logit_saturations": clamped,
+        "list_writes": distinct,
+        "list_reads": groups * sum(int((-(-a // n_events)).sum()) for a in addresses),
+        "spike_additions": groups * sum(int(sequence.sum()) for sequence in sequences),
+        "w_o_reads": groups * distinct,
+    } | dict.fromkeys(("b_o_reads", "logits_reads", "logits_writes"), groups * n_blocks)
+    if block > 1:
+        expected |= {"payload_writes": n_events * distinct, "payload_reads": groups * distinct}
+    assert {counter: counts[counter] for counter in expected} == expected
+    assert bool(counts["stall_cycles"]) == (stall > 0)
