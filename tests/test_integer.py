@@ -12,6 +12,7 @@ import pytest
 
 from golden.errors import UserError
 from golden.formats import Fixed
+from golden.hardware import BLOCKS
 from golden.integer import LayerIntegers, NetworkIntegers, Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tests.networks import Drawn, draw_network
@@ -184,6 +185,57 @@ def test_a_batch_is_its_sequences_one_by_one() -> None:
         assert layer.membrane_saturations.tolist() == [
             int(one.layers[i].membrane_saturations[0]) for one in alone
         ]
+
+
+def distinct(values: list[list[int]], block: int) -> list[int]:
+    """Count the distinct addresses in each block of timesteps, the last of which may be shorter."""
+    return [
+        len({address for step in values[k : k + block] for address, v in enumerate(step) if v})
+        for k in range(0, len(values), block)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("block", BLOCKS)
+def test_distinct_addresses_of_blocks(seed: int, block: int) -> None:
+    """Of what arrives at every layer and at the readout; nothing else depends on blocks."""
+    n_timesteps = (1, 6, 8, 16, 17)[seed % 5]
+    drawn = draw_network(seed, n_timesteps=n_timesteps, max_neurons=12, max_inputs=12)
+    done = run(drawn.network, drawn.payloads, block=block, trace=True)
+    for index, sequence in enumerate(drawn.payloads.tolist()):
+        arriving = [sequence]
+        for layer in done.layers:
+            assert layer.spikes is not None
+            arriving.append(layer.spikes[index].tolist())
+        counted = [
+            *(layer.addresses[index] for layer in done.layers),
+            done.readout_addresses[index],
+        ]
+        for found, values in zip(counted, arriving, strict=True):
+            assert found.tolist() == distinct(values, block)
+    once = run(drawn.network, drawn.payloads, trace=True)
+    for layer, other in zip(done.layers, once.layers, strict=True):
+        assert (layer.addresses.shape[1], other.addresses.shape[1]) == (
+            -(-n_timesteps // block),
+            n_timesteps,
+        )
+        np.testing.assert_array_equal(other.addresses, other.events)
+        for name, value in vars(layer).items():
+            if name != "addresses":
+                np.testing.assert_array_equal(value, getattr(other, name), name)
+    for name in ("logits", "classes", "logit_saturations"):
+        np.testing.assert_array_equal(getattr(done, name), getattr(once, name), name)
+
+
+def test_an_address_counts_once_a_block() -> None:
+    """Input 0 at timesteps 0, 1, 2, 4 of 5, and the neuron, which it makes fire, likewise."""
+    payloads = np.array([16, 16, 16, 0, 16])[None, :, None]
+    for block, expected in {1: [1, 1, 1, 0, 1], 2: [1, 1, 1], 4: [1, 1], 8: [1]}.items():
+        done = run(small(w_f=[[2]]), payloads, block=block)
+        assert done.layers[0].addresses.tolist() == [expected]
+        assert done.readout_addresses.tolist() == [expected]
+        assert done.layers[0].events.tolist() == done.layers[0].spike_counts.tolist()
+        assert done.layers[0].events.tolist() == [[1, 1, 1, 0, 1]]
 
 
 def small(
