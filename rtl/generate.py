@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,10 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
         )
         # The first line names the version of Yosys.
         body = (Path(scratch) / "core.v").read_text().split("\n", 1)[1]
-    lanes = core.hardware.lanes
+    given = ", ".join(f"{name} {value}" for name, value in asdict(core.hardware).items())
     header = (
-        f"// {TOP}: network {core.network.name} on {lanes} lanes, written by `python -m rtl`.\n"
+        f"// {TOP}: network {core.network.name}, written by `python -m rtl`.\n"
+        f"// Hardware: {given}.\n"
         f"// SHA-256 of the manifest: {digest}\n"
     )
     verilog = out / f"{core.network.name}.v"

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr int DRAIN = 32;  // cycles after the last result in which the counters come to rest
+constexpr int COUNTER_CYCLES = 3;  // between two counters, as in tb/driver.py
 
 struct Core {
     VerilatedContext context;
@@ -71,16 +71,15 @@ int64_t core_load(Core* core, const uint64_t* items, int64_t n_items, int64_t pa
 }
 
 // Transfer the items of the event stream and take `n_results` results, then look for more of them
-// for `DRAIN` cycles. Stops when nothing was transferred for `patience` cycles. Returns the number
-// of results that came; `cycles` is from the first item's transfer to the last result's, both
-// included.
+// for `settle` cycles, in which the counters come to rest. Stops when nothing was transferred for
+// `patience` cycles. Returns the number of results that came; `result_cycles` are the cycles in
+// which they did, 0 that of the first item's transfer.
 int64_t core_run(Core* core, const uint64_t* items, int64_t n_items, uint64_t* results,
-                 int64_t n_results, int64_t patience, int64_t* cycles) {
+                 int64_t* result_cycles, int64_t n_results, int64_t patience, int64_t settle) {
     Vshell& top = core->top;
-    int64_t sent = 0, taken = 0, idle = 0;
-    *cycles = 0;
+    int64_t sent = 0, taken = 0, idle = 0, cycle = 0;
     top.o_results_ready = 1;
-    while (idle < (sent == n_items && taken >= n_results ? DRAIN : patience)) {
+    while (idle < (sent == n_items && taken >= n_results ? settle : patience)) {
         top.i_events_valid = sent < n_items;
         if (sent < n_items) top.i_events_payload = items[sent];
         top.eval();
@@ -89,12 +88,15 @@ int64_t core_run(Core* core, const uint64_t* items, int64_t n_items, uint64_t* r
             ++sent;
             idle = 0;
         }
-        *cycles += sent > 0 && taken < n_results;
         if (top.o_results_valid) {
-            if (taken < n_results) results[taken] = top.o_results_payload;
+            if (taken < n_results) {
+                results[taken] = top.o_results_payload;
+                result_cycles[taken] = cycle;
+            }
             ++taken;
             idle = 0;
         }
+        cycle += sent > 0;
         core->rise();
     }
     top.i_events_valid = top.o_results_ready = 0;
@@ -106,7 +108,7 @@ void core_counters(Core* core, uint32_t* counters, int64_t n_counters) {
     Vshell& top = core->top;
     for (int64_t i = 0; i < n_counters; ++i) {
         top.i_counter = i;
-        core->tick(3);
+        core->tick(COUNTER_CYCLES);
         counters[i] = top.o_counter;
     }
     top.i_clear = 1;

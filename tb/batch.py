@@ -37,8 +37,8 @@ from golden.hardware import CoreParams
 from golden.integer import NetworkIntegers, run
 from tb.compare import CHUNK, Comparison, expected_counters
 from tb.interface import Interface, read_interface
-from tb.report import CLOCK_MHZ, write_report
-from tb.simulate import load_items, to_items, watchdog_cycles
+from tb.report import CLOCK_MHZ, utilisation, write_report
+from tb.simulate import load_items, settle_cycles, to_items, watchdog_cycles
 from tb.verilator import build_library, environment
 from tb.wrapper import SHELL, write_shell
 
@@ -62,8 +62,8 @@ class Batch:
     """What a core did with B samples, and how that compares with the golden model.
 
     `logits` (B, C) and `classes` (B,); `classes_golden` (B,); `spikes` (B, layers); `cycles` (B,)
-    from the first item taken to the last result; `seconds` spent in the core. `first` locates the
-    first mismatch of each kind in words.
+    from the first item taken to the last result; `counters` (B,) by name, cleared before each
+    sample; `seconds` spent in the core. `first` locates the first mismatch of each kind in words.
     """
 
     logits: np.ndarray
@@ -71,6 +71,7 @@ class Batch:
     classes_golden: np.ndarray
     spikes: np.ndarray
     cycles: np.ndarray
+    counters: dict[str, np.ndarray]
     seconds: float
     values_compared: int
     mismatches: int
@@ -92,6 +93,10 @@ class Batch:
             joined("classes_golden"),
             joined("spikes"),
             joined("cycles"),
+            {
+                name: np.concatenate([part.counters[name] for part in parts])
+                for name in parts[0].counters
+            },
             sum(part.seconds for part in parts),
             sum(part.values_compared for part in parts),
             sum(part.mismatches for part in parts),
@@ -99,12 +104,26 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class Chain:
+    """What a core did with B sequences sent back to back: `logits` (B, C), `classes` (B,), `ends`
+    (B,), the cycle of each one's last result (0 is that of the first item's transfer), and its
+    counters.
+    """
+
+    logits: np.ndarray
+    classes: np.ndarray
+    ends: np.ndarray
+    counters: dict[str, int]
+
+
 class LoadedCore:
-    """A Verilated core with its memories loaded; runs one sample at a time."""
+    """A Verilated core with its memories loaded; its counters are cleared after every run."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._patience = watchdog_cycles(job.core)
+        self._settle = settle_cycles(job.core)
         library = ctypes.CDLL(str(job.shared_object))
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run, self._counters, self._delete = (
@@ -113,7 +132,7 @@ class LoadedCore:
         library.core_new.restype, library.core_new.argtypes = pointer, []
         library.core_load.restype = self._run.restype = number
         library.core_load.argtypes = [pointer, pointer, number, number]
-        self._run.argtypes = [pointer, pointer, number, pointer, number, number, pointer]
+        self._run.argtypes = [pointer, pointer, number, pointer, pointer, number, number, number]
         self._counters.restype, self._counters.argtypes = None, [pointer, pointer, number]
         self._delete.restype, self._delete.argtypes = None, [pointer]
         self._core = library.core_new()
@@ -122,28 +141,36 @@ class LoadedCore:
         if taken != len(load):
             raise UserError(f"the core took {taken} of {len(load)} items of its load stream")
 
-    def run(self, payloads: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
-        """Run one sample (K, M); return the fields (C,) of its results, counters and cycles."""
+    def run(self, payloads: np.ndarray) -> Chain:
+        """Run sequences (B, K, M) back to back."""
         interface = self._job.interface
         n_classes = self._job.core.network.readout.n_classes
-        kind, address, payload = to_items(payloads[None]).T
+        expected = len(payloads) * n_classes
+        kind, address, payload = to_items(payloads).T
         items = interface.pack("i_events", kind=kind, address=address, payload=payload)
-        packed, counters = np.zeros(n_classes, np.uint64), np.zeros(len(interface.counters), "u4")
-        cycles = ctypes.c_int64()
+        packed, cycles = np.zeros(expected, np.uint64), np.zeros(expected, np.int64)
+        counters = np.zeros(len(interface.counters), "u4")
         found = self._run(
-            self._core, items.ctypes.data, len(items), packed.ctypes.data, n_classes,
-            self._patience, ctypes.addressof(cycles),
+            self._core, items.ctypes.data, len(items), packed.ctypes.data, cycles.ctypes.data,
+            expected, self._patience, self._settle,
         )  # fmt: skip
-        results = interface.unpack("o_results", packed)
-        last = np.arange(n_classes) == n_classes - 1
-        in_order = np.array_equal(results["index"], np.arange(n_classes))
-        if found != n_classes or not in_order or not np.array_equal(results["last"], last):
+        results = {
+            name: values.reshape(-1, n_classes)
+            for name, values in interface.unpack("o_results", packed).items()
+        }
+        classes = np.arange(n_classes)
+        in_order = bool((results["index"] == classes).all())
+        last = bool((results["last"] == (classes == n_classes - 1)).all())
+        if found != expected or not in_order or not last:
             raise UserError(
-                f"the core sent {found} results{'' if in_order else ' out of order'}: a sample has"
-                f" {n_classes}; it is stuck, or it is not the core of this manifest"
+                f"the core sent {found} results{'' if in_order else ' out of order'}, where"
+                f" {expected} are due; it is stuck, or it is not the core of this manifest"
             )
         self._counters(self._core, counters.ctypes.data, len(counters))
-        return results, counters.astype(np.int64), cycles.value
+        named = dict(zip(interface.counters, counters.tolist(), strict=True))
+        return Chain(
+            results["logit"], results["best"][:, -1], cycles.reshape(-1, n_classes)[:, -1], named
+        )
 
     def close(self) -> None:
         """Free the model."""
@@ -153,13 +180,14 @@ class LoadedCore:
 def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0) -> Batch:
     """Run samples (B, K, M), the first of which is number `first`, and compare them."""
     started = time.perf_counter()
-    done = [loaded.run(sample) for sample in payloads]
+    done = [loaded.run(sample[None]) for sample in payloads]
     seconds = time.perf_counter() - started
-    logits = np.stack([results["logit"] for results, _, _ in done])
-    classes = np.stack([results["best"][-1] for results, _, _ in done])
-    counted = np.stack([counters for _, counters, _ in done])
-    counters = dict(zip(job.interface.counters, counted.T, strict=True))
-    golden = run(job.network, payloads)
+    logits = np.concatenate([chain.logits for chain in done])
+    classes = np.concatenate([chain.classes for chain in done])
+    counters = {
+        name: np.array([chain.counters[name] for chain in done]) for name in job.interface.counters
+    }
+    golden = run(job.network, payloads, block=job.core.hardware.block)
     comparison = Comparison()
     comparison.add("logits", golden.logits, logits, ("sample", "class"), first)
     comparison.add("class", golden.classes, classes, ("sample",), first)
@@ -170,7 +198,8 @@ def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0
         classes,
         golden.classes,
         np.stack([counters[f"layer{i}.spikes"] for i in range(len(job.core.layers))], 1),
-        np.array([cycles for _, _, cycles in done]),
+        np.concatenate([chain.ends for chain in done]) + 1,
+        counters,
         seconds,
         comparison.values_compared,
         comparison.mismatches,
@@ -239,7 +268,8 @@ def run_batch(
     progress: Callable[[int], object] = lambda n: None,
 ) -> Batch:
     """Run samples (B, K, M) through the core, in `jobs` processes, and compare them with the golden
-    model's: logits, classes, and every counter that can be predicted, busy cycles among them.
+    model's: logits, classes, and every counter that can be predicted, busy cycles and accesses
+    among them.
 
     Samples run one by one: counters are read and cleared between them. `progress` is called with
     the number of samples done since its last call.
@@ -263,12 +293,15 @@ def summarize(
     """Return the content of `testset.json` for digits with these labels (B,).
 
     `cycles_per_second` are simulated cycles a second of one process; `seconds` is all of the run
-    but the build, the golden model's share included.
+    but the build, the golden model's share included. For `utilisation` see `tb.report`.
     """
-    cycles = int(batch.cycles.sum())
+    cycles, hardware = int(batch.cycles.sum()), job.core.hardware
     return {
         "network": job.core.network.name,
-        "lanes": job.core.hardware.lanes,
+        "lanes": hardware.lanes,
+        "block": hardware.block,
+        "events_per_cycle": hardware.events_per_cycle,
+        "products_per_cycle": hardware.products_per_cycle,
         "digits": len(labels),
         "accuracy": float(np.mean(batch.classes == labels)),
         "accuracy_golden": float(np.mean(batch.classes_golden == labels)),
@@ -276,6 +309,7 @@ def summarize(
         "mismatches": batch.mismatches,
         "first_mismatches": batch.first,
         "spikes_per_digit": batch.spikes.mean(0).tolist(),
+        "utilisation": utilisation(job.core, batch.counters),
         "cycles": cycles,
         "cycles_per_digit": cycles / len(labels),
         "cycles_per_second": cycles / batch.seconds,
@@ -289,12 +323,14 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     accuracy, golden = 100 * summary["accuracy"], 100 * summary["accuracy_golden"]
     cycles = summary["cycles_per_digit"]
     speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
+    use = ", ".join(f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
     return [
         f"digits    {summary['digits']}",
         f"accuracy  {accuracy:.2f} % in Verilog, {golden:.2f} % of the golden model",
         f"compared  {summary['values_compared']} values: {summary['mismatches']} mismatches",
         *(f"  {line}" for line in summary["first_mismatches"]),
         f"cycles    {cycles:.1f} a digit, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
+        f"lanes     in use: {use}",
         f"simulated in {summary['seconds']:.1f} s by {summary['jobs']} processes, {speed}",
         f"report    {report}",
     ]

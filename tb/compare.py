@@ -10,28 +10,34 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from export.images import unpack
-from golden.cycles import Timeline, timestep_cycles
+from golden.cycles import Timeline, accesses, block_cycles
 from golden.hardware import COUNTER_WIDTH, CoreParams
 from golden.integer import LayerRun, Run, run
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory
 COUNTER_MODULUS = 1 << COUNTER_WIDTH
-NOT_PREDICTED = ("cycles", "stall_cycles")  # depend on when the outside gives and takes
+NOT_PREDICTED = (  # depend on when the outside gives and takes
+    "cycles", "stall_cycles", "starved_cycles", "input_stall_cycles", "state_wait_cycles",
+)  # fmt: skip
 
 
 @dataclass
 class Comparison:
     """How many values were held against the golden ones, and where they differ.
 
-    `first` locates the first mismatch of each kind in words. `events` has the events (B, K) that
-    each layer received, then those of the readout, as the golden model counts them.
+    `first` locates the first mismatch of each kind in words. As the golden model counts them:
+    `events` has the events (B, K) that each layer received, then those of the readout; `addresses`
+    the distinct addresses (B, blocks); `accesses` what every memory and path did, by the names of
+    access counters.
     """
 
     values_compared: int = 0
     mismatches: int = 0
     first: list[str] = field(default_factory=list)
     events: list[np.ndarray] = field(default_factory=list)
+    addresses: list[np.ndarray] = field(default_factory=list)
+    accesses: dict[str, int] = field(default_factory=dict)
 
     def add(
         self,
@@ -76,10 +82,11 @@ def compare(
     """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from
     the images.
 
-    Compared are the logits, the classes, every counter but those of waiting, the error flags, the
-    busy cycles as `golden.cycles` predicts them; with trace ports the spikes, membranes, slow state
-    and drive of every layer at every timestep; and without gaps on the streams the cycle in which
-    every timestep starts.
+    Compared are the logits, the classes, every counter but those of waiting (busy cycles and
+    accesses as `golden.cycles` predicts them), the error flags; with trace ports the spikes,
+    membranes, slow state and drive of every layer at every timestep; and without gaps on the
+    streams the cycle of every sequence's last result, and with trace ports that in which every part
+    starts every block of timesteps.
 
     Parameters
     ----------
@@ -92,9 +99,11 @@ def compare(
     network = unpack(simulation.images, core)
     comparison = Comparison()
     runs = []
+    timed = simulation.stalls_seed is None
     for first in range(0, len(payloads), CHUNK):
         chunk = payloads[first : first + CHUNK]
-        golden = run(network, chunk, trace=core.hardware.trace)
+        traced = core.hardware.trace or timed
+        golden = run(network, chunk, block=core.hardware.block, trace=traced)
         runs.append(golden)
         stop = first + len(chunk)
         comparison.add(
@@ -114,12 +123,15 @@ def compare(
             layer.membrane = layer.state = layer.drive = None  # only spikes are needed to the end
         progress(len(chunk))
     for index in range(len(core.layers)):
-        comparison.events.append(np.concatenate([golden.layers[index].events for golden in runs]))
+        of_layer = [golden.layers[index] for golden in runs]
+        comparison.events.append(np.concatenate([layer.events for layer in of_layer]))
+        comparison.addresses.append(np.concatenate([layer.addresses for layer in of_layer]))
     comparison.events.append(np.concatenate([golden.layers[-1].spike_counts for golden in runs]))
-    if core.hardware.trace and simulation.stalls_seed is None:
-        _compare_starts(comparison, simulation, payloads, runs)
-    counts = [expected_counters(core, golden) for golden in runs]
-    expected = {name: sum(int(count[name].sum()) for count in counts) for name in counts[0]}
+    comparison.addresses.append(np.concatenate([golden.readout_addresses for golden in runs]))
+    comparison.accesses = _totals([accesses(core, golden) for golden in runs])
+    if timed:
+        _compare_cycles(comparison, simulation, payloads, runs)
+    expected = _totals([expected_counters(core, golden) for golden in runs])
     expected |= dict(counted or {})
     for name, value in expected.items():
         comparison.add(
@@ -148,55 +160,64 @@ def _compare_layer(
         comparison.add(f"{where} drive", golden.drive, trace.drive, steps, first)
 
 
-def _compare_starts(
+def _totals(counts: list[dict[str, np.ndarray]]) -> dict[str, int]:
+    """Return the sum of each count over all sequences."""
+    return {name: sum(int(count[name].sum()) for count in counts) for name in counts[0]}
+
+
+def _compare_cycles(
     comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]
 ) -> None:
-    """Compare the cycle in which every timestep starts: input always waited and results were always
-    taken.
+    """Compare the cycles in which blocks start and sequences end: input always waited and results
+    were always taken.
     """
-    layers = []
-    for index in range(len(simulation.core.layers)):
-        parts = [golden.layers[index] for golden in runs]
-        spikes = np.concatenate([part.spikes for part in parts if part.spikes is not None])
-        counts = np.concatenate([part.spike_counts for part in parts])
-        layers.append(
-            replace(parts[0], events=comparison.events[index], spike_counts=counts, spikes=spikes)
-        )
-    predicted = Timeline(simulation.core, payloads, layers).starts + simulation.first_cycle
-    for part, cycles in zip(
-        [*(f"layer{index}" for index in range(len(layers))), "readout"], predicted, strict=True
-    ):
+    core, layers = simulation.core, []
+    for index, addresses in enumerate(comparison.addresses[:-1]):
+        of_layer = [golden.layers[index] for golden in runs]
+        spikes = np.concatenate([layer.spikes for layer in of_layer if layer.spikes is not None])
+        layers.append(replace(of_layer[0], addresses=addresses, spikes=spikes))
+    timeline = Timeline(core, payloads, layers)
+    ends = timeline.ends + simulation.first_cycle
+    comparison.add("result cycle", ends, simulation.result_cycles, ("sequence",))
+    if not core.hardware.trace:
+        return
+    starts = timeline.starts + simulation.first_cycle
+    for part, cycles in zip(core.parts, starts, strict=True):
         try:
-            comparison.add(
-                f"{part} start cycle", cycles, simulation.starts(part), ("sequence", "timestep")
-            )
+            found = simulation.starts(part)
         except IncompleteTrace as error:
             comparison.fail(str(error))
+        else:
+            comparison.add(f"{part} start cycle", cycles, found, ("sequence", "block"))
 
 
 def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
-    """Return what every counter that can be predicted counts in each sequence of a golden run."""
+    """Return what every counter that can be predicted counts in each sequence (B,) of a golden run
+    with the core's block.
+    """
     n_sequences, n_timesteps = golden.layers[0].events.shape
     none = np.zeros(n_sequences, np.int64)
-    counters = dict.fromkeys(
-        (name for name in core.counters if not name.endswith(NOT_PREDICTED)), none
-    )
-    for index, (layer, did) in enumerate(zip(core.layers, golden.layers, strict=True)):
-        found = {
-            "timesteps": none + n_timesteps,
-            "busy_cycles": timestep_cycles(layer, did.events).sum(1),
-            "events": did.events.sum(1),
-            "spikes": did.spike_counts.sum(1),
-            "drive_saturations": did.drive_saturations,
-            "state_saturations": did.state_saturations,
-            "membrane_saturations": did.membrane_saturations,
+    counters = {name: none for name in core.counters if name.split(".")[-1] not in NOT_PREDICTED}
+    received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
+    for (name, part), addresses in zip(core.parts.items(), received, strict=True):
+        counters |= {
+            f"{name}.timesteps": none + n_timesteps,
+            f"{name}.blocks": none + addresses.shape[1],
+            f"{name}.busy_cycles": block_cycles(part, addresses, n_timesteps).sum(1),
+            f"{name}.events": addresses.sum(1),
         }
-        counters |= {f"layer{index}.{name}": values for name, values in found.items()}
-    received = golden.layers[-1].spike_counts
+    for index, did in enumerate(golden.layers):
+        counters |= {
+            f"layer{index}.spikes": did.spike_counts.sum(1),
+            f"layer{index}.drive_saturations": did.drive_saturations,
+            f"layer{index}.state_saturations": did.state_saturations,
+            f"layer{index}.membrane_saturations": did.membrane_saturations,
+        }
+    if core.hardware.access_counters:
+        counters |= accesses(core, golden)
     return counters | {
-        "readout.timesteps": none + n_timesteps,
+        # From outside an address comes once a timestep, between the parts once a block.
+        "layer0.events": golden.layers[0].events.sum(1),
         "readout.sequences": none + 1,
-        "readout.busy_cycles": timestep_cycles(core.readout, received).sum(1),
-        "readout.events": received.sum(1),
         "readout.logit_saturations": golden.logit_saturations,
     }

@@ -19,6 +19,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, First, RisingEdge, Timer, 
 
 JOB_VARIABLE = "DMP_CORE_JOB"
 STATUS_FILE = "status.npz"
+COUNTER_CYCLES = 3  # from the reading of a counter to that of the next
 PERIOD = 2
 # Gaps in cycles between transfers. The long ones let the stall of one side reach the other through
 # the whole core.
@@ -65,7 +66,7 @@ async def read_counters(dut: Any, count: int) -> list[int]:
     values = []
     for index in range(count):
         dut.i_counter.value = index
-        await ClockCycles(dut.clk, 3)
+        await ClockCycles(dut.clk, COUNTER_CYCLES)
         values.append(int(dut.o_counter.value))
     return values
 
@@ -88,7 +89,7 @@ async def work(dut: Any, job: dict[str, Any]) -> None:
     taking = cocotb.start_soon(take(dut, int(job["n_results"]), stalls[2]))
     await send(dut, "i_events", job["events"].tolist(), stalls[1])
     await taking
-    await ClockCycles(dut.clk, 32)
+    await ClockCycles(dut.clk, int(job["settle_cycles"]))
     counters = await read_counters(dut, int(job["n_counters"]))
     errors = int(dut.o_errors.value)
     dut.i_clear.value = 1

@@ -124,7 +124,9 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     each layer.
 
     These are `layer0.start`, `layer0.neurons`, `layer0.state`, `layer0.drive`, ..., and
-    `readout.start`. A log's `cycle` counts rising clock edges since the start of the simulation.
+    `readout.start`. A log's `cycle` counts rising clock edges since the start of the simulation;
+    a line of neurons is a word of the neuron stage, `neuron_units` wide (see
+    `tb.simulate.by_timestep`).
     """
     cycle = Column("cycle", "cycle", CYCLE)
     result = tuple(
@@ -141,12 +143,11 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
         Log("results", "o_results__valid && o_results__ready", (cycle, *result)),
     ]
     if core.hardware.trace:
-        lanes = core.hardware.lanes
         for index, layer in enumerate(core.layers):
-            port, formats = f"trace{index}", layer.params.formats
+            port, formats, units = f"trace{index}", layer.params.formats, layer.neuron_units
             logs.append(Log(f"layer{index}.start", f"{port}_start", (cycle,)))
-            membrane = Column("membrane", f"{port}_neuron_membrane", formats.u, lanes)
-            spikes = Column("spikes", f"{port}_neuron_spikes", Fixed(1, signed=False), lanes)
+            membrane = Column("membrane", f"{port}_neuron_membrane", formats.u, units)
+            spikes = Column("spikes", f"{port}_neuron_spikes", Fixed(1, signed=False), units)
             logs.append(Log(f"layer{index}.neurons", f"{port}_neuron_valid", (membrane, spikes)))
             if layer.params.n_state:
                 for name, element in (("state", formats.m), ("drive", formats.x)):

@@ -6,26 +6,51 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from golden.cycles import (
+    RELEASED_RTL_LANES,
     SLACK,
+    block_cycles,
     bound_cycles,
-    group_steps,
-    memory_words,
     released_rtl_cycles,
-    timestep_cycles,
+    released_rtl_multipliers,
+    released_rtl_weight_words,
 )
 from golden.errors import UserError
-from golden.hardware import CoreParams
+from golden.hardware import CoreParams, HardwareParams
 from golden.params import LayerParams
 from tb.compare import Comparison
+from tb.driver import COUNTER_CYCLES
 from tb.simulate import Simulation
 
 CLOCK_MHZ = 100
+
+
+def utilisation(core: CoreParams, counters: Mapping[str, int | np.ndarray]) -> dict[str, float]:
+    """Return the share of the lane-cycles of each part in which a lane works for one of its
+    neurons, of the cycles in which the part neither lacks input nor is stalled by its consumer.
+
+    Parameters
+    ----------
+    counters
+        What the counters were read as, one run or an array of runs each. They are read one after
+        another, `COUNTER_CYCLES` apart, in which a part that has ended is starved.
+    """
+    found = {}
+    for name, part in core.parts.items():
+        starved = f"{name}.starved_cycles"
+        later = COUNTER_CYCLES * core.counters.index(starved)
+        waiting = counters[starved] + counters[f"{name}.stall_cycles"] - later
+        active = int(np.sum(counters["cycles"] - waiting))
+        in_use = part.n_outputs / (part.n_groups * part.lanes)
+        busy = int(np.sum(counters[f"{name}.busy_cycles"]))
+        found[name] = in_use * busy / active if active else 0.0
+    return found
 
 
 def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray) -> dict[str, Any]:
@@ -33,38 +58,46 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
 
     Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy
     cycles, `predicted` by `golden.cycles`, for each layer and the readout. `slowest_layer` holds
-    the mean number of cycles from the start of a timestep to the start of the next one within a
-    sequence, and its bound G * max(S, d + 2) + 8 (only the leak counts between refreshes).
-    `utilisation` is the share of all lane-cycles, from the first start to the last result, in which
-    a lane of the layer works for one of its neurons on the path that bounds it.
-    `memory_words_per_timestep` is what `golden.cycles` says a timestep reads and writes.
+    the mean number of cycles from the start of a block of timesteps to the start of the next one
+    within a sequence, divided by the block's timesteps, and its bound: that of
+    `golden.cycles.bound_cycles` and the slack. `accesses_per_timestep` is what `golden.cycles` says
+    every memory and path does, and `spike_weights_per_timestep` how many weights of events all
+    layers read. For `utilisation` see there. `released_rtl` holds the closed forms of the paper's
+    released RTL on the same events, and how many times this core's figures they are.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
         raise UserError("a report needs a core with trace ports: export it with --trace")
-    timesteps = simulation.n_sequences * simulation.n_timesteps
-    parts = [*(f"layer{i}" for i in range(len(core.layers))), "readout"]
-    hardware = (*core.layers, core.readout)
-    means = {
-        part: float(timestep_cycles(of, received).mean())
-        for part, of, received in zip(parts, hardware, events, strict=True)
+    block, n_timesteps = core.hardware.block, simulation.n_timesteps
+    timesteps = simulation.n_sequences * n_timesteps
+    parts = list(core.parts)
+    predicted = {
+        name: int(block_cycles(part, addresses, n_timesteps).sum()) / timesteps
+        for (name, part), addresses in zip(core.parts.items(), comparison.addresses, strict=True)
     }
-    slowest = max(range(len(core.layers)), key=lambda i: means[parts[i]])
-    start = simulation.starts(parts[0])
-    elapsed = int(simulation.result_cycles[-1] - start[0, 0])
+    slowest = max(range(len(core.layers)), key=lambda i: predicted[parts[i]])
+    start = int(simulation.starts(parts[0])[0, 0])
     # Results of successive sequences are as far apart as the core takes for one; a single one has
     # its latency only.
     between = np.diff(simulation.result_cycles)
-    cycles_per_digit = float(between.mean()) if len(between) else float(elapsed)
-    neurons = [layer.n_neurons for layer in core.network.layers] + [core.network.readout.n_classes]
-    useful = {
-        part: count * int(group_steps(of, received).sum())
-        for part, count, of, received in zip(parts, neurons, hardware, events, strict=True)
-    }
-    bound = (bound_cycles(core.layers[slowest], events[slowest]) + SLACK)[:, :-1]
+    latency = int(simulation.result_cycles[0]) - start
+    # The last block of a sequence has no next one to reach; all others are whole.
+    reached = np.diff(simulation.starts(parts[slowest]), axis=1)
+    bound = bound_cycles(core.layers[slowest], comparison.addresses[slowest], n_timesteps)
+    cycles = float(reached.mean()) / block if reached.size else None
+    weights = sum(
+        comparison.accesses[f"layer{i}.w_f_reads"] * layer.lanes
+        for i, layer in enumerate(core.layers)
+    )
+    released_cycles = float(released_rtl_cycles(core, events[:-1], events[-1]).mean())
+    released_words = float(released_rtl_weight_words(core, events[:-1]).mean())
+    released_weights = RELEASED_RTL_LANES * released_words
     return {
         "network": core.network.name,
         "lanes": core.hardware.lanes,
+        "block": block,
+        "events_per_cycle": core.hardware.events_per_cycle,
+        "products_per_cycle": core.hardware.products_per_cycle,
         "stalls_seed": simulation.stalls_seed,
         "digits": simulation.n_sequences,
         "timesteps": timesteps,
@@ -77,32 +110,34 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         },
         "cycles_per_timestep": {
             "measured": {
-                part: simulation.counters[f"{part}.busy_cycles"] / timesteps for part in parts
+                part: simulation.counters[f"{part}.busy_cycles"]
+                / simulation.counters[f"{part}.timesteps"]
+                for part in parts
             },
-            "predicted": means,
+            "predicted": predicted,
         },
         "slowest_layer": {
             "layer": parts[slowest],
-            "cycles_per_timestep": float(np.diff(simulation.starts(parts[slowest]), axis=1).mean())
-            if bound.size
-            else None,
-            "bound": float(bound.mean()) if bound.size else None,
+            "cycles_per_timestep": cycles,
+            "bound": float((bound[:, :-1] + SLACK).mean()) / block if reached.size else None,
         },
-        "multipliers": sum(layer.multipliers for layer in core.layers),
-        "memory_words_per_timestep": {
-            f"{part}.{memory}": float(words.mean())
-            for part, of, received in zip(parts, hardware, events, strict=True)
-            for memory, words in memory_words(of, received).items()
+        "multipliers": core.multipliers,
+        "accesses_per_timestep": {
+            name: count / timesteps for name, count in comparison.accesses.items()
         },
-        "utilisation": {
-            part: work / (core.hardware.lanes * elapsed) for part, work in useful.items()
+        "spike_weights_per_timestep": weights / timesteps,
+        "utilisation": utilisation(core, simulation.counters),
+        "released_rtl": {
+            "cycles_per_timestep": released_cycles,
+            "multipliers": released_rtl_multipliers(core),
+            "spike_weights_per_timestep": released_weights,
+            "cycles_ratio": released_cycles / cycles if cycles else None,
+            "multipliers_ratio": released_rtl_multipliers(core) / core.multipliers,
+            "spike_weights_ratio": released_weights * timesteps / weights if weights else None,
         },
-        "released_rtl_cycles_per_timestep": float(
-            released_rtl_cycles(core, events[:-1], events[-1]).mean()
-        ),
-        "microseconds_per_digit": cycles_per_digit / CLOCK_MHZ,
+        "microseconds_per_digit": float(between.mean() if len(between) else latency) / CLOCK_MHZ,
         "clock_mhz": CLOCK_MHZ,
-        "latency_microseconds": int(simulation.result_cycles[0] - start[0, 0]) / CLOCK_MHZ,
+        "latency_microseconds": latency / CLOCK_MHZ,
         "counters": simulation.counters,
         "errors": simulation.errors,
         "simulation_seconds": round(simulation.seconds, 2),
@@ -110,8 +145,8 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     }
 
 
-def write_report(summary: dict[str, Any], path: Path) -> None:
-    """Write `report.json`, whole or not at all."""
+def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:
+    """Write `report.json`, or another one, whole or not at all."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
         partial.write(json.dumps(summary, indent=1) + "\n")
     Path(partial.name).chmod(0o644)
@@ -177,16 +212,29 @@ def _formats(layer: LayerParams) -> str:
     return ", ".join(f"{name} {fmt}" for name, fmt in formats.items())
 
 
+def describe_hardware(hardware: HardwareParams) -> str:
+    """Return in words what is turned on a core."""
+    counts = {
+        "lane": hardware.lanes,
+        "timestep": hardware.block,
+        "event": hardware.events_per_cycle,
+        "product": hardware.products_per_cycle,
+    }
+    lanes, block, events, products = (
+        f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items()
+    )
+    return f"{lanes}, {block} at once, {events} and {products} a cycle"
+
+
 def describe(core: CoreParams) -> list[str]:
     """Return lines that say what the core is: sizes, and formats as sign, width and fractional
     bits.
     """
     network = core.network
     lines = [
-        (
-            f"network   {network.name}: {core.hardware.lanes} lanes;"
-            " formats are sign and width.fractional bits"
-        )
+        f"network   {network.name} on {describe_hardware(core.hardware)}",
+        f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory",
+        "          formats are sign and width.fractional bits",
     ]
     for index, layer in enumerate(network.layers):
         state = (
@@ -210,7 +258,7 @@ def describe(core: CoreParams) -> list[str]:
 def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     """Return the lines that tell a user what a summary holds."""
     cycles, slowest = summary["cycles_per_timestep"], summary["slowest_layer"]
-    released, speed = summary["released_rtl_cycles_per_timestep"], summary["microseconds_per_digit"]
+    released, speed = summary["released_rtl"], summary["microseconds_per_digit"]
     n_timesteps = summary["timesteps"] // summary["digits"]
     found = [
         (
@@ -234,18 +282,28 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
         found.append(
             f"  {part:<10}{received:>10.2f}{measured:>18.2f}{predicted:>12.2f}{use:>13.1f} %"
         )
+    ratio = ""
     if summary["stalls_seed"] is not None:
-        found.append("  (with gaps on the streams, which count as lanes not in use)")
+        found.append("  (with gaps on the streams)")
     elif slowest["bound"] is not None:
         found.append(
             f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from"
-            " start to start;"
-            f" G*max(S, d+2)+{SLACK} = {slowest['bound']:.2f}"
+            f" start to start; (G*max(S/E, (d+2)/K, T)+{SLACK})/T = {slowest['bound']:.2f}"
         )
+        ratio = f", {released['cycles_ratio']:.2f} times as many"
+    weights, others = summary["spike_weights_per_timestep"], released["spike_weights_per_timestep"]
+    fewer = f" ({released['spike_weights_ratio']:.2f} times)" if weights else ""
     clock, latency = summary["clock_mhz"], summary["latency_microseconds"]
     return [
         *found,
-        f"  the paper's released RTL on these events: {released:.2f} cycles (closed form)",
+        (
+            "  the paper's released RTL on these events (closed forms):"
+            f" {released['cycles_per_timestep']:.2f} cycles{ratio};"
+        ),
+        (
+            f"    {others:.1f} spike weights read, {weights:.1f} here{fewer};"
+            f" {released['multipliers']} multipliers, {summary['multipliers']} here"
+        ),
         "",
         f"speed     {speed:.1f} us a digit at {clock} MHz; the first result after {latency:.1f} us",
         f"simulated in {summary['simulation_seconds']:.1f} s",

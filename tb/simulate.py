@@ -109,29 +109,31 @@ class Simulation:
             raise UserError("the core has no trace ports: generate it with them")
         layer = self.core.layers[index]
         count = self.n_sequences - first if count is None else count
-        n, d, lanes = layer.params.n_neurons, layer.params.n_state, layer.hardware.lanes
-        steps = (count, self.n_timesteps)
-        neurons = self._read(f"layer{index}.neurons", layer.n_groups, first, count)
-        dealt = (*steps, layer.n_groups * lanes)
-        membrane = neurons["membrane"].reshape(dealt)[..., :n]
-        spikes = neurons["spikes"].reshape(dealt)[..., :n].astype(bool)
+        d, steps = layer.params.n_state, (count, self.n_timesteps)
+        words = self.n_timesteps * layer.n_groups * layer.fold
+        neurons = self._read(f"layer{index}.neurons", words, first, count)
+        membrane = by_timestep(neurons["membrane"], layer, self.n_timesteps)
+        spikes = by_timestep(neurons["spikes"], layer, self.n_timesteps).astype(bool)
         if d:
-            state = self._read(f"layer{index}.state", d, first, count)["state"].reshape(*steps, d)
-            drive = self._read(f"layer{index}.drive", 1, first, count)["drive"].reshape(steps)
+            values, drives = d * self.n_timesteps, self.n_timesteps
+            state = self._read(f"layer{index}.state", values, first, count)["state"]
+            drive = self._read(f"layer{index}.drive", drives, first, count)["drive"]
+            state, drive = state.reshape(*steps, d), drive.reshape(steps)
         else:
             state, drive = np.zeros((*steps, 0), np.int64), np.zeros((*steps, 0), np.int64)
         return LayerTrace(spikes, membrane, state, drive)
 
     def starts(self, part: str) -> np.ndarray:
-        """Return the cycles (B, K) int64 in which a part (`layer0`, `readout`) started each
-        timestep; see `layer`.
+        """Return the cycles (B, blocks) int64 in which a part (`layer0`, `readout`) started each
+        block of timesteps; see `layer`.
         """
-        return self._read(f"{part}.start", 1, 0, self.n_sequences)["cycle"].reshape(
-            self.n_sequences, self.n_timesteps
-        )
+        n_blocks = -(-self.n_timesteps // self.core.hardware.block)
+        cycles = self._read(f"{part}.start", n_blocks, 0, self.n_sequences)["cycle"]
+        return cycles.reshape(self.n_sequences, n_blocks)
 
-    def _read(self, name: str, items: int, first: int, count: int) -> dict[str, np.ndarray]:
-        log, lines = self.logs[name], items * self.n_timesteps
+    def _read(self, name: str, lines: int, first: int, count: int) -> dict[str, np.ndarray]:
+        """Read a log that has so many lines a sequence."""
+        log = self.logs[name]
         found, expected = log.n_lines(self.folder), lines * self.n_sequences
         if found != expected:
             raise IncompleteTrace(
@@ -215,15 +217,25 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
 
 
 def watchdog_cycles(core: CoreParams) -> int:
-    """Return cycles in which a working core must transfer something: twice its slowest timestep,
-    and all gaps.
+    """Return cycles in which a working core must transfer something: what it needs for all the
+    blocks of timesteps that it can hold, each at its slowest, and all gaps.
     """
-    slowest = max(
-        layer.n_groups * max(layer.params.n_inputs, layer.dense_steps(refresh=True)) + layer.drain
+    held = sum(part.n_lists + 1 for part in core.parts.values())
+    walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
+    updates = [layer.block_update_cycles for layer in core.layers]
+    return held * max(*walks, *updates) + 100_000
+
+
+def settle_cycles(core: CoreParams) -> int:
+    """Return the cycles after the last result in which a core still works: state updates that lag
+    behind, and counters.
+    """
+    updates = (
+        layer.update_interval * layer.block * (layer.state_lag + 1)
         for layer in core.layers
+        if layer.params.n_state
     )
-    readout = core.readout.n_groups * core.network.readout.n_inputs
-    return 2 * max(slowest, readout) + 100_000
+    return 32 + max(updates, default=0)
 
 
 def simulate(
@@ -297,6 +309,7 @@ def simulate_items(
         events=interface.pack("i_events", kind=kind, address=address, payload=payload),
         n_results=n_sequences * n_classes,
         n_counters=len(interface.counters),
+        settle_cycles=settle_cycles(core),
         stalls_seed=-1 if stalls_seed is None else stalls_seed,
     )
     started = time.monotonic()

@@ -21,28 +21,39 @@ from golden.hardware import CoreParams, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
-from tb.report import lines, summarize, write_report
+from tb.report import describe, lines, summarize, utilisation, write_report
 from tb.simulate import Simulation
 
-# 2 lanes. Layer 0: 15 neurons in 8 groups, a slow state of 2 that is refreshed every 2 timesteps.
-# Readout: 3 classes in 2 groups.
+# 2 lanes, 2 timesteps at once, 2 products a cycle. Layer 0: 15 neurons in 8 groups, a slow state of
+# 2 that is refreshed every 2 timesteps. Readout: 3 classes in 2 groups.
 FORMATS = LayerFormats(
     payload=Fixed(8, 8, signed=False), w_f=Fixed(8, 6), w_x=Fixed(8, 6), p=Fixed(8, 6),
     a=Fixed(16, 12), m=Fixed(16, 10), x=Fixed(16, 10), u=Fixed(16, 8),
 )  # fmt: skip
 CORE = CoreParams(
     NetworkParams("tiny", (LayerParams(7, 15, 2, 2, "subtract", FORMATS),), ReadoutParams(15, 3)),
-    HardwareParams(lanes=2, trace=True),
+    HardwareParams(lanes=2, block=2, products_per_cycle=2, trace=True),
 )
-# Two sequences of three timesteps.
+# Two sequences of three timesteps: blocks of two and of one.
 RECEIVED = np.array([[3, 0, 7], [5, 6, 1]])
 SENT = np.array([[1, 0, 4], [2, 0, 6]])
-# A group takes as many steps as there are events, but at least d + 2 = 4 in timesteps 0 and 2 (a
-# refresh) and 1 in timestep 1 (the leak); in the readout at least 1.
-GROUP_STEPS = np.array([[4, 1, 7], [5, 6, 4]])
-READOUT_STEPS = np.array([[1, 1, 4], [2, 1, 6]])
-STARTS = np.array([[10, 50, 70], [130, 175, 230]])
+ADDRESSES = np.array([[3, 7], [7, 1]])
+FIRED = np.array([[1, 4], [2, 6]])
+# A group takes as many steps as there are addresses, but at least 4: two neurons share a unit of
+# the neuron stage, in each timestep. In the readout at least 2, a timestep each.
+GROUP_STEPS = np.array([[4, 7], [7, 4]])
+READOUT_STEPS = np.array([[2, 4], [2, 6]])
+STARTS = np.array([[10, 50], [130, 175]])
 RESULTS = np.array([150, 310])
+# `cycles` is counter 0, the cycles of layer 0 without input counter 5, those of the readout counter
+# 20: read 3 * 5 and 3 * 20 cycles later, in which both have none.
+COUNTERS = {
+    "cycles": 1000,
+    "layer0.timesteps": 6, "layer0.busy_cycles": 180,
+    "layer0.starved_cycles": 785 + 15, "layer0.stall_cycles": 15,
+    "readout.timesteps": 6, "readout.busy_cycles": 28,
+    "readout.starved_cycles": 920 + 60, "readout.stall_cycles": 10,
+}  # fmt: skip
 
 
 def fake_simulation(**changes: Any) -> Simulation:
@@ -54,7 +65,7 @@ def fake_simulation(**changes: Any) -> Simulation:
         "starts": lambda part: {"layer0": STARTS}[part],
         "result_cycles": RESULTS,
         "stalls_seed": None,
-        "counters": {"layer0.busy_cycles": 240, "readout.busy_cycles": 60},
+        "counters": COUNTERS,
         "errors": {},
         "seconds": 1.234,
         "verilog": Path("tiny.v"),
@@ -63,51 +74,90 @@ def fake_simulation(**changes: Any) -> Simulation:
 
 
 def summary_of(**changes: Any) -> dict[str, Any]:
-    comparison = Comparison(values_compared=99, mismatches=1, first=["x"], events=[RECEIVED, SENT])
+    comparison = Comparison(
+        values_compared=99, mismatches=1, first=["x"], events=[RECEIVED, SENT],
+        addresses=[ADDRESSES, FIRED], accesses={"layer0.w_f_reads": 120, "readout.w_o_reads": 28},
+    )  # fmt: skip
     return summarize(fake_simulation(**changes), comparison, np.array([1, 7]))
 
 
 def test_the_figures_are_those_worked_out_by_hand() -> None:
     summary = summary_of()
     assert (summary["digits"], summary["timesteps"], summary["lanes"]) == (2, 6, 2)
+    hardware = ("block", "events_per_cycle", "products_per_cycle")
+    assert [summary[name] for name in hardware] == [2, 1, 2]
     assert summary["accuracy"] == 0.5
     assert (summary["values_compared"], summary["mismatches"]) == (99, 1)
     assert summary["events_per_timestep"] == pytest.approx({"layer0": 22 / 6, "readout": 13 / 6})
     cycles = summary["cycles_per_timestep"]
-    assert cycles["measured"] == {"layer0": 240 / 6, "readout": 60 / 6}
-    # 8 groups of those steps, but 11 cycles where they take 8: one multiplier takes 3 for each of
-    # the 2 rows of the slow state, and its pipeline 5. 2 groups of those steps, and 4 to drain.
-    assert 8 * GROUP_STEPS.sum() == 216 and 2 * READOUT_STEPS.sum() + 6 * 4 == 54
-    assert cycles["predicted"] == {"layer0": (216 - 8 + 11) / 6, "readout": 54 / 6}
-    # From start to start: 40, 20, 45, 55; 8 groups of 4, 1, 5, 6 steps, and the slack of 8.
+    assert cycles["measured"] == {"layer0": 180 / 6, "readout": 28 / 6}
+    predicted = {"layer0": 8 * GROUP_STEPS.sum() / 6, "readout": 2 * READOUT_STEPS.sum() / 6}
+    assert cycles["predicted"] == predicted
+    # From start to start of the blocks of two timesteps: 40 and 45. 8 groups of 3 and 7 steps (the
+    # bound has no neuron stage), and the slack of 2 a block.
     assert summary["slowest_layer"] == {
         "layer": "layer0",
-        "cycles_per_timestep": 160 / 4,
-        "bound": (40 + 16 + 48 + 56) / 4,
+        "cycles_per_timestep": (40 + 45) / 2 / 2,
+        "bound": (8 * 3 + 2 + 8 * 7 + 2) / 2 / 2,
     }
-    # 2 lanes for 310 - 10 cycles; 15 neurons for 27 steps, 3 classes for 15.
-    assert summary["utilisation"] == {"layer0": 15 * 27 / 600, "readout": 3 * 15 / 600}
-    # 4 groups of 4 neurons: events, spikes, 6 + 3 * 4, and the larger of the two paths.
-    released = [3 + 1 + 18 + 13, 1 + 1 + 18 + 13, 7 + 4 + 18 + 29,
-                5 + 2 + 18 + 21, 6 + 1 + 18 + 25, 1 + 6 + 18 + 13]  # fmt: skip
-    assert summary["released_rtl_cycles_per_timestep"] == pytest.approx(sum(released) / 6)
-    # 2 lanes with two multipliers each (events are graded), one for the state, one for the drive.
-    assert summary["multipliers"] == 2 * 2 + 1 + 1
-    words = summary["memory_words_per_timestep"]
-    assert words["layer0.w_f.read"] == pytest.approx(8 * 22 / 6)
-    assert words["layer0.p.read"] == 8 * 3 * 4 / 6 and words["readout.w_o.read"] == 2 * 13 / 6
+    # 1000 - 785 - 15 cycles with work to do, 15 neurons on the 16 lanes of 8 groups; and 1000 - 920
+    # - 10, 3 classes on 4.
+    assert summary["utilisation"] == pytest.approx(
+        {"layer0": 180 / 200 * 15 / 16, "readout": 28 / 70 * 3 / 4}
+    )
+    # 2 lanes, 2 timesteps: 4 for graded events and 8 for two products a lane each; one for the
+    # leak of a lane after the other, for the state's update and for the drive.
+    assert summary["multipliers"] == 4 + 8 + 1 + 1 + 1
+    assert summary["accesses_per_timestep"] == {"layer0.w_f_reads": 20, "readout.w_o_reads": 28 / 6}
+    assert summary["spike_weights_per_timestep"] == 20 * 2
+    # 4 groups of 4 neurons: events, spikes, 6 + 3 * 4, and the larger of the two paths; 4 weights
+    # for each event and group; 4 + 4 + d multipliers.
+    cycles = sum([3 + 1 + 18 + 13, 1 + 1 + 18 + 13, 7 + 4 + 18 + 29,
+                  5 + 2 + 18 + 21, 6 + 1 + 18 + 25, 1 + 6 + 18 + 13]) / 6  # fmt: skip
+    weights = 4 * 4 * 22 / 6
+    assert summary["released_rtl"] == pytest.approx(
+        {
+            "cycles_per_timestep": cycles,
+            "multipliers": 10,
+            "spike_weights_per_timestep": weights,
+            "cycles_ratio": cycles / 21.25,
+            "multipliers_ratio": 10 / 15,
+            "spike_weights_ratio": weights / 40,
+        }
+    )
     assert summary["microseconds_per_digit"] == (310 - 150) / 100
     assert summary["latency_microseconds"] == (150 - 10) / 100
 
 
+def test_utilisation_of_several_runs_is_that_of_all_their_cycles() -> None:
+    """A second run of layer 0: 100 cycles with work to do, of which 50 are steps."""
+    second = COUNTERS | {
+        "cycles": 400, "layer0.busy_cycles": 50, "layer0.starved_cycles": 295 + 15,
+        "layer0.stall_cycles": 5,
+    }  # fmt: skip
+    counters = {name: np.array([COUNTERS[name], second[name]]) for name in COUNTERS}
+    assert utilisation(CORE, counters)["layer0"] == pytest.approx(230 / 300 * 15 / 16)
+
+
 def test_one_digit_takes_as_long_as_its_result() -> None:
-    comparison = Comparison(events=[RECEIVED[:1], SENT[:1]])
+    """And one block has no other to reach."""
+    comparison = Comparison(
+        events=[RECEIVED[:1, :2], SENT[:1, :2]], addresses=[ADDRESSES[:1, :1], FIRED[:1, :1]],
+        accesses={"layer0.w_f_reads": 0},
+    )  # fmt: skip
     simulation = fake_simulation(
-        n_sequences=1, classes=np.array([1]), result_cycles=RESULTS[:1],
-        starts=lambda part: STARTS[:1],
+        n_sequences=1, n_timesteps=2, classes=np.array([1]), result_cycles=RESULTS[:1],
+        starts=lambda part: STARTS[:1, :1],
     )  # fmt: skip
     summary = summarize(simulation, comparison, np.array([1]))
     assert summary["microseconds_per_digit"] == summary["latency_microseconds"] == 1.4
+    assert summary["slowest_layer"] == {
+        "layer": "layer0", "cycles_per_timestep": None, "bound": None
+    }  # fmt: skip
+    assert summary["released_rtl"]["cycles_ratio"] is None
+    assert summary["released_rtl"]["spike_weights_ratio"] is None
+    text = "\n".join(lines(summary, Path("report.json"), Path("report.png")))
+    assert "slowest" not in text and "times" not in text.replace("timestep", "")
 
 
 def test_the_report_has_what_it_must_have(tmp_path: Path) -> None:
@@ -121,7 +171,8 @@ def test_the_report_has_what_it_must_have(tmp_path: Path) -> None:
         "mismatches",
         "cycles_per_timestep",
         "utilisation",
-        "released_rtl_cycles_per_timestep",
+        "accesses_per_timestep",
+        "released_rtl",
     } <= set(report)
     for key in ("measured", "predicted"):
         assert set(report["cycles_per_timestep"][key]) == {"layer0", "readout"}
@@ -134,10 +185,20 @@ def test_what_is_printed_is_what_is_reported() -> None:
     text = "\n".join(printed)
     assert "2 of 3 timesteps, accuracy 50.0 %" in text and "99 values" in text
     rows = [line.split() for line in printed]
-    assert ["layer0", "3.67", "40.00", "36.50", "67.5", "%"] in rows
-    assert ["readout", "2.17", "10.00", "9.00", "7.5", "%"] in rows
-    assert "40.00 cycles from start to start; G*max(S, d+2)+8 = 40.00" in text
-    assert "43.33 cycles (closed form)" in text and "1.6 us a digit at 100 MHz" in text
+    assert ["layer0", "3.67", "30.00", "29.33", "84.4", "%"] in rows
+    assert ["readout", "2.17", "4.67", "4.67", "30.0", "%"] in rows
+    assert "21.25 cycles from start to start; (G*max(S/E, (d+2)/K, T)+2)/T = 21.00" in text
+    assert "43.33 cycles, 2.04 times as many;" in text
+    assert "58.7 spike weights read, 40.0 here (1.47 times); 10 multipliers, 15 here" in text
+    assert "1.6 us a digit at 100 MHz" in text
+    stalled = "\n".join(lines(summary_of(stalls_seed=3), Path("report.json"), Path("report.png")))
+    assert "gaps on the streams" in stalled and "times as many" not in stalled
+
+
+def test_a_core_is_described_with_its_hardware() -> None:
+    text = "\n".join(describe(CORE))
+    assert "tiny on 2 lanes, 2 timesteps at once, 1 event and 2 products a cycle" in text
+    assert "15 multipliers" in text and "15 neurons, slow state of 2, refreshed every 2" in text
 
 
 @pytest.mark.parametrize("shipped", [True, False])
