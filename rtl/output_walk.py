@@ -71,20 +71,14 @@ class OutputWalk(Component):
         load = issue.valid & issue.last
 
         running = Signal()  # behind a group's first cycle
-        timestep, place = Signal(block, init=1), Signal(range(interval))
+        timestep, place = Signal(block, init=1), Signal(range(interval))  # where the walk is
         base = Signal.like(o.word)  # of the group's words
         group = Signal(
             data.StructLayout({"timesteps": block, "refresh": block, "fresh": 1, "last_group": 1})
         )
         begun = Signal.like(group)
         first_word = Signal.like(o.word)
-        now, spot = Signal.like(timestep), Signal.like(place)
-        m.d.comb += [
-            begun.eq(group),
-            now.eq(Mux(load, 1, timestep)),
-            spot.eq(Mux(load, 0, place)),
-            first_word.eq(base),
-        ]
+        m.d.comb += [begun.eq(group), first_word.eq(base)]
         with m.If(load):
             m.d.comb += [
                 Cat(begun.timesteps, begun.refresh).eq(Cat(issue.timesteps, issue.refresh)),
@@ -94,28 +88,28 @@ class OutputWalk(Component):
             ]
             m.d.sync += [group.eq(begun), base.eq(first_word), running.eq(1)]
         active = load | running
-        ends_timestep = spot == interval - 1
+        ends_timestep = place == interval - 1
         with m.If(active):
-            m.d.sync += place.eq(spot + 1)
+            m.d.sync += place.eq(place + 1)
             with m.If(ends_timestep):
-                m.d.sync += [place.eq(0), timestep.eq(now.rotate_left(1))]
-                with m.If(now[-1]):
+                m.d.sync += [place.eq(0), timestep.eq(timestep.rotate_left(1))]
+                with m.If(timestep[-1]):
                     m.d.sync += running.eq(0)
 
         later = Cat(begun.timesteps[1:], Const(0, 1))  # the timestep behind is in the block too
-        taken = active & (spot < fold)
+        taken = active & (place < fold)
         m.d.comb += [
             o.load.eq(load),
             o.shift.eq(taken),
-            o.valid.eq(taken & (now & begun.timesteps).any()),
-            o.first.eq(now[0]),
-            o.last.eq(~(now & later).any()),
-            o.refresh.eq((now & begun.refresh).any()),
+            o.valid.eq(taken & (timestep & begun.timesteps).any()),
+            o.first.eq(timestep[0]),
+            o.last.eq(~(timestep & later).any()),
+            o.refresh.eq((timestep & begun.refresh).any()),
             o.any_refresh.eq(begun.refresh.any()),
-            o.fresh.eq(begun.fresh & now[0]),
-            o.final.eq(taken & now[-1] & (spot == fold - 1)),
+            o.fresh.eq(begun.fresh & timestep[0]),
+            o.final.eq(taken & timestep[-1] & (place == fold - 1)),
             o.last_group.eq(begun.last_group),
             o.timesteps.eq(begun.timesteps),
-            o.word.eq(first_word + spot),
+            o.word.eq(first_word + place),
         ]
         return m
