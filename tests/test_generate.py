@@ -26,7 +26,7 @@ SEED = 11
 
 def write_manifest(folder: Path, *, trace: bool = True) -> tuple[Path, CoreParams]:
     drawn = draw_network(SEED, max_neurons=10, max_inputs=8)
-    core = CoreParams(drawn.network.params, HardwareParams(3, trace))
+    core = CoreParams(drawn.network.params, HardwareParams(3, block=4, trace=trace))
     return write_core(drawn.network, core, folder), core
 
 
@@ -82,7 +82,10 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
         len(core.errors),
     )
     for i, layer in enumerate(core.layers):
-        assert ports[f"trace{i}_neuron_membrane"] == ("output", 3 * layer.params.formats.u.width)
+        assert ports[f"trace{i}_neuron_membrane"] == (
+            "output",
+            layer.neuron_units * layer.params.formats.u.width,
+        )
         assert (f"trace{i}_state_value" in ports) == bool(layer.params.n_state)
     assert (
         found["top"] == TOP
@@ -105,7 +108,9 @@ def test_verilog_names_its_manifest_and_leaves_memories_undefined(
     manifest, verilog, core = generated
     text = verilog.read_text()
     assert verilog == manifest.parent / f"{core.network.name}.v"
-    assert hashlib.sha256(manifest.read_bytes()).hexdigest() in text.split("module")[0]
+    head = text.split("module")[0]
+    assert hashlib.sha256(manifest.read_bytes()).hexdigest() in head
+    assert f"network {core.network.name}" in head and "lanes 3, block 4, events_per_cycle 1" in head
     memories = re.findall(r"^\s*reg \[\d+:0\] (\S+) \[\d+:0\];", text, re.M)
     assert len(memories) > len(core.memories) - len(core.layers)  # scalars are registers
     assert not re.search(r"initial begin", text) and "$readmem" not in text
@@ -153,8 +158,10 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (lambda path: path.unlink(), "export a network first"),
         (lambda path: path.write_text("not json"), "is not a manifest"),
         (lambda path: path.write_bytes(b"\xff\x00"), "is not a manifest"),
-        (edit(lambda m: m.update(schema_version=2)), "schema version 2"),
+        (edit(lambda m: m.update(schema_version=1)), "schema version 1"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "use 1 to 256 lanes"),
+        (edit(lambda m: m["hardware"].update(block=3)), "use 1, 2, 4, 8 or 16 timesteps"),
+        (edit(lambda m: m["hardware"].pop("block")), "HardwareParams needs exactly"),
         (edit(lambda m: m["hardware"].update(lanes=4.0)), "lanes is 4.0: it must be of type int"),
         (edit(lambda m: m["hardware"].update(trace="no")), "must be of type bool"),
         (edit(lambda m: m["network"]["layers"][0].update(n_inputs=True)), "must be of type int"),
