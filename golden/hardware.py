@@ -260,7 +260,7 @@ class LayerHardware(PartHardware):
     def dilation(self) -> int:
         return self.params.dilation
 
-    @cached_property
+    @property
     def dense_steps(self) -> int:
         columns = self.params.n_state + 1 if self.params.n_state else 0
         return -(-columns // self.hardware.products_per_cycle)
@@ -308,15 +308,21 @@ class LayerHardware(PartHardware):
         """Multipliers of the state update: as few as keep it from ever bounding the walk, else the
         fastest.
 
-        Between refreshes the walk needs no slow state, so the update may lag behind it and only
-        has to keep up on average.
+        Between refreshes the walk needs no slow state, so the update may lag behind it. It cannot
+        run ahead: from the start of any block to the next refresh, all updates must fit.
         """
         periods = self._refresh_blocks
-        walks = self.n_groups * max(self.dense_steps, self.output_steps)
-        walks += (periods - 1) * self.n_groups * self.output_steps + periods * self.drain
+        held = self.n_groups * self.output_steps + self.drain  # cycles of a block without a refresh
+        refreshed = self.n_groups * max(self.dense_steps, self.output_steps) + self.drain
+        walks = {blocks: blocks * held for blocks in range(1, periods)}
+        walks[periods] = refreshed + (periods - 1) * held
         choices = range(1, max(1, self.params.n_state) + 1)
-        fitting = [lanes for lanes in choices if self._block_update(lanes, periods) <= walks]
-        return min(fitting) if fitting else min(choices, key=lambda n: self._block_update(n, 1))
+        fitting = (
+            lanes
+            for lanes in choices
+            if all(self._block_update(lanes, blocks) <= walks[blocks] for blocks in walks)
+        )
+        return next(fitting, min(choices, key=lambda n: self._block_update(n, 1)))
 
     @cached_property
     def _refresh_blocks(self) -> int:
@@ -345,7 +351,8 @@ class LayerHardware(PartHardware):
         if not self.params.n_state:
             return 0
         following, announced = self._update(lanes)
-        return START_LATENCY + (blocks * self.block - 1) * following + announced
+        updates = blocks * self.block
+        return max(updates * following, START_LATENCY + (updates - 1) * following + announced)
 
     @cached_property
     def update_interval(self) -> int:

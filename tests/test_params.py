@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
-from golden.hardware import CoreParams, HardwareParams, LayerHardware, MemoryParams, address_width
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from golden.topology import TOPOLOGIES, find_topology
+from golden.topology import find_topology
 from tests.networks import draw_network
 
 SPIKE = Fixed(1, 0, signed=False)
@@ -176,66 +175,12 @@ def test_a_network_too_large_for_its_formats() -> None:
     wide = LayerFormats(a=Fixed(32, 31), m=Fixed(32, 16))
     with pytest.raises(UserError, match="a format of .* bits: use 1 to 64"):
         _ = LayerParams(5, 5, 3, formats=wide).state_sum
-    with pytest.raises(UserError, match="memory w_f has 4294967296 words"):
-        MemoryParams("w_f", 1 << 32, 1, Fixed(8))
-    large = network(1 << 13, 1 << 13)
-    with pytest.raises(UserError, match=r"memory w_f has 67108864 words: at most 16777216"):
-        _ = CoreParams(large, HardwareParams(lanes=1))
 
 
 @pytest.mark.parametrize("classes", [0, 1 << 17])
 def test_impossible_readouts(classes: int) -> None:
     with pytest.raises(UserError, match="classes"):
         ReadoutParams(5, classes)
-
-
-@pytest.mark.parametrize("lanes", [0, -1, 257])
-def test_impossible_lanes(lanes: int) -> None:
-    with pytest.raises(UserError, match=f"LANES={lanes}: use 1 to 256 lanes"):
-        HardwareParams(lanes)
-
-
-@given(
-    st.integers(1, 40),
-    st.integers(1, 70),
-    st.integers(0, 16),
-    st.integers(1, 20),
-    st.integers(1, 4),
-)
-def test_every_value_has_a_place_in_the_memories(
-    n_inputs: int, n: int, d: int, lanes: int, dilation: int
-) -> None:
-    layer = LayerParams(n_inputs, n, d, dilation)
-    core = CoreParams(NetworkParams("some", (layer,), ReadoutParams(n, 10)), HardwareParams(lanes))
-    groups = -(-n // lanes)
-    places = {name: memory.depth * memory.n_lanes for name, memory in core.memories.items()}
-    assert places["layer0.w_f"] == groups * lanes * n_inputs
-    assert places["layer0.c"] == groups * lanes and groups * lanes - n < lanes
-    assert places["readout.w_o"] == -(-10 // lanes) * lanes * n
-    assert ("layer0.p" in places) == (d > 0)
-    if d:
-        assert places["layer0.p"] == groups * lanes * (d + 1)
-        assert d * (d + 1) <= places["layer0.ab"] < (d + core.layers[0].state_lanes) * (d + 1)
-    assert [memory.name for memory in core.memories.values()] == list(core.memories)
-    assert all(
-        memory.width == memory.n_lanes * memory.element.width for memory in core.memories.values()
-    )
-
-
-@pytest.mark.parametrize("name", ["smnist", "psmnist", "rows"])
-@pytest.mark.parametrize("lanes", [1, 4, 8, 16])
-def test_the_state_update_is_never_the_bound(name: str, lanes: int) -> None:
-    layers = tuple(LayerParams(t.n_inputs, t.n_neurons, t.n_state) for t in TOPOLOGIES[name].layers)
-    core = CoreParams(
-        NetworkParams(name, layers, ReadoutParams(layers[-1].n_neurons, 10)), HardwareParams(lanes)
-    )
-    for layer in core.layers:
-        assert layer.state_cycles <= layer.n_groups * layer.dense_steps(refresh=True) + layer.drain
-
-
-def test_counters_have_distinct_names() -> None:
-    counters = CoreParams(network(3, 4, 5)).counters
-    assert len(set(counters)) == len(counters) and "layer1.membrane_saturations" in counters
 
 
 def test_topologies_are_found_by_name() -> None:
@@ -247,11 +192,6 @@ def test_topologies_are_found_by_name() -> None:
         UserError, match="unknown network 'mnist': use one of smnist, psmnist, rows"
     ):
         find_topology("mnist")
-
-
-@pytest.mark.parametrize(("depth", "width"), [(1, 1), (2, 1), (3, 2), (256, 8), (257, 9)])
-def test_address_width(depth: int, width: int) -> None:
-    assert address_width(depth) == width
 
 
 @pytest.mark.parametrize(
@@ -267,8 +207,3 @@ def test_address_width(depth: int, width: int) -> None:
 def test_formats_that_no_hardware_could_have(changed: dict[str, Fixed], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         LayerParams(40, 8, 4, formats=replace(LayerFormats(Fixed(8, 8, signed=False)), **changed))
-
-
-def test_scalars_hold_a_wide_bias() -> None:
-    layer = LayerParams(4, 4, 2, formats=LayerFormats(drive_bias_width=40))
-    assert LayerHardware(layer, HardwareParams()).memories["scalars"].width == 40
