@@ -273,6 +273,31 @@ def test_accesses_by_blocks() -> None:
     }
 
 
+def test_accesses_of_a_slow_state_row_by_row() -> None:
+    """32 groups of 11 columns leave time for a row of 10 at a time; five timesteps by two, the
+    current refreshed in each.
+    """
+    network = NetworkParams("one", (LayerParams(9, 64, 10),), ReadoutParams(64, 2))
+    core = CoreParams(network, HardwareParams(2, 2, access_counters=True))
+    assert core.layers[0].n_state_blocks == 10
+    none = np.zeros(2, np.int64)
+    layer = counted([0] * 5, [0] * 3, [0] * 5)
+    found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))
+    expected = {
+        "p_reads": 32 * 11 * 3,
+        "history_reads": 32 * 11 * 3,
+        "state_products": 32 * 11 * 5,
+        "history_writes": 10 * 5,
+        "ab_reads": 10 * 11 * 5,
+        "update_products": 10 * 11 * 5,
+        "m_reads": 10 * 10 * 5,
+        "m_writes": 10 * 5,
+    }
+    assert {name: found[f"layer0.{name}"].tolist() for name in expected} == {
+        name: [count] * 2 for name, count in expected.items()
+    }
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_predicted_has_a_counter(seed: int) -> None:
     drawn = draw_network(seed)
