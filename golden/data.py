@@ -87,6 +87,10 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
     )
 
 
+_SPOKEN_SHAPE = (100, 140)  # timesteps, inputs
+_SPOKEN_SIZE = 100 * 140
+
+
 @dataclass(frozen=True)
 class SpokenDigits:
     """Spoken digits as events (n, 100, 140) of 0 and 1, in timesteps of 10 ms; `labels` (n,)."""
@@ -110,8 +114,14 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
     try:
         with np.load(found[0]) as arrays:
             packed, labels = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        events = np.unpackbits(packed, axis=1, count=100 * 140).reshape(-1, 100, 140)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        shape = (len(labels), _SPOKEN_SIZE // 8)
+        if packed.shape != shape:
+            raise ValueError(f"{split}_x has the shape {packed.shape}, not {shape}")
+        events = np.unpackbits(packed, axis=1).reshape(-1, *_SPOKEN_SHAPE)
+    except (
+        OSError, EOFError, KeyError, TypeError, ValueError, NotImplementedError, zlib.error,
+        zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise UserError(f"{found[0]} does not hold spoken digits: {error}") from None
     return SpokenDigits(events, labels)
 

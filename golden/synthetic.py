@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
@@ -32,6 +33,8 @@ def draw_events(
     """Return sequences (B, K, M) of spikes: in each timestep a Poisson number of events with mean
     `rate`, at different inputs drawn without preference.
     """
+    if not 0 <= rate <= n_inputs:
+        raise UserError(f"{rate} events a timestep: use 0 to {n_inputs}")
     rng = np.random.default_rng([seed, int(rate * 1000)])
     counts = np.minimum(rng.poisson(rate, (n_sequences, n_timesteps)), n_inputs)
     order = rng.random((n_sequences, n_timesteps, n_inputs)).argsort(2)
@@ -40,7 +43,8 @@ def draw_events(
 
 def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
     """Return a network of the SHD size whose layers send as many spikes a timestep as there are
-    events in the timesteps of `payloads` (B, K, 140) that have any.
+    events in the timesteps of `payloads` (B, K, 140) that have any; or, where those are more than
+    half of its neurons, about half.
     """
     rng = np.random.default_rng(seed)
     formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
@@ -62,7 +66,9 @@ def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
     )
     samples = payloads[:_SAMPLES]
     active = samples.any(2)
-    wanted = samples.sum() / max(1, active.sum())
+    if not active.any():
+        raise UserError("no events to choose the thresholds on: use more of them")
+    wanted = samples.sum() / active.sum()
     layers = list(network.layers)
     for index in range(len(layers)):
         low, high = 0, formats.threshold.max

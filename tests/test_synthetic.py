@@ -1,0 +1,94 @@
+"""Networks and events that are drawn: as many of them as asked for, and the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from golden.errors import UserError
+from golden.integer import NetworkIntegers, run
+from golden.synthetic import SHD_SIZES, SHD_TIMESTEPS, draw_events, draw_network
+
+
+@pytest.mark.parametrize("rate", [0.3, 5, 20, 70])
+def test_events_come_at_a_rate_at_inputs_without_preference(rate: float) -> None:
+    events = draw_events(rate, 50, seed=3)
+    assert events.shape == (50, SHD_TIMESTEPS, SHD_SIZES[0])
+    assert set(np.unique(events)) == {0, 1}
+    counts = events.sum(2)
+    n, most = counts.size, 5  # standard deviations
+    assert abs(counts.mean() - rate) < most * (rate / n) ** 0.5
+    assert counts.var() == pytest.approx(rate, rel=0.15), "of a Poisson number"
+    expected = rate * n / SHD_SIZES[0]
+    assert np.abs(events.sum((0, 1)) - expected).max() < most * expected**0.5
+
+
+def test_sizes_and_seeds_of_events() -> None:
+    events = draw_events(4, 3, seed=1, n_timesteps=7, n_inputs=12)
+    assert events.shape == (3, 7, 12)
+    assert np.array_equal(events, draw_events(4, 3, 1, 7, 12))
+    assert not np.array_equal(events, draw_events(4, 3, 2, 7, 12))
+    assert not np.array_equal(events, draw_events(4.5, 3, 1, 7, 12))
+    assert not draw_events(0, 3, 1).any()
+    every = draw_events(12, 40, 1, 20, 12)
+    assert every.sum(2).max() == 12, "no more than there are inputs"
+
+
+@pytest.mark.parametrize("rate", [-1, 12.5, float("nan"), float("inf")])
+def test_rates_that_cannot_be_drawn(rate: float) -> None:
+    with pytest.raises(UserError, match="events a timestep: use 0 to 12"):
+        draw_events(rate, 3, 1, 7, 12)
+
+
+def arrays(network: NetworkIntegers) -> list[np.ndarray]:
+    found = [value for layer in network.layers for value in vars(layer).values()]
+    return [np.asarray(value) for value in (*found, network.w_o, network.b_o)]
+
+
+@pytest.mark.parametrize("rate", [1, 5, 20, 40])
+def test_every_layer_sends_as_many_spikes_as_there_are_events(rate: int) -> None:
+    """Also on sequences that the thresholds were not chosen on; and nothing is clamped."""
+    payloads = draw_events(rate, 16, seed=5)
+    network = draw_network("drawn", payloads, seed=2)
+    assert network.params.name == "drawn" and network.params.widths == SHD_SIZES
+    for chosen_on, close in ((payloads[:8], 0.02), (payloads[8:], 0.05 + 0.2 / rate)):
+        golden = run(network, chosen_on, trace=True)
+        active = chosen_on.any(2)
+        for layer in golden.layers:
+            spikes = layer.spike_counts[active].mean()
+            assert spikes == pytest.approx(chosen_on.sum(2)[active].mean(), rel=close)
+            assert layer.spikes is not None and layer.state is not None
+            assert layer.spikes.any((0, 1)).mean() > 0.3, "not the same few neurons"
+            assert len(np.unique(layer.state)) > 100, "the slow state moves"
+            clamped = layer.state_saturations, layer.membrane_saturations, layer.drive_saturations
+            assert not any(count.any() for count in clamped)
+        assert not golden.logit_saturations.any()
+
+
+def test_networks_come_from_their_seed() -> None:
+    payloads = draw_events(10, 4, seed=0)
+    first, same, other = (draw_network("one", payloads, seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(first), arrays(same), strict=True))
+    assert not np.array_equal(first.layers[0].w_f, other.layers[0].w_f)
+    assert not np.array_equal(first.w_o, other.w_o)
+
+
+def test_timesteps_without_events_do_not_count() -> None:
+    """Sequences of which the second half is silent still ask for as many spikes a timestep."""
+    payloads = draw_events(20, 8, seed=0)
+    payloads[:, SHD_TIMESTEPS // 2 :] = 0
+    network = draw_network("half", payloads, seed=0)
+    spikes = run(network, payloads).layers[1].spike_counts[:, : SHD_TIMESTEPS // 2]
+    assert spikes.mean() == pytest.approx(20, rel=0.05)
+
+
+def test_more_events_than_can_be_sent_leave_half() -> None:
+    payloads = draw_events(120, 2, seed=0)
+    golden = run(draw_network("full", payloads, seed=0), payloads)
+    for layer, n in zip(golden.layers, SHD_SIZES[1:], strict=True):
+        assert 0.3 * n < layer.spike_counts.mean() < 0.7 * n
+
+
+def test_no_events_are_an_error() -> None:
+    with pytest.raises(UserError, match="no events to choose the thresholds on"):
+        draw_network("none", draw_events(0, 2, seed=0), seed=0)
