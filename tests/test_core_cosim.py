@@ -21,6 +21,7 @@ from golden.integer import NetworkIntegers, run
 from rtl.generate import generate
 from tb.__main__ import main
 from tb.compare import compare
+from tb.driver import COUNTER_CYCLES
 from tb.report import summarize
 from tb.simulate import Simulation, simulate, simulate_items, to_items
 from tests.networks import draw_network
@@ -29,17 +30,47 @@ from tests.networks import draw_network
 FAST = "-O0"
 
 
-def make_core(network: NetworkIntegers, lanes: int, folder: Path, *, trace: bool = True) -> Path:
+def make_core(
+    network: NetworkIntegers, hardware: HardwareParams, folder: Path, *, trace: bool = True
+) -> Path:
     """Export and generate a core; return its manifest."""
-    manifest = write_core(network, CoreParams(network.params, HardwareParams(lanes, trace)), folder)
+    core = CoreParams(network.params, replace(hardware, trace=trace))
+    manifest = write_core(network, core, folder)
     generate(manifest)
     return manifest
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
+def check_waiting(simulation: Simulation) -> None:
+    """Every cycle of a part is one of a step, of waiting, of draining, of a decision on a block or
+    on the end of a sequence, or of that end itself.
+    """
+    core, counters = simulation.core, simulation.counters
+    kinds = ("busy_cycles", "stall_cycles", "starved_cycles", "state_wait_cycles")
+    for index, part in enumerate(core.layers):
+        name = f"layer{index}"
+        # Read after the counter of cycles, when the part is starved.
+        later = COUNTER_CYCLES * core.counters.index(f"{name}.starved_cycles")
+        left = counters["cycles"] - sum(counters[f"{name}.{kind}"] for kind in kinds) + later
+        blocks = counters[f"{name}.blocks"]
+        assert 0 <= left <= blocks * (part.drain + 1) + 2 * simulation.n_sequences, name
+        if not part.params.n_state:
+            assert not counters[f"{name}.state_wait_cycles"]
+
+
+SEEDS = range(100, 108)
+
+
+def test_drawn_hardware_covers_blocks_events_and_products() -> None:
+    drawn = [draw_network(seed).hardware for seed in SEEDS]
+    assert len({hardware.block for hardware in drawn}) >= 3
+    assert {hardware.events_per_cycle for hardware in drawn} == {1, 2}
+    assert len({hardware.products_per_cycle for hardware in drawn}) >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_network(seed: int, tmp_path: Path) -> None:
     drawn = draw_network(seed)
-    manifest = make_core(drawn.network, drawn.lanes, tmp_path)
+    manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
         comparison = compare(simulation, drawn.payloads)
@@ -49,22 +80,26 @@ def test_random_network(seed: int, tmp_path: Path) -> None:
             > drawn.payloads.shape[1] * drawn.network.params.layers[0].n_neurons
         )
         assert not any(simulation.errors_cleared.values())
-        cleared = simulation.counters_cleared
-        assert not any(count for name, count in cleared.items() if name != "cycles")
-        assert cleared["cycles"] < simulation.counters["cycles"]
+        cleared = {name: count for name, count in simulation.counters_cleared.items() if count}
+        # At rest a part is starved.
+        assert {name.split(".")[-1] for name in cleared} == {"cycles", "starved_cycles"}
+        assert all(count < simulation.counters[name] for name, count in cleared.items())
+        check_waiting(simulation)
 
 
 def saturating_network() -> int:
-    """Return the first seed whose network saturates in layer 0, and has addresses that no input
-    has.
+    """Return the first seed whose network saturates in layer 0, has addresses that no input has,
+    and sequences that end inside a block.
     """
-    for seed in range(1000, 1100):
+    for seed in range(1000, 1200):
         drawn = draw_network(seed, max_neurons=24, max_inputs=24)
+        _, n_timesteps, n_inputs = drawn.payloads.shape
         first = run(drawn.network, drawn.payloads).layers[0]
-        n_inputs = drawn.network.params.layers[0].n_inputs
         if (
             n_inputs & (n_inputs - 1)
             and n_inputs > 2
+            and 1 < drawn.hardware.block < n_timesteps
+            and n_timesteps % drawn.hardware.block
             and first.membrane_saturations.sum()
             and first.state_saturations.sum()
         ):
@@ -76,7 +111,8 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
     drawn = draw_network(saturating_network(), max_neurons=24, max_inputs=24)
     n_sequences, n_timesteps, n_inputs = drawn.payloads.shape
     payloads = drawn.payloads.copy()
-    payloads[0, 1, 2] = 1  # an event that can be repeated, and one that no end of timestep follows
+    payloads[0, 1, 2] = 1  # an event that can be repeated
+    payloads[0, -1, 1] = 1  # of the block in which no end of timestep follows another one
     largest = drawn.network.params.layers[0].formats.payload.max
     items: list[list[int]] = []
     timestep = 0
@@ -93,7 +129,8 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
         if kind == EventKind.END_SEQUENCE and timestep == n_timesteps:
             items += [[EventKind.EVENT, 1, 1]]
         items.append([kind, address, payload])
-    manifest = make_core(drawn.network, drawn.lanes, tmp_path)
+    hardware = replace(drawn.hardware, access_counters=False)
+    manifest = make_core(drawn.network, hardware, tmp_path)
     simulation = simulate_items(
         manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
     )
@@ -108,50 +145,72 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
         and simulation.counters["layer0.membrane_saturations"]
     )
     assert all(simulation.errors[name] for name in expected)
-    assert not simulation.errors["readout.out_of_range"]
+    assert set(expected) == {n for n in simulation.errors if not n.endswith("saturations")}
     assert not any(simulation.errors_cleared.values())
 
 
 def test_core_without_trace_ports(tmp_path: Path) -> None:
     drawn = draw_network(7, max_neurons=20, max_inputs=10)
-    manifest = make_core(drawn.network, drawn.lanes, tmp_path, trace=False)
+    manifest = make_core(drawn.network, drawn.hardware, tmp_path, trace=False)
     simulation = simulate(manifest, drawn.payloads, optimize=FAST)
     comparison = compare(simulation, drawn.payloads)
     assert comparison.mismatches == 0, comparison.first
+    late = replace(simulation, result_cycles=simulation.result_cycles + [0, 1])
+    assert "result cycle at sequence 1" in compare(late, drawn.payloads).first[0]
 
 
 def test_comparison_finds_what_differs(tmp_path: Path) -> None:
-    drawn = draw_network(5, max_neurons=12, max_inputs=6)
+    drawn = draw_network(5, n_timesteps=6, max_neurons=12, max_inputs=6)
+    hardware = HardwareParams(lanes=2, block=4, access_counters=True)
     simulation = simulate(
-        make_core(drawn.network, drawn.lanes, tmp_path), drawn.payloads, optimize=FAST
+        make_core(drawn.network, hardware, tmp_path), drawn.payloads, optimize=FAST
     )
     assert compare(simulation, drawn.payloads).mismatches == 0
+
     logits = simulation.logits.copy()
     logits[1, 0] += 1
-    counters = simulation.counters | {
-        "layer0.busy_cycles": simulation.counters["layer0.busy_cycles"] - 1
-    }
+    changed = ("layer0.busy_cycles", "layer0.u_reads", "layer0.blocks")
+    counters = simulation.counters | {name: simulation.counters[name] - 1 for name in changed}
     wrong = compare(replace(simulation, logits=logits, counters=counters), drawn.payloads)
-    assert wrong.mismatches == 2
+    assert wrong.mismatches == 4
     assert "logits at sequence 1, class 0" in wrong.first[0]
+    assert {line.split()[1] for line in wrong.first[1:]} == set(changed)
+
+    def first_wrong(log: Path, line: int) -> str:
+        """Change the first digit of a line, and compare."""
+        earlier = log.read_text()
+        lines = earlier.splitlines(keepends=True)
+        lines[line] = ("0" if lines[line][0] != "0" else "1") + lines[line][1:]
+        log.write_text("".join(lines))
+        found = compare(simulation, drawn.payloads)
+        log.write_text(earlier)
+        assert found.mismatches
+        return found.first[0]
+
+    # The last line: the last word of the last group, in the last timestep.
+    layer = simulation.core.layers[0]
+    neuron = layer.n_groups * layer.lanes - layer.neuron_units
+    assert neuron < layer.params.n_neurons
     log = simulation.folder / "layer0.neurons.log"
-    lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join([*lines[:-1], ("0" if lines[-1][0] != "0" else "1") + lines[-1][1:]]))
-    wrong = compare(simulation, drawn.payloads)
-    assert wrong.mismatches and "layer0 membrane at sequence 1, timestep 7" in wrong.first[0]
-    log.write_text("".join(lines[:-1]))
+    place = f"layer0 membrane at sequence 1, timestep 5, neuron {neuron}:"
+    assert first_wrong(log, -1).startswith(place)
+    start = first_wrong(simulation.folder / "readout.start.log", -1)
+    assert start.startswith("readout start cycle at sequence 1, block 1:")
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
     assert "layer0.neurons has" in compare(simulation, drawn.payloads).first[0]
 
 
 def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = load_stored("rows")
-    manifest = make_core(network, 16, tmp_path)
+    hardware = HardwareParams(16, block=4, events_per_cycle=2, products_per_cycle=3)
+    manifest = make_core(network, hardware, tmp_path)
     result = CliRunner().invoke(main, [str(manifest), "--digits", "8"])
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["digits"] == 8 and report["mismatches"] == 0 and report["accuracy"] >= 0.75
     assert report["cycles_per_timestep"]["measured"] == report["cycles_per_timestep"]["predicted"]
+    assert report["block"] == 4 and 0.9 < report["utilisation"]["layer1"] <= 1
     assert (tmp_path / "report.png").stat().st_size > 10_000
     result = CliRunner().invoke(main, [str(manifest), "--digits", "2", "--stalls", "3"])
     assert result.exit_code == 0, result.output
@@ -169,13 +228,18 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_smnist_on_four_lanes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "hardware", [HardwareParams(4), HardwareParams(4, 8, 2, 2, access_counters=True)], ids=str
+)
+def test_smnist_keeps_its_bound(hardware: HardwareParams, tmp_path: Path) -> None:
     network, facts = load_stored("smnist")
-    manifest = make_core(network, 4, tmp_path)
+    manifest = make_core(network, hardware, tmp_path)
     digits = load_digits()
     payloads = to_sequences(digits.images[:1], facts.data)
     simulation = simulate(manifest, payloads, optimize="-O1")
     comparison = compare(simulation, payloads)
     assert comparison.mismatches == 0, comparison.first
-    slowest = summarize(simulation, comparison, digits.labels[:1])["slowest_layer"]
+    summary = summarize(simulation, comparison, digits.labels[:1])
+    slowest = summary["slowest_layer"]
     assert slowest["cycles_per_timestep"] <= slowest["bound"]
+    assert summary["utilisation"][slowest["layer"]] > 0.98

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from export.manifest import write_core
 from export.store import load_network
 from golden.hardware import CoreParams, HardwareParams
+from golden.integer import NetworkIntegers
 from rtl.generate import TOP, generate
 from rtl.synth import BLOCK_RAM, MULTIPLIER, main, synthesize_ecp5
 from tb.verilator import find_verilator
@@ -20,14 +22,24 @@ BLOCK_RAM_BITS = 18 * 1024
 
 
 @pytest.fixture(scope="module")
-def core() -> CoreParams:
-    return CoreParams(load_network("smnist").params, HardwareParams(lanes=4))
+def network() -> NetworkIntegers:
+    """Return the first layer of a shipped network, whose events are graded, and its readout."""
+    rows = load_network("rows")
+    params = replace(rows.params, name="single", layers=rows.params.layers[:1])
+    return replace(rows, params=params, layers=rows.layers[:1])
 
 
 @pytest.fixture(scope="module")
-def verilog(core: CoreParams, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("a folder")
-    return generate(write_core(load_network("smnist"), core, folder))
+def core(network: NetworkIntegers) -> CoreParams:
+    hardware = HardwareParams(lanes=2, block=2, events_per_cycle=2, products_per_cycle=2)
+    return CoreParams(network.params, hardware)
+
+
+@pytest.fixture(scope="module")
+def verilog(
+    network: NetworkIntegers, core: CoreParams, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return generate(write_core(network, core, tmp_path_factory.mktemp("a folder")))
 
 
 def test_verilator_finds_no_error(verilog: Path) -> None:
@@ -45,12 +57,16 @@ def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
     core: CoreParams, verilog: Path
 ) -> None:
     cells = synthesize_ecp5(verilog)
-    assert cells[MULTIPLIER] == sum(layer.multipliers for layer in core.layers)
+    # 2 lanes, 2 timesteps, 2 events or products; both neurons of a group share the leak's.
+    assert core.layers[0].multipliers == {
+        "spike": 8, "leak": 1, "state": 8, "update": 1, "drive": 1
+    }  # fmt: skip
+    assert cells[MULTIPLIER] == core.multipliers == 19
     weights = [core.memories[name] for name in core.memories if name.endswith((".w_f", ".p"))]
-    bits = sum(memory.depth * memory.width for memory in weights if memory.depth > 256)
+    bits = sum(memory.bits for memory in weights if memory.depth > 256)
     assert cells[BLOCK_RAM] * BLOCK_RAM_BITS >= bits > 0
     # What is not in a block RAM is small: 64 bits a distributed RAM.
-    assert cells.get("TRELLIS_DPR16X4", 0) * 64 < bits / 20
+    assert cells.get("TRELLIS_DPR16X4", 0) * 64 < bits / 5
 
 
 def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
