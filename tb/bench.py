@@ -41,7 +41,7 @@ from golden.synthetic import draw_events, draw_network
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown
 from tb.compare import Comparison, expected_counters
-from tb.report import write_report
+from tb.report import utilisation, write_report
 from tb.simulate import load_items
 
 SEED = 0
@@ -143,7 +143,10 @@ def measure(case: Case, reasons: list[str], job: Job) -> tuple[dict[str, Any], C
     comparison.add("cycle of the last result", timeline.ends, chain.ends, ("sequence",))
     for name, counts in expected_counters(core, golden).items():
         comparison.add(
-            f"counter {name}", counts.sum(keepdims=True), np.array([chain.counters[name]]), ("",)
+            f"counter {name}",
+            counts.sum(keepdims=True),
+            np.array([chain.counters[name]]),
+            ("place",),
         )
     return describe(case, reasons, core, chain, timeline), comparison
 
@@ -171,12 +174,6 @@ def describe(
         name: part.n_outputs / (part.n_groups * part.lanes) for name, part in core.parts.items()
     }
     busy = {name: counters[f"{name}.busy_cycles"] for name in core.parts}
-    utilisation = {
-        name: share[name]
-        * busy[name]
-        / (counters["cycles"] - counters[f"{name}.starved_cycles"] - stalled(counters, name))
-        for name in core.parts
-    }
     slowest = max((name for name in core.parts if name != "readout"), key=lambda n: busy[n])
     addresses = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
     index = int(slowest.removeprefix("layer"))
@@ -222,7 +219,7 @@ def describe(
         "cycles_bound": max(bound),
         "latency_cycles": int(chain.ends[0]) + 1,
         "cycles_per_sequence": measured * n_timesteps,
-        "utilisation": utilisation,
+        "utilisation": utilisation(core, counters),
         "slowest_layer": slowest,
         "slowest_layer_steps": {
             "sparse": float(at.sparse_steps(addresses[index]).mean()),
@@ -245,11 +242,6 @@ def describe(
         "list_bits_per_synaptic_operation": listed / synaptic if synaptic else None,
         "input_stationary_bits_per_synaptic_operation": stored / synaptic if synaptic else None,
     }
-
-
-def stalled(counters: dict[str, int], part: str) -> int:
-    """Return the cycles in which a part waited for what it sends to be taken."""
-    return counters[f"{part}.stall_cycles"]
 
 
 def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float]:
