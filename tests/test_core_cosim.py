@@ -58,12 +58,13 @@ def check_waiting(simulation: Simulation) -> None:
             assert not counters[f"{name}.state_wait_cycles"]
 
 
-SEEDS = range(100, 108)
+# Cores that are soon built: few lanes where blocks are large.
+SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
 
 
 def test_drawn_hardware_covers_blocks_events_and_products() -> None:
     drawn = [draw_network(seed).hardware for seed in SEEDS]
-    assert len({hardware.block for hardware in drawn}) >= 3
+    assert {hardware.block for hardware in drawn} >= {1, 2, 4, 8, 16}
     assert {hardware.events_per_cycle for hardware in drawn} == {1, 2}
     assert len({hardware.products_per_cycle for hardware in drawn}) >= 3
 
