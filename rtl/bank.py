@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware import MemoryParams, address_width
-from rtl.component import Component
+from rtl.component import NEVER_COLLIDES, Component
 from rtl.streams import LoadBus
 
 
@@ -53,7 +53,10 @@ class Bank(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.words = words = Memory(
-            shape=self.memory.width, depth=self.memory.depth, init=[]
+            shape=self.memory.width,
+            depth=self.memory.depth,
+            init=[],
+            attrs=NEVER_COLLIDES,
         )
         write = words.write_port()
         selected = (

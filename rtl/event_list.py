@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware import CLOSE_LATENCY, EventKind, LayerHardware, ReadoutHardware, address_width
-from rtl.component import Component
+from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
 from rtl.streams import event_layout
 
@@ -234,7 +234,9 @@ class EventList(Component):
         n_events, block, width = part.hardware.events_per_cycle, part.block, part.payload.width
         shape = part.buffers["list"]
         words = data.ArrayLayout(shape.element.width, n_events)
-        m.submodules.addresses = addresses = Memory(shape=words, depth=shape.depth, init=[])
+        m.submodules.addresses = addresses = Memory(
+            shape=words, depth=shape.depth, init=[], attrs=NEVER_COLLIDES
+        )
         write, read = addresses.write_port(granularity=1), addresses.read_port()
         word_bits = address_width(-(-part.params.n_inputs // n_events))
         place = count if n_events == 1 else count[1:]
@@ -258,7 +260,10 @@ class EventList(Component):
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(
-                shape=data.ArrayLayout(shape.element.width, block), depth=shape.depth, init=[]
+                shape=data.ArrayLayout(shape.element.width, block),
+                depth=shape.depth,
+                init=[],
+                attrs=NEVER_COLLIDES,
             )
             m.submodules[f"payloads_{event}"] = memory
             write, read = memory.write_port(granularity=1), memory.read_port()

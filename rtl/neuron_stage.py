@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import MEMBRANE_LATENCY, MEMBRANE_LOOP, LayerHardware
 from rtl.bank import Bank
-from rtl.component import Component
+from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
@@ -226,11 +226,16 @@ class NeuronStage(Component):
         """
         layer = self.layer
         memory = layer.buffers[name]
-        m.submodules[name] = words = Memory(shape=memory.width, depth=memory.depth, init=[])
-        write = words.write_port()
         spare = layer.n_groups * layer.output_steps - (layer.block - 1) * layer.interval
-        transparent = (write,) if spare <= MEMBRANE_LATENCY else ()
-        return words, words.read_port(transparent_for=transparent), write
+        collides = spare <= MEMBRANE_LATENCY
+        m.submodules[name] = words = Memory(
+            shape=memory.width,
+            depth=memory.depth,
+            init=[],
+            attrs=None if collides else NEVER_COLLIDES,
+        )
+        write = words.write_port()
+        return words, words.read_port(transparent_for=(write,) if collides else ()), write
 
     def _chain(
         self, m: Module, sums: Value, width: int, unit: int, shift: Value, name: str

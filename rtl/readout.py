@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import LOGIT_LATENCY, ReadoutHardware
 from rtl.bank import Bank
-from rtl.component import Component
+from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
 from rtl.fixed import delay, lane, saturate
 from rtl.group_schedule import GroupSchedule
@@ -76,10 +76,15 @@ class Readout(Component):
         )
         m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"], width)
         m.submodules.walk = walk = OutputWalk(readout)
-        m.submodules.logits = logits = Memory(shape=lanes * p.logit_width, depth=n_groups, init=[])
+        collides = n_groups * block - (block - 1) <= LOGIT_LATENCY
+        m.submodules.logits = logits = Memory(
+            shape=lanes * p.logit_width,
+            depth=n_groups,
+            init=[],
+            attrs=None if collides else NEVER_COLLIDES,
+        )
         write = logits.write_port()
-        short = readout.n_groups * block - (block - 1) <= LOGIT_LATENCY
-        read = logits.read_port(transparent_for=(write,) if short else ())
+        read = logits.read_port(transparent_for=(write,) if collides else ())
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)

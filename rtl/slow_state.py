@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.hardware import START_LATENCY, UPDATE_LATENCY, LayerHardware, address_width
 from rtl.bank import Bank
-from rtl.component import Component
+from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus
@@ -167,7 +167,7 @@ class SlowState(Component):
 
         memory = layer.buffers["m"]
         m.submodules.values = values = Memory(
-            shape=shape_of(memory.element), depth=memory.depth, init=[]
+            shape=shape_of(memory.element), depth=memory.depth, init=[], attrs=NEVER_COLLIDES
         )
         write, read = values.write_port(), values.read_port()
         reading = running & (column != d)
@@ -240,6 +240,7 @@ class SlowState(Component):
             shape=data.ArrayLayout(memory.element.width, memory.n_lanes),
             depth=memory.depth,
             init=[],
+            attrs=NEVER_COLLIDES,
         )
         write, read = words.write_port(granularity=1), words.read_port()
         # The row's word and slot, counted along with the rows.
