@@ -36,7 +36,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
-	@echo "           bench-testset has defaults of its own: LANES=20 DIGITS=10000 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS=10000 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -79,7 +79,8 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS))
 
-bench-testset: LANES = 20
+bench-testset: LANES = 8
+bench-testset: BLOCK = 8
 bench-testset: DIGITS = 10000
 bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog of NET without trace ports, on JOBS processes

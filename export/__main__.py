@@ -41,6 +41,9 @@ def main() -> None:
     help="Test digits to measure accuracy on",
 )
 @click.option("--batch", default=250, type=click.IntRange(1), help="Digits run at once")
+@click.option(
+    "--weight-bits", default=8, type=click.IntRange(2, 16), help="Of the spike weights W_f"
+)
 @report_user_errors
 def quantize(
     name: str,
@@ -50,12 +53,15 @@ def quantize(
     calibration: int,
     n_digits: int,
     batch: int,
+    weight_bits: int,
 ) -> None:
     """Quantize the trained network NAME, measure it, and store it."""
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
     from golden.data import Digits, load_mnist, to_sequences
+    from golden.formats import Fixed
+    from golden.params import LayerFormats
     from golden.quantize import evaluate_integers
     from golden.quantize import quantize as quantize_network
     from golden.train import evaluate, load_recipe
@@ -67,7 +73,8 @@ def quantize(
     training, test = load_mnist(data, "train"), load_mnist(data, "test")
     test = Digits(test.images[:n_digits], test.labels[:n_digits])
     sequences = to_sequences(training.images[:calibration], variant)
-    quantized = quantize_network(trained, sequences, name)
+    widths = LayerFormats(w_f=Fixed(weight_bits, weight_bits - 1))
+    quantized = quantize_network(trained, sequences, name, widths)
     for index, (layer, ranges) in enumerate(
         zip(quantized.network.params.layers, quantized.ranges, strict=True)
     ):

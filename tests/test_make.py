@@ -87,14 +87,14 @@ def test_the_shape_of_the_core_is_handed_on(clone: Path) -> None:
 
 
 def test_test_sets_of_several_shapes_have_folders_of_their_own(clone: Path) -> None:
-    for values in ((), ("LANES=8",), ("BLOCK=16",), ("EVENTS=2",), ("PRODUCTS=7",), ("NET=a/b/",)):
+    for values in ((), ("LANES=9",), ("BLOCK=16",), ("EVENTS=2",), ("PRODUCTS=7",), ("NET=a/b/",)):
         done = make(clone, "bench-testset", *values)
         assert done.returncode == 0, done.stderr
     found = commands(clone)
     exports, folders = found[::3], []
     for name, values, export in zip(
         ["smnist"] * 5 + ["b"],
-        [(20, 1, 1, 1), (8, 1, 1, 1), (20, 16, 1, 1), (20, 1, 2, 1), (20, 1, 1, 7), (20, 1, 1, 1)],
+        [(8, 8, 1, 1), (9, 8, 1, 1), (8, 16, 1, 1), (8, 8, 2, 1), (8, 8, 1, 7), (8, 8, 1, 1)],
         exports,
         strict=True,
     ):

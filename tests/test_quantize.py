@@ -323,6 +323,13 @@ def test_the_command_stores_what_it_measured(
     assert facts.accuracy_integer == evaluate_integers(network, twenty, "rows").accuracy
     assert abs(facts.accuracy_integer - facts.accuracy_float) <= 0.2
     assert f"integers: {100 * facts.accuracy_integer:.2f} % of 20 test digits" in result.output
+    assert {layer.formats.w_f.width for layer in network.params.layers} == {8}
+    short = ["--digits", "20", "--calibration", "30", "--weight-bits", "4"]
+    result = CliRunner().invoke(main, ["quantize", "bars", *options, *short])
+    assert result.exit_code == 0, result.output
+    four = load_stored(tmp_path / "bars")[0]
+    assert {layer.formats.w_f.width for layer in four.params.layers} == {4}
+    assert all(np.abs(layer.w_f).max() <= 8 for layer in four.layers)
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
