@@ -56,7 +56,7 @@ def load_activity(name: str, n_digits: int, rate: float) -> Activity:
 
 def table(front: Sequence[Candidate], chosen: Candidate) -> str:
     """Return the front as a table, the chosen configuration marked."""
-    lines = [_HEADER]
+    lines: list[tuple[str, ...]] = [_HEADER]
     for candidate in front:
         h = candidate.hardware
         lines.append(

@@ -328,6 +328,7 @@ class Timeline:
         self.ends = np.zeros(n_sequences, np.int64)
         for b in range(n_sequences):
             for j, length in enumerate(lengths):
+                closed = 0
                 for k in range(j * block, j * block + length):
                     for _ in range(n_items[b, k]):
                         first.accept(0, ends=False)
@@ -427,4 +428,4 @@ def _by_block(run: LayerRun, block: int) -> np.ndarray:
     assert run.spikes is not None, "a timeline needs traced runs"
     n_sequences, n_timesteps, n = run.spikes.shape
     padded = np.pad(run.spikes, ((0, 0), (0, -n_timesteps % block), (0, 0)))
-    return padded.reshape(n_sequences, -1, block, n).any(2)
+    return np.asarray(padded.reshape(n_sequences, -1, block, n).any(2))

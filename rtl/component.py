@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 
 # Of a memory whose words are never read while they are written: what a read would show then is left
 # to the block RAM, which saves logic and lets a second read share its port with the write.
-NEVER_COLLIDES = {"no_rw_check": 1}
+NEVER_COLLIDES: Any = {"no_rw_check": 1}
 
 
 class Component(wiring.Component):

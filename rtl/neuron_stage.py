@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -220,7 +222,7 @@ class NeuronStage(Component):
             ]
         return m
 
-    def _memory(self, m: Module, name: str) -> tuple[Memory, object, object]:
+    def _memory(self, m: Module, name: str) -> tuple[Memory, Any, Any]:
         """A memory with a read and a write port; where the pipeline is longer than a block, what is
         being written can already be read.
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -231,7 +233,7 @@ class SlowState(Component):
         self._keep(m, row, value, leaving)
         return m
 
-    def _keep(self, m: Module, row: Signal, value: object, leaving: Signal) -> None:
+    def _keep(self, m: Module, row: Signal, value: object, leaving: Any) -> None:
         """The history: a value goes to its row's word and slot, and there to its timestep."""
         layer, block = self.layer, self.layer.block
         per_cycle = layer.hardware.products_per_cycle
