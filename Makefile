@@ -60,7 +60,7 @@ setup: .venv/installed-all ## Install everything into .venv
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
 test: .venv/installed-all ## Run every test
-	$(RUN) -m pytest --numprocesses $(JOBS)
+	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

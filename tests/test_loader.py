@@ -18,7 +18,7 @@ from rtl.loader import Loader, load_bus_width
 from rtl.streams import LOAD_ITEM
 from tests.streams import Item, play, replay, scramble
 
-NETWORK = NetworkParams("loaded", (LayerParams(3, 13, 2),), ReadoutParams(13, 4))
+NETWORK = NetworkParams("loaded", (LayerParams(3, 13, 2),), ReadoutParams(13, 5))
 CORE = CoreParams(NETWORK, HardwareParams(5))
 WIDTHS = [memory.width for memory in CORE.memories.values()]
 ITEMS = [-(-width // LOAD_WIDTH) for width in WIDTHS]
@@ -42,6 +42,7 @@ class Memories(Elaboratable):
         for number, bank in enumerate(self.banks):
             m.submodules[f"bank{number}"] = bank
             wiring.connect(m, self.loader.o, bank.load)
+            m.d.comb += bank.enable.eq(1)
         return m
 
 
