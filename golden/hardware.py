@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from golden.errors import UserError
 from golden.formats import Fixed
@@ -141,7 +142,7 @@ class HardwareParams:
 
 
 @dataclass(frozen=True)
-class PartHardware:
+class PartHardware(ABC):
     """What a layer and the readout have in common: neurons (or classes) on lanes, and a list of
     events.
 
@@ -154,13 +155,26 @@ class PartHardware:
     external: bool = False
 
     @property
+    @abstractmethod
     def n_outputs(self) -> int:
         """Neurons, or classes."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def payload(self) -> Fixed:
-        raise NotImplementedError
+        """Of an event in one timestep."""
+
+    output_latency: ClassVar[int]  # from a membrane's (or logit's) address to its write
+
+    @property
+    def fold(self) -> int:
+        """Words of neurons (or classes) that a group takes in turn."""
+        return 1
+
+    @property
+    def interval(self) -> int:
+        """Cycles from a word's update to that of the next timestep of the block."""
+        return 1
 
     @property
     def block(self) -> int:
@@ -197,7 +211,7 @@ class PartHardware:
     @property
     def output_steps(self) -> int:
         """Cycles that what comes after the sums needs for a group."""
-        raise NotImplementedError
+        return self.block * self.interval
 
     @property
     def max_steps(self) -> int:
@@ -206,11 +220,21 @@ class PartHardware:
         return max(addresses, self.dense_steps, self.output_steps)
 
     @property
+    def _behind(self) -> int:
+        """Cycles from a group's first address to the write of what its block leaves."""
+        return self.output_latency + (self.block - 1) * self.interval
+
+    @property
     def drain(self) -> int:
         """Idle cycles at the end of a block, so that a membrane (or logit) is written before the
         next block reads it. Zero but for a few groups of a few steps.
         """
-        raise NotImplementedError
+        return max(0, self._behind - self.n_groups * self.output_steps)
+
+    @property
+    def reads_while_writing(self) -> bool:
+        """Whether a membrane (or logit) may be read in the cycle in which it is written."""
+        return self.n_groups * self.output_steps <= self._behind
 
     @cached_property
     def has_payloads(self) -> bool:
@@ -270,8 +294,12 @@ class LayerHardware(PartHardware):
         """Dense steps of the block that has the fewest (partial blocks aside)."""
         return self.dense_steps if self.block >= self.dilation else 0
 
-    @cached_property
+    @property
     def fold(self) -> int:
+        return self._fold
+
+    @cached_property
+    def _fold(self) -> int:
         """Neurons that share a unit of the neuron stage: as many as never make a group wait for
         it.
         """
@@ -288,14 +316,7 @@ class LayerHardware(PartHardware):
         """Cycles from a membrane's update to that of the next timestep of the block."""
         return self.fold if self.block == 1 else max(self.fold, MEMBRANE_LOOP)
 
-    @property
-    def output_steps(self) -> int:
-        return self.block * self.interval
-
-    @property
-    def drain(self) -> int:
-        behind = MEMBRANE_LATENCY + (self.block - 1) * self.interval
-        return max(0, behind - self.n_groups * self.output_steps)
+    output_latency = MEMBRANE_LATENCY
 
     @property
     def write_stage(self) -> int:
@@ -467,14 +488,7 @@ class ReadoutHardware(PartHardware):
     def payload(self) -> Fixed:
         return self.params.payload
 
-    @property
-    def output_steps(self) -> int:
-        return self.block
-
-    @property
-    def drain(self) -> int:
-        behind = LOGIT_LATENCY + self.block - 1
-        return max(0, behind - self.n_groups * self.output_steps)
+    output_latency = LOGIT_LATENCY
 
     @property
     def write_stage(self) -> int:

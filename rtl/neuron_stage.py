@@ -228,8 +228,7 @@ class NeuronStage(Component):
         """
         layer = self.layer
         memory = layer.buffers[name]
-        spare = layer.n_groups * layer.output_steps - (layer.block - 1) * layer.interval
-        collides = spare <= MEMBRANE_LATENCY
+        collides = layer.reads_while_writing
         m.submodules[name] = words = Memory(
             shape=memory.width,
             depth=memory.depth,

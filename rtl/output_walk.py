@@ -14,13 +14,6 @@ from rtl.fixed import delay
 from rtl.streams import issue_layout
 
 
-def words_of(part: LayerHardware | ReadoutHardware) -> tuple[int, int]:
-    """Return the words that a group's neurons take in turn, and the cycles of a timestep."""
-    if isinstance(part, LayerHardware):
-        return part.fold, part.interval
-    return 1, 1
-
-
 def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what `OutputWalk` says of a cycle.
 
@@ -31,7 +24,7 @@ def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     that a partial block lacks; `final`: it is the group's last; `last_group`: of the block.
     `timesteps` are those of the block, a bit each.
     """
-    words = part.n_groups * words_of(part)[0]
+    words = part.n_groups * part.fold
     flags = ("valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
     return data.StructLayout(
         dict.fromkeys(flags, 1)
@@ -66,7 +59,7 @@ class OutputWalk(Component):
         m = Module()
         part, o = self.part, self.o
         block = part.block
-        fold, interval = words_of(part)
+        fold, interval = part.fold, part.interval
         issue = delay(m, self.issue, NEURON_STAGE, "issue")
         load = issue.valid & issue.last
 

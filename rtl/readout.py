@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LOGIT_LATENCY, ReadoutHardware
+from golden.hardware import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
@@ -76,7 +76,7 @@ class Readout(Component):
         )
         m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"], width)
         m.submodules.walk = walk = OutputWalk(readout)
-        collides = n_groups * block - (block - 1) <= LOGIT_LATENCY
+        collides = readout.reads_while_writing
         m.submodules.logits = logits = Memory(
             shape=lanes * p.logit_width,
             depth=n_groups,
