@@ -27,6 +27,12 @@ from golden.errors import UserError
 from golden.topology import LayerTopology, Topology
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
+# What -ffast-math allows, without what it links: that would flush denormals to zero in the whole
+# process, for everyone.
+KERNEL_FLAGS = (
+    "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno",
+    "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only",
+)  # fmt: skip
 CHUNK = 56  # timesteps of slow state computed by one matrix product
 LOGIT_GAIN = (
     10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
@@ -54,11 +60,10 @@ def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
 def _kernel() -> ctypes.CDLL:
     """Compile `lif.cpp` once for this machine and load it, or raise `UserError`."""
     source = Path(__file__).with_name("lif.cpp")
-    flags = ["-O3", "-march=native", "-fopenmp", "-ffast-math", "-shared", "-fPIC"]
     cpu = [
         line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
     ][:1]
-    key = hashlib.sha256(source.read_bytes() + repr((flags, cpu)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(source.read_bytes() + repr((KERNEL_FLAGS, cpu)).encode()).hexdigest()[:16]
     library = (
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         / "dmp-core"
@@ -70,7 +75,9 @@ def _kernel() -> ctypes.CDLL:
             built = Path(scratch) / library.name
             try:
                 done = subprocess.run(
-                    ["g++", *flags, str(source), "-o", str(built)], capture_output=True, text=True
+                    ["g++", *KERNEL_FLAGS, str(source), "-o", str(built)],
+                    capture_output=True,
+                    text=True,
                 )
             except OSError as error:
                 raise UserError(

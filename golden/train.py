@@ -263,4 +263,5 @@ def main(
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)  # decaying membranes are full of them
     main()

@@ -100,6 +100,12 @@ def test_lif_scan(
     )
 
 
+def test_the_kernel_leaves_denormal_numbers_to_the_process() -> None:
+    current = torch.zeros(1, 1, 1, dtype=torch.bfloat16)
+    LifScan.apply(current, 0.5, 1.0, True)  # loads it
+    assert float(np.float64(1e-310) * np.float64(0.5)) > 0
+
+
 def test_the_legendre_memory_is_the_exponential_of_its_equation() -> None:
     """Integrate dm/dt = A m + B x over one timestep by a power series of the equation as Voelker et
     al. write it.
