@@ -26,7 +26,7 @@ from golden.errors import UserError
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import NetworkParams
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 NETWORKS = Path(__file__).with_name("networks")
 DIGITS = NETWORKS / "digits.npz"
 SCALARS = ("b_x", "leak", "threshold")

@@ -586,7 +586,7 @@ class CoreParams:
         return [name for name in self.counters if name.split(".")[-1] in ERROR_COUNTERS]
 
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:

@@ -10,6 +10,9 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
     membrane  u' = sat(rshift(leak u) + rshift(W_f s) + h + c)
     fire      spike where u' >= threshold; there u' - threshold or 0 is kept
 
+s[j] at timestep k is what input j received at timestep k - delay[j]. Behind the inputs, a recurrent
+layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
+
 Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide
 (`_product` checks), so every partial sum is an integer that float64 holds. All else is int64.
 """
@@ -30,8 +33,8 @@ FLOAT64_INTEGER_BITS = 53
 
 @dataclass(frozen=True)
 class LayerIntegers:
-    """The integers of a layer: w_f (N, M), w_x (M,), b_x, a (d, d), b (d,), p (N, d), v, c (N,),
-    leak, threshold.
+    """The integers of a layer: w_f (N, M), or (N, M + N) if it is recurrent, w_x (M,), b_x, a (d, d),
+    b (d,), p (N, d), v, c (N,), leak, threshold, delays (M,) in timesteps, or (0,) where the layer has none.
     """
 
     w_f: np.ndarray
@@ -44,6 +47,7 @@ class LayerIntegers:
     c: np.ndarray
     leak: int
     threshold: int
+    delays: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def check(self, params: LayerParams, where: str) -> None:
         """Raise `UserError` where an array has a wrong shape or a value that does not fit its
@@ -51,7 +55,7 @@ class LayerIntegers:
         """
         f, n, m, d = params.formats, params.n_neurons, params.n_inputs, params.n_state
         expected: dict[str, tuple[tuple[int, ...], Fixed]] = {
-            "w_f": ((n, m), f.w_f),
+            "w_f": ((n, params.n_addresses), f.w_f),
             "w_x": ((m,), f.w_x),
             "b_x": ((), f.b_x),
             "a": ((d, d), f.a),
@@ -61,9 +65,14 @@ class LayerIntegers:
             "c": ((n,), f.c),
             "leak": ((), f.leak),
             "threshold": ((), f.threshold),
+            "delays": ((m if params.max_delay else 0,), params.delay),
         }
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
+        if self.delays.max(initial=0) > params.max_delay:
+            raise UserError(
+                f"{where}.delays has {self.delays.max()} timesteps: at most {params.max_delay}"
+            )
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,9 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
 
 @dataclass
 class LayerRun:
-    """What a layer did: per sample (B,) saturations; per timestep (B, K) events received and spikes
-    sent; per block of timesteps (B, ceil(K / block)) distinct addresses received.
+    """What a layer did: per sample (B,) saturations; per timestep (B, K) events added and spikes
+    sent; per block of timesteps (B, ceil(K / block)) distinct addresses added. Events are added
+    after their delay, and a recurrent layer's own spikes are events too.
 
     With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
     `state` (d) after its update, `drive`.
@@ -149,6 +159,9 @@ class _Layer:
         self.m = np.zeros((batch, params.n_state), np.int64)
         self.h = np.zeros((batch, params.n_neurons), np.int64)
         self.x = np.zeros(batch, np.int64)
+        # The timesteps that are still to come: slot k mod (max_delay + 1) is timestep k.
+        self.delayed = np.zeros((params.max_delay + 1, batch, params.n_inputs))
+        self.own = np.zeros((batch, params.n_addresses - params.n_inputs))
         self.saturations = {
             name: np.zeros(batch, np.int64) for name in ("drive", "state", "membrane")
         }
@@ -160,8 +173,20 @@ class _Layer:
             self.saturations[name] += changed.reshape(len(value), -1).sum(1)
         return saturated
 
+    def arrive(self, timestep: int, payloads: np.ndarray) -> np.ndarray:
+        """Take what the inputs receive (B, M) float64 at a timestep; return what the layer adds
+        (B, addresses): what the delays let through now, and its own spikes of the timestep before.
+        """
+        if self.params.max_delay:
+            slots = (timestep + self.integers.delays) % len(self.delayed)
+            self.delayed[slots, :, np.arange(len(slots))] = payloads.T
+            now = self.delayed[timestep % len(self.delayed)]
+            payloads = now.copy()
+            now[:] = 0
+        return np.concatenate([payloads, self.own], 1) if self.params.recurrent else payloads
+
     def step(self, timestep: int, payloads: np.ndarray) -> np.ndarray:
-        """Take the payloads (B, M) float64 of a timestep; return the spikes (B, N) bool."""
+        """Take the payloads (B, addresses) float64 of a timestep; return the spikes (B, N) bool."""
         p, f, integers = self.params, self.params.formats, self.integers
         if p.n_state:
             total = _product(payloads, self.drive_weights, p.drive_sum)[:, 0] + integers.b_x
@@ -184,6 +209,8 @@ class _Layer:
         spikes = membrane >= integers.threshold
         kept = membrane - integers.threshold if p.reset == "subtract" else np.zeros_like(membrane)
         self.u = np.where(spikes, kept, membrane)
+        if p.recurrent:
+            self.own = spikes * float(p.own_payload)
         return spikes
 
 
@@ -211,7 +238,8 @@ def run(
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
     runs = [_empty_run(p, batch, n_timesteps, block, trace) for p in params.layers]
-    received = [np.zeros((batch, n), bool) for n in params.widths]  # in the block so far
+    widths = (*(layer.n_addresses for layer in params.layers), params.readout.n_inputs)
+    received = [np.zeros((batch, n), bool) for n in widths]  # in the block so far
     addresses = np.zeros((len(received), batch, -(-n_timesteps // block)), np.int64)
     readout = params.readout
     readout_weights = network.w_o.T.astype(np.float64)
@@ -220,6 +248,7 @@ def run(
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
+            values = layer.arrive(k, values)
             done.events[:, k] = np.count_nonzero(values, axis=1)
             received[index] |= values != 0
             spikes = layer.step(k, values)

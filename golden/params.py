@@ -21,6 +21,7 @@ Reset = Literal["subtract", "zero"]
 
 MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
+MAX_DELAY = 255
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
     `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is
-    refreshed every so many timesteps.
+    refreshed every so many timesteps. `recurrent`: the layer's own spikes come back a timestep
+    later, as events behind its inputs. `max_delay`: what arrives at an input is held back by that
+    input's delay, of at most so many timesteps.
     """
 
     n_inputs: int
@@ -91,6 +94,8 @@ class LayerParams:
     dilation: int = 1
     reset: Reset = "subtract"
     formats: LayerFormats = LayerFormats()
+    recurrent: bool = False
+    max_delay: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_inputs <= MAX_INPUTS or not 1 <= self.n_neurons <= MAX_INPUTS:
@@ -102,6 +107,15 @@ class LayerParams:
             raise UserError(f"a slow state of {self.n_state} values: use 0 to 1024")
         if not 1 <= self.dilation <= 1 << 16:
             raise UserError(f"a dilation of {self.dilation}: use 1 to {1 << 16}")
+        if self.recurrent and self.n_state:
+            raise UserError(
+                "a recurrent layer with a slow state: use one of the two (a drive of own spikes"
+                " could not be computed ahead)"
+            )
+        if not 0 <= self.max_delay <= MAX_DELAY:
+            raise UserError(f"a delay of {self.max_delay} timesteps: use 0 to {MAX_DELAY}")
+        if self.max_delay and self.formats.payload.width > 1:
+            raise UserError("a layer of graded inputs has no delays: use them behind spikes")
         if self.reset not in ("subtract", "zero"):
             raise UserError(f"unknown reset '{self.reset}': use subtract or zero")
         formats = self.formats
@@ -121,6 +135,23 @@ class LayerParams:
         _check_sums(self, "spike_sum", "membrane_sum")
         if self.n_state:
             _check_sums(self, "drive_sum", "state_sum", "current_sum", "current")
+
+    @property
+    def n_addresses(self) -> int:
+        """Of the events that the layer adds: its inputs, and its own neurons if it is recurrent."""
+        return self.n_inputs + (self.n_neurons if self.recurrent else 0)
+
+    @property
+    def own_payload(self) -> int:
+        """Payload of a recurrent layer's own spikes: the largest of its inputs' format, 1 for
+        spikes.
+        """
+        return self.formats.payload.max
+
+    @property
+    def delay(self) -> Fixed:
+        """Of an input's delay in timesteps."""
+        return Fixed(max(1, self.max_delay.bit_length()), 0, signed=False)
 
     # Shifts: the fractional bits that a sum has more than what it becomes.
     @property
@@ -161,7 +192,7 @@ class LayerParams:
 
     @property
     def spike_sum(self) -> Fixed:
-        return accumulator((self.n_inputs, self.formats.w_f, self.formats.payload))
+        return accumulator((self.n_addresses, self.formats.w_f, self.formats.payload))
 
     @property
     def current(self) -> Fixed:

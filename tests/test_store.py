@@ -174,8 +174,8 @@ def without_w_f(folder: Path) -> None:
             "network.json does not describe a network",
         ),
         (
-            edit(lambda c: c.update(store_version=2)),
-            "has store version 2; this reads 1: quantize again",
+            edit(lambda c: c.update(store_version=3)),
+            "has store version 3; this reads 2: quantize again",
         ),
         (edit(lambda c: c.pop("facts")), "network.json does not describe a network"),
         (edit(lambda c: c["facts"].update(speed=1)), "network.json does not describe a network"),
