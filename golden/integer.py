@@ -33,8 +33,9 @@ FLOAT64_INTEGER_BITS = 53
 
 @dataclass(frozen=True)
 class LayerIntegers:
-    """The integers of a layer: w_f (N, M), or (N, M + N) if it is recurrent, w_x (M,), b_x, a (d, d),
-    b (d,), p (N, d), v, c (N,), leak, threshold, delays (M,) in timesteps, or (0,) where the layer has none.
+    """The integers of a layer: w_f (N, M), or (N, M + N) if it is recurrent, w_x (M,), b_x,
+    a (d, d), b (d,), p (N, d), v, c (N,), leak, threshold, delays (M,) in timesteps, or (0,) where
+    the layer has none.
     """
 
     w_f: np.ndarray
