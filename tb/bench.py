@@ -33,10 +33,11 @@ from golden.cycles import (
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.data import load_spoken, to_sequences
 from golden.errors import UserError, report_user_errors
 from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
 from golden.hardware import CoreParams, HardwareParams, LayerHardware
+from golden.mnist import to_sequences
+from golden.speech import load_spoken
 from golden.synthetic import draw_events, draw_network
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown

@@ -156,8 +156,8 @@ def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> 
 def draw(
     simulation: Simulation, image: np.ndarray, label: int, path: Path, sequence: int = 0
 ) -> None:
-    """Draw a digit (28, 28), its logits, the spikes of each layer over time, and the slow states
-    below, as a PNG.
+    """Draw a digit (rows, columns), its logits, the spikes of each layer over time, and the slow
+    states below, as a PNG.
     """
     import matplotlib  # half a second to load, and only a picture needs it
 
@@ -170,7 +170,7 @@ def draw(
     figure = pyplot.figure(figsize=(13, 2.2 + 1.9 * rows), layout="constrained")
     grid = figure.add_gridspec(rows + 1, 2, height_ratios=[1.2] + [1] * rows, width_ratios=[1, 3])
     digit = figure.add_subplot(grid[0, 0])
-    digit.imshow(image, cmap="gray_r")
+    digit.imshow(image, cmap="gray_r", aspect="auto" if image.shape[0] != image.shape[1] else None)
     digit.set(xticks=[], yticks=[], title=f"digit {label}, read as {simulation.classes[sequence]}")
     logits = figure.add_subplot(grid[0, 1])
     values = simulation.core.network.readout.logit.to_real(simulation.logits[sequence])

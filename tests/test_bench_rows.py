@@ -23,13 +23,13 @@ from golden.cycles import (
     released_rtl_cycles,
     released_rtl_multipliers,
 )
-from golden.data import SpokenDigits
 from golden.errors import UserError
 from golden.fit import configurations, core_block_rams, measure_activity, price
 from golden.formats import Fixed
 from golden.hardware import CoreParams, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.speech import SpokenDigits
 from tb.batch import Chain, Job
 from tb.bench import (
     BLOCKS,

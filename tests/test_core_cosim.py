@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_digits, load_stored
-from golden.data import to_sequences
 from golden.hardware import CoreParams, EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
+from golden.mnist import to_sequences
 from rtl.generate import generate
 from tb.__main__ import main
 from tb.compare import compare

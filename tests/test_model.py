@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from golden.errors import UserError
+from golden.lif import LifScan, _kernel
 from golden.model import (
     CHUNK,
     DmpLayer,
     DmpNetwork,
-    LifScan,
     SlowState,
-    _kernel,
     legendre_zoh,
 )
 from golden.topology import LayerTopology, Topology

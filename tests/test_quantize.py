@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from export.__main__ import main
 from export.store import load_stored
-from golden.data import Digits, load_mnist, to_sequences
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
+from golden.mnist import Digits, load_mnist, to_sequences
 from golden.model import DmpNetwork
 from golden.params import LayerFormats, Reset
 from golden.quantize import (

@@ -21,8 +21,8 @@ from export.store import (
     names,
     save_network,
 )
-from golden.data import Digits, to_sequences
 from golden.errors import UserError
+from golden.mnist import Digits, to_sequences
 from golden.quantize import evaluate_integers
 from golden.topology import TOPOLOGIES
 from tests.networks import draw_network

@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner
 
 from golden import train as train_module
-from golden.data import load_mnist
 from golden.errors import UserError
+from golden.mnist import load_mnist
 from golden.train import augment, evaluate, load_network, load_recipe, main, train
 from tests.mnist import make_mnist
 
