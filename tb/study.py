@@ -68,7 +68,7 @@ def plan(preset: str, epochs: int, limit: int | None, quick: bool) -> list[Trial
     for neurons in (16,) if quick else (32, 64, 128):
         for architecture in ARCHITECTURES:
             add("neurons", neurons, architecture, n_neurons=(neurons, neurons))
-    small = {"n_neurons": (16, 16)} if quick else {"n_neurons": (64, 64)}
+    small: dict[str, Any] = {"n_neurons": (16, 16)} if quick else {"n_neurons": (64, 64)}
     for n_state in (4,) if quick else (2, 5, 20, 40):
         add("state", n_state, n_state=n_state, **small)
     for theta in (20.0,) if quick else (10.0, 20.0, 80.0):
@@ -168,7 +168,10 @@ def run_study(
         if scheduler is None:
             # A trial changes its process's global settings: a process each, one trial at a time.
             cluster = LocalCluster(
-                n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=50
+                n_workers=jobs,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=50,  # pyright: ignore
             )
         with Client(cluster or scheduler) as client, tqdm(total=len(trials), unit="trial") as bar:
             bar.update(len(trials) - len(missing))
@@ -180,8 +183,9 @@ def run_study(
             }
             for future in as_completed(futures):
                 name = futures[future]
-                rows[name] = future.result()
-                write_report(rows[name], paths[name])
+                row: dict[str, Any] = future.result()
+                rows[name] = row
+                write_report(row, paths[name])
                 bar.set_postfix_str(name, refresh=False)
                 bar.update()
         if cluster is not None:

@@ -26,9 +26,9 @@ def markdown(rows: Rows) -> str:
         "cycles", "products", "core (L, T, E, K)",
     )  # fmt: skip
     parts = []
-    for group in dict.fromkeys(row["group"] for row in rows):
+    for group in dict.fromkeys(str(row["group"]) for row in rows):
         lines = [f"## {_AXES.get(group, group)}", ""]
-        lines += [f"| {' | '.join((_AXES.get(group, group), *header))} |"]
+        lines += [f"| {' | '.join((str(_AXES.get(group, group)), *header))} |"]
         lines += ["| ---: | :--- " + "| ---: " * (len(header) - 1) + "|"]
         for row in (row for row in rows if row["group"] == group):
             lines.append(f"| {' | '.join(_cells(row))} |")
