@@ -9,6 +9,7 @@ or the machines behind a scheduler's address, which see the same folders.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -167,12 +168,8 @@ def run_study(
         cluster = None
         if scheduler is None:
             # A trial changes its process's global settings: a process each, one trial at a time.
-            cluster = LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=50,  # pyright: ignore
-            )
+            options: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.ERROR}
+            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
         with Client(cluster or scheduler) as client, tqdm(total=len(trials), unit="trial") as bar:
             bar.update(len(trials) - len(missing))
             where = None if data is None else str(data.resolve())
