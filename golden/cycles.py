@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.hardware import (
-    CLOSE_LATENCY,
     DRIVE_LATENCY,
     MASK_QUEUE_DEPTH,
     CoreParams,
@@ -159,17 +158,31 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
     found = {}
     received = [*(layer.addresses for layer in run.layers), run.readout_addresses]
     n_timesteps = run.layers[0].events.shape[1]
-    spikes = [run.layers[0].events, *(layer.spike_counts for layer in run.layers)]
+    events = [*(layer.events for layer in run.layers), run.layers[-1].spike_counts]
+    dropped = dropped_events(core, run)
     for index, (name, part) in enumerate(core.parts.items()):
-        counts = _accesses(part, received[index], spikes[index], n_timesteps)
+        counts = _accesses(part, received[index], events[index], dropped[index], n_timesteps)
         found |= {f"{name}.{what}": count for what, count in counts.items()}
     return found
 
 
+def dropped_events(core: CoreParams, run: Run) -> list[np.ndarray]:
+    """Return for each part the events (B,) that enter its list only to be dropped with the end of a
+    sequence: a recurrent layer's own spikes of the last timestep.
+    """
+    dropped = [
+        layer.spike_counts[:, -1] * hardware.params.recurrent
+        for hardware, layer in zip(core.layers, run.layers, strict=True)
+    ]
+    return [*dropped, np.zeros_like(run.layers[-1].spike_counts[:, -1])]
+
+
 def _accesses(
-    part: Part, addresses: np.ndarray, events: np.ndarray, n_timesteps: int
+    part: Part, addresses: np.ndarray, events: np.ndarray, dropped: np.ndarray, n_timesteps: int
 ) -> dict[str, np.ndarray]:
-    """Count the accesses (B,) of a part, for distinct addresses (B, blocks) and events (B, K)."""
+    """Count the accesses (B,) of a part, for distinct addresses (B, blocks), events (B, K), and the
+    events (B,) that are only dropped.
+    """
     n_events, groups = part.hardware.events_per_cycle, part.n_groups
     none = np.zeros(len(addresses), np.int64)
     distinct, total = addresses.sum(1), events.sum(1)
@@ -177,12 +190,13 @@ def _accesses(
     # An event is written once by a part that gets whole blocks, else once a timestep.
     accepted = total if part.external else distinct
     counts = {
-        "list_writes": distinct,
+        "list_writes": distinct + dropped,
         "list_reads": groups * part.sparse_steps(addresses).sum(1),
         "spike_additions": groups * total,
     }
     if part.has_payloads:
-        counts |= {"payload_writes": n_events * accepted, "payload_reads": groups * distinct}
+        written = n_events * (accepted + dropped)
+        counts |= {"payload_writes": written, "payload_reads": groups * distinct}
     if isinstance(part, ReadoutHardware):
         once = none + groups * n_blocks
         return counts | {
@@ -257,6 +271,8 @@ class _Part:
     state: _State | None = None
     last_item: int = -1  # cycle of the last item's transfer
     last_close: int = -(1 << 40)  # cycle in which the last list closed
+    own: set[int] = field(default_factory=set)  # cycles in which own spikes come back
+    own_end: int = -1  # cycle in which the end of their timestep is offered
     released: list[int] = field(default_factory=list)  # cycles in which lists were released
     closed: int = 0  # lists closed so far
     ready: int = 0  # first cycle in which something new can be decided on
@@ -268,15 +284,22 @@ class _Part:
     moved: int = -1  # cycle in which the encoder put its last item into its output register
     sent: int = -1  # cycle in which that item was transferred
 
+    @property
+    def recurrent(self) -> bool:
+        return isinstance(self.hardware, LayerHardware) and self.hardware.params.recurrent
+
     def accept(self, earliest: int, ends: bool) -> int:
         """Return the cycle in which an item that is offered from `earliest` on is transferred; one
-        that `ends` a list closes it.
+        that `ends` a list closes it. Own spikes go first, and an end waits for all of them.
         """
         before = self.closed - self.hardware.n_lists  # the list that was in this buffer
         room = self.released[before] + 1 if before >= 0 else 0
         cycle = max(earliest, self.last_item + 1, room)
         if ends:
-            cycle = max(cycle, self.last_close + self.hardware.block)
+            cycle = max(cycle, self.last_close + self.hardware.block, self.own_end)
+        while cycle in self.own:
+            cycle += 1
+        if ends:
             self.last_close = cycle
             self.closed += 1
         self.last_item = cycle
@@ -362,7 +385,7 @@ class Timeline:
         next part.
         """
         hardware = part.hardware
-        decided = max(part.ready, closed + CLOSE_LATENCY)
+        decided = max(part.ready, closed + hardware.close_latency)
         if part.state is not None:
             part.state.announce(closed, length)
             decided = max(decided, part.state.decided(refresh))
@@ -370,6 +393,7 @@ class Timeline:
         issued, reached = decided, 0
         first_issued = decided + 1
         lanes = hardware.lanes
+        part.own.clear()
         for group in range(hardware.n_groups):
             due = issued + steps
             if spiking is None:
@@ -385,13 +409,15 @@ class Timeline:
                 reached = self._encode(index, part, queued, fired, marker=ends)
             else:
                 heapq.heappush(part.room, issued + hardware.write_stage)
+        if part.recurrent:
+            part.own_end = part.moved + 1
         part.starts.append(first_issued)
         part.released.append(issued)
         part.ready = issued + hardware.drain
         return reached
 
     def _end_sequence(self, index: int, part: _Part, closed: int) -> int:
-        issued = max(part.ready, closed + CLOSE_LATENCY) + 1
+        issued = max(part.ready, closed + part.hardware.close_latency) + 1
         if isinstance(part.hardware, LayerHardware):
             issued = max(issued, heapq.heappop(part.room) + 1)
             part.released.append(issued)
@@ -418,6 +444,8 @@ class Timeline:
         receiver = self._parts[index + 1]
         for item in range(fired + marker):
             part.moved = max(earliest, part.sent)
+            if part.recurrent and item < fired:
+                part.own.add(part.moved + 1)  # offered, though not yet taken
             part.sent = receiver.accept(part.moved + 1, ends=marker and item == fired)
             earliest = part.moved + 1
         return part.sent

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.cycles import Timeline, accesses, block_cycles
+from golden.cycles import Timeline, accesses, block_cycles, dropped_events
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
@@ -24,6 +24,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.classes == golden.classes.tolist()
     expected_counters = {"readout.timesteps": n_timesteps, "readout.sequences": len(payloads)}
     expected_counters["readout.logit_saturations"] = int(golden.logit_saturations.sum())
+    dropped = dropped_events(recorded.core, golden)
     for i, (hardware, layer) in enumerate(zip(recorded.core.layers, golden.layers, strict=True)):
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
@@ -45,7 +46,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.busy_cycles": int(
                 block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
             ),
-            f"layer{i}.events": int((layer.addresses if i else layer.events).sum()),
+            f"layer{i}.events": int((layer.addresses if i else layer.events).sum() + dropped[i].sum()),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
             f"layer{i}.state_saturations": int(layer.state_saturations.sum()),
