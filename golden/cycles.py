@@ -63,12 +63,28 @@ def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndar
     return part.n_groups * group_steps(part, addresses, n_timesteps)
 
 
+def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+    """Return the idle cycles (..., K) of a recurrent layer between its last step of a timestep and
+    its first one of the next, for distinct addresses (..., K) and spikes (..., K, N): its
+    `loop_latency`, and a cycle for every spike that is still to be sent when the last group comes.
+
+    For a consumer that takes every item, and inputs that wait. Exact where a group's spikes always
+    find room in their queue.
+    """
+    steps = group_steps(layer, addresses, addresses.shape[-1])
+    starts = np.arange(0, layer.n_outputs, layer.lanes)
+    fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
+    behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
+    until = steps[..., None] * np.arange(layer.n_groups - 1, -1, -1)
+    return layer.loop_latency + (behind - until).max(-1)
+
+
 def bound_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
     """Return the design's bound (..., blocks): groups * max(addresses / E, (d + 2) / K, T), rounded
     up.
 
     Only the leak counts where nothing is refreshed. This core's groups can be shorter, since their
-    leak is not on the dense path.
+    leak is not on the dense path. Where own spikes come back, see `loop_cycles`.
     """
     terms = part.params.n_state + 2 if part.dense_steps else 1  # pyright: ignore
     dense = np.where(
@@ -103,19 +119,22 @@ def released_rtl_cycles(
     return total
 
 
-def reckon_cycles(core: CoreParams, events: Sequence[np.ndarray]) -> np.ndarray:
+def reckon_cycles(
+    core: CoreParams, events: Sequence[np.ndarray], spikes: Sequence[np.ndarray]
+) -> np.ndarray:
     """Return the cycles (..., K) that ReckOn takes for a timestep of the slowest layer: N + E N + N
     + 1, a neuron a cycle.
 
     Parameters
     ----------
-    events
-        Events (..., K) received by each layer. Its layers are recurrent: E are the events received
-        and a layer's own spikes, which the layer behind (or the readout) receives.
+    events, spikes
+        Events (..., K) received, and spikes sent, by each layer. Its layers are all recurrent: E
+        are the events received and a layer's own spikes, which it has received where it is
+        recurrent here too.
     """
     slowest = np.zeros_like(events[0])
-    for layer, received, own in zip(core.layers, events, events[1:], strict=False):
-        n = layer.params.n_neurons
+    for layer, received, sent in zip(core.layers, events, spikes, strict=True):
+        n, own = layer.params.n_neurons, 0 if layer.params.recurrent else sent
         slowest = np.maximum(slowest, 2 * n + (received + own) * n + 1)
     return slowest
 

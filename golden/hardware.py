@@ -307,9 +307,11 @@ class LayerHardware(PartHardware):
     @property
     def loop_latency(self) -> int:
         """Idle cycles of a recurrent layer from the last step of a timestep to the first one of the
-        next, where the encoder has no spike left to send: what the last group takes to reach the
-        list. Each spike that is still to be sent by then is a cycle more.
+        next, if the last group is silent and all other spikes are sent: what the end of its own
+        spikes takes to the list, and the list to open. None in other layers.
         """
+        if not self.params.recurrent:
+            return 0
         return self.write_stage + ENCODER_LATENCY + self.close_latency
 
     @property
@@ -551,6 +553,11 @@ class ReadoutHardware(PartHardware):
         return (*self.list_accesses, "w_o_reads", "b_o_reads", "logits_reads", "logits_writes")
 
 
+def possible_blocks(network: NetworkParams) -> tuple[int, ...]:
+    """Return the blocks that a core of this network can have."""
+    return BLOCKS[:1] if any(layer.recurrent for layer in network.layers) else BLOCKS
+
+
 @dataclass(frozen=True)
 class CoreParams:
     """A network on given hardware: all that the generator needs to know but for the weights."""
@@ -559,11 +566,10 @@ class CoreParams:
     hardware: HardwareParams = field(default_factory=HardwareParams)
 
     def __post_init__(self) -> None:
-        recurrent = [str(i) for i, p in enumerate(self.network.layers) if p.recurrent]
-        if recurrent and self.hardware.block > 1:
+        if self.hardware.block not in possible_blocks(self.network):
             raise UserError(
-                f"BLOCK={self.hardware.block}: layer {' and '.join(recurrent)} is recurrent, and its"
-                " own spikes come back after each timestep: use BLOCK=1"
+                f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
+                " after every timestep: use BLOCK=1"
             )
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(

@@ -24,7 +24,8 @@ class SpikePath(Component):
     part, accumulator
         A layer or the readout, and the format that holds its largest sum.
     memory, number, load_width
-        Of the weight bank: word `group * addresses + address` holds the weights of the group's lanes.
+        Of the weight bank: word `group * n_addresses + address` holds the weights of the group's
+        lanes.
 
     Members
     -------

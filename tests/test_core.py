@@ -46,7 +46,9 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.busy_cycles": int(
                 block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
             ),
-            f"layer{i}.events": int((layer.addresses if i else layer.events).sum() + dropped[i].sum()),
+            f"layer{i}.events": int(
+                (layer.addresses if i else layer.events).sum() + dropped[i].sum()
+            ),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
             f"layer{i}.state_saturations": int(layer.state_saturations.sum()),

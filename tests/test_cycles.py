@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_released_rtl_multipliers_and_weights() -> None:
 
 def test_reckon() -> None:
     """5 and 4 neurons: at first 3 events and 2 own spikes, then none and 1; the second layer has
-    those 2 and 1, and of its own 0 and 7.
+    those 2 and 1, and of its own 0 and 7. Where a layer is recurrent, what it received has them.
     """
     layers = (LayerParams(3, 5, 1), LayerParams(5, 4, 0))
     core = CoreParams(NetworkParams("two", layers, ReadoutParams(4, 2)), HardwareParams(16, 8))
@@ -77,7 +79,11 @@ def test_reckon() -> None:
     first = [5 + 5 * 5 + 5 + 1, 5 + 1 * 5 + 5 + 1]
     second = [4 + 2 * 4 + 4 + 1, 4 + 8 * 4 + 4 + 1]
     assert first[0] > second[0] and second[1] > first[1]
-    assert reckon_cycles(core, events).tolist() == [first[0], second[1]]
+    assert reckon_cycles(core, events[:2], events[1:]).tolist() == [first[0], second[1]]
+    own = replace(core.network, layers=(layers[0], replace(layers[1], recurrent=True)))
+    core = CoreParams(own, HardwareParams(16))
+    received = [events[0], np.array([2, 8])]
+    assert reckon_cycles(core, received, events[1:]).tolist() == [first[0], second[1]]
 
 
 def test_stored_accumulators() -> None:
