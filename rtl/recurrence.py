@@ -23,8 +23,8 @@ class Recurrence(Component):
 
     Own spikes need no queue. Since no end passes while any are to come, the list being filled is
     the one behind that of the timestep that sends them, whose predecessors have been walked: of the
-    list's buffers at most one is taken. Nor can the layer wait for itself: what it waits for here
-    is walked already, and leaves it as soon as its consumer takes what it sends.
+    list's buffers at most one is taken. Nor can the layer wait for itself: what is held back here
+    waits for its walk and for its consumer, and neither of them waits for anything held back.
 
     Parameters
     ----------

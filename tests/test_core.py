@@ -109,15 +109,22 @@ def test_recurrent_network_is_bit_and_cycle_exact(seed: int) -> None:
     np.testing.assert_array_equal(starts, timeline.starts)
 
 
-@pytest.mark.parametrize("seed", [20, 21, 22])
+@pytest.mark.parametrize("seed", [20, 21, 23])
 def test_stalls_change_no_value_of_a_recurrent_network(seed: int) -> None:
     check_recurrent(small_recurrent(seed), stalls=np.random.default_rng(seed))
 
 
 def test_a_reset_in_the_middle_drops_own_spikes() -> None:
-    """The first timestep behind the reset waits for no spikes of the one that was cut off."""
-    for seed, timesteps in ((2, 1), (5, 4)):
-        check_recurrent(small_recurrent(seed), reset_after=timesteps)
+    """The first timestep behind the reset waits for no spikes of the one that was cut off, and has
+    none of them: before they come, while they come, and after some of them have.
+    """
+    drawn = small_recurrent(9)
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    golden = run(drawn.network, drawn.payloads)
+    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
+    assert golden.layers[0].spike_counts[0, 0] >= 8
+    for delay in (0, walk + 14, walk + 19):
+        check_recurrent(drawn, reset_after=1, reset_delay=delay)
 
 
 def test_drawn_recurrent_networks_cover_the_corners() -> None:
