@@ -35,9 +35,8 @@ class Recurrence(Component):
     -------
     i
         What arrives at the layer; who sends it may be stalled.
-    own
-        The layer's output, only watched: `own_valid`, `own_ready` and `own` are those of its
-        stream.
+    own_valid, own_ready, own
+        The layer's output stream, only watched.
     o
         The layer's events, to its list, which must be ready for those of its own. An event from
         outside whose address is no input becomes an item of no kind, which the list reports.
