@@ -12,9 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.cycles import Part, Timeline, block_cycles, refreshes
+from golden.cycles import Part, Timeline, block_cycles, loop_cycles, refreshes
 from golden.errors import UserError
-from golden.hardware import BLOCKS, CoreParams, HardwareParams, LayerHardware, MemoryParams
+from golden.hardware import (
+    CoreParams,
+    HardwareParams,
+    LayerHardware,
+    MemoryParams,
+    possible_blocks,
+)
 from golden.integer import NetworkIntegers, Run, run
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
@@ -28,7 +34,8 @@ class Activity:
     """What a network did with B sequences of K timesteps.
 
     `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
-    and the readout received, for each block of `BLOCKS`; `items` (B, K) what the outside sends.
+    and the readout received, for each block that a core can have; `items` (B, K) what enters the
+    first layer's list.
     """
 
     network: NetworkIntegers
@@ -55,8 +62,10 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
     """Run sequences (B, K, M) through the golden network and count what its parts receive."""
     golden = run(network, payloads, trace=True)
     received = [payloads != 0, *(layer.spikes for layer in golden.layers)]
-    addresses = {}
-    for block in BLOCKS:
+    # A timestep's events, own spikes among them, have distinct addresses.
+    events = [*(layer.events for layer in golden.layers), golden.layers[-1].spike_counts]
+    addresses = {1: events}
+    for block in possible_blocks(network.params)[1:]:
         addresses[block] = []
         for spikes in received:
             assert spikes is not None
@@ -65,7 +74,7 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
             addresses[block].append(padded.reshape(shape).any(2).sum(2))
     for layer in golden.layers:
         layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
-    return Activity(network, payloads, golden, addresses, np.count_nonzero(payloads, axis=2) + 1)
+    return Activity(network, payloads, golden, addresses, events[0] + 1)
 
 
 @dataclass(frozen=True)
@@ -135,13 +144,21 @@ def core_block_rams(core: CoreParams) -> int:
     return total
 
 
-def part_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> float:
-    """Return the cycles a timestep that a part takes on average when it never waits.
+def part_cycles(
+    part: Part, addresses: np.ndarray, n_timesteps: int, spikes: np.ndarray | None = None
+) -> float:
+    """Return the cycles a timestep that a part takes on average when it never waits for others; a
+    recurrent layer's `spikes` (B, K, N) must be given.
 
     From a refresh to the next, the walk of the groups waits for as many state updates as it took
     timesteps.
     """
-    cycles = block_cycles(part, addresses, n_timesteps) + part.drain
+    cycles = block_cycles(part, addresses, n_timesteps)
+    if isinstance(part, LayerHardware) and part.params.recurrent:
+        assert spikes is not None
+        cycles = cycles + loop_cycles(part, addresses, spikes)
+    else:
+        cycles = cycles + part.drain
     if isinstance(part, LayerHardware) and part.dense_steps:
         starts = np.flatnonzero(refreshes(part, n_timesteps))  # the first block is one of them
         more = np.diff(np.append(starts, cycles.shape[-1])) - 1
@@ -161,10 +178,11 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
     items = [activity.items, *(found + 1 for found in addresses[1:])]
+    spikes = [*(layer.spikes for layer in activity.run.layers), None]
     cycles = max(
         *(
-            part_cycles(part, found, n_timesteps)
-            for part, found in zip(core.parts.values(), addresses, strict=True)
+            part_cycles(part, found, n_timesteps, sent)
+            for part, found, sent in zip(core.parts.values(), addresses, spikes, strict=True)
         ),
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
     )
@@ -183,7 +201,7 @@ def configurations(activity: Activity) -> list[HardwareParams]:
         HardwareParams(n, block, events, products)
         for n in lanes
         if n <= 256
-        for block in BLOCKS
+        for block in possible_blocks(params)
         for events in (1, 2)
         for products in range(1, min(8, columns) + 1)
     ]

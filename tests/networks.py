@@ -4,7 +4,7 @@ to saturate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -148,3 +148,34 @@ def draw_network(
     n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
     return Drawn(seed, network, hardware, payloads)
+
+
+def draw_recurrent(seed: int, **sizes: int) -> Drawn:
+    """Draw a network as `draw_network` does, then make some of its layers recurrent, the one at
+    place `seed` among them; they lose their slow state.
+    """
+    drawn = draw_network(seed, **sizes)
+    rng = np.random.default_rng([seed, 1])
+    params, layers = list(drawn.network.params.layers), list(drawn.network.layers)
+    for index, (p, layer) in enumerate(zip(params, layers, strict=True)):
+        if index != seed % len(params) and rng.integers(2):
+            continue
+        n, m, f = p.n_neurons, p.n_inputs, p.formats
+        params[index] = replace(p, n_state=0, recurrent=True)
+        own = draw_values(rng, f.w_f, (n, n), extreme=bool(rng.integers(4) == 0))
+        layers[index] = replace(
+            layer,
+            w_f=np.concatenate([layer.w_f, own], 1),
+            w_x=np.zeros(m, np.int64),
+            b_x=0,
+            a=np.zeros((0, 0), np.int64),
+            b=np.zeros(0, np.int64),
+            p=np.zeros((n, 0), np.int64),
+            v=np.zeros(n, np.int64),
+        )
+    network = replace(
+        drawn.network,
+        params=replace(drawn.network.params, layers=tuple(params)),
+        layers=tuple(layers),
+    )
+    return replace(drawn, network=network, hardware=replace(drawn.hardware, block=1))

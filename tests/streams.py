@@ -141,7 +141,7 @@ def walk(
             "buffer": buffer,
             "step": step,
             "group": group,
-            "weight_base": group * part.params.n_inputs,
+            "weight_base": group * part.n_addresses,
         }
         for group in range(part.n_groups)
         for step in range(steps)

@@ -4,17 +4,20 @@ the golden model.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from golden.cycles import Timeline, accesses, block_cycles
+from golden.cycles import Timeline, accesses, block_cycles, dropped_events
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
-from tests.networks import draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 SEEDS = range(42)
+RECURRENT_SEEDS = (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52)
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -24,6 +27,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.classes == golden.classes.tolist()
     expected_counters = {"readout.timesteps": n_timesteps, "readout.sequences": len(payloads)}
     expected_counters["readout.logit_saturations"] = int(golden.logit_saturations.sum())
+    dropped = dropped_events(recorded.core, golden)
     for i, (hardware, layer) in enumerate(zip(recorded.core.layers, golden.layers, strict=True)):
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
@@ -45,7 +49,9 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.busy_cycles": int(
                 block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
             ),
-            f"layer{i}.events": int((layer.addresses if i else layer.events).sum()),
+            f"layer{i}.events": int(
+                (layer.addresses if i else layer.events).sum() + dropped[i].sum()
+            ),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
             f"layer{i}.state_saturations": int(layer.state_saturations.sum()),
@@ -76,6 +82,72 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int) -> None:
     np.testing.assert_array_equal(
         starts, timeline.starts, "cycles in which layers start their timesteps"
     )
+
+
+def small_recurrent(seed: int) -> Drawn:
+    """Return a network with recurrent layers and four sequences of one or more timesteps."""
+    n_timesteps = (9, 2, 8, 1)[seed % 4]
+    sizes = {"n_sequences": 4, "n_timesteps": n_timesteps, "max_neurons": 24, "max_inputs": 14}
+    return draw_recurrent(seed, **sizes)
+
+
+def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:
+    """Simulate, and compare what does not depend on stalls."""
+    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
+    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
+    return recorded
+
+
+@pytest.mark.parametrize("seed", RECURRENT_SEEDS)
+def test_recurrent_network_is_bit_and_cycle_exact(seed: int) -> None:
+    """Sequences follow each other without a gap, and own spikes stay in theirs."""
+    drawn = small_recurrent(seed)
+    recorded = check_recurrent(drawn)
+    golden = run(drawn.network, drawn.payloads, trace=True)
+    timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
+    starts = np.array(recorded.starts).reshape(timeline.starts.shape)
+    np.testing.assert_array_equal(starts, timeline.starts)
+
+
+@pytest.mark.parametrize("seed", [20, 21, 23])
+def test_stalls_change_no_value_of_a_recurrent_network(seed: int) -> None:
+    check_recurrent(small_recurrent(seed), stalls=np.random.default_rng(seed))
+
+
+def test_a_reset_in_the_middle_drops_own_spikes() -> None:
+    """The first timestep behind the reset waits for no spikes of the one that was cut off, and has
+    none of them: before they come, while they come, and after some of them have.
+    """
+    drawn = small_recurrent(9)
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    golden = run(drawn.network, drawn.payloads)
+    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
+    assert golden.layers[0].spike_counts[0, 0] >= 8
+    for delay in (0, walk + 14, walk + 19):
+        check_recurrent(drawn, reset_after=1, reset_delay=delay)
+
+
+def test_drawn_recurrent_networks_cover_the_corners() -> None:
+    """Recurrent layers alone, first, in the middle and last, one behind another or not; spikes few
+    and many, also in the last timestep; one group and many.
+    """
+    places, parts, rates = set(), [], []
+    for seed in RECURRENT_SEEDS:
+        drawn = small_recurrent(seed)
+        layers = drawn.network.params.layers
+        places.add("".join("fr"[layer.recurrent] for layer in layers))
+        core = CoreParams(drawn.network.params, drawn.hardware)
+        golden = run(drawn.network, drawn.payloads)
+        for part, done in zip(core.layers, golden.layers, strict=True):
+            if part.params.recurrent:
+                parts.append(part)
+                own = done.spike_counts / part.params.n_neurons
+                rates += [own.mean(), own[:, -1].mean()]
+    assert places >= {"r", "rr", "rf", "fr", "rfr", "rff", "frf", "ffr"}, places
+    assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
+    assert {part.payload.width for part in parts if part.external} == {1, 8}
+    assert min(part.n_groups for part in parts) == 1 < 8 <= max(part.n_groups for part in parts)
+    assert sum(0.02 < rate < 0.9 for rate in rates) > len(rates) / 2 and max(rates) > 0.9
 
 
 @pytest.mark.parametrize("seed", [100, 101, 102, 103])

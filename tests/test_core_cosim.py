@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_digits, load_stored
+from golden.cycles import dropped_events
 from golden.hardware import CoreParams, EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.mnist import to_sequences
@@ -25,7 +26,7 @@ from tb.compare import compare
 from tb.driver import COUNTER_CYCLES
 from tb.report import summarize
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items, to_items
-from tests.networks import draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"
@@ -60,6 +61,7 @@ def check_waiting(simulation: Simulation) -> None:
 
 # Cores that are soon built: few lanes where blocks are large.
 SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
+RECURRENT_SEEDS = (2, 4)
 
 
 def test_drawn_hardware_covers_blocks_events_and_products() -> None:
@@ -71,7 +73,17 @@ def test_drawn_hardware_covers_blocks_events_and_products() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_network(seed: int, tmp_path: Path) -> None:
-    drawn = draw_network(seed)
+    check_core(draw_network(seed), seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", RECURRENT_SEEDS)
+def test_random_recurrent_network(seed: int, tmp_path: Path) -> None:
+    """With the events of a timestep in any order, among which own spikes come."""
+    check_core(draw_recurrent(seed, n_sequences=4, max_neurons=24), seed, tmp_path)
+
+
+def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
+    """Run a network with stalls and without, and compare everything."""
     manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
@@ -89,9 +101,9 @@ def test_random_network(seed: int, tmp_path: Path) -> None:
         check_waiting(simulation)
 
 
-def saturating_network() -> int:
-    """Return the first seed whose network saturates in layer 0, has addresses that no input has,
-    and sequences that end inside a block, on a core that is soon built.
+def saturating_network() -> Drawn:
+    """Draw the first network that saturates in layer 0, has addresses that no input has, and
+    sequences that end inside a block, on a core that is soon built.
     """
     for seed in range(1000, 1200):
         drawn = draw_network(seed, max_neurons=24, max_inputs=24)
@@ -106,12 +118,32 @@ def saturating_network() -> int:
             and first.membrane_saturations.sum()
             and first.state_saturations.sum()
         ):
-            return seed
+            return drawn
     raise AssertionError("no seed saturates")
 
 
-def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
-    drawn = draw_network(saturating_network(), max_neurons=24, max_inputs=24)
+def saturating_recurrent_network() -> Drawn:
+    """Draw the first network whose layer 0 is recurrent, saturates, has addresses that no input but
+    its own first neurons have, and spikes at the end of a sequence.
+    """
+    for seed in range(1000, 1200):
+        drawn = draw_recurrent(seed, max_neurons=12, max_inputs=12)
+        n_inputs, params = drawn.payloads.shape[2], drawn.network.params.layers[0]
+        first = run(drawn.network, drawn.payloads).layers[0]
+        if (
+            n_inputs & (n_inputs - 1)
+            and n_inputs > 2
+            and params.recurrent
+            and first.membrane_saturations.sum()
+            and 0 < first.spike_counts[:, -1].sum() < len(drawn.payloads) * params.n_neurons
+        ):
+            return drawn
+    raise AssertionError("no seed saturates")
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_errors_set_flags_and_the_run_goes_on(recurrent: bool, tmp_path: Path) -> None:
+    drawn = saturating_recurrent_network() if recurrent else saturating_network()
     n_sequences, n_timesteps, n_inputs = drawn.payloads.shape
     payloads = drawn.payloads.copy()
     payloads[0, 1, 2] = 1  # an event that can be repeated
@@ -138,9 +170,11 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
         manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
     )
     expected = {"layer0.repeated": 2, "layer0.out_of_range": 1, "layer0.unclosed": 1}
-    received = (
-        int(np.count_nonzero(payloads)) + 1
-    )  # the unclosed one is received, and dropped at the end
+    golden = run(drawn.network, payloads)
+    dropped = dropped_events(simulation.core, golden)[0]
+    # The unclosed one is received, and dropped at the end, as are a recurrent layer's last spikes.
+    received = int(golden.layers[0].events.sum() + dropped.sum()) + 1
+    assert recurrent == (received > np.count_nonzero(payloads) + 1)
     comparison = compare(simulation, payloads, counted=expected | {"layer0.events": received})
     assert comparison.mismatches == 0, comparison.first
     assert (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from golden.cycles import (
     block_cycles,
     block_lengths,
     bound_cycles,
+    dropped_events,
     group_steps,
     input_stationary_bits,
+    loop_cycles,
     reckon_cycles,
     refreshes,
     released_rtl_cycles,
@@ -69,7 +73,7 @@ def test_released_rtl_multipliers_and_weights() -> None:
 
 def test_reckon() -> None:
     """5 and 4 neurons: at first 3 events and 2 own spikes, then none and 1; the second layer has
-    those 2 and 1, and of its own 0 and 7.
+    those 2 and 1, and of its own 0 and 7. Where a layer is recurrent, what it received has them.
     """
     layers = (LayerParams(3, 5, 1), LayerParams(5, 4, 0))
     core = CoreParams(NetworkParams("two", layers, ReadoutParams(4, 2)), HardwareParams(16, 8))
@@ -77,7 +81,11 @@ def test_reckon() -> None:
     first = [5 + 5 * 5 + 5 + 1, 5 + 1 * 5 + 5 + 1]
     second = [4 + 2 * 4 + 4 + 1, 4 + 8 * 4 + 4 + 1]
     assert first[0] > second[0] and second[1] > first[1]
-    assert reckon_cycles(core, events).tolist() == [first[0], second[1]]
+    assert reckon_cycles(core, events[:2], events[1:]).tolist() == [first[0], second[1]]
+    own = replace(core.network, layers=(layers[0], replace(layers[1], recurrent=True)))
+    core = CoreParams(own, HardwareParams(16))
+    received = [events[0], np.array([2, 8])]
+    assert reckon_cycles(core, received, events[1:]).tolist() == [first[0], second[1]]
 
 
 def test_stored_accumulators() -> None:
@@ -140,6 +148,22 @@ def test_dilated_layer() -> None:
     addresses = np.array([0, 6, 3, 5])
     assert block_cycles(two, addresses, 7).tolist() == [15, 18, 12, 15]
     assert bound_cycles(two, addresses, 7).tolist() == [18, 18, 9, 18]
+
+
+def test_idle_cycles_of_a_recurrent_layer() -> None:
+    """Three groups of 2 neurons, a step an address. 10 stages, 4 of the encoder and one of the list
+    are idle, and a cycle for each spike that has not been sent when the last group comes: of 2
+    in the first group, one leaves in each of the steps of the two other ones.
+    """
+    layer = LayerHardware(LayerParams(9, 5, 0, recurrent=True), HardwareParams(2))
+    assert layer.loop_latency == 15
+    spikes = np.array(
+        [[0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    )
+    addresses = np.array([0, 1, 0, 2, 3])
+    assert loop_cycles(layer, addresses, spikes).tolist() == [
+        15, 15 + 0, 15 + 3, 15 + 0, 15 + 1,
+    ]  # fmt: skip
 
 
 def test_layer_without_state() -> None:
@@ -273,6 +297,33 @@ def test_accesses_by_blocks() -> None:
     }
 
 
+def test_accesses_of_a_recurrent_layer() -> None:
+    """Graded, 3 groups of 2 neurons. Own spikes of the first two timesteps are among the events;
+    the 4 of the last one are listed too, but never read.
+    """
+    graded = LayerFormats(payload=Fixed(8, 8, signed=False))
+    params = LayerParams(9, 6, 0, formats=graded, recurrent=True)
+    network = NetworkParams("own", (params,), ReadoutParams(6, 2))
+    core = CoreParams(network, HardwareParams(2, events_per_cycle=2, access_counters=True))
+    layer = counted([3, 2, 5], [3, 2, 5], [2, 1, 4])
+    none = np.zeros(2, np.int64)
+    done = Run(none, none, none, np.array([[2, 1, 4]] * 2), [layer])
+    assert [each.tolist() for each in dropped_events(core, done)] == [[4, 4], [0, 0]]
+    found = accesses(core, done)
+    expected = {
+        "layer0.list_writes": 10 + 4,
+        "layer0.payload_writes": 2 * (10 + 4),
+        "layer0.list_reads": 3 * (2 + 1 + 3),
+        "layer0.payload_reads": 3 * 10,
+        "layer0.w_f_reads": 3 * 10,
+        "layer0.spike_additions": 3 * 10,
+        "readout.list_writes": 7,
+    }
+    assert {name: found[name].tolist() for name in expected} == {
+        name: [count] * 2 for name, count in expected.items()
+    }
+
+
 def test_accesses_of_a_slow_state_row_by_row() -> None:
     """32 groups of 11 columns leave time for a row of 10 at a time; five timesteps by two, the
     current refreshed in each.
@@ -319,3 +370,20 @@ def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
     layer.spikes = np.zeros((1, 1, 2), bool)
     timeline = Timeline(core, np.zeros((1, 1, 3), np.int64), [layer])
     assert timeline.starts[0].tolist() == [[start]] and timeline.starts.shape == (2, 1, 1)
+
+
+def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
+    """One group of 3 neurons; the first timestep's end is transferred in cycle 0, and its list is
+    open a cycle later, and walked from the next one on. Two own spikes are offered 14 and 15 cycles
+    after its only step, their end after 16: with it comes that of the second timestep, which takes
+    two steps. The end of the sequence waits for one more own spike, which it drops, and passes
+    through the layer before the next sequence starts: this one waits for none.
+    """
+    params = LayerParams(3, 3, 0, recurrent=True)
+    core = CoreParams(NetworkParams("own", (params,), ReadoutParams(3, 2)), HardwareParams(3))
+    layer = counted([0, 2], [0, 2], [2, 1], repeat=2)
+    layer.spikes = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, bool)
+    timeline = Timeline(core, np.zeros((2, 2, 3), np.int64), [layer])
+    second = 2 + 16 + 2
+    ended = second + 1 + 15  # the end of the sequence is transferred
+    assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 18]]

@@ -48,7 +48,7 @@ from golden.hardware import (
 from golden.integer import run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.synthetic import draw_events
-from tests.networks import draw_network
+from tests.networks import draw_network, draw_recurrent
 
 
 def draw_activity(seed: int, n_sequences: int = 6, n_timesteps: int = 48) -> Activity:
@@ -123,6 +123,20 @@ def test_addresses_are_those_of_a_run_by_blocks(n_timesteps: int) -> None:
         assert np.array_equal(found.logits, golden.logits)
 
 
+def test_a_recurrent_networks_activity_is_that_of_a_run() -> None:
+    """Its own spikes are events, also of the first layer's list, and it has no blocks."""
+    drawn = draw_recurrent(6)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    golden = run(drawn.network, drawn.payloads)
+    assert set(activity.addresses) == {1} and {c.block for c in configurations(activity)} == {1}
+    received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
+    for expected, counted in zip(received, activity.addresses[1], strict=True):
+        assert np.array_equal(expected, counted)
+    assert drawn.network.params.layers[0].recurrent
+    own = np.pad(golden.layers[0].spike_counts, ((0, 0), (1, 0)))[:, :-1]
+    assert own.any() and np.array_equal(activity.items, (drawn.payloads > 0).sum(2) + own + 1)
+
+
 # Prices
 
 
@@ -188,6 +202,18 @@ def test_prices_against_the_timeline(seed: int) -> None:
     assert 0.75 < min(share) and max(share) < 1.02
     assert 0.99 < np.median(share) < 1.01
     assert np.mean(np.array(share) > 0.9) >= 0.75
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_prices_of_recurrent_networks_against_the_timeline(seed: int) -> None:
+    """As above; a price knows the loop of own spikes, but not that of two layers together."""
+    network = draw_recurrent(seed).network
+    n_inputs = network.params.layers[0].n_inputs
+    activity = measure_activity(network, draw_events(0.3 * n_inputs, 4, seed, 40, n_inputs))
+    every = configurations(activity)
+    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
+    share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
+    assert 0.75 < min(share) and max(share) < 1.01 and np.median(share) > 0.98
 
 
 def test_partial_blocks_are_dear() -> None:

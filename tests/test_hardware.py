@@ -28,6 +28,7 @@ from golden.hardware import (
     ReadoutHardware,
     address_width,
     load_header,
+    possible_blocks,
 )
 from golden.integer import LayerRun
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
@@ -110,6 +111,34 @@ def test_memories_that_cannot_be_addressed() -> None:
     assert len(CoreParams(network(*chain)).memories) == 254
     with pytest.raises(UserError, match="257 memories: at most 256 can be addressed"):
         CoreParams(network(*chain, LayerParams(1, 1, 0)))
+
+
+def test_a_recurrent_layer_has_no_blocks() -> None:
+    recurrent = network(LayerParams(3, 4, 2), LayerParams(4, 4, 0, recurrent=True))
+    assert possible_blocks(recurrent) == (1,) and CoreParams(recurrent).hardware.block == 1
+    assert possible_blocks(network(LayerParams(3, 4, 2))) == BLOCKS
+    for block in BLOCKS[1:]:
+        message = rf"^BLOCK={block} for a recurrent layer, .*: use BLOCK=1$"
+        with pytest.raises(UserError, match=message):
+            CoreParams(recurrent, HardwareParams(block=block))
+
+
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_recurrent_layers_own_spikes_have_places_and_weights(events: int) -> None:
+    """100 inputs and 30 neurons, 8 groups of 4; three lists of 130 or twice 65 addresses of 8 bits,
+    each in as many words as a power of two has.
+    """
+    params = LayerParams(100, 30, 0, formats=GRADED, recurrent=True)
+    part = LayerHardware(params, HardwareParams(4, events_per_cycle=events))
+    assert (part.memories["w_f"].depth, part.n_addresses) == (8 * 130, 130)
+    places = part.buffers["list"]
+    assert (places.depth, places.width) == (3 * 256 // events, 8 * events)
+    assert part.buffers["payloads0"].depth == 3 * 256
+    assert part.max_steps == part.sparse_steps(130) == 130 // events
+    # 10 stages, 4 of the encoder, one until the list is open.
+    assert (part.close_latency, part.loop_latency) == (1, 15)
+    plain = LayerHardware(LayerParams(100, 30, 0), HardwareParams(4))
+    assert (plain.close_latency, plain.loop_latency, plain.n_addresses) == (5, 0, 100)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import BLOCKS, CoreParams, HardwareParams, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams, ReadoutParams
-from tests.networks import draw_network
+from tests.networks import draw_network, draw_recurrent
 
 
 def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
@@ -28,6 +28,7 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
 
 
 NETWORKS = [draw_network(seed).network for seed in range(40)]
+RECURRENT = [draw_recurrent(seed).network for seed in range(20)]
 HARDWARE = st.builds(
     HardwareParams,
     lanes=st.one_of(st.integers(1, 16), st.just(70)),
@@ -35,6 +36,33 @@ HARDWARE = st.builds(
     events_per_cycle=st.integers(1, 2),
     products_per_cycle=st.integers(1, 8),
 )
+
+
+@given(st.sampled_from(RECURRENT), HARDWARE)
+def test_unpack_undoes_pack_of_recurrent_layers(
+    network: NetworkIntegers, hardware: HardwareParams
+) -> None:
+    core = CoreParams(network.params, replace(hardware, block=1))
+    images = pack(network, core)
+    assert {name: len(words) for name, words in images.items()} == {
+        name: memory.depth for name, memory in core.memories.items()
+    }
+    assert_same(unpack(images, core), network)
+
+
+def test_own_spikes_have_their_weights_behind_the_inputs() -> None:
+    """Three neurons on 2 lanes: of the first group 2 inputs, then 3 neurons, then the second's."""
+    w_f = np.array([[1, 2, 0x11, 0x12, 0x13], [3, 4, 0x21, 0x22, 0x23], [5, 6, 0x31, 0x32, -1]])
+    none = np.zeros(0, np.int64)
+    layer = replace(tiny_layer(), w_f=w_f, a=none.reshape(0, 0), b=none, p=none.reshape(3, 0))
+    layer = replace(layer, w_x=np.zeros(2, np.int64), b_x=0, v=np.zeros(3, np.int64))
+    params = NetworkParams("own", (LayerParams(2, 3, 0, recurrent=True),), ReadoutParams(3, 2))
+    network = NetworkIntegers(params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, 1]))
+    core = CoreParams(params, HardwareParams(lanes=2))
+    assert pack(network, core)["layer0.w_f"] == [
+        0x0301, 0x0402, 0x2111, 0x2212, 0x2313, 0x05, 0x06, 0x31, 0x32, 0xFF,
+    ]  # fmt: skip
+    assert_same(unpack(pack(network, core), core), network)
 
 
 @given(st.sampled_from(NETWORKS), HARDWARE)

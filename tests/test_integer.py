@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import BLOCKS
 from golden.integer import LayerIntegers, NetworkIntegers, Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from tests.networks import Drawn, draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 
 def divide(value: int, shift: int) -> int:
@@ -28,6 +28,7 @@ class Reference:
     """What the reference found for one sequence; per layer, then per timestep."""
 
     logits: list[int]
+    added: list[list[list[int]]]  # the payload of each address
     spikes: list[list[list[bool]]]
     membrane: list[list[list[int]]]
     state: list[list[list[int]]]
@@ -45,13 +46,14 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
     u = [[0] * p.n_neurons for p in params.layers]
     m = [[0] * p.n_state for p in params.layers]
     h = [[0] * p.n_neurons for p in params.layers]
+    own = [[0] * p.n_neurons for p in params.layers]  # what comes back in the next timestep
     counts = [{"drive": 0, "state": 0, "membrane": 0} for _ in params.layers]
     logits = [0] * params.readout.n_classes
 
     def traces() -> list[list[Any]]:
         return [[] for _ in params.layers]
 
-    found = Reference(logits, traces(), traces(), traces(), traces(), counts)
+    found = Reference(logits, traces(), traces(), traces(), traces(), traces(), counts)
 
     def saturate(value: int, width: int, index: int, what: str) -> int:
         held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
@@ -66,6 +68,9 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
                 array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c)
             )
             b, v = given.b.tolist(), given.v.tolist()
+            if p.recurrent:
+                values = [*values, *own[i]]
+            found.added[i].append(values)
             x = 0
             if p.n_state:
                 total = given.b_x
@@ -107,6 +112,8 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
             found.state[i].append(list(m[i]))
             found.drive[i].append(x)
             values = [int(spike) for spike in fired]
+            largest = 2**f.payload.width - 1
+            own[i] = [largest * value for value in values]
         for label, (row, bias) in enumerate(
             zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)
         ):
@@ -132,10 +139,7 @@ def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
             assert layer.spike_counts[index].tolist() == [
                 sum(fired) for fired in expected.spikes[i]
             ], where
-            arriving = [
-                sum(v != 0 for v in values)
-                for values in (expected.spikes[i - 1] if i else sequence)
-            ]
+            arriving = [sum(v != 0 for v in values) for values in expected.added[i]]
             assert layer.events[index].tolist() == arriving, where
             for name, count in expected.saturations[i].items():
                 assert getattr(layer, f"{name}_saturations")[index] == count, (
@@ -151,6 +155,28 @@ def test_drawn_networks_match_the_reference(seed: int) -> None:
     print(f"seed {seed}")
     drawn = draw_network(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_drawn_recurrent_networks_match_the_reference(seed: int) -> None:
+    drawn = draw_recurrent(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+def test_own_spikes_come_back_a_timestep_later() -> None:
+    """An input of 3 makes a neuron fire; its own spike has the largest payload, 255: halved, 127.5,
+    rounded up and clamped to 127, so that it fires for ever.
+    """
+    network = own_spikes(w_f=[[11, 1]])
+    done = run(network, np.array([[[3], [0], [0]], [[0], [3], [0]]]), trace=True)
+    layer = done.layers[0]
+    assert layer.spikes is not None and layer.membrane is not None
+    assert layer.spikes[:, :, 0].tolist() == [[True, True, True], [False, True, True]]
+    assert layer.membrane[:, :, 0].tolist() == [[1, 111, 111], [0, 1, 111]]
+    assert layer.events.tolist() == [[1, 1, 1], [0, 1, 1]]
+    # An inhibitory one silences it, however much arrives.
+    done = run(own_spikes(w_f=[[11, -1]]), np.array([[[3], [3], [3]]]), trace=True)
+    assert done.layers[0].spike_counts.tolist() == [[1, 0, 1]]
 
 
 def test_the_draws_reach_what_is_to_be_tested() -> None:
@@ -267,6 +293,17 @@ def small(
         np.array([[1], [0]]),
         np.array([0, 0]),
     )
+
+
+def own_spikes(w_f: list[list[int]]) -> NetworkIntegers:
+    """Return `small` without its slow state and leak, and recurrent."""
+    network = small(w_f=[[0]], leak=0)
+    none = np.zeros(0, np.int64)
+    layer = replace(
+        network.layers[0], w_f=np.array(w_f), a=none.reshape(0, 0), b=none, p=none.reshape(1, 0)
+    )
+    params = replace(network.params.layers[0], n_state=0, recurrent=True)
+    return replace(network, params=replace(network.params, layers=(params,)), layers=(layer,))
 
 
 def trace(network: NetworkIntegers, *payloads: int) -> dict[str, list[Any]]:

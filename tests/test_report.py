@@ -99,6 +99,7 @@ def test_the_figures_are_those_worked_out_by_hand() -> None:
         "layer": "layer0",
         "cycles_per_timestep": (40 + 45) / 2 / 2,
         "bound": (8 * 3 + 2 + 8 * 7 + 2) / 2 / 2,
+        "slack": 2,
     }
     # 1000 - 785 - 15 cycles with work to do, 15 neurons on the 16 lanes of 8 groups; and 1000 - 920
     # - 10, 3 classes on 4.
@@ -152,7 +153,7 @@ def test_one_digit_takes_as_long_as_its_result() -> None:
     summary = summarize(simulation, comparison, np.array([1]))
     assert summary["microseconds_per_digit"] == summary["latency_microseconds"] == 1.4
     assert summary["slowest_layer"] == {
-        "layer": "layer0", "cycles_per_timestep": None, "bound": None
+        "layer": "layer0", "cycles_per_timestep": None, "bound": None, "slack": 2
     }  # fmt: skip
     assert summary["released_rtl"]["cycles_ratio"] is None
     assert summary["released_rtl"]["spike_weights_ratio"] is None
@@ -199,6 +200,18 @@ def test_a_core_is_described_with_its_hardware() -> None:
     text = "\n".join(describe(CORE))
     assert "tiny on 2 lanes, 2 timesteps at once, 1 event and 2 products a cycle" in text
     assert "15 multipliers" in text and "15 neurons, slow state of 2, refreshed every 2" in text
+
+
+def test_a_recurrent_layer_is_described_and_bounded_with_its_loop() -> None:
+    """The layer without its slow state, a timestep at a time: 8 groups of 3 and 7 steps count, as
+    the last ones reach no next timestep.
+    """
+    layer = LayerParams(7, 15, 0, formats=FORMATS, recurrent=True)
+    network = NetworkParams("tiny", (layer,), ReadoutParams(15, 3))
+    core = CoreParams(network, HardwareParams(lanes=2, trace=True))
+    assert "15 neurons, recurrent, 8 groups" in "\n".join(describe(core))
+    slowest = summary_of(core=core, n_timesteps=2)["slowest_layer"]
+    assert slowest["slack"] == 2 + 15 and slowest["bound"] == 8 * (3 + 7) / 2 + 17
 
 
 @pytest.mark.parametrize("shipped", [True, False])
