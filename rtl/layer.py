@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import EventKind, LayerHardware, ReadoutHardware
 from rtl.component import Component
+from rtl.delay_line import DelayLine
 from rtl.drive import Drive
 from rtl.encoder import Encoder
 from rtl.event_list import EventList
@@ -46,6 +47,8 @@ class Layer(Component):
         The load bus.
     counts
         What the counters of this layer add in this cycle, by the counter's name.
+    clearing
+        With delays: the delay line is being cleared after a reset.
     trace
         With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values
         of the slow state and of the drive, each with its `valid`.
@@ -64,6 +67,8 @@ class Layer(Component):
             "load": In(LoadBus(load_width)),
             "counts": Out(counts_signature(layer)),
         }
+        if layer.delayed:
+            members["clearing"] = Out(1)
         if layer.hardware.trace:
             trace = {
                 "start": Out(1),
@@ -101,8 +106,19 @@ class Layer(Component):
         m.submodules.encoder = encoder = Encoder(layer)
         loaded = [scalars, spike_path, neurons]
 
-        wiring.connect(m, wiring.flipped(self.i), events.i)
-        connect_schedule(m, events, schedule, spike_path, counts)
+        inlet: EventList | DelayLine = events
+        if layer.delayed:
+            m.submodules.line = inlet = line = DelayLine(layer, numbers["delays"], width)
+            loaded.append(line)
+            wiring.connect(m, line.o, events.i)
+            m.d.comb += self.clearing.eq(line.clearing)
+            if layer.accesses:
+                m.d.comb += [
+                    getattr(counts, name).eq(getattr(line, name))
+                    for name in ("delays_reads", "ring_reads", "ring_writes")
+                ]
+        wiring.connect(m, wiring.flipped(self.i), inlet.i)
+        connect_schedule(m, events, schedule, spike_path, counts, inlet)
         m.d.comb += [
             schedule.room.eq(encoder.room),
             encoder.reserve.eq(schedule.reserve),
@@ -223,15 +239,23 @@ def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
         "spike_additions": n_events * part.block,
         "state_products": part.block * part.hardware.products_per_cycle,
     }
+    if isinstance(part, LayerHardware) and part.delayed:
+        memories = part.ring_memories
+        several |= {"ring_reads": memories, "ring_writes": memories * (part.ring_depth + 1)}
     most |= {name: value for name, value in several.items() if name in most}
     return wiring.Signature({name: Out(range(value + 1)) for name, value in most.items()})
 
 
 def connect_schedule(
-    m: Module, events: EventList, schedule: GroupSchedule, spike_path: SpikePath, counts: Any
+    m: Module,
+    events: EventList,
+    schedule: GroupSchedule,
+    spike_path: SpikePath,
+    counts: Any,
+    inlet: EventList | DelayLine,
 ) -> None:
     """Connect an event list, the schedule that walks it and the path that adds its events, and all
-    to their counters.
+    to their counters; `inlet` is what takes the part's input.
     """
     part, issue = schedule.part, schedule.issue
     sparse = Mux(issue.valid, issue.sparse, 0)
@@ -251,14 +275,14 @@ def connect_schedule(
         counts.blocks.eq(issue.start),
         counts.busy_cycles.eq(schedule.busy),
         counts.starved_cycles.eq(schedule.starved),
-        counts.input_stall_cycles.eq(events.i.valid & ~events.i.ready),
+        counts.input_stall_cycles.eq(inlet.i.valid & ~inlet.i.ready),
         counts.events.eq(events.accepted),
     ]
     if part.external:
         m.d.comb += [
-            counts.out_of_range.eq(events.out_of_range),
-            counts.repeated.eq(events.repeated),
-            counts.unclosed.eq(events.unclosed),
+            counts.out_of_range.eq(inlet.out_of_range),
+            counts.repeated.eq(inlet.repeated),
+            counts.unclosed.eq(inlet.unclosed),
         ]
     if part.accesses:
         m.d.comb += [

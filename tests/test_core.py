@@ -15,6 +15,7 @@ from tests.core_simulator import Recorded, simulate
 from tests.networks import draw_network
 
 SEEDS = range(42)
+DELAY_SEEDS = range(200, 230)
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -45,7 +46,9 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.busy_cycles": int(
                 block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
             ),
-            f"layer{i}.events": int((layer.addresses if i else layer.events).sum()),
+            f"layer{i}.events": int(
+                (layer.events if hardware.by_timesteps else layer.addresses).sum()
+            ),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
             f"layer{i}.state_saturations": int(layer.state_saturations.sum()),
@@ -62,12 +65,14 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.errors == {name for name in recorded.core.errors if recorded.counters[name]}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_drawn_network_is_bit_and_cycle_exact(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, False) for s in SEEDS] + [(s, True) for s in DELAY_SEEDS]
+)
+def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     """Without stalls, also the cycle in which every layer starts every timestep is the predicted
     one.
     """
-    drawn = draw_network(seed)
+    drawn = draw_network(seed, delays=delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
