@@ -74,6 +74,8 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
         elements["w_x"] = layer.w_x[:, None]
         rows = np.concatenate([layer.a, layer.b[:, None]], 1)
         elements["ab"] = _deal(rows, hardware.n_state_blocks, hardware.state_lanes)
+    if hardware.delayed:
+        elements["delays"] = layer.delays[:, None]
     return elements
 
 
@@ -122,9 +124,10 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
                 np.zeros((0, 1), np.int64),
                 np.zeros(p.n_inputs, np.int64),
             )
+        delays = of("delays")[:, 0] if hardware.delayed else np.zeros(0, np.int64)
         layers.append(
             LayerIntegers(
-                w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold
+                w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold, delays
             )
         )
     readout = core.readout

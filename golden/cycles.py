@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.hardware import (
+    DELAY_LATENCY,
     DRIVE_LATENCY,
     MASK_QUEUE_DEPTH,
     CoreParams,
@@ -181,6 +182,8 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
     dropped = dropped_events(core, run)
     for index, (name, part) in enumerate(core.parts.items()):
         counts = _accesses(part, received[index], events[index], dropped[index], n_timesteps)
+        if isinstance(part, LayerHardware) and part.delayed:
+            counts |= _delay_accesses(part, run.layers[index], n_timesteps)
         found |= {f"{name}.{what}": count for what, count in counts.items()}
     return found
 
@@ -207,7 +210,7 @@ def _accesses(
     distinct, total = addresses.sum(1), events.sum(1)
     n_blocks = addresses.shape[1]
     # An event is written once by a part that gets whole blocks, else once a timestep.
-    accepted = total if part.external else distinct
+    accepted = total if part.by_timesteps else distinct
     counts = {
         "list_writes": distinct + dropped,
         "list_reads": groups * part.sparse_steps(addresses).sum(1),
@@ -254,6 +257,74 @@ def _accesses(
     return counts
 
 
+def _delay_accesses(part: LayerHardware, run: LayerRun, n_timesteps: int) -> dict[str, np.ndarray]:
+    """Count the accesses (B,) of a layer's delay line: of what arrives, of the words of every block
+    that leaves, which are read and cleared, and of the ring, which is cleared behind a sequence.
+    """
+    assert run.arrivals is not None and run.arrival_slots is not None
+    touched = run.arrival_slots + part.ring_words * -(-n_timesteps // part.block)
+    return {
+        "delays_reads": run.arrivals,
+        "ring_reads": touched,
+        "ring_writes": touched + part.ring_memories * part.ring_depth,
+    }
+
+
+@dataclass
+class _Line:
+    """A layer's delay line while its timeline is computed."""
+
+    layer: LayerHardware
+    departures: np.ndarray  # (B, blocks, words): inputs that come out
+    taken: int = -1  # cycle of the last item's transfer
+    free: int = 0  # first cycle in which a block or a sequence may end
+    emptied: int = 0  # first cycle in which the ring is ready for a sequence
+    reads: set[int] = field(default_factory=set)  # cycles in which words of a block are read
+    moved: int = -1  # cycle in which it put its last item into its output register
+    sent: int = -1  # cycle in which that item was transferred
+
+    def accept(self, earliest: int, ends: bool) -> int:
+        """Return the cycle in which an item that is offered from `earliest` on is transferred."""
+        cycle = max(earliest, self.taken + 1, self.emptied, self.free if ends else 0)
+        while cycle in self.reads:
+            cycle += 1
+        self.taken = cycle
+        return cycle
+
+    def send(self, part: _Part, earliest: int, ends: bool) -> int:
+        """Put an item into the output register; return the cycle of that."""
+        self.moved = max(earliest, self.moved + 1, self.sent)
+        self.sent = part.accept(self.moved + 1, ends)
+        return self.moved
+
+    def emit(self, part: _Part, ended: int, sequence: int, block: int) -> int:
+        """Send a block that ended at `ended`; return the cycle in which its list closes."""
+        self.reads.clear()
+        read = ended + DELAY_LATENCY - 1
+        finished = [0, 0]  # cycles of the last items of the last two words with any
+        before = 0  # as `finished[1]`, when the word before was read
+        for count in self.departures[sequence, block].tolist():
+            # While one word is sent, one more may be read ahead.
+            read += 1
+            if before >= read:
+                read = max(read + 1, finished[0] + 1)
+            self.reads.add(read)
+            before = finished[1]
+            for _ in range(count):
+                last = self.send(part, read + 2, ends=False)
+            if count:
+                finished = [finished[1], last]
+        self.free = self.send(part, read + 2, ends=True) + 1
+        return self.sent
+
+    def end_sequence(self, part: _Part, ended: int) -> int:
+        """Send the end of a sequence that came at `ended`, and clear the ring."""
+        cleared = ended + DELAY_LATENCY
+        self.free = self.send(part, cleared, ends=True) + 1
+        self.emptied = cleared + self.layer.ring_depth
+        return self.sent
+
+
 @dataclass
 class _State:
     """The state updates of a layer while its timeline is computed."""
@@ -288,6 +359,7 @@ class _Part:
 
     hardware: Part
     state: _State | None = None
+    line: _Line | None = None
     last_item: int = -1  # cycle of the last item's transfer
     last_close: int = -(1 << 40)  # cycle in which the last list closed
     own: set[int] = field(default_factory=set)  # cycles in which own spikes come back
@@ -324,6 +396,18 @@ class _Part:
         self.last_item = cycle
         return cycle
 
+    def receive(self, earliest: int, ends: bool) -> int:
+        """Return the cycle in which an item from another part, or from outside, is transferred."""
+        return (self.line or self).accept(earliest, ends)
+
+    def collect(self, ended: int, sequence: int, block: int) -> int:
+        """Return the cycle in which a block's list closes, whose end was received at `ended`."""
+        return ended if self.line is None else self.line.emit(self, ended, sequence, block)
+
+    def collect_end(self, ended: int) -> int:
+        """Return the cycle in which the list of a sequence's end closes."""
+        return ended if self.line is None else self.line.end_sequence(self, ended)
+
 
 class Timeline:
     """The cycle in which each layer, and the readout, starts each block, relative to the first
@@ -354,6 +438,10 @@ class Timeline:
             )
             for part in core.parts.values()
         ]
+        for part, run in zip(self._parts, layers, strict=False):
+            hardware = part.hardware
+            if isinstance(hardware, LayerHardware) and hardware.delayed:
+                part.line = _Line(hardware, _departures(hardware, run))
         block = core.hardware.block
         n_sequences, n_timesteps, _ = payloads.shape
         n_items = np.count_nonzero(payloads, axis=2)
@@ -373,17 +461,19 @@ class Timeline:
                 closed = 0
                 for k in range(j * block, j * block + length):
                     for _ in range(n_items[b, k]):
-                        first.accept(0, ends=False)
-                    closed = first.accept(0, ends=k == (j + 1) * block - 1)
+                        first.receive(0, ends=False)
+                    closed = first.receive(0, ends=k == (j + 1) * block - 1)
                 if length < block:  # the end of the sequence closes it before it is transferred
-                    closed = first.accept(0, ends=True)
+                    closed = first.receive(0, ends=True)
                 for i, part in enumerate(self._parts):
+                    closed = part.collect(closed, b, j)
                     spiking = sent[i][b, j] if i < len(layers) else None
                     closed = self._block(
                         i, part, closed, length, int(steps[i][b, j]), bool(refresh[i][j]), spiking
                     )
-            closed = first.accept(0, ends=True)
+            closed = first.receive(0, ends=True)
             for i, part in enumerate(self._parts):
+                closed = part.collect_end(closed)
                 closed = self._end_sequence(i, part, closed)
             self.ends[b] = closed
         self.starts = np.array([p.starts for p in self._parts]).reshape(
@@ -465,7 +555,7 @@ class Timeline:
             part.moved = max(earliest, part.sent)
             if part.recurrent and item < fired:
                 part.own.add(part.moved + 1)  # offered, though not yet taken
-            part.sent = receiver.accept(part.moved + 1, ends=marker and item == fired)
+            part.sent = receiver.receive(part.moved + 1, ends=marker and item == fired)
             earliest = part.moved + 1
         return part.sent
 
@@ -473,6 +563,19 @@ class Timeline:
 def _by_block(run: LayerRun, block: int) -> np.ndarray:
     """Return (B, blocks, N) bool: which neurons spike in which blocks."""
     assert run.spikes is not None, "a timeline needs traced runs"
-    n_sequences, n_timesteps, n = run.spikes.shape
-    padded = np.pad(run.spikes, ((0, 0), (0, -n_timesteps % block), (0, 0)))
+    return _blocks(run.spikes, block)
+
+
+def _blocks(fired: np.ndarray, block: int) -> np.ndarray:
+    """Return (B, blocks, N) of (B, K, N) bool: what fires at any timestep of a block."""
+    n_sequences, n_timesteps, n = fired.shape
+    padded = np.pad(fired, ((0, 0), (0, -n_timesteps % block), (0, 0)))
     return np.asarray(padded.reshape(n_sequences, -1, block, n).any(2))
+
+
+def _departures(layer: LayerHardware, run: LayerRun) -> np.ndarray:
+    """Return (B, blocks, words): how many inputs of each word of a block's slot come out."""
+    assert run.delayed is not None, "a timeline needs traced runs"
+    found = _blocks(run.delayed, layer.block)
+    padded = np.pad(found, ((0, 0), (0, 0), (0, -found.shape[2] % layer.ring_lanes)))
+    return padded.reshape(*found.shape[:2], -1, layer.ring_lanes).sum(3)

@@ -61,7 +61,9 @@ class Activity:
 def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity:
     """Run sequences (B, K, M) through the golden network and count what its parts receive."""
     golden = run(network, payloads, trace=True)
-    received = [payloads != 0, *(layer.spikes for layer in golden.layers)]
+    sent = [payloads != 0, *(layer.spikes for layer in golden.layers)]
+    delayed = [*(layer.delayed for layer in golden.layers), None]
+    received = [d if d is not None else s for d, s in zip(delayed, sent, strict=True)]
     # A timestep's events, own spikes among them, have distinct addresses.
     events = [*(layer.events for layer in golden.layers), golden.layers[-1].spike_counts]
     addresses = {1: events}
@@ -222,7 +224,12 @@ def with_latency(activity: Activity, candidate: Candidate) -> Candidate:
     golden = activity.of_block(candidate.hardware.block)
     first = slice(0, 1)
     layers = [
-        replace(layer, spikes=layer.spikes[first], addresses=layer.addresses[first])
+        replace(
+            layer,
+            spikes=layer.spikes[first],
+            addresses=layer.addresses[first],
+            delayed=None if layer.delayed is None else layer.delayed[first],
+        )
         for layer in golden.layers
         if layer.spikes is not None
     ]

@@ -36,6 +36,8 @@ ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
 DRIVE_LATENCY = 6  # from the same arrival to the drive of the block's first timestep
 UPDATE_LATENCY = 4  # from the last step of some rows of the state update to their sums
 START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told
+DELAY_LATENCY = 4  # from an end of block's arrival at a delay line to the read of its first word
+RING_WIDTH = 32  # bits of a word of a delay line's ring
 MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder
 MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update between refreshes
 
@@ -191,6 +193,16 @@ class PartHardware(ABC):
     def close_latency(self) -> int:
         """Cycles from the end of a block's arrival to its list being open to the schedule."""
         return CLOSE_LATENCY
+
+    @property
+    def delayed(self) -> bool:
+        """Whether a delay line is before it."""
+        return False
+
+    @property
+    def by_timesteps(self) -> bool:
+        """Whether its event list gets timesteps; a layer sends blocks, and so does a delay line."""
+        return self.external and not self.delayed
 
     n_lists = 3  # buffers of the event list: walked; waiting, while slow states are made; filling
 
@@ -353,6 +365,38 @@ class LayerHardware(PartHardware):
         """Stage at which the spikes of a group go to the encoder."""
         return NEURON_STAGE + MEMBRANE_LATENCY + self.output_steps - self.interval + self.fold
 
+    @property
+    def delayed(self) -> bool:
+        return self.params.max_delay > 0
+
+    # The delay line: a ring of slots, one for each block that events may still come out in. A slot
+    # has a bit for each input and timestep. With several timesteps a block, an input's bits may
+    # fall into two successive slots: odd slots then have a memory of their own.
+    @property
+    def ring_memories(self) -> int:
+        return 2 if self.block > 1 else 1
+
+    @property
+    def ring_lanes(self) -> int:
+        """Inputs of a word of the ring."""
+        return min(RING_WIDTH // self.block, 1 << address_width(self.params.n_inputs))
+
+    @property
+    def ring_words(self) -> int:
+        """Words of a slot."""
+        return -(-self.params.n_inputs // self.ring_lanes)
+
+    @property
+    def ring_slots(self) -> int:
+        """The block that leaves, the block that arrives, and those that its events may wait for."""
+        waiting = -(-self.params.max_delay // self.block)
+        return -(-(waiting + 2) // self.ring_memories) * self.ring_memories
+
+    @property
+    def ring_depth(self) -> int:
+        """Words of a memory of the ring: the cycles that it takes to be cleared."""
+        return self.ring_slots // self.ring_memories << (self.ring_words - 1).bit_length()
+
     # The update of the slow state: `state_lanes` rows at a time, a column a cycle.
     @cached_property
     def state_lanes(self) -> int:
@@ -455,13 +499,15 @@ class LayerHardware(PartHardware):
                 MemoryParams("w_x", p.n_inputs, 1, f.w_x),
                 MemoryParams("ab", self.n_state_blocks * (d + 1), self.state_lanes, f.a),
             ]
+        if self.delayed:
+            found.append(MemoryParams("delays", p.n_inputs, 1, p.delay))
         return {memory.name: memory for memory in found}
 
     @cached_property
     def buffers(self) -> dict[str, MemoryParams]:
         """What the core writes itself: the event list, u, h, the slow state for its own update
         (`m`) and for the dense state path (`history`), drives that wait for their update, spike
-        masks.
+        masks, the rings of a delay line.
         """
         p, f, d = self.params, self.params.formats, self.params.n_state
         flag = Fixed(1, signed=False)
@@ -480,6 +526,12 @@ class LayerHardware(PartHardware):
             ]
         mask = self.lanes * self.block + address_width(self.n_groups * self.lanes) + self.block + 1
         found.append(MemoryParams("masks", MASK_QUEUE_DEPTH, mask, flag))
+        if self.delayed:
+            bits = self.ring_lanes * self.block
+            found += [
+                MemoryParams(f"ring{i}", self.ring_depth, bits, flag)
+                for i in range(self.ring_memories)
+            ]
         return {memory.name: memory for memory in found}
 
     @cached_property
@@ -501,6 +553,8 @@ class LayerHardware(PartHardware):
             )  # fmt: skip
             if self.dilation > 1:
                 found += ("h_reads", "h_writes")
+        if self.delayed:
+            found += ("delays_reads", "ring_reads", "ring_writes")
         return found
 
 

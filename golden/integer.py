@@ -105,8 +105,13 @@ class LayerRun:
     sent; per block of timesteps (B, ceil(K / block)) distinct addresses added. Events are added
     after their delay, and a recurrent layer's own spikes are events too.
 
+    With delays also, per sample (B,): `arrivals`, what arrived before the delays (from outside
+    events, from a layer distinct addresses of each block), and `arrival_slots`, the blocks in which
+    each of them comes out, or would if the sequence went on: one, or two where an address arrives
+    at several timesteps of a block.
+
     With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
-    `state` (d) after its update, `drive`.
+    `state` (d) after its update, `drive`; with delays `delayed` (M) bool, which inputs came out.
     """
 
     events: np.ndarray
@@ -119,6 +124,9 @@ class LayerRun:
     membrane: np.ndarray | None = None
     state: np.ndarray | None = None
     drive: np.ndarray | None = None
+    arrivals: np.ndarray | None = None
+    arrival_slots: np.ndarray | None = None
+    delayed: np.ndarray | None = None
 
 
 @dataclass
@@ -215,6 +223,28 @@ class _Layer:
         return spikes
 
 
+class _Waiting:
+    """What arrives at a layer before its delays, counted for a batch: see `LayerRun.arrivals`."""
+
+    def __init__(self, delays: np.ndarray, batch: int, block: int, external: bool) -> None:
+        self.delays, self.block, self.external = delays, block, external
+        self.arrivals, self.slots = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
+        self.soon, self.late = np.zeros((2, batch, len(delays)), bool)  # of the block so far
+
+    def add(self, timestep: int, values: np.ndarray) -> None:
+        arrived = values != 0
+        carried = timestep % self.block + self.delays % self.block >= self.block
+        self.soon |= arrived & ~carried
+        self.late |= arrived & carried
+        if self.external or (timestep + 1) % self.block == 0:
+            self.end_block()
+
+    def end_block(self) -> None:
+        self.arrivals += (self.soon | self.late).sum(1)
+        self.slots += self.soon.sum(1) + self.late.sum(1)
+        self.soon[:] = self.late[:] = False
+
+
 def run(
     network: NetworkIntegers,
     payloads: np.ndarray,
@@ -239,6 +269,10 @@ def run(
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
     runs = [_empty_run(p, batch, n_timesteps, block, trace) for p in params.layers]
+    waiting = [
+        _Waiting(i.delays, batch, block, external=index == 0) if p.max_delay else None
+        for index, (i, p) in enumerate(zip(network.layers, params.layers, strict=True))
+    ]
     widths = (*(layer.n_addresses for layer in params.layers), params.readout.n_inputs)
     received = [np.zeros((batch, n), bool) for n in widths]  # in the block so far
     addresses = np.zeros((len(received), batch, -(-n_timesteps // block)), np.int64)
@@ -249,9 +283,13 @@ def run(
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
+            if (before := waiting[index]) is not None:
+                before.add(k, values)
             values = layer.arrive(k, values)
             done.events[:, k] = np.count_nonzero(values, axis=1)
             received[index] |= values != 0
+            if done.delayed is not None:
+                done.delayed[:, k] = values[:, : layer.params.n_inputs] != 0
             spikes = layer.step(k, values)
             values = spikes.astype(np.float64)
             done.spike_counts[:, k] = spikes.sum(1)
@@ -271,6 +309,9 @@ def run(
         progress(1)
     for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
         done.addresses = addresses[index]
+        if (before := waiting[index]) is not None:
+            before.end_block()
+            done.arrivals, done.arrival_slots = before.arrivals, before.slots
         done.drive_saturations = layer.saturations["drive"]
         done.state_saturations = layer.saturations["state"]
         done.membrane_saturations = layer.saturations["membrane"]
@@ -294,4 +335,6 @@ def _empty_run(
         done.membrane = np.zeros((batch, n_timesteps, params.n_neurons), np.int64)
         done.state = np.zeros((batch, n_timesteps, params.n_state), np.int64)
         done.drive = counts()
+        if params.max_delay:
+            done.delayed = np.zeros((batch, n_timesteps, params.n_inputs), bool)
     return done

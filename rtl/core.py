@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,6 +95,18 @@ class Core(Component):
         m.submodules.counters = counters = self.counters
         wiring.connect(m, wiring.flipped(self.i_load), loader.i)
         events = wiring.flipped(self.i_events)
+        lines = [layer.clearing for layer in self.layers if layer.layer.delayed]
+        if lines:
+            # No cycle of a layer depends on how long after a reset its input comes.
+            cleared = Signal()
+            gated = events.signature.flip().create()
+            m.d.comb += [
+                cleared.eq(~Cat(*lines).any()),
+                gated.payload.eq(events.payload),
+                gated.valid.eq(events.valid & cleared),
+                events.ready.eq(gated.ready & cleared),
+            ]
+            events = wiring.flipped(gated)
         for i, layer in enumerate(self.layers):
             m.submodules[f"layer{i}"] = layer
             wiring.connect(m, events, layer.i)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -81,15 +81,10 @@ class Encoder(Component):
 
         # The group being sent, lowest lane first; `o` is a register behind it.
         left = Signal(lanes * block)
-        spiking = Cat(left.word_select(index, block).any() for index in range(lanes))
         first = Signal(address_bits)
         timesteps, sequence_end = Signal(block), Signal()
         pending = left.any() | timesteps.any() | sequence_end
-        rest = spiking & (spiking - 1)[:lanes]
-        lowest, sent = Signal(range(lanes)), Signal(block)
-        for index in reversed(range(lanes)):
-            with m.If(spiking[index]):
-                m.d.comb += [lowest.eq(index), sent.eq(left.word_select(index, block))]
+        lowest, sent, rest = lowest_lane(m, left, block)
         advance = ~self.o.valid | self.o.ready
         marks = timesteps.any() | sequence_end
         ends = Mux(left.any(), ~rest.any() & ~marks, 1)
@@ -101,8 +96,7 @@ class Encoder(Component):
                 self.o.payload.address.eq(Mux(left.any(), first + lowest, 0)),
             ]
             with m.If(left.any()):
-                kept = Cat(rest[index].replicate(block) for index in range(lanes))
-                m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(left & kept)]
+                m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(rest)]
             with m.Else():
                 kind = Mux(timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
                 m.d.sync += [
@@ -111,3 +105,18 @@ class Encoder(Component):
         with m.If(taken):
             m.d.sync += Cat(left, first, timesteps, sequence_end).eq(queue.r_data)
         return m
+
+
+def lowest_lane(m: Module, word: Value, block: int) -> tuple[Signal, Signal, Value]:
+    """Return the lowest lane of a word that has any of its `block` bits set, its bits, and the word
+    without them.
+    """
+    lanes = len(word) // block
+    used = Cat(word.word_select(lane, block).any() for lane in range(lanes))
+    rest = used & (used - 1)[:lanes]
+    lowest, bits = Signal(range(lanes)), Signal(block)
+    for lane in reversed(range(lanes)):
+        with m.If(used[lane]):
+            m.d.comb += [lowest.eq(lane), bits.eq(word.word_select(lane, block))]
+    kept = Cat(rest[lane].replicate(block) for lane in range(lanes))
+    return lowest, bits, word & kept

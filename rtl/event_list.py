@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import EventKind, LayerHardware, ReadoutHardware, address_width
+from golden.hardware import LayerHardware, ReadoutHardware, address_width
+from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
 from rtl.streams import event_layout
@@ -16,11 +17,11 @@ from rtl.streams import event_layout
 class EventList(Component):
     """Collect the events of a block of timesteps while the block before it is walked.
 
-    Nothing is dropped: the producer is stalled while all buffers are taken. From outside
-    (`external`) come timesteps: an event has the payload of one, an address may come again in
+    Nothing is dropped: the producer is stalled while all buffers are taken. From outside come
+    timesteps (`by_timesteps`): an event has the payload of one, an address may come again in
     another timestep of the block, and an end of sequence closes the block that it finds begun. A
-    layer sends blocks: an address comes once, its payload has a bit a timestep, and so has an end
-    of block.
+    layer, and a delay line, sends blocks: an address comes once, its payload has a bit a timestep,
+    and so has an end of block.
 
     From outside, an address takes part once in a timestep; a repeated or out-of-range one (or an
     item of no kind), and events that an end of sequence leaves without an end of timestep, are
@@ -69,11 +70,12 @@ class EventList(Component):
         self.part = part
         n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
         n_events, width = part.hardware.events_per_cycle, part.payload.width
-        self.external = part.external
         super().__init__(
             {
                 "i": In(
-                    stream.Signature(event_layout(n_addresses, width if part.external else block))
+                    stream.Signature(
+                        event_layout(n_addresses, width if part.by_timesteps else block)
+                    )
                 ),
                 "accepted": Out(1),
                 "first_accepted": Out(1),
@@ -104,7 +106,7 @@ class EventList(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         n_addresses, block, n_lists = self.part.n_addresses, self.part.block, self.part.n_lists
-        item = self.i.payload
+        n_inputs = self.part.params.n_inputs
 
         taken = Signal(n_lists)  # buffers that are closed and not yet released
         waiting = Signal(n_lists)  # buffers that are closed and may be walked
@@ -119,83 +121,43 @@ class EventList(Component):
         pause = Signal(range(block))
         with m.If(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        room = ~taken.bit_select(filling, 1)
-        is_event = item.kind == EventKind.EVENT
-        is_end = item.kind == EventKind.END_TIMESTEP
-        is_sequence_end = item.kind == EventKind.END_SEQUENCE
-        transfer = self.i.valid & self.i.ready
-        fires = transfer & is_event & (item.payload != 0)
-        partial: Value
-        if self.external:
-            # The timestep of the block that is being filled.
-            timestep = Signal(block, init=1)
-            before = (timestep - 1)[:block]  # a bit for each one that has ended
-            full = is_end & timestep[-1]
-            begun = before.any() if block > 1 else False
-            closing = (full | is_sequence_end) & (pause != 0)
-            partial = self.i.valid & is_sequence_end & begun & room & ~closing
-            m.d.comb += [
-                self.i.ready.eq(room & ~closing & ~partial),
-                self.timesteps.eq(timestep),
-                self.payload.eq(item.payload),
-                self.closed.eq((transfer & full) | partial),
-                self.closing_timesteps.eq(before | (Mux(partial, 0, timestep))),
-            ]
-            with m.If(transfer & is_end):
-                m.d.sync += timestep.eq(timestep.rotate_left(1))
-            with m.If(self.closed | self.discarded):
-                m.d.sync += timestep.eq(1)
-
-            n_inputs = self.part.params.n_inputs
-            own = item.address >= n_inputs if n_addresses > n_inputs else Const(0)
-            in_range = item.address < n_addresses
-            seen = Signal(n_inputs)  # in this timestep
-            repeated = ~own & seen.bit_select(item.address, 1)
-            m.d.comb += [
-                self.out_of_range.eq(
-                    (fires & ~in_range) | (transfer & (item.kind >= len(EventKind)))
-                ),
-                self.repeated.eq(fires & in_range & repeated),
-                self.accepted.eq(fires & in_range & ~repeated),
-            ]
-            with m.If(self.accepted & ~own):
-                m.d.sync += seen.bit_select(item.address, 1).eq(1)
-            with m.If((transfer & is_end) | self.closed | self.discarded):
-                m.d.sync += seen.eq(0)
-            any_event = Signal()  # since the last end of timestep
-            with m.If(self.accepted & ~own):
-                m.d.sync += any_event.eq(1)
-            with m.If((transfer & is_end) | self.discarded):
-                m.d.sync += any_event.eq(0)
-            m.d.comb += self.unclosed.eq(self.discarded & any_event)
-            if block > 1:
-                seen_block = Signal(n_addresses)
-                m.d.comb += self.first_accepted.eq(
-                    self.accepted & ~seen_block.bit_select(item.address, 1)
-                )
-                with m.If(self.accepted):
-                    m.d.sync += seen_block.bit_select(item.address, 1).eq(1)
-                with m.If(self.closed | self.discarded):
-                    m.d.sync += seen_block.eq(0)
-            else:
-                m.d.comb += self.first_accepted.eq(self.accepted)
-        else:
-            closing = ~is_event & (pause != 0)
-            m.d.comb += [
-                self.i.ready.eq(room & ~closing),
-                self.timesteps.eq(item.payload),
-                self.payload.eq(1),
-                self.accepted.eq(fires),
-                self.first_accepted.eq(fires),
-                self.closed.eq(transfer & is_end),
-                self.closing_timesteps.eq(item.payload),
-            ]
+        m.submodules.arrivals = arrivals = Arrivals(
+            n_inputs,
+            n_addresses,
+            len(self.i.payload.payload),
+            block,
+            by_timesteps=self.part.by_timesteps,
+        )
+        wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         m.d.comb += [
-            self.address.eq(item.address),
-            self.discarded.eq(transfer & is_sequence_end),
+            arrivals.room.eq(~taken.bit_select(filling, 1)),
+            arrivals.may_end.eq(pause == 0),
             self.closing_buffer.eq(filling),
             self.closing_fresh.eq(fresh),
+            self.accepted.eq(arrivals.fires & ~self.repeated),
         ]
+        for name in (
+            "address", "payload", "timesteps", "closed", "closing_timesteps", "discarded",
+            "out_of_range", "unclosed",
+        ):  # fmt: skip
+            m.d.comb += getattr(self, name).eq(getattr(arrivals, name))
+        first = 1
+        if self.part.by_timesteps:
+            seen = Signal(n_inputs)  # in this timestep; own spikes never come twice
+            own = self.address >= n_inputs if n_addresses > n_inputs else Const(0)
+            m.d.comb += self.repeated.eq(arrivals.fires & ~own & seen.bit_select(self.address, 1))
+            with m.If(self.accepted & ~own):
+                m.d.sync += seen.bit_select(self.address, 1).eq(1)
+            with m.If(arrivals.timestep_ended | self.closed | self.discarded):
+                m.d.sync += seen.eq(0)
+            if block > 1:
+                seen_block = Signal(n_addresses)
+                first = ~seen_block.bit_select(self.address, 1)
+                with m.If(self.accepted):
+                    m.d.sync += seen_block.bit_select(self.address, 1).eq(1)
+                with m.If(self.closed | self.discarded):
+                    m.d.sync += seen_block.eq(0)
+        m.d.comb += self.first_accepted.eq(self.accepted & first)
 
         def after(buffer: Value) -> Value:
             return Mux(buffer == n_lists - 1, 0, buffer + 1)[: len(buffer)]

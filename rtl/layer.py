@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import EventKind, LayerHardware, ReadoutHardware
 from rtl.component import Component
+from rtl.delay_line import DelayLine
 from rtl.drive import Drive
 from rtl.encoder import Encoder
 from rtl.event_list import EventList
@@ -47,6 +48,8 @@ class Layer(Component):
         The load bus.
     counts
         What the counters of this layer add in this cycle, by the counter's name.
+    clearing
+        With delays: the delay line is being cleared after a reset.
     trace
         With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values
         of the slow state and of the drive, each with its `valid`.
@@ -67,6 +70,8 @@ class Layer(Component):
             "load": In(LoadBus(load_width)),
             "counts": Out(counts_signature(layer)),
         }
+        if layer.delayed:
+            members["clearing"] = Out(1)
         if layer.hardware.trace:
             trace = {
                 "start": Out(1),
@@ -104,18 +109,31 @@ class Layer(Component):
         m.submodules.encoder = encoder = Encoder(layer)
         loaded = [scalars, spike_path, neurons]
 
+        # What arrives passes the delays, then the way back of own spikes, then enters the list.
+        arriving: Any = wiring.flipped(self.i)
+        inlet: EventList | DelayLine = events
+        if layer.delayed:
+            m.submodules.line = inlet = line = DelayLine(layer, numbers["delays"], width)
+            loaded.append(line)
+            wiring.connect(m, arriving, line.i)
+            arriving = line.o
+            m.d.comb += self.clearing.eq(line.clearing)
+            if layer.accesses:
+                m.d.comb += [
+                    getattr(counts, name).eq(getattr(line, name))
+                    for name in ("delays_reads", "ring_reads", "ring_writes")
+                ]
         if p.recurrent:
             m.submodules.recurrence = recurrence = Recurrence(layer)
-            wiring.connect(m, wiring.flipped(self.i), recurrence.i)
-            wiring.connect(m, recurrence.o, events.i)
+            wiring.connect(m, arriving, recurrence.i)
+            arriving = recurrence.o
             m.d.comb += [
                 recurrence.own_valid.eq(self.o.valid),
                 recurrence.own_ready.eq(self.o.ready),
                 recurrence.own.eq(self.o.payload),
             ]
-        else:
-            wiring.connect(m, wiring.flipped(self.i), events.i)
-        connect_schedule(m, events, schedule, spike_path, counts)
+        wiring.connect(m, arriving, events.i)
+        connect_schedule(m, events, schedule, spike_path, counts, inlet)
         m.d.comb += [
             schedule.room.eq(encoder.room),
             encoder.reserve.eq(schedule.reserve),
@@ -237,15 +255,23 @@ def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
         "spike_additions": n_events * part.block,
         "state_products": part.block * part.hardware.products_per_cycle,
     }
+    if isinstance(part, LayerHardware) and part.delayed:
+        memories = part.ring_memories
+        several |= {"ring_reads": memories, "ring_writes": memories * (part.ring_depth + 1)}
     most |= {name: value for name, value in several.items() if name in most}
     return wiring.Signature({name: Out(range(value + 1)) for name, value in most.items()})
 
 
 def connect_schedule(
-    m: Module, events: EventList, schedule: GroupSchedule, spike_path: SpikePath, counts: Any
+    m: Module,
+    events: EventList,
+    schedule: GroupSchedule,
+    spike_path: SpikePath,
+    counts: Any,
+    inlet: EventList | DelayLine,
 ) -> None:
     """Connect an event list, the schedule that walks it and the path that adds its events, and all
-    to their counters.
+    to their counters; `inlet` is what takes the part's input.
     """
     part, issue = schedule.part, schedule.issue
     sparse = Mux(issue.valid, issue.sparse, 0)
@@ -269,9 +295,9 @@ def connect_schedule(
     ]
     if part.external:
         m.d.comb += [
-            counts.out_of_range.eq(events.out_of_range),
-            counts.repeated.eq(events.repeated),
-            counts.unclosed.eq(events.unclosed),
+            counts.out_of_range.eq(inlet.out_of_range),
+            counts.repeated.eq(inlet.repeated),
+            counts.unclosed.eq(inlet.unclosed),
         ]
     if part.accesses:
         m.d.comb += [

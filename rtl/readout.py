@@ -88,7 +88,7 @@ class Readout(Component):
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
-        connect_schedule(m, events, schedule, spike_path, self.counts)
+        connect_schedule(m, events, schedule, spike_path, self.counts, events)
         m.d.comb += [
             schedule.room.eq(1),
             self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),

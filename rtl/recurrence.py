@@ -47,7 +47,7 @@ class Recurrence(Component):
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
         p = layer.params
-        width = p.formats.payload.width if layer.external else layer.block
+        width = p.formats.payload.width if layer.by_timesteps else layer.block
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(p.n_inputs, width))),
@@ -79,7 +79,7 @@ class Recurrence(Component):
             m.d.sync += owed.eq(1)
 
         no_input = Const(0)
-        if self.layer.external:
+        if self.layer.by_timesteps:
             no_input = (item.address >= p.n_inputs) & (item.payload != 0)
         no_event = (item.kind == EventKind.EVENT) & no_input
         m.d.comb += [

@@ -175,7 +175,15 @@ def _compare_cycles(
     for index, addresses in enumerate(comparison.addresses[:-1]):
         of_layer = [golden.layers[index] for golden in runs]
         spikes = np.concatenate([layer.spikes for layer in of_layer if layer.spikes is not None])
-        layers.append(replace(of_layer[0], addresses=addresses, spikes=spikes))
+        delayed = [layer.delayed for layer in of_layer if layer.delayed is not None]
+        layers.append(
+            replace(
+                of_layer[0],
+                addresses=addresses,
+                spikes=spikes,
+                delayed=np.concatenate(delayed) if delayed else None,
+            )
+        )
     timeline = Timeline(core, payloads, layers)
     ends = timeline.ends + simulation.first_cycle
     comparison.add("result cycle", ends, simulation.result_cycles, ("sequence",))
@@ -217,9 +225,9 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
         }
     if core.hardware.access_counters:
         counters |= accesses(core, golden)
+    if core.layers[0].by_timesteps:  # an address comes once in each, between the parts in a block
+        counters["layer0.events"] = golden.layers[0].events.sum(1) + dropped[0]
     return counters | {
-        # From outside an address comes once a timestep, between the parts once a block.
-        "layer0.events": golden.layers[0].events.sum(1) + dropped[0],
         "readout.sequences": none + 1,
         "readout.logit_saturations": golden.logit_saturations,
     }

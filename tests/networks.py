@@ -113,8 +113,12 @@ def draw_network(
     n_timesteps: int | None = None,
     max_neurons: int = 70,
     max_inputs: int = 50,
+    delays: bool = False,
 ) -> Drawn:
-    """Draw a network of 1 to 3 layers, its hardware and its input from a seed."""
+    """Draw a network of 1 to 3 layers, its hardware and its input from a seed.
+
+    With `delays`, at least one layer of it has them, and its inputs are spikes.
+    """
     rng = np.random.default_rng(seed)
     n_layers = int(rng.integers(1, 4))
     sizes = [
@@ -122,6 +126,8 @@ def draw_network(
         *(int(rng.integers(1, max_neurons + 1)) for _ in range(n_layers)),
     ]
     width = int(rng.choice([1, 8]))
+    if delays:
+        width = 1
     payload = Fixed(width, 0 if width == 1 else 8, signed=False)
     params, layers = [], []
     for index in range(n_layers):
@@ -147,6 +153,8 @@ def draw_network(
     )
     n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
+    if delays:
+        network = draw_delays(seed, network, n_timesteps)
     return Drawn(seed, network, hardware, payloads)
 
 
@@ -179,3 +187,24 @@ def draw_recurrent(seed: int, **sizes: int) -> Drawn:
         layers=tuple(layers),
     )
     return replace(drawn, network=network, hardware=replace(drawn.hardware, block=1))
+
+
+def draw_delays(seed: int, network: NetworkIntegers, n_timesteps: int) -> NetworkIntegers:
+    """Give some layers of a network delays, at least one: none of a layer's inputs is delayed, or
+    all by the most, or each by another number.
+    """
+    rng = np.random.default_rng([seed, 1])
+    some = rng.random(len(network.layers)) < 0.6
+    some[rng.integers(len(some))] = True
+    params, layers = list(network.params.layers), list(network.layers)
+    for index in np.flatnonzero(some):
+        largest = int(rng.choice([1, 2, int(rng.integers(1, n_timesteps + 3)), 17]))
+        n_inputs = params[index].n_inputs
+        params[index] = replace(params[index], max_delay=largest)
+        kind = rng.choice(["none", "most", "any", "any", "any"])
+        delays = rng.integers(0, largest + 1, n_inputs)
+        if kind != "any":
+            delays[:] = 0 if kind == "none" else largest
+        layers[index] = replace(layers[index], delays=delays)
+    changed = replace(network.params, layers=tuple(params))
+    return replace(network, params=changed, layers=tuple(layers))

@@ -4,20 +4,23 @@ the golden model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.cycles import Timeline, accesses, block_cycles, dropped_events
+from golden.formats import Fixed
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
-from tests.networks import Drawn, draw_network, draw_recurrent
+from tests.networks import Drawn, draw_delays, draw_network, draw_recurrent
 
 SEEDS = range(42)
 RECURRENT_SEEDS = (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52)
+DELAY_SEEDS = range(200, 218)
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -50,7 +53,8 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
                 block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
             ),
             f"layer{i}.events": int(
-                (layer.addresses if i else layer.events).sum() + dropped[i].sum()
+                (layer.events if hardware.by_timesteps else layer.addresses).sum()
+                + dropped[i].sum()
             ),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
@@ -68,12 +72,14 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.errors == {name for name in recorded.core.errors if recorded.counters[name]}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_drawn_network_is_bit_and_cycle_exact(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, False) for s in SEEDS] + [(s, True) for s in DELAY_SEEDS]
+)
+def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     """Without stalls, also the cycle in which every layer starts every timestep is the predicted
     one.
     """
-    drawn = draw_network(seed)
+    drawn = draw_network(seed, delays=delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
@@ -91,6 +97,16 @@ def small_recurrent(seed: int) -> Drawn:
     return draw_recurrent(seed, **sizes)
 
 
+def with_delays(drawn: Drawn) -> Drawn:
+    """Return the same network with delays before some layers, fed with spikes."""
+    first, *others = drawn.network.params.layers
+    formats = replace(first.formats, payload=Fixed(1, 0, signed=False))
+    params = replace(drawn.network.params, layers=(replace(first, formats=formats), *others))
+    network = replace(drawn.network, params=params)
+    network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
+    return replace(drawn, network=network, payloads=np.sign(drawn.payloads))
+
+
 def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:
     """Simulate, and compare what does not depend on stalls."""
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
@@ -98,10 +114,14 @@ def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:
     return recorded
 
 
-@pytest.mark.parametrize("seed", RECURRENT_SEEDS)
-def test_recurrent_network_is_bit_and_cycle_exact(seed: int) -> None:
-    """Sequences follow each other without a gap, and own spikes stay in theirs."""
-    drawn = small_recurrent(seed)
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, False) for s in RECURRENT_SEEDS] + [(s, True) for s in range(60, 68)]
+)
+def test_recurrent_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
+    """Sequences follow each other without a gap, and own spikes stay in theirs, also behind
+    delays.
+    """
+    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
     recorded = check_recurrent(drawn)
     golden = run(drawn.network, drawn.payloads, trace=True)
     timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
@@ -109,9 +129,12 @@ def test_recurrent_network_is_bit_and_cycle_exact(seed: int) -> None:
     np.testing.assert_array_equal(starts, timeline.starts)
 
 
-@pytest.mark.parametrize("seed", [20, 21, 23])
-def test_stalls_change_no_value_of_a_recurrent_network(seed: int) -> None:
-    check_recurrent(small_recurrent(seed), stalls=np.random.default_rng(seed))
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(20, False), (21, False), (23, False), (70, True), (71, True)]
+)
+def test_stalls_change_no_value_of_a_recurrent_network(seed: int, delays: bool) -> None:
+    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
+    check_recurrent(drawn, stalls=np.random.default_rng(seed))
 
 
 def test_a_reset_in_the_middle_drops_own_spikes() -> None:

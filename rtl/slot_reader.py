@@ -1,0 +1,115 @@
+"""From the words of a delay line's slot to a stream of events."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware import EventKind, LayerHardware, address_width
+from rtl.component import Component
+from rtl.encoder import lowest_lane
+from rtl.fixed import delay
+from rtl.streams import event_layout
+
+
+class SlotReader(Component):
+    """Read the slot of a block that has ended word by word, and send an event for each input that
+    has a bit in it, in ascending address, then the end of the block.
+
+    Its consumer may stall it. One word is read ahead of the one that is sent.
+
+    Parameters
+    ----------
+    layer
+        The layer behind the delay line.
+
+    Members
+    -------
+    block_ended, timesteps
+        The block whose slot is in front has ended, and had these timesteps; bits of others are no
+        events.
+    sequence_ended
+        A sequence has ended.
+    sent
+        The end of the block, or of the sequence, goes to `o`: not before may the next one end.
+    read, index
+        A word of the slot in front is wanted in this cycle, and cannot wait.
+    word
+        What the word read in the cycle before holds: `block` bits for each input.
+    o
+        The events: a bit for each timestep in which the input's spike comes out.
+
+    Latency: words + 2 cycles from the end of an empty block to its marker; throughput: an event a
+    cycle, a word without events a cycle; two of three cycles where each word has one event.
+    """
+
+    def __init__(self, layer: LayerHardware) -> None:
+        self.layer = layer
+        block = layer.block
+        super().__init__(
+            {
+                "block_ended": In(1),
+                "timesteps": In(block),
+                "sequence_ended": In(1),
+                "sent": Out(1),
+                "read": Out(1),
+                "index": Out(range(layer.ring_words)),
+                "word": In(layer.ring_lanes * block),
+                "o": Out(stream.Signature(event_layout(layer.params.n_inputs, block))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layer, block, o = self.layer, self.layer.block, self.o
+        address_bits = address_width(layer.params.n_inputs)
+        reading = Signal()  # words are still to be read
+        sending, ending = Signal(), Signal()  # the end of a block, of a sequence is still to go
+        timesteps = Signal(block)
+        left, ahead = Signal(len(self.word)), Signal(len(self.word))
+        left_index, ahead_index = Signal.like(self.index), Signal.like(self.index)
+
+        # There are places for two words; one that is on its way takes one of them.
+        on_its_way = delay(m, self.read, 1, "on_its_way")
+        m.d.comb += self.read.eq(reading & ~(left.any() & on_its_way) & ~ahead.any())
+        with m.If(self.read):
+            m.d.sync += self.index.eq(self.index + 1)
+            with m.If(self.index == layer.ring_words - 1):
+                m.d.sync += reading.eq(0)
+        with m.If(self.block_ended):
+            m.d.sync += [
+                reading.eq(1), sending.eq(1), timesteps.eq(self.timesteps), self.index.eq(0)
+            ]  # fmt: skip
+        with m.If(self.sequence_ended):
+            m.d.sync += ending.eq(1)
+
+        lane, mask, rest = lowest_lane(m, left, block)
+        advance = ~o.valid | o.ready
+        through = sending & ~reading & ~on_its_way & ~left.any()
+        marks = through | ending
+        kind = Mux(ending, EventKind.END_SEQUENCE, EventKind.END_TIMESTEP)
+        m.d.comb += self.sent.eq(advance & marks)
+        with m.If(advance):
+            m.d.sync += [
+                left.eq(rest),
+                o.valid.eq(left.any() | marks),
+                o.payload.kind.eq(Mux(left.any(), EventKind.EVENT, kind)),
+                o.payload.address.eq(Mux(left.any(), Cat(lane, left_index)[:address_bits], 0)),
+                o.payload.payload.eq(Mux(left.any(), mask, timesteps)),
+            ]
+        with m.If(self.sent):
+            m.d.sync += [sending.eq(0), ending.eq(0)]
+
+        arrived = Mux(on_its_way, self.word & timesteps.replicate(layer.ring_lanes), 0)
+        arrived_index = delay(m, self.index, 1, "arrived_index")
+        with m.If(~left.any() | (advance & ~rest.any())):
+            waits = ahead.any()
+            m.d.sync += [
+                left.eq(Mux(waits, ahead, arrived)),
+                left_index.eq(Mux(waits, ahead_index, arrived_index)),
+                ahead.eq(0),
+            ]
+        with m.Elif(on_its_way):
+            m.d.sync += [ahead.eq(arrived), ahead_index.eq(arrived_index)]
+        return m
