@@ -10,6 +10,7 @@ DATA ?=
 STALLS ?=
 EPOCHS ?= 20
 RECIPE ?=
+STUDY ?=
 TRACE ?= 1
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
@@ -25,7 +26,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench fit synth-check clean
+.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -56,6 +57,7 @@ setup: .venv/installed-all ## Install everything into .venv
 	@touch $@
 .venv/installed-run: EXTRAS = sim
 .venv/installed-train: EXTRAS = train
+.venv/installed-study: EXTRAS = sim,train
 .venv/installed-all: EXTRAS = sim,train,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
@@ -94,6 +96,9 @@ bench-testset: .venv/installed-run ## Run a whole test set through the Verilog o
 
 bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
 	$(RUN) -m tb.bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+
+study: .venv/installed-study ## Train and measure architectures and ablations: STUDY="--quick" for minutes
+	$(RUN) -m tb.study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
 
 fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
 	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)" $(if $(DATA),--data "$(DATA)")

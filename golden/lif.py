@@ -159,9 +159,10 @@ class LoopScan(torch.autograd.Function):
 
     @staticmethod
     def backward(
-        ctx: Any, grad_spikes: Tensor | None, grad_counts: Tensor | None
+        ctx: Any, *grad_outputs: Tensor | None
     ) -> tuple[Tensor, Tensor | None, None, None, None]:
         spikes, slope, own = ctx.saved_tensors
+        grad_spikes, grad_counts = grad_outputs
         grad_current = torch.empty_like(spikes)
         carried = torch.zeros(spikes.shape[1:], dtype=torch.float32, device=spikes.device)
         constant = 0.0 if grad_counts is None else grad_counts

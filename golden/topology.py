@@ -32,7 +32,7 @@ class LayerTopology:
     @property
     def own_value(self) -> float:
         """What one of its own spikes is worth to a recurrent layer."""
-        return float(self.payload.to_real(self.payload.max))
+        return self.payload.max * 2.0**-self.payload.frac
 
 
 @dataclass(frozen=True)

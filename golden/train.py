@@ -149,7 +149,13 @@ def load_recipe(path: Path) -> dict[str, Any]:
 
 
 def train(
-    name: str, topology: Topology, data: Path | None, out: Path, recipe: Recipe | None = None
+    name: str,
+    topology: Topology,
+    data: Path | None,
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    quiet: bool = False,
 ) -> Path:
     """Train a network and return the checkpoint's path; continue from it where one exists.
 
@@ -159,6 +165,8 @@ def train(
         Of the checkpoint, the curve and the picture in `out`.
     data
         The folder with the data set, or None to fetch MNIST.
+    quiet
+        Say nothing and show no bars: others report.
     """
     recipe = recipe or Recipe()
     process = Process.find()
@@ -175,13 +183,14 @@ def train(
         )
     torch.manual_seed(recipe.seed)
     run = _Training(name, topology, recipe, len(training) // recipe.batch, process, out)
+    told = process.first and not quiet
     if run.epoch == recipe.epochs:
-        if process.first:
+        if told:
             print(
                 f"{name}: all {recipe.epochs} epochs are done, nothing is left to train: {run.path}"
             )
         return run.path
-    if process.first:
+    if told:
         print(
             f"{name}: {run.network.n_parameters()} parameters, epochs {run.epoch + 1} to"
             f" {recipe.epochs}, seed {recipe.seed}"
@@ -193,10 +202,11 @@ def train(
                 run.network, training.sequences(slice(CALIBRATION)),
                 LayerFormats(w_f=Fixed(bits, bits - 1)),
             )  # fmt: skip
-        row = run.run_epoch(training)
+        row = run.run_epoch(training, told)
         if process.first:
             row["test_accuracy"] = evaluate(run.network, test)
-            tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")
+            if told:
+                tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")
             run.save(row)
         if process.count > 1:
             distributed.barrier()
@@ -271,8 +281,8 @@ class _Training:
             self.parallel = nn.parallel.DistributedDataParallel(self.network)
         out.mkdir(parents=True, exist_ok=True)
 
-    def run_epoch(self, training: Dataset) -> dict[str, float]:
-        """Train an epoch; return its row of the curve."""
+    def run_epoch(self, training: Dataset, told: bool) -> dict[str, float]:
+        """Train an epoch, with a bar if `told`; return its row of the curve."""
         recipe, process = self.recipe, self.process
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(training), generator=generator).numpy()
@@ -284,7 +294,7 @@ class _Training:
             range(self.n_batches),
             desc=f"epoch {self.epoch + 1}/{recipe.epochs}",
             mininterval=5,
-            disable=not process.first,
+            disable=not told,
         )
         for index in bar:
             chosen = process.share(order[index * recipe.batch : (index + 1) * recipe.batch])
