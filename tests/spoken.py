@@ -39,7 +39,7 @@ def pack_spoken(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def write_spoken(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    (folder / "below").mkdir(exist_ok=True)
+    (folder / "below").mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "below" / "fsdd_140x100_bits.npz", **arrays)  # pyright: ignore
 
 
