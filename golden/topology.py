@@ -81,7 +81,7 @@ class Topology:
 
 
 _SMNIST = Topology("smnist", 1, (224, 224), n_state=40, theta=300)
-_SPOKEN = Topology("spoken", 140, (128, 128), n_state=10, theta=40, payload=SPIKE)
+_SPOKEN = Topology("spoken", 140, (128, 128), n_state=10, theta=40, leak=0.9, payload=SPIKE)
 TOPOLOGIES = {
     "smnist": _SMNIST,
     # The window holds the whole sequence: in permuted pixels every part of it matters.

@@ -26,6 +26,15 @@ from tb.report import write_report
 from tb.study_report import draw, markdown
 
 SPEAKERS = range(6)
+# Of the presets that a study varies: how long and how each trial is trained, and on how many
+# neurons a layer the architectures are compared.
+_SPEECH: dict[str, Any] = {"epochs": 60, "batch": 64, "augmentation": 0.5}
+_DIGITS: dict[str, Any] = {"epochs": 20, "batch": 128, "augmentation": 0.8}
+RECIPES = {
+    "spoken": _SPEECH, "shd": _SPEECH, "ssc": _SPEECH, "rows": _DIGITS, "smnist": _DIGITS,
+    "psmnist": _DIGITS,
+}  # fmt: skip
+NEURONS = {"smnist": (64, 128, 224), "psmnist": (64, 128, 208)}
 TIMED = 8  # test sequences that are run through the Verilog
 ARCHITECTURES = ("dmp", "fsnn", "rsnn", "dsnn", "dmp-delays")
 
@@ -49,15 +58,18 @@ class Trial:
         return f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}".replace("-", "_")
 
 
-def plan(preset: str, epochs: int, limit: int | None, quick: bool) -> list[Trial]:
+def plan(preset: str, epochs: int | None, quick: bool) -> list[Trial]:
     """Return the trials of a study.
 
     Accuracy against parameters for every architecture; against the slow state's size, its window
     and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
     and for spoken digits every architecture without one of the speakers.
     """
-    recipe = {"epochs": epochs, "augmentation": 1.0, "batch": 64, "limit": limit}
-    recipe["aware_epochs"] = max(1, epochs // 5)
+    if preset not in RECIPES:
+        raise UserError(f"--preset {preset}: use {', '.join(RECIPES)}")
+    recipe = RECIPES[preset] | ({"epochs": 8, "limit": 2048} if quick else {})
+    recipe |= {"epochs": epochs} if epochs else {}
+    recipe["aware_epochs"] = max(1, recipe["epochs"] // 5)
     found: list[Trial] = []
 
     def add(group: str, value: float, architecture: str = "dmp", **changes: Any) -> None:
@@ -66,7 +78,7 @@ def plan(preset: str, epochs: int, limit: int | None, quick: bool) -> list[Trial
         }
         found.append(Trial(group, value, preset, architecture, changes, recipe | special))
 
-    for neurons in (16,) if quick else (32, 64, 128):
+    for neurons in (16,) if quick else NEURONS.get(preset, (32, 64, 128)):
         for architecture in ARCHITECTURES:
             add("neurons", neurons, architecture, n_neurons=(neurons, neurons))
     small: dict[str, Any] = {"n_neurons": (16, 16)} if quick else {"n_neurons": (64, 64)}
@@ -207,7 +219,9 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/study"))
 @click.option("--quick", is_flag=True, help="Few, small and short trials: minutes")
-@click.option("--epochs", type=click.IntRange(1), help="Of each trial [default: 60, quick 8]")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Of each trial [default: as the preset needs; quick 8]"
+)
 @click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
 @click.option(
     "--multipliers", default=64, type=click.IntRange(1), help="Of every core that is measured"
@@ -231,7 +245,7 @@ def main(
 
     Exits with status 1 where a core's Verilog differs from the golden model.
     """
-    trials = plan(preset, epochs or (8 if quick else 60), 2048 if quick else None, quick)
+    trials = plan(preset, epochs, quick)
     known = list(dict.fromkeys(trial.group for trial in trials))
     for group in groups:
         if group not in known:

@@ -43,13 +43,13 @@ def data(tmp_path: Path) -> Path:
 
 def test_every_trial_of_a_plan_can_be_trained_and_has_its_own_name() -> None:
     for quick in (False, True):
-        trials = plan("spoken", 3, None, quick)
+        trials = plan("spoken", 3, quick)
         assert len({trial.name for trial in trials}) == len(trials)
         for trial in trials:
             topology = find_topology("spoken", trial.architecture, **trial.changes)
             assert topology.n_inputs == 140 and trial.recipe["epochs"] == 3
         assert {t.architecture for t in trials if t.group == "neurons"} == set(ARCHITECTURES)
-    assert not [trial for trial in plan("rows", 3, None, False) if trial.group == "speaker"]
+    assert not [trial for trial in plan("rows", 3, False) if trial.group == "speaker"]
 
 
 def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
@@ -104,7 +104,10 @@ def test_sweeps_and_delays_are_drawn(tmp_path: Path) -> None:
     assert all((tmp_path / name).stat().st_size > 1000 for name in found)
 
 
-def test_an_unknown_group_is_named() -> None:
+def test_what_is_unknown_is_named() -> None:
+    result = CliRunner().invoke(main, ["--preset", "mnist"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: --preset mnist: use spoken, shd, ssc, rows")
     result = CliRunner().invoke(main, ["--group", "colour"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: --group colour: use neurons, state, theta, delays")
