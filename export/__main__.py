@@ -4,6 +4,7 @@ and memory images.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from export.store import (
     Card,
     load_network,
     load_stored,
+    load_test,
     save_digits,
     save_network,
 )
@@ -126,11 +128,10 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     """
     from tqdm import tqdm
 
-    from golden.dataset import load_dataset
     from golden.quantize import evaluate_integers
 
     network, card = load_stored(name)
-    test = load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
+    test = load_test(card, data)
     with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
         measured = evaluate_integers(network, test, batch=batch, progress=bar.update)
     click.echo(
@@ -139,7 +140,10 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
         f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
     )
     if len(test) == card.n_test and measured.accuracy != card.accuracy_integer:
-        raise UserError(f"{name} is not what its card says: quantize it again, or check DATA")
+        click.echo(
+            f"error: {name} is not what its card says: quantize it again, or check DATA", err=True
+        )
+        sys.exit(1)
 
 
 def _counts(counts: dict[str, int]) -> str:

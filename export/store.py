@@ -153,12 +153,19 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
     return LayerIntegers(**values | scalars)
 
 
+def load_test(card: Card, data: Path | None) -> Dataset:
+    """Return the whole test set of a network: in folder `data`, or fetched where it is None; of
+    the speaker that its training left out, if it did. Or raise `UserError`.
+    """
+    return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
+
+
 def find_dataset(card: Card, data: Path | None) -> Dataset:
     """Return the test sequences of a network: those in folder `data`, or the shipped digits where
     it is None; or raise `UserError`.
     """
     if data is not None:
-        return load_dataset(card.data, data, "test")
+        return load_test(card, data)
     if card.data not in DIGIT_VARIANTS:
         raise UserError(
             f"no sequences of {card.data} are shipped: set DATA to the folder that holds it"

@@ -98,14 +98,15 @@ def load_hdf5(
         for sample, (when, unit) in enumerate(zip(times, units, strict=True)):
             if len(when) != len(unit):
                 raise ValueError(f"sample {sample} has {len(when)} times and {len(unit)} units")
-            if len(unit) and int(unit.max()) >= COCHLEA_CHANNELS:
-                raise ValueError(f"sample {sample} has unit {unit.max()} of {COCHLEA_CHANNELS}")
+            unknown = unit[(unit < 0) | (unit >= COCHLEA_CHANNELS)]
+            if len(unknown):
+                raise ValueError(f"sample {sample} has unit {unknown[0]} of {COCHLEA_CHANNELS}")
             step = np.floor(np.asarray(when, np.float64) * n_timesteps / seconds).astype(np.int64)
             heard = (step >= 0) & (step < n_timesteps)
             channel = np.asarray(unit, np.int64) * CHANNELS // COCHLEA_CHANNELS
             counts = np.zeros((n_timesteps, CHANNELS), np.int64)
             np.add.at(counts, (step[heard], channel[heard]), 1)
             events[sample] = counts >= min_spikes
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an SHD or SSC file: {error}") from None
     return SpokenDigits(events, labels, speakers)

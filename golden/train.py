@@ -27,7 +27,7 @@ from golden.dataset import Dataset, load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.formats import Fixed
 from golden.model import DmpLayer, DmpNetwork
-from golden.params import LayerFormats
+from golden.params import MAX_DELAY, LayerFormats
 from golden.quantize import apply_grids
 from golden.topology import ARCHITECTURES, Topology, find_topology
 
@@ -393,14 +393,16 @@ _RECIPE = Recipe()
     default=Path("build/train"),
     help="Checkpoints go here",
 )
-@click.option("--name", help="Of the checkpoint [default: PRESET, or PRESET-ARCHITECTURE]")
+@click.option("--name", help="Of the checkpoint [default: PRESET, or PRESET_ARCHITECTURE]")
 @click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="dmp")
 @click.option("--neurons", help="Of each layer, as in 200,200 [default: the preset's]")
 @click.option("--state", type=click.IntRange(0), help="Values of the slow state")
-@click.option("--theta", type=float, help="Window of the slow state in timesteps")
+@click.option(
+    "--theta", type=click.FloatRange(0, min_open=True), help="Window of the slow state in timesteps"
+)
 @click.option("--dilation", type=click.IntRange(1), help="Timesteps between refreshes")
-@click.option("--max-delay", type=click.IntRange(0), help="Bound of the axonal delays")
-@click.option("--leak", type=float, help="What a membrane keeps in a timestep")
+@click.option("--max-delay", type=click.IntRange(0, MAX_DELAY), help="Bound of the axonal delays")
+@click.option("--leak", type=click.FloatRange(0, 1), help="What a membrane keeps in a timestep")
 @click.option("--epochs", default=_RECIPE.epochs, type=click.IntRange(1))
 @click.option("--batch", default=_RECIPE.batch, type=click.IntRange(1))
 @click.option("--learning-rate", default=_RECIPE.learning_rate)
@@ -447,8 +449,11 @@ def main(
             changes["n_neurons"] = tuple(int(n) for n in neurons.split(","))
         except ValueError:
             raise UserError(f"--neurons {neurons}: use numbers, as in 200,200") from None
+        if min(changes["n_neurons"]) < 1:
+            raise UserError(f"--neurons {neurons}: use 1 or more in each layer")
     topology = find_topology(preset, architecture, **changes)
-    name = name or (preset if architecture == "dmp" else f"{preset}-{architecture}")
+    if name is None:  # a network of that name must be possible, too
+        name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
     train(name, topology, data, out, Recipe(**options))
 
 

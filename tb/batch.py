@@ -30,8 +30,7 @@ from tqdm import tqdm
 
 from export.images import unpack
 from export.manifest import read_images
-from export.store import find_dataset, load_stored
-from golden.dataset import load_dataset
+from export.store import find_dataset, load_stored, load_test
 from golden.errors import UserError, report_user_errors
 from golden.hardware import CoreParams
 from golden.integer import NetworkIntegers, run
@@ -372,7 +371,7 @@ def main(
         raise UserError("--shipped and --data: use one of them")
     core, _ = read_images(manifest)
     _, card = load_stored(network or core.network.name)
-    dataset = find_dataset(card, None) if shipped else load_dataset(card.data, data, "test")
+    dataset = find_dataset(card, None) if shipped else load_test(card, data)
     n_digits = n_digits or len(dataset)
     if n_digits > len(dataset):
         raise UserError(f"--digits {n_digits}: there are {len(dataset)}")

@@ -150,7 +150,7 @@ def test_cases_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(find_cases(None, ["nonesuch"])) and not list(find_cases(None, ["spoken"]))
     [five] = find_cases(None, ["shd5"])
     assert five.shape == "shd" and five.activity.payloads.shape == (16, 100, 140)
-    spoken = SpokenDigits(five.activity.payloads[:1, :, ::-1].repeat(41, 0), np.zeros(41))
+    spoken = SpokenDigits(five.activity.payloads[:1, :, ::-1].repeat(41, 0), *np.zeros((2, 41)))
     monkeypatch.setattr(tb.bench, "load_spoken", lambda folder, split: spoken)
     [case] = find_cases(tmp_path, ["spoken"])
     assert case.shape == "shd" and np.array_equal(case.activity.payloads, spoken.events[:40])

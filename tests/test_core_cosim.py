@@ -272,10 +272,10 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     "hardware", [HardwareParams(4), HardwareParams(4, 4, 2, 2, access_counters=True)], ids=str
 )
 def test_smnist_keeps_its_bound(hardware: HardwareParams, tmp_path: Path) -> None:
-    network, facts = load_stored("smnist")
+    network, card = load_stored("smnist")
     manifest = make_core(network, hardware, tmp_path)
     digits = load_digits()
-    payloads = to_sequences(digits.images[:1], facts.data)
+    payloads = to_sequences(digits.images[:1], card.data)
     simulation = simulate(manifest, payloads, optimize="-O1")
     comparison = compare(simulation, payloads)
     assert comparison.mismatches == 0, comparison.first

@@ -421,7 +421,7 @@ def test_latencies_are_in_the_table() -> None:
     ("arguments", "words"),
     [
         (("nonesuch",), "unknown network 'nonesuch': use a folder"),
-        (("rows", "--digits", "201"), "--digits 201: 200 are shipped"),
+        (("rows", "--digits", "201"), "--digits 201: there are 200"),
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "-1"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "nan"), "no configuration is within the budget"),

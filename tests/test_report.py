@@ -21,8 +21,9 @@ from golden.hardware import CoreParams, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
-from tb.report import describe, lines, summarize, utilisation, write_report
+from tb.report import describe, draw, lines, summarize, utilisation, write_report
 from tb.simulate import Simulation
+from tests.spoken import make_spoken
 
 # 2 lanes, 2 timesteps at once, 2 products a cycle. Layer 0: 15 neurons in 8 groups, a slow state of
 # 2 that is refreshed every 2 timesteps. Readout: 3 classes in 2 groups.
@@ -215,12 +216,12 @@ def test_a_recurrent_layer_is_described_and_bounded_with_its_loop() -> None:
 
 
 @pytest.mark.parametrize("shipped", [True, False])
-def test_digits_that_do_not_fit_the_core_are_refused_before_the_build(
+def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
     tmp_path: Path, shipped: bool
 ) -> None:
-    network, facts = load_stored("rows")
+    network, card = load_stored("rows")
     own = tmp_path / "own"
-    save_network(network, own, replace(facts, data="smnist"))
+    save_network(network, own, replace(card, data="smnist"))
     core = CoreParams(network.params, HardwareParams(8, trace=True))
     manifest = write_core(network, core, tmp_path / "core")
     before = sorted(manifest.parent.iterdir())
@@ -228,7 +229,47 @@ def test_digits_that_do_not_fit_the_core_are_refused_before_the_build(
     result = CliRunner().invoke(main, [str(manifest), "--network", chosen])
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
-        f"error: smnist digits have 1 input a timestep, but the core of {manifest} has 28: check"
-        " --network, and 'data' in its network.json\n"
+        f"error: smnist sequences have 1 input a timestep, but the core of {manifest} has 28: check"
+        " --network, and 'data' in its card.json\n"
     )
     assert sorted(manifest.parent.iterdir()) == before
+
+
+def refused(arguments: list[str]) -> str:
+    """Return the one line in which `python -m tb` refuses."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and result.stdout == "" and result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_sequences_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    """Of a network for spoken digits, none of which are shipped."""
+    network, card = load_stored("rows")
+    own = tmp_path / "own"
+    save_network(network, own, replace(card, data="spoken"))
+    core = CoreParams(network.params, HardwareParams(8, trace=True))
+    arguments = [str(write_core(network, core, tmp_path / "core")), "--network", str(own)]
+    assert "no sequences of spoken are shipped: set DATA to the folder" in refused(arguments)
+    arguments += ["--data", str(tmp_path)]
+    assert "has no fsdd*140x100*.npz" in refused(arguments)
+    make_spoken(tmp_path)
+    assert "--digits 20: there are 12\n" in refused(arguments)
+    few = [*arguments, "--digits", "3"]
+    assert "spoken sequences have 140 inputs a timestep, but the core of" in refused(few)
+    assert "--digits 201: there are 200" in refused([*arguments[:1], "--digits", "201"])
+
+
+@pytest.mark.parametrize("size", [(28, 28), (140, 100), (1, 9), (5, 1)])
+def test_pictures_of_every_shape_are_drawn(size: tuple[int, int], tmp_path: Path) -> None:
+    """Rows and columns of a sequence, which need not be as many."""
+    rng = np.random.default_rng(0)
+    trace = SimpleNamespace(
+        spikes=rng.random((1, 9, 15)) < 0.3, state=rng.integers(0, 99, (1, 9, 2))
+    )
+    simulation = fake_simulation(
+        n_timesteps=9, logits=rng.integers(-99, 99, (2, 3)), layer=lambda *given: trace
+    )
+    path = tmp_path / "report.png"
+    draw(simulation, rng.integers(0, 2, size).astype(np.uint8), 1, path)
+    picture = path.read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
