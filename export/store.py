@@ -128,6 +128,8 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
         ) from None
     try:
         card = Card(**json.loads(noted.read_text()))
+        if not isinstance(card.recipe, dict) or not isinstance(card.data, str):
+            raise TypeError("its recipe or its data set is of another type")
     except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{noted} is not a card ({error}): quantize the network again") from None
     packed = weights.read_bytes()

@@ -181,6 +181,10 @@ def train(
             f"{len(training)} training sequences do not fill a batch of {recipe.batch}: use a"
             " smaller --batch or a larger --limit"
         )
+    if recipe.batch < process.count:
+        raise UserError(
+            f"a batch of {recipe.batch} for {process.count} processes: use a larger --batch"
+        )
     torch.manual_seed(recipe.seed)
     run = _Training(name, topology, recipe, len(training) // recipe.batch, process, out)
     told = process.first and not quiet

@@ -223,6 +223,7 @@ def without_w_f(folder: Path) -> None:
         (lambda f: (f / "card.json").write_text("[]"), "card.json is not a card"),
         (lambda f: (f / "card.json").write_bytes(b"\xff\xfe"), "card.json is not a card"),
         (edit(lambda c: c.pop("n_test"), "card.json"), "card.json is not a card .*n_test"),
+        (edit(lambda c: c.update(recipe=3), "card.json"), "card.json is not a card .*another type"),
         (edit(lambda c: c.update(speed=1), "card.json"), "card.json is not a card .*speed"),
         (edit(lambda c: c["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda c: c["network"]["layers"][0].update(n_inputs=99)), "has the shape"),
