@@ -104,7 +104,8 @@ def run_trial(
     """Train, quantize and measure one network; return its row of `study.json`.
 
     `accuracy_float` is that of the trained network, its weights not rounded, `accuracy_integer`
-    that of the integers, both on the whole test set; cycles, products and memory bits are measured in the Verilog of the fastest core within `budget` multipliers.
+    that of the integers, both on the whole test set; cycles, products and memory bits are measured
+    in the Verilog of the fastest core within `budget` multipliers.
     """
     import torch
 
