@@ -12,6 +12,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -177,12 +178,15 @@ def run_study(
     rows = {name: _done(paths[name], trial, budget) for name, trial in by_name.items()}
     missing = [name for name, row in rows.items() if row is None]
     if missing:
-        cluster = None
-        if scheduler is None:
-            # A trial changes its process's global settings: a process each, one trial at a time.
-            options: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.ERROR}
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
-        with Client(cluster or scheduler) as client, tqdm(total=len(trials), unit="trial") as bar:
+        with ExitStack() as stack:
+            cluster: Any = scheduler
+            if scheduler is None:
+                # A trial changes its process's global settings: a process each, one at a time.
+                options: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.ERROR}
+                local = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
+                cluster = stack.enter_context(local)
+            client = stack.enter_context(Client(cluster))
+            bar = stack.enter_context(tqdm(total=len(trials), unit="trial"))
             bar.update(len(trials) - len(missing))
             where = None if data is None else str(data.resolve())
             arguments = (where, str(out.resolve()), budget, optimize)
@@ -197,8 +201,6 @@ def run_study(
                 write_report(row, paths[name])
                 bar.set_postfix_str(name, refresh=False)
                 bar.update()
-        if cluster is not None:
-            cluster.close()
     return [row for row in rows.values() if row is not None]
 
 
