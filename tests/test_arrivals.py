@@ -132,7 +132,7 @@ class Model:
 def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     form = FORMS[name]
     rng = np.random.default_rng([list(FORMS).index(name), int(gaps * 10)])
-    items, model = deque(draw_item(rng, form) for _ in range(400)), Model(form)
+    items, model = deque(draw_item(rng, form) for _ in range(600)), Model(form)
     dut = form.build()
     layout = event_layout(form.n_addresses, form.payload_width)
     expected: list[dict[str, int]] = []
