@@ -62,6 +62,7 @@ def check_waiting(simulation: Simulation) -> None:
 # Cores that are soon built: few lanes where blocks are large.
 SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
 RECURRENT_SEEDS = (2, 4)
+DELAY_SEED = 338
 
 
 def test_drawn_hardware_covers_blocks_events_and_products() -> None:
@@ -80,6 +81,17 @@ def test_random_network(seed: int, tmp_path: Path) -> None:
 def test_random_recurrent_network(seed: int, tmp_path: Path) -> None:
     """With the events of a timestep in any order, among which own spikes come."""
     check_core(draw_recurrent(seed, n_sequences=4, max_neurons=24), seed, tmp_path)
+
+
+def test_random_network_with_delays(tmp_path: Path) -> None:
+    """Before both layers: of one timestep, and of up to as many as a sequence has; the second one
+    of its blocks is a partial one.
+    """
+    drawn = draw_network(DELAY_SEED, max_neurons=20, max_inputs=20, delays=True)
+    n_timesteps, layers = drawn.payloads.shape[1], drawn.network.params.layers
+    assert [layer.max_delay for layer in layers] == [1, n_timesteps]
+    assert drawn.hardware.block < n_timesteps < 2 * drawn.hardware.block
+    check_core(drawn, DELAY_SEED, tmp_path)
 
 
 def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:

@@ -404,8 +404,8 @@ def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
 @pytest.mark.parametrize(("n_inputs", "words"), [(3, 1), (70, 3)])
 def test_the_first_blocks_behind_a_delay_line(n_inputs: int, words: int) -> None:
     """An end that is transferred in cycle 0 leaves 4 + words + 2 cycles later, and is walked 6
-    cycles behind that. One word less is read ahead of each event: with one in the last word of the
-    second block, its end leaves a cycle later.
+    cycles behind that. The event in the last word of the second block is sent before its end, which
+    leaves a cycle later.
     """
     params = LayerParams(n_inputs, 2, 0, max_delay=1)
     core = CoreParams(NetworkParams("late", (params,), ReadoutParams(2, 2)), HardwareParams(2))
