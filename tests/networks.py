@@ -209,3 +209,13 @@ def draw_delays(seed: int, network: NetworkIntegers, n_timesteps: int) -> Networ
         layers[index] = replace(layers[index], delays=delays)
     changed = replace(network.params, layers=tuple(params))
     return replace(network, params=changed, layers=tuple(layers))
+
+
+def with_delays(drawn: Drawn) -> Drawn:
+    """Return the same network with delays before some layers, fed with spikes."""
+    first, *others = drawn.network.params.layers
+    formats = replace(first.formats, payload=Fixed(1, 0, signed=False))
+    params = replace(drawn.network.params, layers=(replace(first, formats=formats), *others))
+    network = replace(drawn.network, params=params)
+    network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
+    return replace(drawn, network=network, payloads=np.sign(drawn.payloads))

@@ -4,19 +4,17 @@ the golden model.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.cycles import Timeline, accesses, block_cycles, dropped_events
-from golden.formats import Fixed
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
-from tests.networks import Drawn, draw_delays, draw_network, draw_recurrent
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 SEEDS = range(42)
 RECURRENT_SEEDS = (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52)
@@ -95,16 +93,6 @@ def small_recurrent(seed: int) -> Drawn:
     n_timesteps = (9, 2, 8, 1)[seed % 4]
     sizes = {"n_sequences": 4, "n_timesteps": n_timesteps, "max_neurons": 24, "max_inputs": 14}
     return draw_recurrent(seed, **sizes)
-
-
-def with_delays(drawn: Drawn) -> Drawn:
-    """Return the same network with delays before some layers, fed with spikes."""
-    first, *others = drawn.network.params.layers
-    formats = replace(first.formats, payload=Fixed(1, 0, signed=False))
-    params = replace(drawn.network.params, layers=(replace(first, formats=formats), *others))
-    network = replace(drawn.network, params=params)
-    network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
-    return replace(drawn, network=network, payloads=np.sign(drawn.payloads))
 
 
 def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_digits, load_stored
-from golden.cycles import dropped_events
+from golden.cycles import accesses, dropped_events
 from golden.hardware import CoreParams, EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.mnist import to_sequences
@@ -62,6 +62,7 @@ def check_waiting(simulation: Simulation) -> None:
 # Cores that are soon built: few lanes where blocks are large.
 SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
 RECURRENT_SEEDS = (2, 4)
+DELAY_SEED = 338
 
 
 def test_drawn_hardware_covers_blocks_events_and_products() -> None:
@@ -82,8 +83,33 @@ def test_random_recurrent_network(seed: int, tmp_path: Path) -> None:
     check_core(draw_recurrent(seed, n_sequences=4, max_neurons=24), seed, tmp_path)
 
 
-def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
-    """Run a network with stalls and without, and compare everything."""
+def test_random_network_with_delays(tmp_path: Path) -> None:
+    """Before both layers: of one timestep, and of up to as many as a sequence has; the second one
+    of its blocks is a partial one.
+    """
+    drawn = draw_network(DELAY_SEED, max_neurons=20, max_inputs=20, delays=True)
+    n_timesteps, layers = drawn.payloads.shape[1], drawn.network.params.layers
+    assert [layer.max_delay for layer in layers] == [1, n_timesteps]
+    assert drawn.hardware.block < n_timesteps < 2 * drawn.hardware.block
+    manifest = check_core(drawn, DELAY_SEED, tmp_path)
+    # Again, with errors, which the delay line finds.
+    payloads = with_events(drawn.payloads)
+    simulation = simulate_items(
+        manifest, with_errors(payloads, 1), *payloads.shape[:2], stalls_seed=1, optimize=FAST
+    )
+    counted = accesses(simulation.core, run(drawn.network, payloads, block=drawn.hardware.block))
+    void = {"repeated": 2, "unclosed": 1}  # each of them is looked up, and set in the ring
+    expected = {f"layer0.{name}": count for name, count in void.items()} | {
+        f"layer0.{name}": int(counted[f"layer0.{name}"].sum()) + sum(void.values())
+        for name in ("delays_reads", "ring_reads", "ring_writes")
+    }
+    comparison = compare(simulation, payloads, counted=expected)
+    assert comparison.mismatches == 0, comparison.first
+    assert all(simulation.errors[f"layer0.{name}"] for name in void)
+
+
+def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> Path:
+    """Run a network with stalls and without, and compare everything; return its manifest."""
     manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
@@ -99,6 +125,7 @@ def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
         assert {name.split(".")[-1] for name in cleared} == {"cycles", "starved_cycles"}
         assert all(count < simulation.counters[name] for name, count in cleared.items())
         check_waiting(simulation)
+    return manifest
 
 
 def saturating_network() -> Drawn:
@@ -141,14 +168,19 @@ def saturating_recurrent_network() -> Drawn:
     raise AssertionError("no seed saturates")
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_errors_set_flags_and_the_run_goes_on(recurrent: bool, tmp_path: Path) -> None:
-    drawn = saturating_recurrent_network() if recurrent else saturating_network()
-    n_sequences, n_timesteps, n_inputs = drawn.payloads.shape
-    payloads = drawn.payloads.copy()
+def with_events(payloads: np.ndarray) -> np.ndarray:
+    """Return payloads with the events that `with_errors` needs."""
+    payloads = payloads.copy()
     payloads[0, 1, 2] = 1  # an event that can be repeated
     payloads[0, -1, 1] = 1  # of the block in which no end of timestep follows another one
-    largest = drawn.network.params.layers[0].formats.payload.max
+    return payloads
+
+
+def with_errors(payloads: np.ndarray, largest: int) -> np.ndarray:
+    """Return the items of sequences, and among them two repeated events, one out of range if an
+    address can be, and one that the end of the first sequence finds without an end of timestep.
+    """
+    _, n_timesteps, n_inputs = payloads.shape
     items: list[list[int]] = []
     timestep = 0
     for kind, address, payload in to_items(payloads).tolist():
@@ -157,17 +189,27 @@ def test_errors_set_flags_and_the_run_goes_on(recurrent: bool, tmp_path: Path) -
                 items += [
                     [EventKind.EVENT, 2, largest],
                     [EventKind.EVENT, 2, 1],
-                    [EventKind.EVENT, n_inputs, largest],
                     [EventKind.EVENT, 0, 0],
                 ]
+                if n_inputs & (n_inputs - 1):
+                    items += [[EventKind.EVENT, n_inputs, largest]]
             timestep += 1
         if kind == EventKind.END_SEQUENCE and timestep == n_timesteps:
             items += [[EventKind.EVENT, 1, 1]]
         items.append([kind, address, payload])
+    return np.array(items)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_errors_set_flags_and_the_run_goes_on(recurrent: bool, tmp_path: Path) -> None:
+    drawn = saturating_recurrent_network() if recurrent else saturating_network()
+    n_sequences, n_timesteps, _ = drawn.payloads.shape
+    payloads = with_events(drawn.payloads)
+    items = with_errors(payloads, drawn.network.params.layers[0].formats.payload.max)
     hardware = replace(drawn.hardware, access_counters=False)
     manifest = make_core(drawn.network, hardware, tmp_path)
     simulation = simulate_items(
-        manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
+        manifest, items, n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
     )
     expected = {"layer0.repeated": 2, "layer0.out_of_range": 1, "layer0.unclosed": 1}
     golden = run(drawn.network, payloads)

@@ -324,6 +324,35 @@ def test_accesses_of_a_recurrent_layer() -> None:
     }
 
 
+def test_accesses_of_a_delay_line() -> None:
+    """Ten timesteps by four are three blocks. Of 9 inputs, 8 a word, a slot has two words; delays
+    of 5 timesteps need four slots, half of them a memory: 4 words are cleared in each of two.
+    """
+    params = LayerParams(9, 6, 0, max_delay=5)
+    core = CoreParams(
+        NetworkParams("late", (params,), ReadoutParams(6, 2)),
+        HardwareParams(2, 4, 2, access_counters=True),
+    )
+    assert core.layers[0].n_groups == 3
+    events = [0, 1, 0, 2, 0, 0, 3, 1, 0, 0]
+    layer = counted(events, [2, 4, 0], [0] * 10)
+    layer.arrivals, layer.arrival_slots = np.array([9, 8]), np.array([11, 8])
+    none = np.zeros(2, np.int64)
+    found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))
+    expected = {
+        "delays_reads": [9, 8],
+        "ring_reads": [11 + 3 * 2, 8 + 3 * 2],
+        "ring_writes": [11 + 3 * 2 + 2 * 4, 8 + 3 * 2 + 2 * 4],
+        # What leaves comes in blocks, though the layer is the first one.
+        "list_writes": [6, 6],
+        "payload_writes": [2 * 6, 2 * 6],
+        "payload_reads": [3 * 6, 3 * 6],
+        "list_reads": [3 * (1 + 2), 3 * (1 + 2)],
+        "spike_additions": [3 * 7, 3 * 7],
+    }
+    assert {name: found[f"layer0.{name}"].tolist() for name in expected} == expected
+
+
 def test_accesses_of_a_slow_state_row_by_row() -> None:
     """32 groups of 11 columns leave time for a row of 10 at a time; five timesteps by two, the
     current refreshed in each.
@@ -351,7 +380,7 @@ def test_accesses_of_a_slow_state_row_by_row() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_predicted_has_a_counter(seed: int) -> None:
-    drawn = draw_network(seed)
+    drawn = draw_network(seed, delays=seed % 2 == 1)
     core = CoreParams(drawn.network.params, drawn.hardware)
     found = accesses(core, run(drawn.network, drawn.payloads, block=drawn.hardware.block))
     names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)
@@ -370,6 +399,26 @@ def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
     layer.spikes = np.zeros((1, 1, 2), bool)
     timeline = Timeline(core, np.zeros((1, 1, 3), np.int64), [layer])
     assert timeline.starts[0].tolist() == [[start]] and timeline.starts.shape == (2, 1, 1)
+
+
+@pytest.mark.parametrize(("n_inputs", "words"), [(3, 1), (70, 3)])
+def test_the_first_blocks_behind_a_delay_line(n_inputs: int, words: int) -> None:
+    """An end that is transferred in cycle 0 leaves 4 + words + 2 cycles later, and is walked 6
+    cycles behind that. The event in the last word of the second block is sent before its end, which
+    leaves a cycle later.
+    """
+    params = LayerParams(n_inputs, 2, 0, max_delay=1)
+    core = CoreParams(NetworkParams("late", (params,), ReadoutParams(2, 2)), HardwareParams(2))
+    layer = counted([0, 1, 0], [0, 1, 0], [0, 0, 0], repeat=1)
+    layer.spikes = np.zeros((1, 3, 2), bool)
+    layer.delayed = np.zeros((1, 3, n_inputs), bool)
+    layer.delayed[0, 1, -1] = True
+    payloads = np.zeros((1, 3, n_inputs), np.int64)
+    timeline = Timeline(core, payloads, [layer])
+    each = 4 + words + 2
+    # The next end is taken in the cycle in which the one before it is offered.
+    first, second, third = each, each + each + 1, 3 * each + 1
+    assert timeline.starts[0].tolist() == [[first + 6, second + 6, third + 6]]
 
 
 def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:

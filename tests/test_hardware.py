@@ -432,6 +432,61 @@ def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     assert "payloads1" in LayerHardware(graded, two).buffers
 
 
+@pytest.mark.parametrize(
+    ("n_inputs", "block", "max_delay", "lanes", "words", "slots", "depths"),
+    [
+        # A slot for each timestep of delay, one that leaves and one that arrives; five words of
+        # 32 inputs have the place of eight.
+        (140, 1, 30, 32, 5, 32, [32 * 8]),
+        (1, 1, 1, 2, 1, 3, [3]),
+        (70, 1, 255, 32, 3, 257, [257 * 4]),
+        # Delays of up to 5 reach two blocks of 4 further: 2 + 2 slots, half of them a memory.
+        (9, 4, 5, 8, 2, 4, [2 * 2, 2 * 2]),
+        (9, 4, 4, 8, 2, 4, [2 * 2, 2 * 2]),  # one block further: 3 slots, rounded up
+        (9, 4, 8, 8, 2, 4, [2 * 2, 2 * 2]),
+        (9, 4, 9, 8, 2, 6, [3 * 2, 3 * 2]),
+        (3, 2, 1, 4, 1, 4, [2, 2]),
+        (13, 8, 21, 4, 4, 6, [3 * 4, 3 * 4]),
+        (5, 16, 255, 2, 3, 18, [9 * 4, 9 * 4]),
+    ],
+)
+def test_the_ring_of_a_delay_line(
+    n_inputs: int,
+    block: int,
+    max_delay: int,
+    lanes: int,
+    words: int,
+    slots: int,
+    depths: list[int],
+) -> None:
+    plain = LayerHardware(LayerParams(n_inputs, 3, 0), HardwareParams(2, block))
+    params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
+    part = LayerHardware(params, HardwareParams(2, block), external=True)
+    assert part.delayed and not part.by_timesteps and not plain.delayed
+    assert (part.ring_lanes, part.ring_words, part.ring_slots) == (lanes, words, slots)
+    assert (part.ring_memories, part.ring_depth) == (len(depths), depths[0])
+    rings = {f"ring{i}": (depth, lanes * block, 1) for i, depth in enumerate(depths)}
+    assert sizes(part.buffers) == sizes(plain.buffers) | rings
+    delays = {"delays": (n_inputs, 1, max_delay.bit_length())}
+    assert sizes(part.memories) == sizes(plain.memories) | delays
+
+
+@given(st.integers(1, 200), st.sampled_from(BLOCKS), st.integers(1, 255))
+def test_no_slot_of_a_ring_is_used_twice(n_inputs: int, block: int, max_delay: int) -> None:
+    """While a block leaves, events of the next one go to other slots, up to the last timestep with
+    the largest delay; and two successive slots are in two memories.
+    """
+    params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
+    part = LayerHardware(params, HardwareParams(2, block))
+    last = (block - 1 + max_delay) // block  # blocks further
+    used = {(1 + further) % part.ring_slots for further in range(last + 1)}
+    assert 0 not in used and len(used) == last + 1
+    assert part.ring_slots - part.ring_memories < last + 2 <= part.ring_slots
+    assert block == 1 or part.ring_slots % 2 == 0
+    assert part.ring_lanes * part.ring_words >= n_inputs
+    assert part.ring_words == 1 or part.ring_lanes * block == 32
+
+
 def test_scalars_hold_a_wide_bias() -> None:
     wide = LayerParams(4, 4, 2, formats=LayerFormats(drive_bias_width=40))
     assert LayerHardware(wide, HardwareParams()).memories["scalars"].width == 40
@@ -444,6 +499,9 @@ def test_memory_bits() -> None:
     masks = 16 * (3 + 2 + 1 + 1)
     written = (3 * 2 * 1 + 3 * 16 + masks) + (3 * 4 * 2 + 2 * 32)
     assert core.memory_bits == loaded + written
+    # Delays of up to 5: 3 bits an input, and 7 slots of 2 bits.
+    delayed = CoreParams(network(LayerParams(2, 3, 0, max_delay=5), n_classes=2), HardwareParams(4))
+    assert delayed.memory_bits == core.memory_bits + 2 * 3 + 7 * 2
 
 
 @given(LAYERS)
@@ -509,6 +567,11 @@ def test_access_counters() -> None:
     assert of(LayerHardware(LayerParams(3, 4, 2), counting)) == fast | slow
     dilated = LayerHardware(LayerParams(3, 4, 2, 3), blocks)
     assert of(dilated) == fast | payloads | slow | {"h_reads", "h_writes"}
+    line = {"delays_reads", "ring_reads", "ring_writes"}
+    assert of(LayerHardware(LayerParams(3, 4, 0, max_delay=1), counting)) == fast | line
+    delayed = LayerHardware(LayerParams(3, 4, 2, max_delay=1), blocks, external=True)
+    assert of(delayed) == fast | payloads | slow | line
+    assert {"out_of_range", "repeated", "unclosed"} <= set(delayed.counters)
     readout = {"list_reads", "list_writes", "spike_additions", "w_o_reads", "b_o_reads"}
     readout |= {"logits_reads", "logits_writes"}
     assert of(ReadoutHardware(ReadoutParams(3, 4), counting)) == readout

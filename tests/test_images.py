@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import BLOCKS, CoreParams, HardwareParams, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams, ReadoutParams
-from tests.networks import draw_network, draw_recurrent
+from tests.networks import draw_network, draw_recurrent, with_delays
 
 
 def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
@@ -28,7 +28,9 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
 
 
 NETWORKS = [draw_network(seed).network for seed in range(40)]
+DELAYED = [draw_network(seed, delays=True).network for seed in range(20)]
 RECURRENT = [draw_recurrent(seed).network for seed in range(20)]
+RECURRENT += [with_delays(draw_recurrent(seed)).network for seed in range(5)]
 HARDWARE = st.builds(
     HardwareParams,
     lanes=st.one_of(st.integers(1, 16), st.just(70)),
@@ -65,7 +67,7 @@ def test_own_spikes_have_their_weights_behind_the_inputs() -> None:
     assert_same(unpack(pack(network, core), core), network)
 
 
-@given(st.sampled_from(NETWORKS), HARDWARE)
+@given(st.sampled_from(NETWORKS + DELAYED), HARDWARE)
 @example(NETWORKS[0], HardwareParams(1))
 @example(NETWORKS[1], HardwareParams(70, 16, 2, 8))
 def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) -> None:
@@ -75,6 +77,27 @@ def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) 
         assert len(images[name]) == memory.depth
         assert all(0 <= word < 1 << memory.width for word in images[name])
     assert_same(unpack(images, core), network)
+
+
+def test_delays_have_a_word_each() -> None:
+    """Behind the other memories of their layer; one that is too large is named."""
+    network, core = tiny()
+    params = replace(network.params, layers=(replace(network.params.layers[0], max_delay=5),))
+    layer = replace(network.layers[0], delays=np.array([5, 2]))
+    network = replace(network, params=params, layers=(layer,))
+    images = pack(network, delayed := CoreParams(params, core.hardware))
+    assert images["layer0.delays"] == [5, 2] and delayed.memories["layer0.delays"].width == 3
+    assert list(images) == [
+        *list(core.memories)[:-2],
+        "layer0.delays",
+        "readout.w_o",
+        "readout.b_o",
+    ]
+    assert_same(unpack(images, delayed), network)
+    with pytest.raises(UserError, match=r"layer0\.delays has 6 timesteps: at most 5"):
+        unpack(images | {"layer0.delays": [0, 6]}, delayed)
+    with pytest.raises(UserError, match=r"layer0\.delays has a word of more than 3 bits"):
+        unpack(images | {"layer0.delays": [0, 8]}, delayed)
 
 
 @st.composite

@@ -18,7 +18,7 @@ from export.images import pack, unpack
 from export.manifest import read_images, write_core
 from golden.errors import UserError
 from golden.hardware import CoreParams, HardwareParams
-from tests.networks import draw_network, draw_recurrent
+from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.test_images import assert_same
 
 
@@ -34,8 +34,10 @@ def written(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_written_is_read(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delays", [False, True])
+def test_what_is_written_is_read(seed: int, delays: bool, tmp_path: Path) -> None:
     drawn = (draw_recurrent if seed % 4 == 3 else draw_network)(seed)
+    drawn = with_delays(drawn) if delays else drawn
     core = CoreParams(drawn.network.params, drawn.hardware)
     path = write_core(drawn.network, core, tmp_path / "deep" / "core")
     found, images = read_images(path)

@@ -29,7 +29,7 @@ from golden.mnist import to_sequences
 from golden.quantize import evaluate_integers
 from golden.topology import TOPOLOGIES, Topology
 from tests.mnist import make_mnist
-from tests.networks import draw_network, draw_recurrent
+from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.spoken import make_spoken
 from tests.test_images import assert_same
 
@@ -134,9 +134,12 @@ def test_the_shipped_digits_are_the_first_of_the_test_set() -> None:
     assert to_sequences(digits.images, "smnist").shape == (200, 784, 1)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_what_is_saved_is_loaded(seed: int, tmp_path: Path) -> None:
-    network = (draw_recurrent if seed % 4 == 3 else draw_network)(seed).network
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, False) for s in range(20)] + [(s, True) for s in range(20, 32)]
+)
+def test_what_is_saved_is_loaded(seed: int, delays: bool, tmp_path: Path) -> None:
+    drawn = (draw_recurrent if seed % 4 == 3 else draw_network)(seed)
+    network = (with_delays(drawn) if delays else drawn).network
     save_network(network, tmp_path / "some", CARD)
     found, card = load_stored(tmp_path / "some")
     assert_same(found, network)
