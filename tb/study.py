@@ -118,11 +118,14 @@ def run_trial(
     from golden.train import Recipe, evaluate, load_network, train
 
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     folder = None if data is None else Path(data)
     recipe = Recipe(**trial.recipe)
     topology = find_topology(trial.preset, trial.architecture, **trial.changes)
-    checkpoint = train(trial.name, topology, folder, Path(out) / "train", recipe, quiet=True)
+    torch.set_flush_denormal(True)  # decaying membranes are full of them
+    try:
+        checkpoint = train(trial.name, topology, folder, Path(out) / "train", recipe, quiet=True)
+    finally:
+        torch.set_flush_denormal(False)
     trained = load_network(checkpoint)
     training, test = (
         load_dataset(topology.data, folder, split, recipe.without_speaker)
