@@ -311,9 +311,9 @@ class _Line:
             self.reads.add(read)
             before = finished[1]
             for _ in range(count):
-                last = self.send(part, read + 2, ends=False)
+                self.send(part, read + 2, ends=False)
             if count:
-                finished = [finished[1], last]
+                finished = [finished[1], self.moved]
         self.free = self.send(part, read + 2, ends=True) + 1
         return self.sent
 

@@ -68,7 +68,7 @@ class DelayLine(Component):
                 "out_of_range": Out(1),
                 "repeated": Out(1),
                 "unclosed": Out(1),
-                "clearing": Out(1, init=1),
+                "clearing": Out(1, init=1),  # pyright: ignore
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
                 "ring_writes": Out(range(memories * (layer.ring_depth + 1) + 1)),

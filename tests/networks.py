@@ -5,6 +5,7 @@ to saturate.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ def draw_network(
     return Drawn(seed, network, hardware, payloads)
 
 
-def draw_recurrent(seed: int, **sizes: int) -> Drawn:
+def draw_recurrent(seed: int, **sizes: Any) -> Drawn:
     """Draw a network as `draw_network` does, then make some of its layers recurrent, the one at
     place `seed` among them; they lose their slow state.
     """
