@@ -276,7 +276,8 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         (["rows", "--products-per-cycle", "9"], "error: PRODUCTS=9: use 1 to 8 products a cycle\n"),
         (
             ["nonesuch"],
-            "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n",
+            "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist,"
+            " spoken\n",
         ),
     ],
 )
