@@ -42,7 +42,7 @@ from golden.synthetic import draw_events, draw_network
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown
 from tb.compare import Comparison, expected_counters
-from tb.report import utilisation, write_report
+from tb.report import publish, utilisation
 from tb.simulate import load_items
 
 SEED = 0
@@ -346,17 +346,7 @@ def main(out: Path, data: Path | None, names: tuple[str, ...], jobs: int, optimi
         known = ", ".join(("smnist", "rows", *(f"shd{rate}" for rate in RATES), "spoken"))
         raise UserError(f"--network {' '.join(names)}: use {known} (spoken needs --data)")
     rows, differences = run_bench(cases, out / "bench", jobs, optimize)
-    write_report(rows, out / "bench.json")
-    text = markdown(rows)
-    (out / "bench.md").write_text(text)
-    pictures = draw(rows, out)
-    click.echo(text)
-    for path in (out / "bench.json", out / "bench.md", *pictures):
-        click.echo(f"wrote {path}")
-    for line in differences:
-        click.echo(f"error: {line}", err=True)
-    if differences:
-        sys.exit(1)
+    publish("bench", rows, out, markdown, draw, differences)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ prints.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from golden.cycles import (
@@ -154,6 +156,30 @@ def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> 
         partial.write(json.dumps(summary, indent=1) + "\n")
     Path(partial.name).chmod(0o644)
     Path(partial.name).rename(path)
+
+
+def publish(
+    name: str,
+    rows: list[dict[str, Any]],
+    folder: Path,
+    markdown: Callable[[Sequence[dict[str, Any]]], str],
+    draw: Callable[[Sequence[dict[str, Any]], Path], list[Path]],
+    differences: Sequence[str],
+) -> None:
+    """Write rows as NAME.json, NAME.md and pictures into a folder, and tell what was written; exit
+    with status 1 where anything differs from the golden model.
+    """
+    write_report(rows, folder / f"{name}.json")  # first: the runs behind it took long
+    text = markdown(rows)
+    (folder / f"{name}.md").write_text(text)
+    pictures = draw(rows, folder)
+    click.echo(text)
+    for path in (folder / f"{name}.json", folder / f"{name}.md", *pictures):
+        click.echo(f"wrote {path}")
+    for line in differences:
+        click.echo(f"error: {line}", err=True)
+    if differences:
+        sys.exit(1)
 
 
 def draw(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from golden.errors import UserError, report_user_errors
 from golden.fit import Budget, fit, measure_activity
 from tb.bench import Case, build, measure
-from tb.report import write_report
+from tb.report import publish, write_report
 from tb.study_report import draw, markdown
 
 SPEAKERS = range(6)
@@ -257,18 +256,8 @@ def main(
             raise UserError(f"--group {group}: use {', '.join(known)}")
     trials = [trial for trial in trials if not groups or trial.group in groups]
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
-    write_report(rows, out / "study.json")
-    text = markdown(rows)
-    (out / "study.md").write_text(text)
-    pictures = draw(rows, out)
-    click.echo(text)
-    for path in (out / "study.json", out / "study.md", *pictures):
-        click.echo(f"wrote {path}")
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
-    for line in differences:
-        click.echo(f"error: {line}", err=True)
-    if differences:
-        sys.exit(1)
+    publish("study", rows, out, markdown, draw, differences)
 
 
 if __name__ == "__main__":
