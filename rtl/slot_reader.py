@@ -40,7 +40,7 @@ class SlotReader(Component):
     o
         The events: a bit for each timestep in which the input's spike comes out.
 
-    Latency: words + 2 cycles from the end of an empty block to its marker; throughput: an event a
+    Latency: words + 3 cycles from the end of an empty block to its marker; throughput: an event a
     cycle, a word without events a cycle; two of three cycles where each word has one event.
     """
 

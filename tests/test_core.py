@@ -12,10 +12,20 @@ from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
-from tests.networks import draw_network
+from tests.networks import Drawn, draw_network
 
 SEEDS = range(42)
-DELAY_SEEDS = range(200, 230)
+DELAY_SEEDS = range(200, 214)
+
+
+def draw(seed: int, delays: bool = False) -> Drawn:
+    """Draw what a seed stands for here: with delays, half of the time long enough for the rings of
+    the delay lines to go round.
+    """
+    if not delays:
+        return draw_network(seed)
+    length = 21 if seed % 2 else None
+    return draw_network(seed, n_timesteps=length, max_neurons=24, max_inputs=40, delays=True)
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -72,7 +82,7 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     """Without stalls, also the cycle in which every layer starts every timestep is the predicted
     one.
     """
-    drawn = draw_network(seed, delays=delays)
+    drawn = draw(seed, delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
@@ -83,12 +93,14 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", [100, 101, 102, 103])
-def test_stalls_change_no_value(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, s >= DELAY_SEEDS[0]) for s in (100, 101, 102, 103, 205, 209, 210)]
+)
+def test_stalls_change_no_value(seed: int, delays: bool) -> None:
     """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values
     and busy cycles.
     """
-    drawn = draw_network(seed, max_neurons=24, max_inputs=20)
+    drawn = draw_network(seed, max_neurons=24, max_inputs=20, delays=delays)
     recorded = simulate(
         drawn.network, drawn.hardware, drawn.payloads, stalls=np.random.default_rng(seed)
     )
@@ -135,9 +147,53 @@ def test_drawn_networks_cover_the_corners() -> None:
     assert (saturations > 10).all(), saturations
 
 
-def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
+def test_drawn_delays_cover_the_corners() -> None:
+    """Delay lines of every form before layers of every kind, in rings that go round and in larger
+    ones.
+    """
+    lines, found = [], set()
+    for seed in DELAY_SEEDS:
+        drawn = draw(seed, True)
+        core, n_timesteps = (
+            CoreParams(drawn.network.params, drawn.hardware),
+            drawn.payloads.shape[1],
+        )
+        lines += (own := [layer for layer in core.layers if layer.delayed])
+        for layer, integers in zip(core.layers, drawn.network.layers, strict=True):
+            if not layer.delayed:
+                found.add("none before one with" if own[-1] is core.layers[-1] else "none behind")
+                continue
+            found |= {"external"} if layer.external else {"inner"}
+            found |= {"state"} if layer.params.n_state else {"no state"}
+            largest = layer.params.max_delay
+            found |= {"whole blocks"} if not largest % layer.block else {"not whole blocks"}
+            found |= {"goes round"} if layer.ring_slots * layer.block < n_timesteps else set()
+            found |= {"beyond the end"} if largest >= n_timesteps else set()
+            delays = set(integers.delays.tolist())
+            found |= {"no delay"} if delays == {0} else set()
+            found |= {"the largest"} if delays == {largest} else set()
+            found |= {"several"} if len(delays) > 1 else set()
+        for layer in run(drawn.network, drawn.payloads, block=drawn.hardware.block).layers:
+            if layer.arrivals is not None and layer.arrival_slots is not None:
+                found |= {"two slots"} if (layer.arrival_slots > layer.arrivals).any() else set()
+    assert found == {
+        "none before one with", "none behind", "external", "inner", "state", "no state",
+        "whole blocks", "not whole blocks", "goes round", "beyond the end", "no delay",
+        "the largest", "several", "two slots",
+    }  # fmt: skip
+    assert {line.block for line in lines} == set(BLOCKS)
+    assert {line.hardware.events_per_cycle for line in lines} == {1, 2}
+    assert {line.dilation for line in lines if line.params.n_state} >= {1, 2, 3}
+    assert {line.ring_memories for line in lines} == {1, 2}
+    assert (
+        max(line.ring_words for line in lines) > 8 and min(line.ring_words for line in lines) == 1
+    )
+
+
+@pytest.mark.parametrize("delays", [False, True])
+def test_a_reset_in_the_middle_keeps_what_was_loaded(delays: bool) -> None:
     """After a reset, with sequences half done, the same input gives what a fresh core gives."""
-    drawn = draw_network(2, max_neurons=24, max_inputs=20)
+    drawn = draw_network(2, max_neurons=24, max_inputs=20, delays=delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, reset_after=7)
     check(
         recorded,

@@ -24,7 +24,7 @@ from golden.hardware import (
 from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
-from tests.streams import Item, join, play, scramble
+from tests.streams import Item, draw_blocks, draw_timesteps, join, play, scramble
 
 Part = LayerHardware | ReadoutHardware
 ERRORS = ["out_of_range", "repeated", "unclosed"]
@@ -173,54 +173,6 @@ class Model:
             self.payloads, self.seen, self.timestep = {}, set(), 0
             if ends:
                 self.any_event = False
-
-
-def draw_timesteps(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
-    """Draw timesteps from outside: empty, full, and with repeated addresses, addresses out of
-    range, payloads of 0; sequences end in and between blocks, with and without events left over.
-    """
-    items, n_inputs, largest = [], part.params.n_inputs, part.payload.max
-    timestep = 0  # of the block
-
-    def marker(kind: int) -> Item:
-        return {"kind": kind, "address": int(rng.integers(2)), "payload": 1}
-
-    for _ in range(count):
-        kind = rng.choice(["empty", "full", "any"])
-        if kind == "full":
-            events = [(int(a), largest) for a in rng.permutation(n_inputs)]
-        else:
-            n = 0 if kind == "empty" else int(rng.integers(2 * n_inputs + 2))
-            addresses = rng.integers(1 << address_width(n_inputs), size=n)
-            events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
-        items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
-        if rng.random() < 0.1:
-            items.append(marker(len(EventKind)))  # of no kind
-        if rng.random() >= max(0.06, 0.3 / part.block):  # else the events are left over
-            items.append(marker(EventKind.END_TIMESTEP.value))
-            timestep = (timestep + 1) % part.block
-            if rng.random() >= (0.3 / part.block if timestep else 0.3):
-                continue
-        items.append(marker(EventKind.END_SEQUENCE.value))
-        timestep = 0
-    return items
-
-
-def draw_blocks(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
-    """Draw blocks of a layer: empty and full ones, whole and partial ones, payloads of 0."""
-    items, n_inputs = [], part.params.n_inputs
-    for _ in range(count):
-        ends = rng.random() < 0.3
-        length = int(rng.integers(1, part.block + 1)) if ends else part.block
-        whole = (1 << length) - 1
-        n = int(rng.choice([0, n_inputs, int(rng.integers(n_inputs + 1))]))
-        for address in rng.permutation(n_inputs)[:n].tolist():
-            payload = int(rng.choice([whole, int(rng.integers(whole + 1))]))
-            items.append({"kind": EventKind.EVENT.value, "address": address, "payload": payload})
-        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": whole})
-        for _ in range(int(rng.integers(1, 3)) if ends else 0):
-            items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
-    return items
 
 
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
