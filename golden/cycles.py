@@ -277,10 +277,10 @@ class _Line:
                 read = max(read + 1, finished[0] + 1)
             self.reads.add(read)
             before = finished[1]
-            for _ in range(count):
-                last = self.send(part, read + 2, ends=False)
             if count:
-                finished = [finished[1], last]
+                finished = [finished[1], 0]
+            for _ in range(count):
+                finished[1] = self.send(part, read + 2, ends=False)
         self.free = self.send(part, read + 2, ends=True) + 1
         return self.sent
 

@@ -14,7 +14,14 @@ import numpy as np
 
 from golden.cycles import Part, Timeline, block_cycles, refreshes
 from golden.errors import UserError
-from golden.hardware import BLOCKS, CoreParams, HardwareParams, LayerHardware, MemoryParams
+from golden.hardware import (
+    BLOCKS,
+    DELAY_LATENCY,
+    CoreParams,
+    HardwareParams,
+    LayerHardware,
+    MemoryParams,
+)
 from golden.integer import NetworkIntegers, Run, run
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
@@ -152,6 +159,20 @@ def part_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> float:
     return float(cycles.sum(-1).mean()) / n_timesteps
 
 
+def delay_cycles(part: Part, addresses: np.ndarray, items: np.ndarray, n_timesteps: int) -> float:
+    """Return the cycles a timestep that a part's delay line takes on average, if it has one, where
+    these distinct addresses (..., blocks) come out of it and as many items come in.
+
+    The words that are read hold up what comes in.
+    """
+    if not isinstance(part, LayerHardware) or not part.delayed:
+        return 0.0
+    leaving = DELAY_LATENCY + 2 + np.maximum(addresses + 1, part.ring_words)
+    cycles = np.maximum(leaving, items + part.ring_words)
+    sequence_end = DELAY_LATENCY + part.ring_depth
+    return float(cycles.sum(-1).mean() + sequence_end) / n_timesteps
+
+
 def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """Return what a configuration costs.
 
@@ -162,11 +183,13 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
-    items = [activity.items, *(found + 1 for found in addresses[1:])]
+    padded = np.pad(activity.items, ((0, 0), (0, -n_timesteps % hardware.block)))
+    from_outside = padded.reshape(len(padded), -1, hardware.block).sum(2)
+    items = [from_outside, *(found + 1 for found in addresses[1:])]
     cycles = max(
         *(
-            part_cycles(part, found, n_timesteps)
-            for part, found in zip(core.parts.values(), addresses, strict=True)
+            max(part_cycles(part, found, n_timesteps), delay_cycles(part, found, sent, n_timesteps))
+            for part, found, sent in zip(core.parts.values(), addresses, items, strict=True)
         ),
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
     )

@@ -68,7 +68,7 @@ class DelayLine(Component):
                 "out_of_range": Out(1),
                 "repeated": Out(1),
                 "unclosed": Out(1),
-                "clearing": Out(1, init=1),
+                "clearing": Out(1),
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
                 "ring_writes": Out(range(memories * (layer.ring_depth + 1) + 1)),
@@ -149,8 +149,10 @@ class DelayLine(Component):
         with m.If(ended):
             m.d.sync += front.eq(items[3].slot)
         swept = self._ring(m, items[3], slot, mask, front, reader)
+        clearing = Signal(init=1)
+        m.d.comb += self.clearing.eq(clearing)
         with m.If(swept):
-            m.d.sync += [emptying.eq(0), self.clearing.eq(0)]
+            m.d.sync += [emptying.eq(0), clearing.eq(0)]
         with m.If(arrivals.discarded):
             m.d.sync += emptying.eq(1)
         return m

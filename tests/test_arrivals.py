@@ -93,7 +93,7 @@ def test_every_cycle_is_as_modelled(n_inputs: int, width: int, block: int, exter
         expected.append(now)
         seen.update(strobe for strobe in STROBES if now[strobe])
         model.advance(now)
-        inputs = {"room": room, "may_end": may_end, "i.valid": offered is not None}
+        inputs: dict[str, Any] = {"room": room, "may_end": may_end, "i.valid": offered is not None}
         inputs["i.payload"] = offered or scramble(rng, dut.i.payload.shape())
         if now.get("i.ready"):
             offered = None

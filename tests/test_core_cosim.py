@@ -59,6 +59,7 @@ def check_waiting(simulation: Simulation) -> None:
 
 
 # Cores that are soon built: few lanes where blocks are large.
+DELAY_SEEDS = (209, 215)
 SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
 
 
@@ -69,9 +70,12 @@ def test_drawn_hardware_covers_blocks_events_and_products() -> None:
     assert len({hardware.products_per_cycle for hardware in drawn}) >= 3
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_network(seed: int, tmp_path: Path) -> None:
-    drawn = draw_network(seed)
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(seed, False) for seed in SEEDS] + [(seed, True) for seed in DELAY_SEEDS]
+)
+def test_random_network(seed: int, delays: bool, tmp_path: Path) -> None:
+    small = {"max_neurons": 24, "max_inputs": 24} if delays else {}
+    drawn = draw_network(seed, delays=delays, **small)
     manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)

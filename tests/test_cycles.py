@@ -298,9 +298,85 @@ def test_accesses_of_a_slow_state_row_by_row() -> None:
     }
 
 
+def delayed(
+    n_inputs: int, max_delay: int, block: int, departures: list[list[int]]
+) -> tuple[CoreParams, LayerRun]:
+    """Return a core of one layer of 2 neurons, and its run on a sequence in which these inputs come
+    out in each timestep. No neuron fires.
+    """
+    layers = (LayerParams(n_inputs, 2, 0, max_delay=max_delay),)
+    network = NetworkParams("one", layers, ReadoutParams(2, 2))
+    core = CoreParams(network, HardwareParams(2, block, access_counters=True))
+    come = np.zeros((1, len(departures), n_inputs), bool)
+    for k, inputs in enumerate(departures):
+        come[0, k, inputs] = True
+    blocks = [come[:, k : k + block].any(1).sum(1) for k in range(0, len(departures), block)]
+    layer = counted(come.sum(2)[0].tolist(), np.ravel(blocks).tolist(), [0] * len(departures), 1)
+    layer.spikes = np.zeros((1, len(departures), 2), bool)
+    layer.delayed = come
+    return core, layer
+
+
+@pytest.mark.parametrize(
+    ("departures", "start"),
+    [
+        # The end of the timestep comes at 0. Words are read from 4 on, the end is put into the
+        # output register 2 cycles behind the last one and sent in the next; 6 more to the walk.
+        ([], 4 + 2 + 2 + 1 + 6),
+        # An event of the last word goes before it.
+        ([80], 4 + 2 + 3 + 1 + 6),
+        # Two of the first word go at 6 and 7: at 6 the second word is on its way to wait behind
+        # them, at 7 it is known to be empty and the third one is read.
+        ([0, 1], 7 + 2 + 1 + 6),
+        # Now it waits until 8, when the third one is read.
+        ([0, 1, 40], 8 + 2 + 1 + 6),
+        ([0, 1, 2, 3, 40, 41], 7 + 6 + 6),
+    ],
+)
+def test_a_block_that_leaves_a_delay_line(departures: list[int], start: int) -> None:
+    """90 inputs are 3 words."""
+    core, layer = delayed(90, 2, 1, [departures])
+    timeline = Timeline(core, np.zeros((1, 1, 90), np.int64), [layer])
+    assert timeline.starts[0].tolist() == [[start]]
+
+
+def test_the_end_of_a_sequence_in_a_delay_line() -> None:
+    """Its item comes when that of the block has gone, at 4 + 1 + 1 and is sent at 4 + 1 + 2. The
+    next sequence waits for the ring: 4 slots of a word are cleared.
+    """
+    core, layer = delayed(20, 2, 1, [[]])
+    layer = LayerRun(
+        **{name: np.repeat(v, 2, 0) for name, v in vars(layer).items() if v is not None}
+    )
+    timeline = Timeline(core, np.zeros((2, 1, 20), np.int64), [layer])
+    first = 4 + 2 + 1 + 6
+    assert core.layers[0].ring_depth == 4
+    assert timeline.starts[0].tolist() == [[first], [7 + 4 + 4 + first]]
+
+
+def test_accesses_of_a_delay_line() -> None:
+    """5 timesteps by two: 3 blocks of 2 words in 4 slots. 7 arrive, two of them for two blocks."""
+    core, layer = delayed(20, 3, 2, [[], [0], [3, 4], [0], [17]])
+    layer.arrivals, layer.arrival_slots = np.array([7]), np.array([9])
+    none = np.zeros(1, np.int64)
+    found = accesses(core, Run(none, none, none, np.zeros((1, 3), np.int64), [layer]))
+    assert (core.layers[0].ring_words, core.layers[0].ring_slots) == (2, 4)
+    expected = {
+        "delays_reads": 7,
+        "ring_reads": 9 + 3 * 2,
+        "ring_writes": 9 + 3 * 2 + 4 * 2,
+        "list_writes": 1 + 3 + 1,
+        "spike_additions": 5,
+        "payload_writes": 1 + 3 + 1,  # blocks, although they come from outside
+    }
+    assert {name: found[f"layer0.{name}"].tolist() for name in expected} == {
+        name: [count] for name, count in expected.items()
+    }
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_predicted_has_a_counter(seed: int) -> None:
-    drawn = draw_network(seed)
+    drawn = draw_network(seed, delays=seed >= 9)
     core = CoreParams(drawn.network.params, drawn.hardware)
     found = accesses(core, run(drawn.network, drawn.payloads, block=drawn.hardware.block))
     names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)

@@ -28,6 +28,7 @@ from golden.fit import (
     choose,
     configurations,
     core_block_rams,
+    delay_cycles,
     fit,
     measure_activity,
     pareto,
@@ -45,7 +46,7 @@ from golden.hardware import (
     ReadoutHardware,
     read_core,
 )
-from golden.integer import run
+from golden.integer import NetworkIntegers, run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.synthetic import draw_events
 from tests.networks import draw_network
@@ -212,6 +213,50 @@ def test_a_price_knows_what_passes_between_layers() -> None:
         )
     )
     assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.02)
+
+
+def test_cycles_of_a_delay_line() -> None:
+    """9 inputs are 5 words of 2 with a delay of 3 blocks: 4 of 8 words in each of 3 slots, if
+    blocks have 16 timesteps; one word in 42 slots, if they have one.
+    """
+    params, addresses = LayerParams(9, 4, 0, max_delay=40), np.array([[0, 7, 3]])
+    part = LayerHardware(params, HardwareParams(2, 16))
+    assert (part.ring_words, part.ring_slots, part.ring_depth) == (5, 6, 3 * 8)
+    items = np.array([[16, 6, 1]])  # of which the first ones take longer
+    assert delay_cycles(part, addresses, items, 48) == (16 + 5 + 6 + 8 + 6 + 5 + 4 + 24) / 48
+    part = LayerHardware(params, HardwareParams(2))
+    assert delay_cycles(part, addresses, items * 0, 3) == (6 + 1 + 6 + 8 + 6 + 4 + 4 + 42) / 3
+    assert delay_cycles(layer(0), addresses, items, 3) == 0
+
+
+@pytest.mark.parametrize(("block", "events"), [(1, 30), (16, 2)])
+def test_a_price_knows_the_delay_line(block: int, events: int) -> None:
+    """One group is walked faster than its events come out of the delay line; with blocks of 16, few
+    events come in, but 100 words are read.
+    """
+    network = draw_network(5, delays=True).network
+    params = LayerParams(200, 6, 0, max_delay=12)
+    rng = np.random.default_rng(0)
+    layer = replace(
+        network.layers[0],
+        w_f=rng.integers(-99, 99, (6, 200)), w_x=np.zeros(200, int), b_x=0,
+        a=np.zeros((0, 0), int), b=np.zeros(0, int), p=np.zeros((6, 0), int),
+        v=np.zeros(6, int), c=np.zeros(6, int), leak=0, threshold=1,
+        delays=rng.integers(13, size=200),
+    )  # fmt: skip
+    network = NetworkIntegers(
+        NetworkParams("one", (params,), ReadoutParams(6, 2)),
+        (layer,),
+        np.zeros((2, 6), int),
+        np.zeros(2, int),
+    )
+    activity = measure_activity(network, draw_events(events, 5, 1, 96, 200))
+    hardware = HardwareParams(6, block, 2)
+    cycles = price(activity, hardware).cycles
+    core = CoreParams(activity.network.params, hardware)
+    items = activity.items.reshape(5, -1, block).sum(2)
+    assert cycles == delay_cycles(core.layers[0], activity.addresses[block][0], items, 96)
+    assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.1)
 
 
 def test_the_latency_is_that_of_a_sequence_alone() -> None:

@@ -393,6 +393,47 @@ def test_memories_and_buffers() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("n_inputs", "max_delay", "block", "words", "slots", "rings"),
+    [
+        # A word of 32 inputs; the block that leaves, the one that arrives, 9 more that they may
+        # wait for: 5 of 8 words are used in each of 11 slots.
+        (140, 9, 1, 5, 11, {"ring0": (11 * 8, 32, 1)}),
+        (4, 1, 1, 1, 3, {"ring0": (3, 4, 1)}),
+        # 5 timesteps reach one or two blocks further, and even slots are apart from odd ones.
+        (9, 5, 4, 2, 4, {"ring0": (2 * 2, 8 * 4, 1), "ring1": (2 * 2, 8 * 4, 1)}),
+        (9, 8, 4, 2, 4, {"ring0": (2 * 2, 8 * 4, 1), "ring1": (2 * 2, 8 * 4, 1)}),
+        (9, 9, 4, 2, 6, {"ring0": (3 * 2, 8 * 4, 1), "ring1": (3 * 2, 8 * 4, 1)}),
+        (1, 255, 16, 1, 18, {"ring0": (9, 2 * 16, 1), "ring1": (9, 2 * 16, 1)}),
+    ],
+)
+def test_rings_of_a_delay_line(
+    n_inputs: int,
+    max_delay: int,
+    block: int,
+    words: int,
+    slots: int,
+    rings: dict[str, tuple[int, int, int]],
+) -> None:
+    hardware = HardwareParams(4, block, access_counters=True)
+    plain = LayerHardware(LayerParams(n_inputs, 3, 2), hardware, external=True)
+    params = LayerParams(n_inputs, 3, 2, max_delay=max_delay)
+    part = LayerHardware(params, hardware, external=True)
+    assert (part.ring_words, part.ring_slots) == (words, slots)
+    assert part.ring_depth == rings["ring0"][0]
+    found = sizes(part.buffers)
+    assert {name: found[name] for name in found if name not in plain.buffers} == rings
+    delays = {"delays": (n_inputs, 1, max_delay.bit_length())}
+    assert sizes(part.memories) == sizes(plain.memories) | delays
+    more = ("delays_reads", "ring_reads", "ring_writes")
+    assert part.accesses == (*plain.accesses, *more) and part.counters[-3:] == more
+    assert plain.by_timesteps and part.external and not part.by_timesteps
+    core = CoreParams(network(params), hardware)
+    without = CoreParams(network(plain.params), hardware)
+    ring_bits = sum(depth * lanes for depth, lanes, _ in rings.values())
+    assert core.memory_bits - without.memory_bits == ring_bits + n_inputs * max_delay.bit_length()
+
+
 def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     spiking, graded = LayerParams(9, 5, 0), LayerParams(9, 5, 0, formats=GRADED)
     one, two = HardwareParams(), HardwareParams(events_per_cycle=2)

@@ -27,7 +27,7 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
     assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
 
 
-NETWORKS = [draw_network(seed).network for seed in range(40)]
+NETWORKS = [draw_network(seed, delays=seed >= 30).network for seed in range(40)]
 HARDWARE = st.builds(
     HardwareParams,
     lanes=st.one_of(st.integers(1, 16), st.just(70)),
@@ -40,6 +40,7 @@ HARDWARE = st.builds(
 @given(st.sampled_from(NETWORKS), HARDWARE)
 @example(NETWORKS[0], HardwareParams(1))
 @example(NETWORKS[1], HardwareParams(70, 16, 2, 8))
+@example(NETWORKS[30], HardwareParams(4, 8))
 def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) -> None:
     core = CoreParams(network.params, hardware)
     images = pack(network, core)
@@ -109,6 +110,19 @@ def test_the_layout_of_words_by_hand() -> None:
         "readout.w_o": [0x0401, 0x0502, 0xFA03],
         "readout.b_o": [0xFFFFFF_000009],
     }
+
+
+def test_delays_are_loaded_input_by_input() -> None:
+    network, core = tiny()
+    params = replace(core.network.layers[0], max_delay=5)
+    params = replace(core.network, layers=(params,))
+    layer = replace(tiny_layer(), delays=np.array([5, 2]))
+    core = replace(core, network=params)
+    images = pack(NetworkIntegers(params, (layer,), network.w_o, network.b_o), core)
+    assert images["layer0.delays"] == [5, 2]
+    assert unpack(images, core).layers[0].delays.tolist() == [5, 2]
+    with pytest.raises(UserError, match=r"layer0\.delays has 7 timesteps: at most 5"):
+        unpack(images | {"layer0.delays": [7, 2]}, core)
 
 
 def test_the_columns_of_a_step_share_a_word() -> None:

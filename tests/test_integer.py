@@ -33,6 +33,7 @@ class Reference:
     state: list[list[list[int]]]
     drive: list[list[int]]
     saturations: list[dict[str, int]]
+    arriving: list[list[list[int]]]
     logit_saturations: int = 0
     label: int = 0
 
@@ -51,7 +52,8 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
     def traces() -> list[list[Any]]:
         return [[] for _ in params.layers]
 
-    found = Reference(logits, traces(), traces(), traces(), traces(), counts)
+    found = Reference(logits, traces(), traces(), traces(), traces(), counts, traces())
+    sent: list[list[list[int]]] = [[] for _ in params.layers]  # what came to each layer so far
 
     def saturate(value: int, width: int, index: int, what: str) -> int:
         held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
@@ -62,6 +64,11 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
         values = arriving
         for i, (p, given) in enumerate(zip(params.layers, network.layers, strict=True)):
             f = p.formats
+            if p.max_delay:
+                sent[i].append(values)
+                past = [k - delay for delay in given.delays.tolist()]
+                values = [sent[i][then][j] if then >= 0 else 0 for j, then in enumerate(past)]
+            found.arriving[i].append(values)
             w_f, w_x, a, p_, c = (
                 array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c)
             )
@@ -132,10 +139,11 @@ def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
             assert layer.spike_counts[index].tolist() == [
                 sum(fired) for fired in expected.spikes[i]
             ], where
-            arriving = [
-                sum(v != 0 for v in values)
-                for values in (expected.spikes[i - 1] if i else sequence)
-            ]
+            arriving = [sum(v != 0 for v in values) for values in expected.arriving[i]]
+            if layer.delayed is None:
+                assert expected.arriving[i] == (expected.spikes[i - 1] if i else sequence), where
+            else:
+                assert layer.delayed[index].tolist() == expected.arriving[i], where
             assert layer.events[index].tolist() == arriving, where
             for name, count in expected.saturations[i].items():
                 assert getattr(layer, f"{name}_saturations")[index] == count, (
@@ -151,6 +159,43 @@ def test_drawn_networks_match_the_reference(seed: int) -> None:
     print(f"seed {seed}")
     drawn = draw_network(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_drawn_delays_match_the_reference(seed: int) -> None:
+    drawn = draw_network(
+        seed, n_timesteps=(6, 20)[seed % 2], max_neurons=12, max_inputs=12, delays=True
+    )
+    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("seed", range(8))
+def test_what_waits_for_its_delays(seed: int, block: int) -> None:
+    """From outside each event comes on its own, from a layer an address once a block; all of them
+    lead to one block or two, within the sequence or beyond it.
+    """
+    n_timesteps = (1, 6, 17, 33)[seed % 4]
+    drawn = draw_network(seed, n_timesteps=n_timesteps, max_neurons=12, max_inputs=12, delays=True)
+    done = run(drawn.network, drawn.payloads, block=block, trace=True)
+    before = [drawn.payloads, *(layer.spikes for layer in done.layers)]
+    for layer, integers, fired in zip(done.layers, drawn.network.layers, before, strict=False):
+        if not len(integers.delays):
+            assert layer.arrivals is None and layer.arrival_slots is None
+            continue
+        assert fired is not None and layer.arrivals is not None and layer.arrival_slots is not None
+        own = fired is drawn.payloads
+        for index, sequence in enumerate(fired):
+            events = [(int(k), int(j)) for k, j in np.argwhere(sequence)]
+            came = {(k if own else k // block, j) for k, j in events}
+            leads = {
+                (k if own else k // block, j, (k + int(integers.delays[j])) // block)
+                for k, j in events
+            }
+            assert (layer.arrivals[index], layer.arrival_slots[index]) == (len(came), len(leads))
+        assert layer.delayed is not None
+        for index, sequence in enumerate(layer.delayed.tolist()):
+            assert layer.addresses[index].tolist() == distinct(sequence, block)
 
 
 def test_the_draws_reach_what_is_to_be_tested() -> None:
