@@ -4,6 +4,8 @@ the golden model.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -200,3 +202,28 @@ def test_a_reset_in_the_middle_keeps_what_was_loaded(delays: bool) -> None:
         run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
         drawn.payloads,
     )
+
+
+def test_no_item_is_taken_before_the_rings_are_clear() -> None:
+    """257 slots of the second layer take longer than all else that is loaded; the first layer has
+    no delay line that would wait.
+    """
+    drawn = draw_network(13, n_timesteps=4, max_neurons=3, max_inputs=3)
+    params = drawn.network.params
+    assert len(params.layers) > 1
+    layers = (*params.layers[:-1], replace(params.layers[-1], max_delay=255))
+    delays = np.arange(layers[-1].n_inputs) % 3
+    network = replace(
+        drawn.network,
+        params=replace(params, layers=layers),
+        layers=(*drawn.network.layers[:-1], replace(drawn.network.layers[-1], delays=delays)),
+    )
+    payloads = np.ones_like(drawn.payloads)
+    hardware = replace(drawn.hardware, lanes=3, block=1)
+    recorded = simulate(network, hardware, payloads)
+    loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
+    assert loaded < recorded.core.layers[-1].ring_depth == 257
+    golden = run(recorded.network, payloads, trace=True)
+    check(recorded, golden, payloads)
+    timeline = Timeline(recorded.core, payloads, golden.layers)
+    assert np.array(recorded.starts).ravel().tolist() == timeline.starts.ravel().tolist()
