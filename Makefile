@@ -9,6 +9,8 @@ DIGITS ?= 20
 DATA ?=
 STALLS ?=
 EPOCHS ?= 20
+RECIPE ?=
+STUDY ?=
 TRACE ?= 1
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
@@ -24,19 +26,19 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train export rtl sim bench-testset bench fit synth-check clean
+.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
-	@echo "Variables: NET=$(NET) (smnist, rows, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
-	@echo "           DATA=$(DATA) (folder with the MNIST idx files; fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
-	@echo "           EPOCHS=$(EPOCHS) (of training) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
+	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
+	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
-	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS=10000 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -55,6 +57,7 @@ setup: .venv/installed-all ## Install everything into .venv
 	@touch $@
 .venv/installed-run: EXTRAS = sim
 .venv/installed-train: EXTRAS = train
+.venv/installed-study: EXTRAS = sim,train
 .venv/installed-all: EXTRAS = sim,train,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
@@ -67,8 +70,11 @@ lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright --pythonpath $(RUN)
 
-train: .venv/installed-train ## Train NET on MNIST into build/train
-	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(if $(DATA),--data "$(DATA)")
+train: .venv/installed-train ## Train NET into build/train: RECIPE="..." passes options on
+	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(RECIPE) $(if $(DATA),--data "$(DATA)")
+
+accuracy: .venv/installed-train ## Measure the integers of NET again on its whole test set
+	$(RUN) -m export accuracy "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
 	$(RUN) -m export core "$(NET)" $(SHAPE) $(if $(TRACE),--trace) --out "$(OUT)"
@@ -77,22 +83,25 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS))
+	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8
-bench-testset: DIGITS = 10000
+bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
-bench-testset: .venv/installed-run ## Run MNIST's test set through the Verilog of NET without trace ports, on JOBS processes
+bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
 	$(RUN) -m rtl "$(MANIFEST)"
-	$(RUN) -m tb.batch "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb.batch "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS)) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
 	$(RUN) -m tb.bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
+study: .venv/installed-study ## Train and measure architectures and ablations: STUDY="--quick" for minutes
+	$(RUN) -m tb.study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
+
 fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
-	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)"
+	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
 	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"

@@ -4,13 +4,23 @@ and memory images.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from export import fit
 from export.manifest import write_core
-from export.store import DIGITS, NETWORKS, Facts, load_network, save_digits, save_network
+from export.store import (
+    DIGITS,
+    NETWORKS,
+    Card,
+    load_network,
+    load_stored,
+    load_test,
+    save_digits,
+    save_network,
+)
 from golden.errors import UserError, report_user_errors
 from golden.hardware import CoreParams, HardwareParams
 
@@ -25,24 +35,25 @@ def main() -> None:
 @main.command()
 @click.argument("name")
 @click.option("--checkpoint", type=FOLDER, help="[default: build/train/NAME.pt]")
-@click.option("--data", type=FOLDER, help="Folder with the MNIST idx files [default: fetch]")
+@click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
 @click.option("--out", type=FOLDER, help="[default: export/networks/NAME]")
 @click.option(
     "--calibration",
     default=512,
     type=click.IntRange(1),
-    help="Training digits to choose the scales on",
+    help="Training sequences to choose the scales on",
 )
 @click.option(
     "--digits",
-    "n_digits",
-    default=10_000,
+    "n_test",
     type=click.IntRange(1),
-    help="Test digits to measure accuracy on",
+    help="Test sequences to measure accuracy on [default: all]",
 )
-@click.option("--batch", default=250, type=click.IntRange(1), help="Digits run at once")
+@click.option("--batch", default=250, type=click.IntRange(1), help="Sequences run at once")
 @click.option(
-    "--weight-bits", default=8, type=click.IntRange(2, 16), help="Of the spike weights W_f"
+    "--weight-bits",
+    type=click.IntRange(2, 16),
+    help="Of the spike weights W_f [default: those of the training]",
 )
 @report_user_errors
 def quantize(
@@ -51,30 +62,30 @@ def quantize(
     data: Path | None,
     out: Path | None,
     calibration: int,
-    n_digits: int,
+    n_test: int | None,
     batch: int,
-    weight_bits: int,
+    weight_bits: int | None,
 ) -> None:
     """Quantize the trained network NAME, measure it, and store it."""
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
-    from golden.data import Digits, load_mnist, to_sequences
+    from golden.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
     from golden.quantize import evaluate_integers
     from golden.quantize import quantize as quantize_network
-    from golden.train import evaluate, load_recipe
+    from golden.train import Recipe, evaluate, load_recipe
     from golden.train import load_network as load_trained
 
     checkpoint = checkpoint or Path("build/train") / f"{name}.pt"
     trained, recipe = load_trained(checkpoint), load_recipe(checkpoint)
-    variant = trained.topology.data
-    training, test = load_mnist(data, "train"), load_mnist(data, "test")
-    test = Digits(test.images[:n_digits], test.labels[:n_digits])
-    sequences = to_sequences(training.images[:calibration], variant)
-    widths = LayerFormats(w_f=Fixed(weight_bits, weight_bits - 1))
-    quantized = quantize_network(trained, sequences, name, widths)
+    variant, without = trained.topology.data, recipe.get("without_speaker")
+    training = load_dataset(variant, data, "train", without)
+    test = load_dataset(variant, data, "test", without).select(slice(n_test))
+    sequences = training.sequences(slice(calibration))
+    bits = weight_bits or recipe.get("weight_bits", Recipe.weight_bits)
+    quantized = quantize_network(trained, sequences, name, LayerFormats(w_f=Fixed(bits, bits - 1)))
     for index, (layer, ranges) in enumerate(
         zip(quantized.network.params.layers, quantized.ranges, strict=True)
     ):
@@ -89,19 +100,50 @@ def quantize(
     clamped = {where: count for where, count in quantized.clamped.items() if count}
     click.echo(f"coefficients clamped by their format: {_counts(clamped)}")
     accuracy_float = evaluate(trained, test, batch)
-    click.echo(f"float:    {100 * accuracy_float:.2f} % of {len(test)} test digits")
-    with tqdm(total=len(test), desc="integers", unit="digit", mininterval=1) as bar:
-        measured = evaluate_integers(
-            quantized.network, test, variant, batch=batch, progress=bar.update
-        )
+    click.echo(f"float:    {100 * accuracy_float:.2f} % of {len(test)} test sequences")
+    with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
+        measured = evaluate_integers(quantized.network, test, batch=batch, progress=bar.update)
     saturated = {where: count for where, count in measured.saturations.items() if count}
-    click.echo(f"integers: {100 * measured.accuracy:.2f} % of {len(test)} test digits")
-    click.echo(f"spikes a timestep: {', '.join(f'{rate:.1f}' for rate in measured.rates)}")
+    click.echo(f"integers: {100 * measured.accuracy:.2f} % of {len(test)} test sequences")
+    click.echo(f"events a timestep: {', '.join(f'{rate:.1f}' for rate in measured.rates)}")
     click.echo(f"saturations: {_counts(saturated)}")
-    facts = Facts(variant, sequences.shape[1], accuracy_float, measured.accuracy, len(test), recipe)
+    card = Card(
+        variant, sequences.shape[1], trained.n_parameters(), accuracy_float, measured.accuracy,
+        len(test), [round(rate, 2) for rate in measured.rates], recipe,
+    )  # fmt: skip
     out = out or NETWORKS / name
-    save_network(quantized.network, out, facts)
+    save_network(quantized.network, out, card)
     click.echo(f"wrote {out}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
+@click.option("--batch", default=250, type=click.IntRange(1), help="Sequences run at once")
+@report_user_errors
+def accuracy(name: str, data: Path | None, batch: int) -> None:
+    """Measure the integers of network NAME (a shipped one, or a folder) on its whole test set.
+
+    Exits with status 1 where the accuracy is not that of its card.
+    """
+    from tqdm import tqdm
+
+    from golden.quantize import evaluate_integers
+
+    network, card = load_stored(name)
+    test = load_test(card, data)
+    with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
+        measured = evaluate_integers(network, test, batch=batch, progress=bar.update)
+    click.echo(
+        f"{network.params.name}: {100 * measured.accuracy:.2f} % of {len(test)} test sequences in"
+        f" integers; its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"
+        f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
+    )
+    if len(test) == card.n_test and measured.accuracy != card.accuracy_integer:
+        click.echo(
+            f"error: {name} is not what its card says: quantize it again, or check DATA", err=True
+        )
+        sys.exit(1)
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -166,7 +208,7 @@ def core(
 @report_user_errors
 def digits(data: Path | None, count: int) -> None:
     """Store the first test digits of MNIST as the shipped ones."""
-    from golden.data import Digits, load_mnist
+    from golden.mnist import Digits, load_mnist
 
     test = load_mnist(data, "test")
     if count > len(test):

@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from export.store import load_digits, load_stored
-from golden.data import to_sequences
+from export.store import find_dataset, load_stored
 from golden.errors import UserError, report_user_errors
 from golden.fit import (
     Activity,
@@ -40,18 +39,18 @@ _HEADER = (
 )
 
 
-def load_activity(name: str, n_digits: int, rate: float) -> Activity:
-    """Return what a shipped network (or a folder) does with shipped digits; or the network `shd` of
-    `golden.synthetic` with drawn events, `rate` a timestep.
+def load_activity(name: str, n_digits: int, rate: float, data: Path | None) -> Activity:
+    """Return what a shipped network (or a folder) does with shipped digits, or the test sequences
+    in `data`; or the network `shd` of `golden.synthetic` with drawn events, `rate` a timestep.
     """
     if name == SYNTHETIC:
         payloads = draw_events(rate, 16, seed=0)
         return measure_activity(draw_network(SYNTHETIC, payloads, seed=0), payloads)
-    network, facts = load_stored(name)
-    digits = load_digits()
-    if n_digits > len(digits):
-        raise UserError(f"--digits {n_digits}: {len(digits)} are shipped")
-    return measure_activity(network, to_sequences(digits.images[:n_digits], facts.data))
+    network, card = load_stored(name)
+    dataset = find_dataset(card, data)
+    if n_digits > len(dataset):
+        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
+    return measure_activity(network, dataset.sequences(slice(n_digits)))
 
 
 def table(front: Sequence[Candidate], chosen: Candidate) -> str:
@@ -121,6 +120,11 @@ def draw(
 @click.option("--cycles", type=float, help="At most so many a timestep [default: the fewest]")
 @click.option("--latency", type=float, help="At most so many cycles a sequence [default: no limit]")
 @click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the data set to count events of [default: the shipped digits]",
+)
 @click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
 @click.option(
     "--out",
@@ -135,6 +139,7 @@ def command(
     cycles: float | None,
     latency: float | None,
     n_digits: int,
+    data: Path | None,
     rate: float,
     out: Path | None,
 ) -> None:
@@ -144,7 +149,7 @@ def command(
     Without --cycles and --latency the fastest core within the budget, with them the one with the
     fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
     """
-    activity = load_activity(name, n_digits, rate)
+    activity = load_activity(name, n_digits, rate, data)
     budget = Budget(multipliers, block_rams, cycles, latency)
     with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
         chosen, front, priced = fit(activity, budget, bar.update)

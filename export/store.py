@@ -1,11 +1,11 @@
-"""The shipped networks: `export/networks/<name>/{network.json, weights.npz}`, and the digits
-shipped beside them.
+"""The shipped networks: `export/networks/<name>/{network.json, weights.npz, card.json}`, and the
+digits shipped beside them.
 
 A stored network is independent of the hardware's lanes and readable without Torch. `weights.npz`
 holds the arrays of `golden.integer.NetworkIntegers` as `layer0.w_f`, ..., `readout.b_o`, each in
-the smallest integer type that holds it. `network.json` has the parameters, what the network was
-measured to do, and the SHA-256 of `weights.npz`, so that the two files cannot be of different
-networks.
+the smallest integer type that holds it. `network.json` has the parameters and the SHA-256 of
+`weights.npz`, so that the two files cannot be of different networks; `card.json` says what the
+network was trained and measured to do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.data import Digits
+from golden.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.errors import UserError
 from golden.integer import LayerIntegers, NetworkIntegers
+from golden.mnist import Digits
 from golden.params import NetworkParams
 
 STORE_VERSION = 2
@@ -33,18 +34,22 @@ SCALARS = ("b_x", "leak", "threshold")
 
 
 @dataclass(frozen=True)
-class Facts:
+class Card:
     """What is known about a stored network besides its numbers.
 
-    `data` is the variant of `golden.data.to_sequences` that it classifies, `n_timesteps` the length
-    of a sequence; the accuracies are shares of `n_test_digits`; `recipe` says how it was trained.
+    `data` is the data set (`golden.dataset`) that it classifies, `n_timesteps` the length of a
+    sequence; `parameters` is how many were trained; the accuracies are shares of `n_test`
+    sequences; `events_per_step` are those that each layer and the readout receive in a timestep on
+    average; `recipe` says how it was trained.
     """
 
     data: str
     n_timesteps: int
+    parameters: int
     accuracy_float: float
     accuracy_integer: float
-    n_test_digits: int
+    n_test: int
+    events_per_step: list[float]
     recipe: dict[str, Any] = field(default_factory=dict)
 
 
@@ -53,7 +58,7 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in NETWORKS.glob("*/network.json"))
 
 
-def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
+def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
     """Write a network into `folder`, which is made if need be; an earlier one is replaced."""
     arrays = {
         f"layer{i}.{name}": value
@@ -69,13 +74,13 @@ def save_network(network: NetworkIntegers, folder: Path, facts: Facts) -> None:
     content = {
         "store_version": STORE_VERSION,
         "network": network.params.to_dict(),
-        "facts": asdict(facts),
         "weights_sha256": hashlib.sha256(packed.getvalue()).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         files = {
             "weights.npz": packed.getvalue(),
+            "card.json": (json.dumps(asdict(card), indent=1) + "\n").encode(),
             "network.json": (json.dumps(content, indent=1) + "\n").encode(),
         }
         for file, data in files.items():
@@ -94,7 +99,7 @@ def _smallest(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
+def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
     """Read a shipped network by its name, or the one in a folder, or raise `UserError`."""
     folder = NETWORKS / network if str(network) in names() else Path(network)
     if not folder.is_dir():
@@ -103,7 +108,8 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
             f" {', '.join(names()) or 'none'}"
         )
     described, weights = folder / "network.json", folder / "weights.npz"
-    for path in (described, weights):
+    noted = folder / "card.json"
+    for path in (described, weights, noted):
         if not path.exists():
             raise UserError(f"{path} is missing: quantize the network again")
     try:
@@ -115,12 +121,17 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
                 " again"
             )
         params = NetworkParams.from_dict(content["network"])
-        facts = Facts(**content["facts"])
         sha256 = content["weights_sha256"]
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{described} does not describe a network ({error!r}): quantize it again"
         ) from None
+    try:
+        card = Card(**json.loads(noted.read_text()))
+        if not isinstance(card.recipe, dict) or not isinstance(card.data, str):
+            raise TypeError("its recipe or its data set is of another type")
+    except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{noted} is not a card ({error}): quantize the network again") from None
     packed = weights.read_bytes()
     if hashlib.sha256(packed).hexdigest() != sha256:
         raise UserError(
@@ -131,7 +142,7 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Facts]:
             name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()
         }
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
-        return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), facts
+        return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), card
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{weights} does not hold the weights of {described} ({error}): quantize again"
@@ -142,6 +153,26 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
     values: dict[str, Any] = {f.name: arrays[prefix + f.name] for f in fields(LayerIntegers)}
     scalars: dict[str, Any] = {name: int(values[name]) for name in SCALARS}
     return LayerIntegers(**values | scalars)
+
+
+def load_test(card: Card, data: Path | None) -> Dataset:
+    """Return the whole test set of a network: in folder `data`, or fetched where it is None; of
+    the speaker that its training left out, if it did. Or raise `UserError`.
+    """
+    return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
+
+
+def find_dataset(card: Card, data: Path | None) -> Dataset:
+    """Return the test sequences of a network: those in folder `data`, or the shipped digits where
+    it is None; or raise `UserError`.
+    """
+    if data is not None:
+        return load_test(card, data)
+    if card.data not in DIGIT_VARIANTS:
+        raise UserError(
+            f"no sequences of {card.data} are shipped: set DATA to the folder that holds it"
+        )
+    return digit_images(load_digits(), card.data)
 
 
 def load_network(network: str | Path) -> NetworkIntegers:

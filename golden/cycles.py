@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.hardware import (
-    CLOSE_LATENCY,
     DELAY_LATENCY,
     DRIVE_LATENCY,
     MASK_QUEUE_DEPTH,
@@ -65,12 +64,28 @@ def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndar
     return part.n_groups * group_steps(part, addresses, n_timesteps)
 
 
+def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+    """Return the idle cycles (..., K) of a recurrent layer between its last step of a timestep and
+    its first one of the next, for distinct addresses (..., K) and spikes (..., K, N): its
+    `loop_latency`, and a cycle for every spike that is still to be sent when the last group comes.
+
+    For a consumer that takes every item, and inputs that wait. Exact where a group's spikes always
+    find room in their queue.
+    """
+    steps = group_steps(layer, addresses, addresses.shape[-1])
+    starts = np.arange(0, layer.n_outputs, layer.lanes)
+    fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
+    behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
+    until = steps[..., None] * np.arange(layer.n_groups - 1, -1, -1)
+    return layer.loop_latency + (behind - until).max(-1)
+
+
 def bound_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
     """Return the design's bound (..., blocks): groups * max(addresses / E, (d + 2) / K, T), rounded
     up.
 
     Only the leak counts where nothing is refreshed. This core's groups can be shorter, since their
-    leak is not on the dense path.
+    leak is not on the dense path. Where own spikes come back, see `loop_cycles`.
     """
     terms = part.params.n_state + 2 if part.dense_steps else 1  # pyright: ignore
     dense = np.where(
@@ -105,19 +120,22 @@ def released_rtl_cycles(
     return total
 
 
-def reckon_cycles(core: CoreParams, events: Sequence[np.ndarray]) -> np.ndarray:
+def reckon_cycles(
+    core: CoreParams, events: Sequence[np.ndarray], spikes: Sequence[np.ndarray]
+) -> np.ndarray:
     """Return the cycles (..., K) that ReckOn takes for a timestep of the slowest layer: N + E N + N
     + 1, a neuron a cycle.
 
     Parameters
     ----------
-    events
-        Events (..., K) received by each layer. Its layers are recurrent: E are the events received
-        and a layer's own spikes, which the layer behind (or the readout) receives.
+    events, spikes
+        Events (..., K) received, and spikes sent, by each layer. Its layers are all recurrent: E
+        are the events received and a layer's own spikes, which it has received where it is
+        recurrent here too.
     """
     slowest = np.zeros_like(events[0])
-    for layer, received, own in zip(core.layers, events, events[1:], strict=False):
-        n = layer.params.n_neurons
+    for layer, received, sent in zip(core.layers, events, spikes, strict=True):
+        n, own = layer.params.n_neurons, 0 if layer.params.recurrent else sent
         slowest = np.maximum(slowest, 2 * n + (received + own) * n + 1)
     return slowest
 
@@ -161,18 +179,32 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
     received = [*(layer.addresses for layer in run.layers), run.readout_addresses]
     n_timesteps = run.layers[0].events.shape[1]
     events = [*(layer.events for layer in run.layers), run.layers[-1].spike_counts]
+    dropped = dropped_events(core, run)
     for index, (name, part) in enumerate(core.parts.items()):
-        counts = _accesses(part, received[index], events[index], n_timesteps)
+        counts = _accesses(part, received[index], events[index], dropped[index], n_timesteps)
         if isinstance(part, LayerHardware) and part.delayed:
             counts |= _delay_accesses(part, run.layers[index], n_timesteps)
         found |= {f"{name}.{what}": count for what, count in counts.items()}
     return found
 
 
+def dropped_events(core: CoreParams, run: Run) -> list[np.ndarray]:
+    """Return for each part the events (B,) that enter its list only to be dropped with the end of a
+    sequence: a recurrent layer's own spikes of the last timestep.
+    """
+    dropped = [
+        layer.spike_counts[:, -1] * hardware.params.recurrent
+        for hardware, layer in zip(core.layers, run.layers, strict=True)
+    ]
+    return [*dropped, np.zeros_like(run.layers[-1].spike_counts[:, -1])]
+
+
 def _accesses(
-    part: Part, addresses: np.ndarray, events: np.ndarray, n_timesteps: int
+    part: Part, addresses: np.ndarray, events: np.ndarray, dropped: np.ndarray, n_timesteps: int
 ) -> dict[str, np.ndarray]:
-    """Count the accesses (B,) of a part, for distinct addresses (B, blocks) and events (B, K)."""
+    """Count the accesses (B,) of a part, for distinct addresses (B, blocks), events (B, K), and the
+    events (B,) that are only dropped.
+    """
     n_events, groups = part.hardware.events_per_cycle, part.n_groups
     none = np.zeros(len(addresses), np.int64)
     distinct, total = addresses.sum(1), events.sum(1)
@@ -180,12 +212,13 @@ def _accesses(
     # An event is written once by a part that gets whole blocks, else once a timestep.
     accepted = total if part.by_timesteps else distinct
     counts = {
-        "list_writes": distinct,
+        "list_writes": distinct + dropped,
         "list_reads": groups * part.sparse_steps(addresses).sum(1),
         "spike_additions": groups * total,
     }
     if part.has_payloads:
-        counts |= {"payload_writes": n_events * accepted, "payload_reads": groups * distinct}
+        written = n_events * (accepted + dropped)
+        counts |= {"payload_writes": written, "payload_reads": groups * distinct}
     if isinstance(part, ReadoutHardware):
         once = none + groups * n_blocks
         return counts | {
@@ -277,10 +310,10 @@ class _Line:
                 read = max(read + 1, finished[0] + 1)
             self.reads.add(read)
             before = finished[1]
-            if count:
-                finished = [finished[1], 0]
             for _ in range(count):
-                finished[1] = self.send(part, read + 2, ends=False)
+                self.send(part, read + 2, ends=False)
+            if count:
+                finished = [finished[1], self.moved]
         self.free = self.send(part, read + 2, ends=True) + 1
         return self.sent
 
@@ -329,6 +362,8 @@ class _Part:
     line: _Line | None = None
     last_item: int = -1  # cycle of the last item's transfer
     last_close: int = -(1 << 40)  # cycle in which the last list closed
+    own: set[int] = field(default_factory=set)  # cycles in which own spikes come back
+    own_end: int = -1  # cycle in which the end of their timestep is offered
     released: list[int] = field(default_factory=list)  # cycles in which lists were released
     closed: int = 0  # lists closed so far
     ready: int = 0  # first cycle in which something new can be decided on
@@ -340,15 +375,22 @@ class _Part:
     moved: int = -1  # cycle in which the encoder put its last item into its output register
     sent: int = -1  # cycle in which that item was transferred
 
+    @property
+    def recurrent(self) -> bool:
+        return isinstance(self.hardware, LayerHardware) and self.hardware.params.recurrent
+
     def accept(self, earliest: int, ends: bool) -> int:
         """Return the cycle in which an item that is offered from `earliest` on is transferred; one
-        that `ends` a list closes it.
+        that `ends` a list closes it. Own spikes go first, and an end waits for all of them.
         """
         before = self.closed - self.hardware.n_lists  # the list that was in this buffer
         room = self.released[before] + 1 if before >= 0 else 0
         cycle = max(earliest, self.last_item + 1, room)
         if ends:
-            cycle = max(cycle, self.last_close + self.hardware.block)
+            cycle = max(cycle, self.last_close + self.hardware.block, self.own_end)
+        while cycle in self.own:
+            cycle += 1
+        if ends:
             self.last_close = cycle
             self.closed += 1
         self.last_item = cycle
@@ -452,7 +494,7 @@ class Timeline:
         next part.
         """
         hardware = part.hardware
-        decided = max(part.ready, closed + CLOSE_LATENCY)
+        decided = max(part.ready, closed + hardware.close_latency)
         if part.state is not None:
             part.state.announce(closed, length)
             decided = max(decided, part.state.decided(refresh))
@@ -460,6 +502,7 @@ class Timeline:
         issued, reached = decided, 0
         first_issued = decided + 1
         lanes = hardware.lanes
+        part.own.clear()
         for group in range(hardware.n_groups):
             due = issued + steps
             if spiking is None:
@@ -475,13 +518,15 @@ class Timeline:
                 reached = self._encode(index, part, queued, fired, marker=ends)
             else:
                 heapq.heappush(part.room, issued + hardware.write_stage)
+        if part.recurrent:
+            part.own_end = part.moved + 1
         part.starts.append(first_issued)
         part.released.append(issued)
         part.ready = issued + hardware.drain
         return reached
 
     def _end_sequence(self, index: int, part: _Part, closed: int) -> int:
-        issued = max(part.ready, closed + CLOSE_LATENCY) + 1
+        issued = max(part.ready, closed + part.hardware.close_latency) + 1
         if isinstance(part.hardware, LayerHardware):
             issued = max(issued, heapq.heappop(part.room) + 1)
             part.released.append(issued)
@@ -508,6 +553,8 @@ class Timeline:
         receiver = self._parts[index + 1]
         for item in range(fired + marker):
             part.moved = max(earliest, part.sent)
+            if part.recurrent and item < fired:
+                part.own.add(part.moved + 1)  # offered, though not yet taken
             part.sent = receiver.receive(part.moved + 1, ends=marker and item == fired)
             earliest = part.moved + 1
         return part.sent

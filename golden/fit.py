@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.cycles import Part, Timeline, block_cycles, refreshes
+from golden.cycles import Part, Timeline, block_cycles, loop_cycles, refreshes
 from golden.errors import UserError
 from golden.hardware import (
-    BLOCKS,
     DELAY_LATENCY,
     CoreParams,
     HardwareParams,
     LayerHardware,
     MemoryParams,
+    possible_blocks,
 )
 from golden.integer import NetworkIntegers, Run, run
 
@@ -35,7 +35,8 @@ class Activity:
     """What a network did with B sequences of K timesteps.
 
     `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
-    and the readout received, for each block of `BLOCKS`; `items` (B, K) what the outside sends.
+    and the readout received, for each block that a core can have; `items` (B, K) what enters the
+    first layer's list.
     """
 
     network: NetworkIntegers
@@ -64,17 +65,17 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
     sent = [payloads != 0, *(layer.spikes for layer in golden.layers)]
     delayed = [*(layer.delayed for layer in golden.layers), None]
     received = [d if d is not None else s for d, s in zip(delayed, sent, strict=True)]
-    addresses = {}
-    for block in BLOCKS:
+    # A timestep's events, own spikes among them, have distinct addresses.
+    events = [*(layer.events for layer in golden.layers), golden.layers[-1].spike_counts]
+    addresses = {1: events}
+    for block in possible_blocks(network.params)[1:]:
         addresses[block] = []
         for spikes in received:
             assert spikes is not None
-            padded = np.pad(spikes, ((0, 0), (0, -spikes.shape[1] % block), (0, 0)))
-            shape = (len(spikes), -1, block, spikes.shape[2])
-            addresses[block].append(padded.reshape(shape).any(2).sum(2))
+            addresses[block].append(by_block(spikes, block).any(2).sum(2))
     for layer in golden.layers:
         layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
-    return Activity(network, payloads, golden, addresses, np.count_nonzero(payloads, axis=2) + 1)
+    return Activity(network, payloads, golden, addresses, events[0] + 1)
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,21 @@ def core_block_rams(core: CoreParams) -> int:
     return total
 
 
-def part_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> float:
-    """Return the cycles a timestep that a part takes on average when it never waits.
+def part_cycles(
+    part: Part, addresses: np.ndarray, n_timesteps: int, spikes: np.ndarray | None = None
+) -> float:
+    """Return the cycles a timestep that a part takes on average when it never waits for others; a
+    recurrent layer's `spikes` (B, K, N) must be given.
 
     From a refresh to the next, the walk of the groups waits for as many state updates as it took
     timesteps.
     """
-    cycles = block_cycles(part, addresses, n_timesteps) + part.drain
+    cycles = block_cycles(part, addresses, n_timesteps)
+    if isinstance(part, LayerHardware) and part.params.recurrent:
+        assert spikes is not None
+        cycles = cycles + loop_cycles(part, addresses, spikes)
+    else:
+        cycles = cycles + part.drain
     if isinstance(part, LayerHardware) and part.dense_steps:
         starts = np.flatnonzero(refreshes(part, n_timesteps))  # the first block is one of them
         more = np.diff(np.append(starts, cycles.shape[-1])) - 1
@@ -159,18 +168,27 @@ def part_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> float:
     return float(cycles.sum(-1).mean()) / n_timesteps
 
 
-def delay_cycles(part: Part, addresses: np.ndarray, items: np.ndarray, n_timesteps: int) -> float:
-    """Return the cycles a timestep that a part's delay line takes on average, if it has one, where
-    these distinct addresses (..., blocks) come out of it and as many items come in.
+def delay_cycles(part: LayerHardware, delayed: np.ndarray, items: np.ndarray) -> float:
+    """Return the cycles a timestep that a delay line takes on average, out of which these inputs
+    come (B, K, M) bool, and into which items (B, K) come from outside; it takes as many as it sends
+    where they come from a layer.
 
     The words that are read hold up what comes in.
     """
-    if not isinstance(part, LayerHardware) or not part.delayed:
-        return 0.0
-    leaving = DELAY_LATENCY + 2 + np.maximum(addresses + 1, part.ring_words)
-    cycles = np.maximum(leaving, items + part.ring_words)
+    sent = by_block(delayed, part.block).any(2).sum(2) + 1
+    received = by_block(items, part.block).sum(2) if part.external else sent
+    cycles = np.maximum(
+        DELAY_LATENCY + 2 + np.maximum(sent, part.ring_words), received + part.ring_words
+    )
     sequence_end = DELAY_LATENCY + part.ring_depth
-    return float(cycles.sum(-1).mean() + sequence_end) / n_timesteps
+    return float(cycles.sum(1).mean() + sequence_end) / delayed.shape[1]
+
+
+def by_block(values: np.ndarray, block: int) -> np.ndarray:
+    """Return (B, blocks, block, ...) of (B, K, ...), with zeros behind the last timestep."""
+    missing = [(0, 0)] * values.ndim
+    missing[1] = 0, -values.shape[1] % block
+    return np.pad(values, missing).reshape(len(values), -1, block, *values.shape[2:])
 
 
 def price(activity: Activity, hardware: HardwareParams) -> Candidate:
@@ -183,15 +201,19 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
-    padded = np.pad(activity.items, ((0, 0), (0, -n_timesteps % hardware.block)))
-    from_outside = padded.reshape(len(padded), -1, hardware.block).sum(2)
-    items = [from_outside, *(found + 1 for found in addresses[1:])]
+    items = [activity.items, *(found + 1 for found in addresses[1:])]
+    spikes = [*(layer.spikes for layer in activity.run.layers), None]
     cycles = max(
         *(
-            max(part_cycles(part, found, n_timesteps), delay_cycles(part, found, sent, n_timesteps))
-            for part, found, sent in zip(core.parts.values(), addresses, items, strict=True)
+            part_cycles(part, found, n_timesteps, sent)
+            for part, found, sent in zip(core.parts.values(), addresses, spikes, strict=True)
         ),
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
+        *(
+            delay_cycles(part, layer.delayed, np.count_nonzero(activity.payloads, axis=2) + 1)
+            for part, layer in zip(core.layers, activity.run.layers, strict=True)
+            if layer.delayed is not None
+        ),
     )
     return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
 
@@ -208,7 +230,7 @@ def configurations(activity: Activity) -> list[HardwareParams]:
         HardwareParams(n, block, events, products)
         for n in lanes
         if n <= 256
-        for block in BLOCKS
+        for block in possible_blocks(params)
         for events in (1, 2)
         for products in range(1, min(8, columns) + 1)
     ]

@@ -31,6 +31,8 @@ MEMBRANE_LATENCY = 3  # from a membrane's address to the write of what is kept o
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep
 LOGIT_LATENCY = 2  # from a logit's address to its write
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
+LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
+ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
 DRIVE_LATENCY = 6  # from the same arrival to the drive of the block's first timestep
 UPDATE_LATENCY = 4  # from the last step of some rows of the state update to their sums
 START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told
@@ -183,6 +185,16 @@ class PartHardware(ABC):
         return self.hardware.block
 
     @property
+    def n_addresses(self) -> int:
+        """Of the events in its list."""
+        return self.params.n_inputs
+
+    @property
+    def close_latency(self) -> int:
+        """Cycles from the end of a block's arrival to its list being open to the schedule."""
+        return CLOSE_LATENCY
+
+    @property
     def delayed(self) -> bool:
         """Whether a delay line is before it."""
         return False
@@ -228,7 +240,7 @@ class PartHardware(ABC):
     @property
     def max_steps(self) -> int:
         """The most steps a group can take."""
-        addresses = self.sparse_steps(self.params.n_inputs)
+        addresses = self.sparse_steps(self.n_addresses)
         return max(addresses, self.dense_steps, self.output_steps)
 
     @property
@@ -255,12 +267,12 @@ class PartHardware(ABC):
 
     @property
     def _list_buffers(self) -> list[MemoryParams]:
-        n_inputs, n_events = self.params.n_inputs, self.hardware.events_per_cycle
-        address = Fixed(address_width(n_inputs), signed=False)
-        depth = self.n_lists << address_width(-(-n_inputs // n_events))
+        n_addresses, n_events = self.n_addresses, self.hardware.events_per_cycle
+        address = Fixed(address_width(n_addresses), signed=False)
+        depth = self.n_lists << address_width(-(-n_addresses // n_events))
         found = [MemoryParams("list", depth, n_events, address)]
         if self.has_payloads:  # a copy for each event of a cycle
-            depth = self.n_lists << address_width(n_inputs)
+            depth = self.n_lists << address_width(n_addresses)
             found += [
                 MemoryParams(f"payloads{e}", depth, self.block, self.payload)
                 for e in range(n_events)
@@ -295,6 +307,24 @@ class LayerHardware(PartHardware):
     @property
     def dilation(self) -> int:
         return self.params.dilation
+
+    @property
+    def n_addresses(self) -> int:
+        return self.params.n_addresses
+
+    @property
+    def close_latency(self) -> int:
+        return LOOP_CLOSE_LATENCY if self.params.recurrent else CLOSE_LATENCY
+
+    @property
+    def loop_latency(self) -> int:
+        """Idle cycles of a recurrent layer from the last step of a timestep to the first one of the
+        next, if the last group is silent and all other spikes are sent: what the end of its own
+        spikes takes to the list, and the list to open. None in other layers.
+        """
+        if not self.params.recurrent:
+            return 0
+        return self.write_stage + ENCODER_LATENCY + self.close_latency
 
     @property
     def dense_steps(self) -> int:
@@ -459,7 +489,7 @@ class LayerHardware(PartHardware):
         d, per_cycle = p.n_state, self.hardware.products_per_cycle
         widths = (LOAD_WIDTH, f.leak.width + 1, f.threshold.width + 1, f.b_x.width)
         found = [
-            MemoryParams("w_f", self.n_groups * p.n_inputs, lanes, f.w_f),
+            MemoryParams("w_f", self.n_groups * p.n_addresses, lanes, f.w_f),
             MemoryParams("c", self.n_groups * self.fold, self.neuron_units, f.c),
             MemoryParams("scalars", 3, 1, Fixed(max(widths))),
         ]
@@ -577,6 +607,11 @@ class ReadoutHardware(PartHardware):
         return (*self.list_accesses, "w_o_reads", "b_o_reads", "logits_reads", "logits_writes")
 
 
+def possible_blocks(network: NetworkParams) -> tuple[int, ...]:
+    """Return the blocks that a core of this network can have."""
+    return BLOCKS[:1] if any(layer.recurrent for layer in network.layers) else BLOCKS
+
+
 @dataclass(frozen=True)
 class CoreParams:
     """A network on given hardware: all that the generator needs to know but for the weights."""
@@ -585,6 +620,11 @@ class CoreParams:
     hardware: HardwareParams = field(default_factory=HardwareParams)
 
     def __post_init__(self) -> None:
+        if self.hardware.block not in possible_blocks(self.network):
+            raise UserError(
+                f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
+                " after every timestep: use BLOCK=1"
+            )
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(
                 f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"

@@ -1,21 +1,14 @@
-"""The Dual Memory Pathway network in Torch (arXiv 2512.07602), trained through time.
+"""The Dual Memory Pathway network in Torch (arXiv 2512.07602), trained through time, and the
+architectures beside it: without slow state, with own spikes fed back, with axonal delays.
 
 The slow state depends on a layer's inputs only, so it is computed for whole chunks of time; only
-the reset makes the membrane sequential, and that scan and its backward are the kernel in `lif.cpp`.
-Activations are bfloat16 of shape (timesteps, batch, features): time first, so that the scan runs
-over contiguous rows.
+the neurons are sequential (`golden.lif`). Activations are bfloat16 of shape (timesteps, batch,
+features): time first, so that the scan runs over contiguous rows.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import math
-import os
-import subprocess
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,20 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from golden.errors import UserError
+from golden.formats import Fixed
+from golden.lif import scan
+from golden.params import LayerFormats
 from golden.topology import LayerTopology, Topology
 
-M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
-# What -ffast-math allows, without what it links: that would flush denormals to zero in the whole
-# process, for everyone.
-KERNEL_FLAGS = (
-    "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-fno-math-errno",
-    "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only",
-)  # fmt: skip
 CHUNK = 56  # timesteps of slow state computed by one matrix product
 LOGIT_GAIN = (
     10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
 )
+DELAY_SLOPE = 3  # timesteps before and behind an event that its delay's gradient looks at
 
 
 def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,94 +45,54 @@ def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
     return discrete[:n_state, :n_state], discrete[:n_state, n_state]
 
 
-@cache
-def _kernel() -> ctypes.CDLL:
-    """Compile `lif.cpp` once for this machine and load it, or raise `UserError`."""
-    source = Path(__file__).with_name("lif.cpp")
-    cpu = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
-    ][:1]
-    key = hashlib.sha256(source.read_bytes() + repr((KERNEL_FLAGS, cpu)).encode()).hexdigest()[:16]
-    library = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        / "dmp-core"
-        / f"lif-{key}.so"
-    )
-    if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-            built = Path(scratch) / library.name
-            try:
-                done = subprocess.run(
-                    ["g++", *KERNEL_FLAGS, str(source), "-o", str(built)],
-                    capture_output=True,
-                    text=True,
-                )
-            except OSError as error:
-                raise UserError(
-                    f"training needs g++ ({error.strerror}): install it (apt install g++)"
-                ) from None
-            if done.returncode:
-                words = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-                why = words[0] if words else f"exit status {done.returncode}"
-                raise UserError(f"g++ could not compile {source} ({why}): install another g++")
-            built.rename(library)
-    # Tensors of 40 MB come and go every step: keep their pages instead of returning them to the
-    # system each time.
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    return ctypes.CDLL(str(library))
+def snap(values: Tensor, fmt: Fixed) -> Tensor:
+    """Return the values as their format rounds and clamps them; the gradient passes straight
+    through.
+    """
+    scale = 2.0**fmt.frac
+    snapped = torch.floor(values.detach() * scale + 0.5).clamp(fmt.min, fmt.max) / scale
+    return values + (snapped - values.detach())
 
 
-def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr() if tensor is not None else None)
+class AxonalDelay(torch.autograd.Function):
+    """Hold back input j of spikes (K, B, M) by round(delays[j]) timesteps.
 
-
-class LifScan(torch.autograd.Function):
-    """Leaky integrate-and-fire over all timesteps.
-
-    Takes the current (K, B, N) bfloat16; returns spikes of the same shape and their counts over
-    time (B, N) float32.
-
-        u[k] = leak * u'[k-1] + current[k];  spike where u[k] >= threshold
-        u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
-
-    The surrogate gradient is the triangle max(0, 1 - |u - threshold|); the reset is detached.
+    The gradient of a delay is the slope in time of what it delays, smoothed over `DELAY_SLOPE`
+    timesteps on both sides (after SLAYER, Shrestha and Orchard 2018).
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool
-    ) -> tuple[Tensor, Tensor]:
-        current = current.contiguous()
-        spikes, slope = torch.empty_like(current), torch.empty_like(current)
-        counts = torch.empty(current.shape[1:], dtype=torch.float32)
-        _kernel().lif_forward(
-            *(_pointer(t) for t in (current, spikes, slope, counts)),
-            *(ctypes.c_int64(n) for n in (len(current), counts.numel())),
-            ctypes.c_float(leak),
-            ctypes.c_float(threshold),
-            ctypes.c_int(subtract),
-        )
-        ctx.save_for_backward(spikes, slope)
-        ctx.set_materialize_grads(False)
-        ctx.leak, ctx.subtract = leak, subtract
-        return spikes, counts
+    def forward(ctx: Any, spikes: Tensor, delays: Tensor) -> Tensor:
+        steps = delays.detach().round().long()
+        ctx.save_for_backward(spikes, steps)
+        return _shifted(spikes, steps)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor, None, None, None]:
-        spikes, slope = ctx.saved_tensors
-        grads = [g if g is None else g.contiguous() for g in grad_outputs]
-        grad_current = torch.empty_like(spikes)
-        _kernel().lif_backward(
-            *(_pointer(t) for t in (*grads, spikes, slope, grad_current)),
-            *(ctypes.c_int64(n) for n in (len(spikes), spikes[0].numel())),
-            ctypes.c_float(ctx.leak),
-            ctypes.c_int(ctx.subtract),
-        )
-        return grad_current, None, None, None
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        spikes, steps = ctx.saved_tensors
+        [grad] = grad_outputs
+        slope = torch.zeros_like(spikes, dtype=torch.float32)
+        for reach in range(1, DELAY_SLOPE + 1):
+            slope[reach:] -= spikes[:-reach]
+            slope[:-reach] += spikes[reach:]
+        # d/d delay of s(k - delay) is minus the slope: what comes before less what comes behind.
+        slope = -slope / (DELAY_SLOPE * (DELAY_SLOPE + 1))
+        grad_delays = (_shifted(slope, steps) * grad).sum((0, 1))
+        return _shifted(grad, -steps), grad_delays
+
+
+def _shifted(values: Tensor, steps: Tensor) -> Tensor:
+    """Return values (K, B, M) with input j moved by steps[j] timesteps, zeros moved in."""
+    moved = torch.zeros_like(values)
+    for step in steps.unique().tolist():
+        inputs = steps == step
+        if step >= len(values) or -step >= len(values):
+            continue
+        if step >= 0:
+            moved[step:, :, inputs] = values[: len(values) - step, :, inputs]
+        else:
+            moved[:step, :, inputs] = values[-step:, :, inputs]
+    return moved
 
 
 class SlowState(nn.Module):
@@ -153,6 +102,8 @@ class SlowState(nn.Module):
 
     transition: Tensor
     response: Tensor
+    a: Tensor
+    b: Tensor
 
     def __init__(self, n_state: int, theta: float) -> None:
         super().__init__()
@@ -166,6 +117,8 @@ class SlowState(nn.Module):
                 response[step, out] = powers[out - step] @ b
         transition = np.stack([p.T for p in powers[1:]], 1)  # state, output step, state
         self.n_state = n_state
+        self.register_buffer("a", torch.from_numpy(a).float(), persistent=False)
+        self.register_buffer("b", torch.from_numpy(b).float(), persistent=False)
         self.register_buffer(
             "response", torch.from_numpy(response).float().flatten(1), persistent=False
         )
@@ -192,11 +145,19 @@ class DmpLayer(nn.Module):
     """One layer: spikes (K, B, inputs) to spikes (K, B, neurons), both bfloat16, and spike counts
     (B, neurons) float32.
 
+        s[k][j] = what input j received at k - delay[j]
         x[k] = relu(w_x . s[k] + b_x);  m[k] = A m[k-1] + B x[k]
         current[k] = W_f s[k] + W_m m[k'] + c,  k' the latest timestep with k' mod dilation = 0
 
-    `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive can otherwise die.
+    A recurrent layer's W_f has columns for its own spikes of the timestep before, behind those of
+    its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive can
+    otherwise die.
+
+    With `grids` (quantization-aware training) every weight is what its format makes of it, and the
+    current from the slow state is P m[k'-1] + V x[k'], as the core computes it.
     """
+
+    grids: LayerFormats | None = None
 
     def __init__(self, topology: LayerTopology, leak: float) -> None:
         super().__init__()
@@ -204,6 +165,11 @@ class DmpLayer(nn.Module):
         self.leak = leak
         n_inputs, n_neurons, n_state = topology.n_inputs, topology.n_neurons, topology.n_state
         self.fast = nn.Linear(n_inputs, n_neurons)
+        if topology.recurrent:
+            own = nn.init.orthogonal_(torch.empty(n_neurons, n_neurons)) * 0.5
+            self.fast.weight = nn.Parameter(torch.cat([self.fast.weight.detach(), own], 1))
+        if topology.max_delay:
+            self.delays = nn.Parameter(torch.rand(n_inputs) * topology.max_delay)
         if n_state:
             self.slow_state = SlowState(n_state, topology.theta)
             self.slow = nn.Linear(n_state, n_neurons, bias=False)
@@ -213,21 +179,59 @@ class DmpLayer(nn.Module):
             self.drive_weight = nn.Parameter(weight, requires_grad=not ones)
             self.drive_bias = nn.Parameter(torch.zeros(()), requires_grad=not ones)
 
+    def _snap(self, values: Tensor, name: str) -> Tensor:
+        return values if self.grids is None else snap(values, getattr(self.grids, name))
+
+    def held_back(self) -> Tensor:
+        """Return the delays (inputs,) as whole timesteps, float32."""
+        return self.delays.detach().round().clamp(0, self.topology.max_delay)
+
+    def delayed(self, spikes: Tensor) -> Tensor:
+        """Return what the delays make of spikes (K, B, inputs)."""
+        if not self.topology.max_delay:
+            return spikes
+        # Beyond the bound a delay's gradient still passes, so that it can come back.
+        bounded = (
+            self.delays + (self.delays.clamp(0, self.topology.max_delay) - self.delays).detach()
+        )
+        return AxonalDelay.apply(spikes, bounded)
+
     def drive(self, spikes: Tensor) -> Tensor:
         """Return x (K, B) float32."""
-        weighted = functional.linear(spikes, self.drive_weight.to(spikes.dtype)[None])[..., 0]
-        return torch.relu(weighted.float() + self.drive_bias)
+        weight = self._snap(self.drive_weight, "w_x").to(spikes.dtype)
+        weighted = functional.linear(spikes, weight[None])[..., 0]
+        return torch.relu(weighted.float() + self._snap(self.drive_bias, "b_x"))
+
+    def slow_current(self, spikes: Tensor) -> Tensor:
+        """Return what the slow state adds to the membranes (K, B, neurons), for spikes behind their
+        delays.
+        """
+        drive = self.drive(spikes)
+        state = self.slow_state(drive)
+        weight = self.slow.weight
+        if self.grids is not None:
+            a, b = self.slow_state.a, self.slow_state.b
+            fused = [snap(weight @ a, self.grids.p), snap(weight @ b, self.grids.v)[:, None]]
+            weight = torch.cat(fused, 1)
+            before = torch.cat([torch.zeros_like(state[:1]), state[:-1]])
+            state = torch.cat([before, drive.to(state.dtype)[..., None]], 2)
+        dilation = self.topology.dilation
+        if dilation > 1:
+            state = state[::dilation].repeat_interleave(dilation, 0)[: len(spikes)]
+        return functional.linear(state, weight.to(state.dtype))
 
     def forward(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
-        dtype = spikes.dtype
-        current = functional.linear(spikes, self.fast.weight.to(dtype), self.fast.bias.to(dtype))
+        dtype, n_inputs = spikes.dtype, self.topology.n_inputs
+        spikes = self.delayed(spikes)
+        weight = self._snap(self.fast.weight, "w_f")
+        bias = self._snap(self.fast.bias, "c")
+        current = functional.linear(spikes, weight[:, :n_inputs].to(dtype), bias.to(dtype))
         if self.topology.n_state:
-            state = self.slow_state(self.drive(spikes))
-            if self.topology.dilation > 1:
-                held = state[:: self.topology.dilation]
-                state = held.repeat_interleave(self.topology.dilation, 0)[: len(spikes)]
-            current = current + functional.linear(state, self.slow.weight.to(dtype))
-        return LifScan.apply(current, self.leak, 1.0, self.topology.reset == "subtract")
+            current = current + self.slow_current(spikes)
+        own = None
+        if self.topology.recurrent:
+            own = (weight[:, n_inputs:] * self.topology.own_value).to(dtype)
+        return scan(current, own, self.leak, self.topology.reset == "subtract")
 
 
 class DmpNetwork(nn.Module):
@@ -236,6 +240,8 @@ class DmpNetwork(nn.Module):
     `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the
     mean spikes per timestep of each layer. Thresholds are 1: a weight's scale says the rest.
     """
+
+    readout_grid: Fixed | None = None
 
     def __init__(self, topology: Topology) -> None:
         super().__init__()
@@ -249,7 +255,11 @@ class DmpNetwork(nn.Module):
         for layer in self.layers:
             spikes, counts = layer(spikes)
             rates.append(float(counts.detach().sum()) / spikes[:, :, 0].numel())
-        return self.readout(counts / len(spikes)) * LOGIT_GAIN, rates
+        weight = self.readout.weight
+        if self.readout_grid is not None:
+            weight = snap(weight, self.readout_grid)
+        logits = functional.linear(counts / len(spikes), weight, self.readout.bias)
+        return logits * LOGIT_GAIN, rates
 
     def n_parameters(self) -> int:
         """Count what is trained (w_x and b_x of a one-input layer are not)."""

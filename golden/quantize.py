@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from golden.data import Digits, to_sequences
+from golden.dataset import Dataset
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
@@ -51,6 +51,7 @@ class LayerReals:
     b: np.ndarray
     w_m: np.ndarray
     c: np.ndarray
+    delays: np.ndarray
 
 
 @dataclass
@@ -82,8 +83,8 @@ class Quantized:
 
 @dataclass
 class IntegerAccuracy:
-    """The share of digits classified correctly, saturations by full name, each layer's mean spikes
-    a timestep.
+    """The share of sequences classified correctly, saturations by full name, and the mean events a
+    timestep that each layer and the readout receive.
     """
 
     accuracy: float
@@ -105,8 +106,11 @@ def extract(layer: DmpLayer) -> LayerReals:
     n, m, d = layer.topology.n_neurons, layer.topology.n_inputs, layer.topology.n_state
     a, b = legendre_zoh(d, layer.topology.theta)
     w_f, c = real(layer.fast.weight), real(layer.fast.bias)
+    delays = np.zeros(0, np.int64)
+    if layer.topology.max_delay:
+        delays = layer.held_back().long().numpy()
     if not d:
-        return LayerReals(w_f, np.zeros(m), 0.0, a, b, np.zeros((n, 0)), c)
+        return LayerReals(w_f, np.zeros(m), 0.0, a, b, np.zeros((n, 0)), c, delays)
     return LayerReals(
         w_f,
         real(layer.drive_weight),
@@ -115,6 +119,7 @@ def extract(layer: DmpLayer) -> LayerReals:
         b,
         real(layer.slow.weight),
         c,
+        delays,
     )
 
 
@@ -124,21 +129,33 @@ def calibrate(network: DmpNetwork, payloads: np.ndarray) -> list[LayerRanges]:
     """
     layers = [extract(layer) for layer in layers_of(network)]
     topology = network.topology
+    shapes = list(zip(layers, topology.layers, strict=True))
     batch = len(payloads)
     ranges = [LayerRanges() for _ in layers]
     m = [np.zeros((batch, len(layer.b))) for layer in layers]
     h = [np.zeros((batch, len(layer.c))) for layer in layers]
     u = [np.zeros((batch, len(layer.c))) for layer in layers]
-    for k in range(payloads.shape[1]):
+    own = [np.zeros((batch, len(layer.c) * shape.recurrent)) for layer, shape in shapes]
+    n_timesteps = payloads.shape[1]
+    # What the inputs of a layer with delays receive, by the timestep in which it takes part.
+    coming = [
+        np.zeros((n_timesteps + shape.max_delay, batch, shape.n_inputs)) for _, shape in shapes
+    ]
+    for k in range(n_timesteps):
         values = topology.payload.to_real(payloads[:, k])
-        for i, layer in enumerate(layers):
+        for i, (layer, shape) in enumerate(shapes):
+            if shape.max_delay:
+                coming[i][k + layer.delays, :, np.arange(shape.n_inputs)] = values.T
+                values = coming[i][k]
             x = np.maximum(values @ layer.w_x + layer.b_x, 0)
             m[i] = m[i] @ layer.a.T + x[:, None] * layer.b
             if k % topology.dilation == 0:
                 h[i] = m[i] @ layer.w_m.T
+            values = np.concatenate([values, own[i]], 1)
             membrane = topology.leak * u[i] + values @ layer.w_f.T + h[i] + layer.c
             ranges[i].include(x=x, m=m[i], u=membrane)
             values = (membrane >= 1).astype(np.float64)
+            own[i] = values[:, : own[i].shape[1]] * shape.own_value
             u[i] = membrane - values if topology.reset == "subtract" else membrane * (1 - values)
     return ranges
 
@@ -194,6 +211,31 @@ def choose_formats(layer: LayerReals, ranges: LayerRanges, formats: LayerFormats
     )
 
 
+def choose_grids(
+    network: DmpNetwork, ranges: list[LayerRanges], widths: LayerFormats
+) -> list[LayerFormats]:
+    """Return every layer's formats, chosen for its weights and ranges; only the widths of `widths`
+    and the leak's scale are used.
+    """
+    return [
+        choose_formats(extract(layer), found, replace(widths, payload=layer.topology.payload))
+        for layer, found in zip(layers_of(network), ranges, strict=True)
+    ]
+
+
+def apply_grids(
+    network: DmpNetwork, payloads: np.ndarray, widths: LayerFormats = DEFAULT_WIDTHS
+) -> None:
+    """Let the network compute with weights as their formats hold them from now on, calibrated on
+    sequences (B, K, inputs): quantization-aware training.
+    """
+    grids = choose_grids(network, calibrate(network, payloads), widths)
+    for layer, grid in zip(layers_of(network), grids, strict=True):
+        layer.grids = grid
+    weight = network.readout.weight.detach().double().numpy()
+    network.readout_grid = fit_least_error(weight, ReadoutParams(1, 1).w_o)
+
+
 def quantize(
     network: DmpNetwork, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS
 ) -> Quantized:
@@ -223,17 +265,16 @@ def quantize(
         return result
 
     params, layers = [], []
-    for index, (layer, shape, found) in enumerate(
-        zip(layers_of(network), topology.layers, ranges, strict=True)
+    for index, (layer, shape, f) in enumerate(
+        zip(layers_of(network), topology.layers, choose_grids(network, ranges, widths), strict=True)
     ):
         reals = extract(layer)
-        payload = topology.payload if index == 0 else Fixed(1, 0, signed=False)
-        f = choose_formats(reals, found, replace(widths, payload=payload))
         params.append(
             LayerParams(
-                shape.n_inputs, shape.n_neurons, shape.n_state, shape.dilation, shape.reset, f
+                shape.n_inputs, shape.n_neurons, shape.n_state, shape.dilation, shape.reset, f,
+                shape.recurrent, shape.max_delay,
             )
-        )
+        )  # fmt: skip
         real = {
             "w_f": (reals.w_f, f.w_f),
             "w_x": (reals.w_x, f.w_x),
@@ -250,7 +291,7 @@ def quantize(
             key: integers(value, fmt, f"layer{index}.{key}") for key, (value, fmt) in real.items()
         }
         scalars: dict[str, Any] = {key: int(values[key]) for key in ("b_x", "leak", "threshold")}
-        layers.append(LayerIntegers(**values | scalars))
+        layers.append(LayerIntegers(**values | scalars, delays=reals.delays))
     w_o, b_o = (t.detach().double().numpy() for t in (network.readout.weight, network.readout.bias))
     readout = ReadoutParams(topology.n_neurons[-1], topology.n_classes)
     readout = replace(readout, w_o=fit_least_error(w_o, readout.w_o))
@@ -265,32 +306,31 @@ def quantize(
 
 def evaluate_integers(
     network: NetworkIntegers,
-    digits: Digits,
-    variant: str,
+    dataset: Dataset,
     *,
     batch: int = 250,
     progress: Callable[[int], object] = lambda n: None,
 ) -> IntegerAccuracy:
-    """Classify digits, arranged as data `variant`; `progress` is called with the size of each batch
-    done.
-    """
-    if not len(digits):
-        raise UserError("no digits to classify: use at least one")
-    result = IntegerAccuracy(0.0, {}, [0.0] * len(network.layers))
+    """Classify sequences; `progress` is called with the size of each batch done."""
+    if not len(dataset):
+        raise UserError("nothing to classify: use at least one sequence")
+    result = IntegerAccuracy(0.0, {}, [0.0] * (len(network.layers) + 1))
     correct = 0
-    for first in range(0, len(digits), batch):
-        labels = digits.labels[first : first + batch]
-        done = run(network, to_sequences(digits.images[first : first + batch], variant))
-        share = len(labels) / len(digits)
+    for first in range(0, len(dataset), batch):
+        chosen = slice(first, first + batch)
+        labels = dataset.labels[chosen]
+        done = run(network, dataset.sequences(chosen))
+        share = len(labels) / len(dataset)
         correct += int((done.classes == labels).sum())
         found = {"readout.logit": done.logit_saturations}
         for i, layer in enumerate(done.layers):
-            result.rates[i] += float(layer.spike_counts.mean()) * share
+            result.rates[i] += float(layer.events.mean()) * share
             found[f"layer{i}.drive"] = layer.drive_saturations
             found[f"layer{i}.state"] = layer.state_saturations
             found[f"layer{i}.membrane"] = layer.membrane_saturations
+        result.rates[-1] += float(done.layers[-1].spike_counts.mean()) * share
         for where, counts in found.items():
             result.saturations[where] = result.saturations.get(where, 0) + int(counts.sum())
         progress(len(labels))
-    result.accuracy = correct / len(digits)
+    result.accuracy = correct / len(dataset)
     return result

@@ -23,7 +23,10 @@ class Arrivals(Component):
 
     Parameters
     ----------
-    n_inputs, payload_width
+    n_inputs
+        Addresses of events from outside; those behind them are a recurrent layer's own spikes,
+        which are not missed where an end of sequence voids them.
+    n_addresses, payload_width
         Of the stream's layout.
     block
         Timesteps of a block.
@@ -51,16 +54,23 @@ class Arrivals(Component):
     """
 
     def __init__(
-        self, n_inputs: int, payload_width: int, block: int, *, by_timesteps: bool
+        self,
+        n_inputs: int,
+        n_addresses: int,
+        payload_width: int,
+        block: int,
+        *,
+        by_timesteps: bool,
     ) -> None:
-        self.n_inputs, self.block, self.by_timesteps = n_inputs, block, by_timesteps
+        self.n_inputs, self.n_addresses = n_inputs, n_addresses
+        self.block, self.by_timesteps = block, by_timesteps
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(n_inputs, payload_width))),
+                "i": In(stream.Signature(event_layout(n_addresses, payload_width))),
                 "room": In(1),
                 "may_end": In(1),
                 "fires": Out(1),
-                "address": Out(address_width(n_inputs)),
+                "address": Out(address_width(n_addresses)),
                 "payload": Out(payload_width if by_timesteps else 1),
                 "timesteps": Out(block),
                 "timestep_ended": Out(1),
@@ -103,7 +113,7 @@ class Arrivals(Component):
         begun = before.any() if block > 1 else False
         may_take = self.room & (self.may_end | ~(full | is_sequence_end))
         partial = self.i.valid & is_sequence_end & begun & may_take
-        in_range = item.address < self.n_inputs
+        in_range = item.address < self.n_addresses
         any_event = Signal()  # since the last end of timestep
         m.d.comb += [
             self.i.ready.eq(may_take & ~partial),
@@ -119,7 +129,7 @@ class Arrivals(Component):
             m.d.sync += timestep.eq(timestep.rotate_left(1))
         with m.If(self.closed | self.discarded):
             m.d.sync += timestep.eq(1)
-        with m.If(self.fires):
+        with m.If(self.fires & (item.address < self.n_inputs)):
             m.d.sync += any_event.eq(1)
         with m.If(self.timestep_ended | self.discarded):
             m.d.sync += any_event.eq(0)

@@ -68,7 +68,7 @@ class DelayLine(Component):
                 "out_of_range": Out(1),
                 "repeated": Out(1),
                 "unclosed": Out(1),
-                "clearing": Out(1),
+                "clearing": Out(1, init=1),  # pyright: ignore
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
                 "ring_writes": Out(range(memories * (layer.ring_depth + 1) + 1)),
@@ -79,8 +79,9 @@ class DelayLine(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, block, n_slots = self.layer, self.layer.block, self.layer.ring_slots
+        n_inputs = layer.params.n_inputs
         m.submodules.arrivals = arrivals = Arrivals(
-            layer.params.n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
+            n_inputs, n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
         )
         m.submodules.delays = delays = Bank(layer.memories["delays"], self.number, self.load_width)
         m.submodules.reader = reader = SlotReader(layer)
@@ -104,7 +105,7 @@ class DelayLine(Component):
                 "slot": current.shape(),
             }
         )
-        items = [Signal(item, name=f"item_{cycle}") for cycle in range(4)]
+        items = [Signal(item, name=f"item_{cycle}") for cycle in range(DELAY_LATENCY)]
         timesteps = Mux(arrivals.closed, arrivals.closing_timesteps, arrivals.timesteps)
         m.d.comb += [
             arrivals.room.eq(advance & ~emptying),
@@ -149,10 +150,8 @@ class DelayLine(Component):
         with m.If(ended):
             m.d.sync += front.eq(items[3].slot)
         swept = self._ring(m, items[3], slot, mask, front, reader)
-        clearing = Signal(init=1)
-        m.d.comb += self.clearing.eq(clearing)
         with m.If(swept):
-            m.d.sync += [emptying.eq(0), clearing.eq(0)]
+            m.d.sync += [emptying.eq(0), self.clearing.eq(0)]
         with m.If(arrivals.discarded):
             m.d.sync += emptying.eq(1)
         return m
@@ -234,6 +233,3 @@ class DelayLine(Component):
 def _after(slot: Value, n_slots: int) -> Value:
     """Return the number behind one of a ring."""
     return Mux(slot == n_slots - 1, 0, slot + 1)[: len(slot)]
-
-
-assert DELAY_LATENCY == 4, "the delay line takes its stages from DELAY_LATENCY"

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import CLOSE_LATENCY, LayerHardware, ReadoutHardware, address_width
+from golden.hardware import LayerHardware, ReadoutHardware, address_width
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
@@ -26,6 +26,9 @@ class EventList(Component):
     From outside, an address takes part once in a timestep; a repeated or out-of-range one (or an
     item of no kind), and events that an end of sequence leaves without an end of timestep, are
     ignored and reported. A payload of 0 is no event.
+
+    In a recurrent layer's list, addresses behind the inputs are of the layer's own spikes, which
+    come with every timestep (see `Recurrence`): an end of sequence drops them without a report.
 
     Parameters
     ----------
@@ -59,22 +62,24 @@ class EventList(Component):
         Read word `index` of the list in front: its `walked_address` are there the cycle after, one
         for each event of a cycle, and their `walked_payload` the cycle after that.
 
-    Latency: `CLOSE_LATENCY` cycles from an end of block to `available`; throughput: one event a
+    Latency: `close_latency` cycles from an end of block to `available`; throughput: one event a
     cycle. Two blocks end at least as many cycles apart as a block has timesteps.
     """
 
     def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
         self.part = part
-        n_inputs, block, n_lists = part.params.n_inputs, part.block, part.n_lists
+        n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
         n_events, width = part.hardware.events_per_cycle, part.payload.width
         super().__init__(
             {
                 "i": In(
-                    stream.Signature(event_layout(n_inputs, width if part.by_timesteps else block))
+                    stream.Signature(
+                        event_layout(n_addresses, width if part.by_timesteps else block)
+                    )
                 ),
                 "accepted": Out(1),
                 "first_accepted": Out(1),
-                "address": Out(address_width(n_inputs)),
+                "address": Out(address_width(n_addresses)),
                 "payload": Out(width),
                 "timesteps": Out(block),
                 "closed": Out(1),
@@ -86,29 +91,30 @@ class EventList(Component):
                 "repeated": Out(1),
                 "unclosed": Out(1),
                 "available": Out(1),
-                "count": Out(range(n_inputs + 1)),
+                "count": Out(range(n_addresses + 1)),
                 "length": Out(block),
                 "sequence_end": Out(1),
                 "buffer": Out(address_width(n_lists)),
                 "release": In(1),
                 "read": In(1),
                 "index": In(address_width(part.max_steps)),
-                "walked_address": Out(n_events * address_width(n_inputs)),
+                "walked_address": Out(n_events * address_width(n_addresses)),
                 "walked_payload": Out(n_events * block * width),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        n_inputs, block, n_lists = self.part.params.n_inputs, self.part.block, self.part.n_lists
+        n_addresses, block, n_lists = self.part.n_addresses, self.part.block, self.part.n_lists
+        n_inputs = self.part.params.n_inputs
 
         taken = Signal(n_lists)  # buffers that are closed and not yet released
         waiting = Signal(n_lists)  # buffers that are closed and may be walked
         filling, front = Signal(range(n_lists)), Signal(range(n_lists))
-        counts = Array(Signal(range(n_inputs + 1), name=f"count_{b}") for b in range(n_lists))
+        counts = Array(Signal(range(n_addresses + 1), name=f"count_{b}") for b in range(n_lists))
         lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
         ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))
-        count = Signal(range(n_inputs + 1))
+        count = Signal(range(n_addresses + 1))
         fresh = Signal(init=1)  # no block of the sequence is closed yet
 
         # Blocks close at least `block` cycles apart: their drives leave one a cycle.
@@ -116,7 +122,11 @@ class EventList(Component):
         with m.If(pause != 0):
             m.d.sync += pause.eq(pause - 1)
         m.submodules.arrivals = arrivals = Arrivals(
-            n_inputs, len(self.i.payload.payload), block, by_timesteps=self.part.by_timesteps
+            n_inputs,
+            n_addresses,
+            len(self.i.payload.payload),
+            block,
+            by_timesteps=self.part.by_timesteps,
         )
         wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         m.d.comb += [
@@ -133,14 +143,15 @@ class EventList(Component):
             m.d.comb += getattr(self, name).eq(getattr(arrivals, name))
         first = 1
         if self.part.by_timesteps:
-            seen = Signal(n_inputs)  # in this timestep
-            m.d.comb += self.repeated.eq(arrivals.fires & seen.bit_select(self.address, 1))
-            with m.If(self.accepted):
+            seen = Signal(n_inputs)  # in this timestep; own spikes never come twice
+            own = self.address >= n_inputs if n_addresses > n_inputs else Const(0)
+            m.d.comb += self.repeated.eq(arrivals.fires & ~own & seen.bit_select(self.address, 1))
+            with m.If(self.accepted & ~own):
                 m.d.sync += seen.bit_select(self.address, 1).eq(1)
             with m.If(arrivals.timestep_ended | self.closed | self.discarded):
                 m.d.sync += seen.eq(0)
             if block > 1:
-                seen_block = Signal(n_inputs)
+                seen_block = Signal(n_addresses)
                 first = ~seen_block.bit_select(self.address, 1)
                 with m.If(self.accepted):
                     m.d.sync += seen_block.bit_select(self.address, 1).eq(1)
@@ -165,7 +176,7 @@ class EventList(Component):
                 lengths[filling].eq(self.closing_timesteps),
                 ends[filling].eq(self.discarded),
             ]
-        opened = delay(m, Cat(ending, filling), CLOSE_LATENCY - 1, "opened")
+        opened = delay(m, Cat(ending, filling), self.part.close_latency - 1, "opened")
         with m.If(opened[0]):
             m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
         with m.If(self.release):
@@ -194,7 +205,7 @@ class EventList(Component):
             shape=words, depth=shape.depth, init=[], attrs=NEVER_COLLIDES
         )
         write, read = addresses.write_port(granularity=1), addresses.read_port()
-        word_bits = address_width(-(-part.params.n_inputs // n_events))
+        word_bits = address_width(-(-part.n_addresses // n_events))
         place = count if n_events == 1 else count[1:]
         lane = 1 if n_events == 1 else Cat(~count[0], count[0])
         m.d.comb += [
@@ -209,7 +220,7 @@ class EventList(Component):
         if not part.has_payloads:
             m.d.comb += self.walked_payload.eq(~0)
             return
-        address_bits = address_width(part.params.n_inputs)
+        address_bits = address_width(part.n_addresses)
         # The first event of an address clears the payloads of the block's other timesteps.
         fronted = delay(m, front, 1, "fronted")
         walked = delay(m, self.read, 1, "walked")

@@ -54,7 +54,7 @@ class GroupSchedule(Component):
         super().__init__(
             {
                 "available": In(1),
-                "count": In(range(part.params.n_inputs + 1)),
+                "count": In(range(part.n_addresses + 1)),
                 "length": In(part.block),
                 "sequence_end": In(1),
                 "buffer": In(address_width(part.n_lists)),
@@ -83,7 +83,7 @@ class GroupSchedule(Component):
         step, last_step = Signal.like(issue.step), Signal.like(issue.step)
         group = Signal.like(issue.group)
         weight_base = Signal.like(issue.weight_base)
-        count = Signal(range(part.params.n_inputs + 1))  # addresses not yet issued in this group
+        count = Signal(range(part.n_addresses + 1))  # addresses not yet issued in this group
         left = Signal.like(count)
         dense_left, has_dense = Signal(range(part.dense_steps + 1)), Signal()
         timesteps, refresh, buffer = Signal(block), Signal(block), Signal.like(self.buffer)
@@ -128,7 +128,7 @@ class GroupSchedule(Component):
                     left.eq(count),
                     dense_left.eq(Mux(has_dense, part.dense_steps, 0)),
                     group.eq(group + 1),
-                    weight_base.eq(weight_base + part.params.n_inputs),
+                    weight_base.eq(weight_base + part.n_addresses),
                 ]
         with m.If(finishing):
             m.d.sync += [walking.eq(0), draining.eq(part.drain), fresh.eq(0)]

@@ -16,6 +16,7 @@ from rtl.encoder import Encoder
 from rtl.event_list import EventList
 from rtl.group_schedule import GroupSchedule
 from rtl.neuron_stage import NeuronStage
+from rtl.recurrence import Recurrence
 from rtl.scalars import Scalars
 from rtl.slow_state import SlowState
 from rtl.spike_path import SpikePath
@@ -53,7 +54,9 @@ class Layer(Component):
         With `HardwareParams.trace`: `start` of a timestep, a group's membranes and spikes, values
         of the slow state and of the drive, each with its `valid`.
 
-    Throughput: groups * max(sparse steps, dense steps, output steps) + drain cycles a block.
+    Throughput: groups * max(sparse steps, dense steps, output steps) + drain cycles a block; a
+    recurrent layer, which waits for its own spikes, `loop_latency` in place of drain, and a cycle
+    for each spike that its last groups leave to be sent.
     """
 
     def __init__(self, layer: LayerHardware, numbers: dict[str, int], load_width: int) -> None:
@@ -106,18 +109,30 @@ class Layer(Component):
         m.submodules.encoder = encoder = Encoder(layer)
         loaded = [scalars, spike_path, neurons]
 
+        # What arrives passes the delays, then the way back of own spikes, then enters the list.
+        arriving: Any = wiring.flipped(self.i)
         inlet: EventList | DelayLine = events
         if layer.delayed:
             m.submodules.line = inlet = line = DelayLine(layer, numbers["delays"], width)
             loaded.append(line)
-            wiring.connect(m, line.o, events.i)
+            wiring.connect(m, arriving, line.i)
+            arriving = line.o
             m.d.comb += self.clearing.eq(line.clearing)
             if layer.accesses:
                 m.d.comb += [
                     getattr(counts, name).eq(getattr(line, name))
                     for name in ("delays_reads", "ring_reads", "ring_writes")
                 ]
-        wiring.connect(m, wiring.flipped(self.i), inlet.i)
+        if p.recurrent:
+            m.submodules.recurrence = recurrence = Recurrence(layer)
+            wiring.connect(m, arriving, recurrence.i)
+            arriving = recurrence.o
+            m.d.comb += [
+                recurrence.own_valid.eq(self.o.valid),
+                recurrence.own_ready.eq(self.o.ready),
+                recurrence.own.eq(self.o.payload),
+            ]
+        wiring.connect(m, arriving, events.i)
         connect_schedule(m, events, schedule, spike_path, counts, inlet)
         m.d.comb += [
             schedule.room.eq(encoder.room),
@@ -194,6 +209,7 @@ class Layer(Component):
 
         sent = self.o.valid & self.o.ready & (self.o.payload.kind == EventKind.EVENT)
         m.d.comb += [
+            counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
             counts.stall_cycles.eq(schedule.stalled),
             counts.state_wait_cycles.eq(schedule.state_wait),
             counts.spikes.eq(Mux(sent, population(self.o.payload.payload), 0)),
@@ -275,7 +291,6 @@ def connect_schedule(
         counts.blocks.eq(issue.start),
         counts.busy_cycles.eq(schedule.busy),
         counts.starved_cycles.eq(schedule.starved),
-        counts.input_stall_cycles.eq(inlet.i.valid & ~inlet.i.ready),
         counts.events.eq(events.accepted),
     ]
     if part.external:

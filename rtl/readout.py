@@ -91,6 +91,7 @@ class Readout(Component):
         connect_schedule(m, events, schedule, spike_path, self.counts, events)
         m.d.comb += [
             schedule.room.eq(1),
+            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
         ]
 
         sending_group = Signal(range(n_groups))

@@ -24,7 +24,8 @@ class SpikePath(Component):
     part, accumulator
         A layer or the readout, and the format that holds its largest sum.
     memory, number, load_width
-        Of the weight bank: word `group * inputs + address` holds the weights of the group's lanes.
+        Of the weight bank: word `group * n_addresses + address` holds the weights of the group's
+        lanes.
 
     Members
     -------
@@ -56,7 +57,7 @@ class SpikePath(Component):
         super().__init__(
             {
                 "issue": In(issue_layout(part)),
-                "addresses": In(n_events * address_width(part.params.n_inputs)),
+                "addresses": In(n_events * address_width(part.n_addresses)),
                 "payloads": In(n_events * block * part.payload.width),
                 "sums": Out(block * part.lanes * accumulator.width),
                 "weight_reads": Out(range(n_events + 1)),
@@ -78,13 +79,13 @@ class SpikePath(Component):
 
         base = delay(m, self.issue.weight_base, 1, "weight_base")
         sparse = delay(m, Mux(self.issue.valid, self.issue.sparse, 0), 2, "sparse")
-        input_bits, word_bits = (
-            address_width(part.params.n_inputs),
+        address_bits, word_bits = (
+            address_width(part.n_addresses),
             len(weights.address) // n_events,
         )
         for event in range(n_events):  # addressed at stage 2
             address = weights.address.word_select(event, word_bits)
-            m.d.sync += address.eq(base + self.addresses.word_select(event, input_bits))
+            m.d.sync += address.eq(base + self.addresses.word_select(event, address_bits))
         m.d.comb += [
             weights.enable.eq(sparse),
             self.weight_reads.eq(sum(sparse[1:], sparse[0])),

@@ -72,7 +72,7 @@ def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     lowest first, `refresh` one for each in which the current is refreshed; `fresh`: it is the first
     of a sequence; `buffer`: of the event list.
     """
-    n_inputs, n_groups = part.params.n_inputs, part.n_groups
+    n_addresses, n_groups = part.n_addresses, part.n_groups
     return data.StructLayout(
         {
             "valid": 1,
@@ -89,6 +89,6 @@ def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
             "buffer": address_width(part.n_lists),
             "step": address_width(part.max_steps),
             "group": address_width(n_groups),
-            "weight_base": address_width(n_groups * n_inputs),
+            "weight_base": address_width(n_groups * n_addresses),
         }
     )

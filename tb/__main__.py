@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from export.store import load_digits, load_stored
-from golden.data import to_sequences
+from export.store import find_dataset, load_stored
 from golden.errors import UserError, report_user_errors
 from golden.hardware import read_core
 from tb.compare import compare
@@ -26,7 +25,7 @@ from tb.simulate import build_core_model, simulate
     "n_digits",
     default=20,
     type=click.IntRange(1),
-    help="How many of the shipped digits",
+    help="How many sequences, from the first",
 )
 @click.option(
     "--stalls",
@@ -37,9 +36,16 @@ from tb.simulate import build_core_model, simulate
     "--network",
     help="The shipped network, or the folder, that the core was made from [default: by its name]",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
+)
 @report_user_errors
-def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None) -> None:
-    """Simulate the core that MANIFEST describes on real digits; write report.json and a picture
+def main(
+    manifest: Path, n_digits: int, stalls: int | None, network: str | None, data: Path | None
+) -> None:
+    """Simulate the core that MANIFEST describes on real sequences; write report.json and a picture
     beside the manifest.
 
     Exits with status 1 where a value differs from the golden model's.
@@ -47,17 +53,17 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
     core, _ = read_core(manifest)
     if not core.hardware.trace:
         raise UserError(f"the core of {manifest} has no trace ports: export it with --trace")
-    _, facts = load_stored(network or core.network.name)
-    digits = load_digits()
-    if n_digits > len(digits):
-        raise UserError(f"--digits {n_digits}: {len(digits)} digits are shipped")
-    images, labels = digits.images[:n_digits], digits.labels[:n_digits]
-    payloads = to_sequences(images, facts.data)
+    _, card = load_stored(network or core.network.name)
+    dataset = find_dataset(card, data)
+    if n_digits > len(dataset):
+        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
+    dataset = dataset.select(slice(n_digits))
+    payloads = dataset.sequences()
     found, n_inputs = payloads.shape[2], core.network.layers[0].n_inputs
     if found != n_inputs:
         raise UserError(
-            f"{facts.data} digits have {found} input{'s' * (found > 1)} a timestep, but the core of"
-            f" {manifest} has {n_inputs}: check --network, and 'data' in its network.json"
+            f"{card.data} sequences have {found} input{'s' * (found > 1)} a timestep, but the core"
+            f" of {manifest} has {n_inputs}: check --network, and 'data' in its card.json"
         )
     click.echo("\n".join(describe(core)))
     report, picture = manifest.parent / "report.json", manifest.parent / "report.png"
@@ -69,8 +75,8 @@ def main(manifest: Path, n_digits: int, stalls: int | None, network: str | None)
         simulation = simulate(manifest, payloads, stalls_seed=stalls, progress=bar.update)
     with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
-    summary = summarize(simulation, comparison, labels)
-    draw(simulation, images[0], int(labels[0]), picture)
+    summary = summarize(simulation, comparison, dataset.labels)
+    draw(simulation, dataset.picture(0), int(dataset.labels[0]), picture)
     write_report(summary, report)
     click.echo("\n".join(lines(summary, report, picture)))
     if comparison.mismatches:

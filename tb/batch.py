@@ -30,8 +30,7 @@ from tqdm import tqdm
 
 from export.images import unpack
 from export.manifest import read_images
-from export.store import load_digits, load_stored
-from golden.data import load_mnist, to_sequences
+from export.store import find_dataset, load_stored, load_test
 from golden.errors import UserError, report_user_errors
 from golden.hardware import CoreParams
 from golden.integer import NetworkIntegers, run
@@ -341,7 +340,7 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with the MNIST idx files, of which the test set is run [default: fetch]",
+    help="Folder with the data set, of which the test set is run [default: fetch MNIST]",
 )
 @click.option("--shipped", is_flag=True, help="Run the shipped digits instead of the test set")
 @click.option(
@@ -363,7 +362,7 @@ def main(
     network: str | None,
     optimize: str,
 ) -> None:
-    """Run MNIST's test set through the Verilog of the core that MANIFEST describes, and compare
+    """Run a test set through the Verilog of the core that MANIFEST describes, and compare
     logits, classes and counters with the golden model; write testset.json beside the manifest.
 
     Exits with status 1 where a value differs from the golden model's.
@@ -371,20 +370,20 @@ def main(
     if shipped and data:
         raise UserError("--shipped and --data: use one of them")
     core, _ = read_images(manifest)
-    _, facts = load_stored(network or core.network.name)
-    digits = load_digits() if shipped else load_mnist(data, "test")
-    n_digits = n_digits or len(digits)
-    if n_digits > len(digits):
-        raise UserError(f"--digits {n_digits}: there are {len(digits)}")
-    images, labels = digits.images[:n_digits], digits.labels[:n_digits]
+    _, card = load_stored(network or core.network.name)
+    dataset = find_dataset(card, None) if shipped else load_test(card, data)
+    n_digits = n_digits or len(dataset)
+    if n_digits > len(dataset):
+        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
+    dataset = dataset.select(slice(n_digits))
     report = manifest.parent / REPORT
     report.unlink(missing_ok=True)  # a run that fails must not leave the report of another one
     click.echo("building the Verilator model...", err=True)
     job = prepare(manifest, optimize=optimize)
     started = time.monotonic()
     with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
-        batch = run_batch(job, to_sequences(images, facts.data), jobs=jobs, progress=bar.update)
-    summary = summarize(job, batch, labels, jobs, time.monotonic() - started)
+        batch = run_batch(job, dataset.sequences(), jobs=jobs, progress=bar.update)
+    summary = summarize(job, batch, dataset.labels, jobs, time.monotonic() - started)
     write_report(summary, report)
     click.echo("\n".join(lines(summary, report)))
     if batch.mismatches:

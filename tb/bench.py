@@ -33,10 +33,11 @@ from golden.cycles import (
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.data import load_spoken, to_sequences
 from golden.errors import UserError, report_user_errors
 from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
 from golden.hardware import CoreParams, HardwareParams, LayerHardware
+from golden.mnist import to_sequences
+from golden.speech import load_spoken
 from golden.synthetic import draw_events, draw_network
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown
@@ -167,7 +168,8 @@ def describe(
     n_sequences = len(activity.payloads)
     steps = n_sequences * n_timesteps
     span = (n_sequences - 1) * n_timesteps
-    events = [*(layer.events for layer in golden.layers), golden.layers[-1].spike_counts]
+    spikes = [layer.spike_counts for layer in golden.layers]
+    events = [*(layer.events for layer in golden.layers), spikes[-1]]
     released = float(released_rtl_cycles(core, events[:-1], events[-1]).mean())
     measured = int(chain.ends[-1] - chain.ends[0]) / span
     share = {
@@ -231,7 +233,7 @@ def describe(
         "released_rtl_cycles": released,
         "released_rtl_multipliers": released_rtl_multipliers(core),
         "released_rtl_ratio": released / measured,
-        "reckon_cycles": float(reckon_cycles(core, events).mean()),
+        "reckon_cycles": float(reckon_cycles(core, events[:-1], spikes).mean()),
         "memory_bits": core.memory_bits,
         "accesses_per_timestep": accesses,
         "bits_per_timestep": bits,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from export.images import unpack
-from golden.cycles import Timeline, accesses, block_cycles
+from golden.cycles import Timeline, accesses, block_cycles, dropped_events
 from golden.hardware import COUNTER_WIDTH, CoreParams
 from golden.integer import LayerRun, Run, run
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
@@ -207,12 +207,14 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
     none = np.zeros(n_sequences, np.int64)
     counters = {name: none for name in core.counters if name.split(".")[-1] not in NOT_PREDICTED}
     received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
-    for (name, part), addresses in zip(core.parts.items(), received, strict=True):
+    dropped = dropped_events(core, golden)
+    parts = zip(core.parts.items(), received, dropped, strict=True)
+    for (name, part), addresses, only_dropped in parts:
         counters |= {
             f"{name}.timesteps": none + n_timesteps,
             f"{name}.blocks": none + addresses.shape[1],
             f"{name}.busy_cycles": block_cycles(part, addresses, n_timesteps).sum(1),
-            f"{name}.events": addresses.sum(1),
+            f"{name}.events": addresses.sum(1) + only_dropped,
         }
     for index, did in enumerate(golden.layers):
         counters |= {
@@ -224,7 +226,7 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
     if core.hardware.access_counters:
         counters |= accesses(core, golden)
     if core.layers[0].by_timesteps:  # an address comes once in each, between the parts in a block
-        counters["layer0.events"] = golden.layers[0].events.sum(1)
+        counters["layer0.events"] = golden.layers[0].events.sum(1) + dropped[0]
     return counters | {
         "readout.sequences": none + 1,
         "readout.logit_saturations": golden.logit_saturations,

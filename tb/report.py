@@ -60,10 +60,11 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     cycles, `predicted` by `golden.cycles`, for each layer and the readout. `slowest_layer` holds
     the mean number of cycles from the start of a block of timesteps to the start of the next one
     within a sequence, divided by the block's timesteps, and its bound: that of
-    `golden.cycles.bound_cycles` and the slack. `accesses_per_timestep` is what `golden.cycles` says
-    every memory and path does, and `spike_weights_per_timestep` how many weights of events all
-    layers read. For `utilisation` see there. `released_rtl` holds the closed forms of the paper's
-    released RTL on the same events, and how many times this core's figures they are.
+    `golden.cycles.bound_cycles` and the `slack`, in which a recurrent layer's loop is.
+    `accesses_per_timestep` is what `golden.cycles` says every memory and path does, and
+    `spike_weights_per_timestep` how many weights of events all layers read. For `utilisation` see
+    there. `released_rtl` holds the closed forms of the paper's released RTL on the same events, and
+    how many times this core's figures they are.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -84,6 +85,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     # The last block of a sequence has no next one to reach; all others are whole.
     reached = np.diff(simulation.starts(parts[slowest]), axis=1)
     bound = bound_cycles(core.layers[slowest], comparison.addresses[slowest], n_timesteps)
+    slack = SLACK + core.layers[slowest].loop_latency
     cycles = float(reached.mean()) / block if reached.size else None
     weights = sum(
         comparison.accesses[f"layer{i}.w_f_reads"] * layer.lanes
@@ -119,7 +121,8 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "slowest_layer": {
             "layer": parts[slowest],
             "cycles_per_timestep": cycles,
-            "bound": float((bound[:, :-1] + SLACK).mean()) / block if reached.size else None,
+            "bound": float((bound[:, :-1] + slack).mean()) / block if reached.size else None,
+            "slack": slack,
         },
         "multipliers": core.multipliers,
         "accesses_per_timestep": {
@@ -156,8 +159,8 @@ def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> 
 def draw(
     simulation: Simulation, image: np.ndarray, label: int, path: Path, sequence: int = 0
 ) -> None:
-    """Draw a digit (28, 28), its logits, the spikes of each layer over time, and the slow states
-    below, as a PNG.
+    """Draw a digit (rows, columns), its logits, the spikes of each layer over time, and the slow
+    states below, as a PNG.
     """
     import matplotlib  # half a second to load, and only a picture needs it
 
@@ -170,7 +173,7 @@ def draw(
     figure = pyplot.figure(figsize=(13, 2.2 + 1.9 * rows), layout="constrained")
     grid = figure.add_gridspec(rows + 1, 2, height_ratios=[1.2] + [1] * rows, width_ratios=[1, 3])
     digit = figure.add_subplot(grid[0, 0])
-    digit.imshow(image, cmap="gray_r")
+    digit.imshow(image, cmap="gray_r", aspect="auto" if image.shape[0] != image.shape[1] else None)
     digit.set(xticks=[], yticks=[], title=f"digit {label}, read as {simulation.classes[sequence]}")
     logits = figure.add_subplot(grid[0, 1])
     values = simulation.core.network.readout.logit.to_real(simulation.logits[sequence])
@@ -240,6 +243,8 @@ def describe(core: CoreParams) -> list[str]:
         state = (
             f"slow state of {layer.n_state}, refreshed every {layer.dilation}"
             if layer.n_state
+            else "recurrent"
+            if layer.recurrent
             else "no slow state"
         )
         lines.append(
@@ -288,7 +293,8 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     elif slowest["bound"] is not None:
         found.append(
             f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from"
-            f" start to start; (G*max(S/E, (d+2)/K, T)+{SLACK})/T = {slowest['bound']:.2f}"
+            f" start to start; (G*max(S/E, (d+2)/K, T)+{slowest['slack']})/T ="
+            f" {slowest['bound']:.2f}"
         )
         ratio = f", {released['cycles_ratio']:.2f} times as many"
     weights, others = summary["spike_weights_per_timestep"], released["spike_weights_per_timestep"]

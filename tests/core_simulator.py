@@ -46,9 +46,11 @@ def simulate(
     payloads: np.ndarray,
     stalls: np.random.Generator | None = None,
     reset_after: int = 0,
+    reset_delay: int = 0,
 ) -> Recorded:
     """Load the network into a core on this hardware and run sequences (B, K, M); with random
-    stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off.
+    stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off, so
+    many cycles after their end.
     """
     core = CoreParams(network.params, replace(hardware, trace=True))
     images = pack(network, core)
@@ -97,6 +99,8 @@ def simulate(
         if reset_after:
             for timestep in payloads[0, :reset_after]:
                 await send_timestep(ctx, timestep)
+            for _ in range(reset_delay):
+                await ctx.tick()
             ctx.set(reset, 1)
             await ctx.tick()
             for layers in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):

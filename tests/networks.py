@@ -5,6 +5,7 @@ to saturate.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -158,6 +159,37 @@ def draw_network(
     return Drawn(seed, network, hardware, payloads)
 
 
+def draw_recurrent(seed: int, **sizes: Any) -> Drawn:
+    """Draw a network as `draw_network` does, then make some of its layers recurrent, the one at
+    place `seed` among them; they lose their slow state.
+    """
+    drawn = draw_network(seed, **sizes)
+    rng = np.random.default_rng([seed, 1])
+    params, layers = list(drawn.network.params.layers), list(drawn.network.layers)
+    for index, (p, layer) in enumerate(zip(params, layers, strict=True)):
+        if index != seed % len(params) and rng.integers(2):
+            continue
+        n, m, f = p.n_neurons, p.n_inputs, p.formats
+        params[index] = replace(p, n_state=0, recurrent=True)
+        own = draw_values(rng, f.w_f, (n, n), extreme=bool(rng.integers(4) == 0))
+        layers[index] = replace(
+            layer,
+            w_f=np.concatenate([layer.w_f, own], 1),
+            w_x=np.zeros(m, np.int64),
+            b_x=0,
+            a=np.zeros((0, 0), np.int64),
+            b=np.zeros(0, np.int64),
+            p=np.zeros((n, 0), np.int64),
+            v=np.zeros(n, np.int64),
+        )
+    network = replace(
+        drawn.network,
+        params=replace(drawn.network.params, layers=tuple(params)),
+        layers=tuple(layers),
+    )
+    return replace(drawn, network=network, hardware=replace(drawn.hardware, block=1))
+
+
 def draw_delays(seed: int, network: NetworkIntegers, n_timesteps: int) -> NetworkIntegers:
     """Give some layers of a network delays, at least one: none of a layer's inputs is delayed, or
     all by the most, or each by another number.
@@ -177,3 +209,13 @@ def draw_delays(seed: int, network: NetworkIntegers, n_timesteps: int) -> Networ
         layers[index] = replace(layers[index], delays=delays)
     changed = replace(network.params, layers=tuple(params))
     return replace(network, params=changed, layers=tuple(layers))
+
+
+def with_delays(drawn: Drawn) -> Drawn:
+    """Return the same network with delays before some layers, fed with spikes."""
+    first, *others = drawn.network.params.layers
+    formats = replace(first.formats, payload=Fixed(1, 0, signed=False))
+    params = replace(drawn.network.params, layers=(replace(first, formats=formats), *others))
+    network = replace(drawn.network, params=params)
+    network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
+    return replace(drawn, network=network, payloads=np.sign(drawn.payloads))

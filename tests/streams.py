@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ClockDomain, Module, Value
+from amaranth.hdl import Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from golden.hardware import EventKind, LayerHardware, ReadoutHardware, address_width
+from golden.hardware import EventKind, LayerHardware, ReadoutHardware
 from rtl.streams import issue_layout
 
 Inputs = dict[str, Any]
@@ -35,10 +35,7 @@ def simulate(
         await ctx.delay(MAX_CYCLES * PERIOD)
         raise AssertionError(f"no end after {MAX_CYCLES} cycles")
 
-    top = Module()
-    top.domains.sync = ClockDomain()  # one without a register has none
-    top.submodules.dut = dut
-    simulator = Simulator(top)
+    simulator = Simulator(dut)
     simulator.add_clock(PERIOD)
     for testbench in testbenches:
         simulator.add_testbench(testbench)
@@ -144,7 +141,7 @@ def walk(
             "buffer": buffer,
             "step": step,
             "group": group,
-            "weight_base": group * part.params.n_inputs,
+            "weight_base": group * part.n_addresses,
         }
         for group in range(part.n_groups)
         for step in range(steps)
@@ -161,67 +158,6 @@ def sequence_end(
 ) -> Item:
     """Return a cycle in which the end of a sequence passes; `fresh`: of one without a timestep."""
     return idle(rng, part) | {"sequence_end": 1, "fresh": fresh}
-
-
-def draw_timesteps(
-    rng: np.random.Generator,
-    part: LayerHardware | ReadoutHardware,
-    count: int,
-    ends: float = 0.3,
-) -> list[Item]:
-    """Draw timesteps from outside: empty, full, and with repeated addresses, addresses out of
-    range, payloads of 0; sequences end in and between blocks (`ends`: how often behind one), with
-    and without events left over.
-    """
-    items, n_inputs, largest = [], part.params.n_inputs, part.payload.max
-    timestep = 0  # of the block
-
-    def marker(kind: int) -> Item:
-        return {"kind": kind, "address": int(rng.integers(2)), "payload": 1}
-
-    for _ in range(count):
-        kind = rng.choice(["empty", "full", "any"])
-        if kind == "full":
-            events = [(int(a), largest) for a in rng.permutation(n_inputs)]
-        else:
-            n = 0 if kind == "empty" else int(rng.integers(2 * n_inputs + 2))
-            addresses = rng.integers(1 << address_width(n_inputs), size=n)
-            events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
-        items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
-        if rng.random() < 0.1:
-            items.append(marker(len(EventKind)))  # of no kind
-        if rng.random() >= max(0.06, 0.3 / part.block):  # else the events are left over
-            items.append(marker(EventKind.END_TIMESTEP.value))
-            timestep = (timestep + 1) % part.block
-            if rng.random() >= (ends / part.block if timestep else ends):
-                continue
-        items.append(marker(EventKind.END_SEQUENCE.value))
-        timestep = 0
-    return items
-
-
-def draw_blocks(
-    rng: np.random.Generator,
-    part: LayerHardware | ReadoutHardware,
-    count: int,
-    ends: float = 0.3,
-) -> list[Item]:
-    """Draw blocks of a layer: empty and full ones, whole and partial ones, payloads of 0;
-    sequences end behind a block as often as `ends`.
-    """
-    items, n_inputs = [], part.params.n_inputs
-    for _ in range(count):
-        last = rng.random() < ends
-        length = int(rng.integers(1, part.block + 1)) if last else part.block
-        whole = (1 << length) - 1
-        n = int(rng.choice([0, n_inputs, int(rng.integers(n_inputs + 1))]))
-        for address in rng.permutation(n_inputs)[:n].tolist():
-            payload = int(rng.choice([whole, int(rng.integers(whole + 1))]))
-            items.append({"kind": EventKind.EVENT.value, "address": address, "payload": payload})
-        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": whole})
-        for _ in range(int(rng.integers(1, 3)) if last else 0):
-            items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
-    return items
 
 
 async def offer(

@@ -1,4 +1,6 @@
-"""What items do, against a model in Python, cycle for cycle, under random room and gaps."""
+"""What items do to a block, cycle for cycle against a model: both forms of the stream, under random
+room.
+"""
 
 from __future__ import annotations
 
@@ -8,99 +10,176 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
 
-from golden.formats import Fixed
-from golden.hardware import EventKind, HardwareParams, LayerHardware
-from golden.params import LayerFormats, LayerParams
+from golden.hardware import EventKind
 from rtl.arrivals import Arrivals
-from tests.streams import Item, draw_blocks, draw_timesteps, play, scramble
+from rtl.streams import event_layout
+from tests.streams import Item, play, scramble
 
+EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
 STROBES = ["fires", "timestep_ended", "closed", "discarded", "out_of_range", "unclosed"]
-VALUES = ["address", "payload", "timesteps", "closing_timesteps"]
+OUTPUTS = ["i.ready", *STROBES, "address", "payload", "timesteps", "closing_timesteps"]
+
+
+class Clocked(Arrivals):
+    """With a clock, also where nothing needs one."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.d.sync += Signal(name="ticks").eq(1)
+        return m
+
+
+@dataclass(frozen=True)
+class Form:
+    """The parameters of an `Arrivals`."""
+
+    n_inputs: int
+    n_addresses: int
+    payload_width: int
+    block: int
+    by_timesteps: bool = True
+
+    def build(self) -> Arrivals:
+        return Clocked(
+            self.n_inputs,
+            self.n_addresses,
+            self.payload_width,
+            self.block,
+            by_timesteps=self.by_timesteps,
+        )
+
+
+FORMS = {
+    "one input": Form(1, 1, 1, 1),
+    "graded": Form(5, 5, 8, 1),
+    "by two": Form(7, 7, 1, 2),
+    "graded by eight": Form(3, 3, 4, 8),
+    "by sixteen": Form(11, 11, 1, 16),
+    "own spikes behind 5 inputs": Form(5, 12, 3, 1),
+    "of a layer": Form(6, 6, 1, 1, by_timesteps=False),
+    "masks of four": Form(6, 6, 4, 4, by_timesteps=False),
+    "masks of sixteen": Form(3, 3, 16, 16, by_timesteps=False),
+}
+
+
+def draw_item(rng: np.random.Generator, form: Form) -> Item:
+    """Draw an item, of all fields; from a layer only what a layer sends."""
+    item = scramble(rng, event_layout(form.n_addresses, form.payload_width))
+    kinds = [EVENT, END_TIMESTEP, END_SEQUENCE, len(EventKind)]
+    many = max(0.0, 0.3 - 0.6 / form.block)
+    odds = np.array([0.55 - many, 0.3 + many, 0.1, 0.05 * form.by_timesteps])
+    item["kind"] = int(rng.choice(kinds, p=odds / odds.sum()))
+    if not form.by_timesteps:
+        item["address"] %= form.n_addresses
+    if rng.random() < 0.1:
+        item["payload"] = 0
+    return item
 
 
 @dataclass
 class Model:
-    """What the docstring of `Arrivals` says, and no more."""
+    """What the docstring of `Arrivals` says."""
 
-    part: LayerHardware
+    form: Form
     timestep: int = 0  # of the block
-    any_event: bool = False
+    any_event: bool = False  # of an input, since the last end of timestep
 
-    def predict(self, item: Item | None, room: bool, may_end: bool) -> dict[str, int]:
-        """Return the outputs of this cycle, as far as they are specified."""
-        expected = dict.fromkeys(STROBES, 0)
-        if item is None:
-            return expected
-        by_timesteps, block = self.part.by_timesteps, self.part.block
-        kind, address, payload = item["kind"], item["address"], item["payload"]
-        ends_sequence = kind == EventKind.END_SEQUENCE.value
-        last = not by_timesteps or self.timestep == block - 1
-        ends = ends_sequence or (kind == EventKind.END_TIMESTEP.value and last)
-        if not room or (ends and not may_end):
-            return expected | {"i.ready": 0}
-        if ends_sequence:
-            if by_timesteps and self.timestep:
-                closing = (1 << self.timestep) - 1
-                return expected | {"i.ready": 0, "closed": 1, "closing_timesteps": closing}
-            return expected | {"i.ready": 1, "discarded": 1, "unclosed": self.any_event}
-        expected["i.ready"] = 1
-        if kind == EventKind.END_TIMESTEP.value:
-            expected |= {"timestep_ended": 1, "closed": last}
-            closing = (1 << block) - 1 if by_timesteps else payload
-            return expected | ({"closing_timesteps": closing} if last else {})
-        if kind != EventKind.EVENT.value or (payload and address >= self.part.params.n_inputs):
-            return expected | {"out_of_range": 1}
-        if payload:
-            expected |= {"fires": 1, "address": address}
-            expected["payload"] = payload if by_timesteps else 1
-            expected["timesteps"] = 1 << self.timestep if by_timesteps else payload
-        return expected
+    def predict(self, item: Item, room: bool, may_end: bool) -> dict[str, int]:
+        """Return the outputs of a cycle in which an item is offered."""
+        form, kind, payload = self.form, item["kind"], item["payload"]
+        found = {"i.ready": int(room), **dict.fromkeys(STROBES, 0)}
+        last = kind == END_TIMESTEP and (not form.by_timesteps or self.timestep == form.block - 1)
+        if (last or kind == END_SEQUENCE) and not may_end:
+            room = False
+        if not room:
+            return found | {"i.ready": 0}
+        if kind == END_SEQUENCE and form.by_timesteps and self.timestep:
+            begun = (1 << self.timestep) - 1
+            return found | {"i.ready": 0, "closed": 1, "closing_timesteps": begun}
+        if kind == END_SEQUENCE:
+            return found | {"discarded": 1, "unclosed": int(self.any_event)}
+        if kind == END_TIMESTEP:
+            whole = (1 << form.block) - 1 if form.by_timesteps else payload
+            closing = {"closed": 1, "closing_timesteps": whole} if last else {}
+            return found | {"timestep_ended": 1} | closing
+        strange = kind != EVENT or (payload and item["address"] >= form.n_addresses)
+        if form.by_timesteps and strange:
+            return found | {"out_of_range": 1}
+        if not payload:
+            return found
+        return found | {
+            "fires": 1,
+            "address": item["address"],
+            "payload": payload if form.by_timesteps else 1,
+            "timesteps": 1 << self.timestep if form.by_timesteps else payload,
+        }
 
-    def advance(self, expected: dict[str, int]) -> None:
-        if expected["fires"]:
-            self.any_event = self.part.by_timesteps
-        if expected["timestep_ended"] or expected["discarded"]:
-            self.any_event = False
-        if expected["timestep_ended"] and self.part.by_timesteps:
+    def advance(self, item: Item, found: dict[str, int]) -> None:
+        if found["fires"] and self.form.by_timesteps:
+            self.any_event |= item["address"] < self.form.n_inputs
+        if found["timestep_ended"]:
             self.timestep += 1
-        if expected["closed"] or expected["discarded"]:
+        if found["timestep_ended"] or found["discarded"]:
+            self.any_event = False
+        if found["closed"] or found["discarded"] or not self.form.by_timesteps:
             self.timestep = 0
 
 
-@pytest.mark.parametrize("external", [True, False])
-@pytest.mark.parametrize(
-    ("n_inputs", "width", "block"), [(1, 1, 1), (5, 8, 1), (6, 1, 4), (9, 3, 16)]
-)
-def test_every_cycle_is_as_modelled(n_inputs: int, width: int, block: int, external: bool) -> None:
-    formats = LayerFormats(payload=Fixed(width, 0, signed=False))
-    params = LayerParams(n_inputs, 3, 0, formats=formats)
-    part = LayerHardware(params, HardwareParams(2, block), external=external)
-    rng = np.random.default_rng([n_inputs, external])
-    items = deque((draw_timesteps if external else draw_blocks)(rng, part, 150))
-    model, expected, seen = Model(part), list[dict[str, int]](), Counter[str]()
-    offered: Item | None = None
-    dut = Arrivals(n_inputs, width if external else block, block, by_timesteps=external)
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+@pytest.mark.parametrize("name", FORMS)
+def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
+    form = FORMS[name]
+    rng = np.random.default_rng([list(FORMS).index(name), int(gaps * 10)])
+    items, model = deque(draw_item(rng, form) for _ in range(600)), Model(form)
+    dut = form.build()
+    layout = event_layout(form.n_addresses, form.payload_width)
+    expected: list[dict[str, int]] = []
+    seen: Counter[str] = Counter()
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
-        nonlocal offered
-        if offered is None and items and rng.random() < 0.8:
-            offered = items.popleft()
-        if offered is None and not items:
+        if not items:
             return None
-        room, may_end = bool(rng.random() < 0.8), bool(rng.random() < 0.5)
-        now = model.predict(offered, room, may_end)
+        room, may_end = rng.random() >= gaps / 2, rng.random() >= gaps
+        inputs: dict[str, Any] = {"room": room, "may_end": may_end}
+        if rng.random() < gaps:
+            expected.append(dict.fromkeys(STROBES, 0))
+            return inputs | {"i.valid": 0, "i.payload": scramble(rng, layout)}
+        item = items[0]
+        now = model.predict(item, room, may_end)
         expected.append(now)
         seen.update(strobe for strobe in STROBES if now[strobe])
-        model.advance(now)
-        inputs: dict[str, Any] = {"room": room, "may_end": may_end, "i.valid": offered is not None}
-        inputs["i.payload"] = offered or scramble(rng, dut.i.payload.shape())
-        if now.get("i.ready"):
-            offered = None
-        return inputs
+        seen["partial"] += now["closed"] and not now["i.ready"]
+        model.advance(item, now)
+        if now["i.ready"]:
+            items.popleft()
+        return inputs | {"i.valid": 1, "i.payload": item}
 
-    record = play(dut, ["i.ready", *STROBES, *VALUES], step)
+    record = play(dut, OUTPUTS, step)
     for cycle, (found, now) in enumerate(zip(record, expected, strict=True)):
-        assert {name: found[name] for name in now} == now, f"cycle {cycle}"
-    errors = {"out_of_range", "unclosed"} if external else set()
-    assert set(seen) == {"fires", "timestep_ended", "closed", "discarded", *errors}
+        assert {output: found[output] for output in now} == now, f"cycle {cycle}"
+    wanted = {"fires", "timestep_ended", "closed", "discarded"}
+    if form.by_timesteps:
+        wanted |= {"out_of_range", "unclosed"} | ({"partial"} if form.block > 1 else set())
+    assert {strobe for strobe in seen if seen[strobe]} == wanted
+
+
+@pytest.mark.parametrize(("address", "missed"), [(4, 1), (5, 0), (11, 0)])
+def test_own_spikes_are_not_missed_at_the_end_of_a_sequence(address: int, missed: int) -> None:
+    """Five inputs, and 7 own spikes behind them."""
+    items = [
+        {"kind": EVENT, "address": address, "payload": 1},
+        {"kind": END_SEQUENCE, "address": 0, "payload": 0},
+        {"kind": END_SEQUENCE, "address": 0, "payload": 0},
+    ]
+    record = play(
+        FORMS["own spikes behind 5 inputs"].build(),
+        ["fires", "discarded", "unclosed"],
+        lambda cycle, _: (
+            {"room": 1, "may_end": 1, "i.valid": 1, "i.payload": items[cycle]}
+            if cycle < 3
+            else None
+        ),
+    )
+    assert [tuple(row.values()) for row in record] == [(1, 0, 0), (0, 1, missed), (0, 1, 0)]

@@ -5,29 +5,21 @@ the golden model.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from golden.cycles import Timeline, accesses, block_cycles
+from golden.cycles import Timeline, accesses, block_cycles, dropped_events
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
-from tests.networks import Drawn, draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 SEEDS = range(42)
-DELAY_SEEDS = range(200, 214)
-
-
-def draw(seed: int, delays: bool = False) -> Drawn:
-    """Draw what a seed stands for here: with delays, half of the time long enough for the rings of
-    the delay lines to go round.
-    """
-    if not delays:
-        return draw_network(seed)
-    length = 21 if seed % 2 else None
-    return draw_network(seed, n_timesteps=length, max_neurons=24, max_inputs=40, delays=True)
+RECURRENT_SEEDS = (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52)
+DELAY_SEEDS = range(200, 218)
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -37,6 +29,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.classes == golden.classes.tolist()
     expected_counters = {"readout.timesteps": n_timesteps, "readout.sequences": len(payloads)}
     expected_counters["readout.logit_saturations"] = int(golden.logit_saturations.sum())
+    dropped = dropped_events(recorded.core, golden)
     for i, (hardware, layer) in enumerate(zip(recorded.core.layers, golden.layers, strict=True)):
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
@@ -60,6 +53,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             ),
             f"layer{i}.events": int(
                 (layer.events if hardware.by_timesteps else layer.addresses).sum()
+                + dropped[i].sum()
             ),
             f"layer{i}.spikes": int(layer.spike_counts.sum()),
             f"layer{i}.drive_saturations": int(layer.drive_saturations.sum()),
@@ -84,7 +78,7 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     """Without stalls, also the cycle in which every layer starts every timestep is the predicted
     one.
     """
-    drawn = draw(seed, delays)
+    drawn = draw_network(seed, delays=delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
@@ -95,14 +89,85 @@ def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
     )
 
 
+def small_recurrent(seed: int) -> Drawn:
+    """Return a network with recurrent layers and four sequences of one or more timesteps."""
+    n_timesteps = (9, 2, 8, 1)[seed % 4]
+    sizes = {"n_sequences": 4, "n_timesteps": n_timesteps, "max_neurons": 24, "max_inputs": 14}
+    return draw_recurrent(seed, **sizes)
+
+
+def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:
+    """Simulate, and compare what does not depend on stalls."""
+    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
+    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
+    return recorded
+
+
 @pytest.mark.parametrize(
-    ("seed", "delays"), [(s, s >= DELAY_SEEDS[0]) for s in (100, 101, 102, 103, 205, 209, 210)]
+    ("seed", "delays"), [(s, False) for s in RECURRENT_SEEDS] + [(s, True) for s in range(60, 68)]
 )
-def test_stalls_change_no_value(seed: int, delays: bool) -> None:
+def test_recurrent_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
+    """Sequences follow each other without a gap, and own spikes stay in theirs, also behind
+    delays.
+    """
+    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
+    recorded = check_recurrent(drawn)
+    golden = run(drawn.network, drawn.payloads, trace=True)
+    timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
+    starts = np.array(recorded.starts).reshape(timeline.starts.shape)
+    np.testing.assert_array_equal(starts, timeline.starts)
+
+
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(20, False), (21, False), (23, False), (70, True), (71, True)]
+)
+def test_stalls_change_no_value_of_a_recurrent_network(seed: int, delays: bool) -> None:
+    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
+    check_recurrent(drawn, stalls=np.random.default_rng(seed))
+
+
+def test_a_reset_in_the_middle_drops_own_spikes() -> None:
+    """The first timestep behind the reset waits for no spikes of the one that was cut off, and has
+    none of them: before they come, while they come, and after some of them have.
+    """
+    drawn = small_recurrent(9)
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    golden = run(drawn.network, drawn.payloads)
+    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
+    assert golden.layers[0].spike_counts[0, 0] >= 8
+    for delay in (0, walk + 14, walk + 19):
+        check_recurrent(drawn, reset_after=1, reset_delay=delay)
+
+
+def test_drawn_recurrent_networks_cover_the_corners() -> None:
+    """Recurrent layers alone, first, in the middle and last, one behind another or not; spikes few
+    and many, also in the last timestep; one group and many.
+    """
+    places, parts, rates = set(), [], []
+    for seed in RECURRENT_SEEDS:
+        drawn = small_recurrent(seed)
+        layers = drawn.network.params.layers
+        places.add("".join("fr"[layer.recurrent] for layer in layers))
+        core = CoreParams(drawn.network.params, drawn.hardware)
+        golden = run(drawn.network, drawn.payloads)
+        for part, done in zip(core.layers, golden.layers, strict=True):
+            if part.params.recurrent:
+                parts.append(part)
+                own = done.spike_counts / part.params.n_neurons
+                rates += [own.mean(), own[:, -1].mean()]
+    assert places >= {"r", "rr", "rf", "fr", "rfr", "rff", "frf", "ffr"}, places
+    assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
+    assert {part.payload.width for part in parts if part.external} == {1, 8}
+    assert min(part.n_groups for part in parts) == 1 < 8 <= max(part.n_groups for part in parts)
+    assert sum(0.02 < rate < 0.9 for rate in rates) > len(rates) / 2 and max(rates) > 0.9
+
+
+@pytest.mark.parametrize("seed", [100, 101, 102, 103])
+def test_stalls_change_no_value(seed: int) -> None:
     """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values
     and busy cycles.
     """
-    drawn = draw_network(seed, max_neurons=24, max_inputs=20, delays=delays)
+    drawn = draw_network(seed, max_neurons=24, max_inputs=20)
     recorded = simulate(
         drawn.network, drawn.hardware, drawn.payloads, stalls=np.random.default_rng(seed)
     )
@@ -149,53 +214,9 @@ def test_drawn_networks_cover_the_corners() -> None:
     assert (saturations > 10).all(), saturations
 
 
-def test_drawn_delays_cover_the_corners() -> None:
-    """Delay lines of every form before layers of every kind, in rings that go round and in larger
-    ones.
-    """
-    lines, found = [], set()
-    for seed in DELAY_SEEDS:
-        drawn = draw(seed, True)
-        core, n_timesteps = (
-            CoreParams(drawn.network.params, drawn.hardware),
-            drawn.payloads.shape[1],
-        )
-        lines += (own := [layer for layer in core.layers if layer.delayed])
-        for layer, integers in zip(core.layers, drawn.network.layers, strict=True):
-            if not layer.delayed:
-                found.add("none before one with" if own[-1] is core.layers[-1] else "none behind")
-                continue
-            found |= {"external"} if layer.external else {"inner"}
-            found |= {"state"} if layer.params.n_state else {"no state"}
-            largest = layer.params.max_delay
-            found |= {"whole blocks"} if not largest % layer.block else {"not whole blocks"}
-            found |= {"goes round"} if layer.ring_slots * layer.block < n_timesteps else set()
-            found |= {"beyond the end"} if largest >= n_timesteps else set()
-            delays = set(integers.delays.tolist())
-            found |= {"no delay"} if delays == {0} else set()
-            found |= {"the largest"} if delays == {largest} else set()
-            found |= {"several"} if len(delays) > 1 else set()
-        for layer in run(drawn.network, drawn.payloads, block=drawn.hardware.block).layers:
-            if layer.arrivals is not None and layer.arrival_slots is not None:
-                found |= {"two slots"} if (layer.arrival_slots > layer.arrivals).any() else set()
-    assert found == {
-        "none before one with", "none behind", "external", "inner", "state", "no state",
-        "whole blocks", "not whole blocks", "goes round", "beyond the end", "no delay",
-        "the largest", "several", "two slots",
-    }  # fmt: skip
-    assert {line.block for line in lines} == set(BLOCKS)
-    assert {line.hardware.events_per_cycle for line in lines} == {1, 2}
-    assert {line.dilation for line in lines if line.params.n_state} >= {1, 2, 3}
-    assert {line.ring_memories for line in lines} == {1, 2}
-    assert (
-        max(line.ring_words for line in lines) > 8 and min(line.ring_words for line in lines) == 1
-    )
-
-
-@pytest.mark.parametrize("delays", [False, True])
-def test_a_reset_in_the_middle_keeps_what_was_loaded(delays: bool) -> None:
+def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
     """After a reset, with sequences half done, the same input gives what a fresh core gives."""
-    drawn = draw_network(2, max_neurons=24, max_inputs=20, delays=delays)
+    drawn = draw_network(2, max_neurons=24, max_inputs=20)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, reset_after=7)
     check(
         recorded,
@@ -205,12 +226,11 @@ def test_a_reset_in_the_middle_keeps_what_was_loaded(delays: bool) -> None:
 
 
 def test_no_item_is_taken_before_the_rings_are_clear() -> None:
-    """257 slots of the second layer take longer than all else that is loaded; the first layer has
-    no delay line that would wait.
+    """257 slots of the last layer take longer than all that is loaded; the first layer has no delay
+    line that would wait.
     """
     drawn = draw_network(13, n_timesteps=4, max_neurons=3, max_inputs=3)
     params = drawn.network.params
-    assert len(params.layers) > 1
     layers = (*params.layers[:-1], replace(params.layers[-1], max_delay=255))
     delays = np.arange(layers[-1].n_inputs) % 3
     network = replace(
@@ -219,10 +239,9 @@ def test_no_item_is_taken_before_the_rings_are_clear() -> None:
         layers=(*drawn.network.layers[:-1], replace(drawn.network.layers[-1], delays=delays)),
     )
     payloads = np.ones_like(drawn.payloads)
-    hardware = replace(drawn.hardware, lanes=3, block=1)
-    recorded = simulate(network, hardware, payloads)
+    recorded = simulate(network, replace(drawn.hardware, lanes=3, block=1), payloads)
     loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
-    assert loaded < recorded.core.layers[-1].ring_depth == 257
+    assert len(layers) > 1 and loaded < recorded.core.layers[-1].ring_depth == 257
     golden = run(recorded.network, payloads, trace=True)
     check(recorded, golden, payloads)
     timeline = Timeline(recorded.core, payloads, golden.layers)

@@ -16,16 +16,17 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_digits, load_stored
-from golden.data import to_sequences
+from golden.cycles import accesses, dropped_events
 from golden.hardware import CoreParams, EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
+from golden.mnist import to_sequences
 from rtl.generate import generate
 from tb.__main__ import main
 from tb.compare import compare
 from tb.driver import COUNTER_CYCLES
 from tb.report import summarize
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items, to_items
-from tests.networks import draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"
@@ -59,8 +60,9 @@ def check_waiting(simulation: Simulation) -> None:
 
 
 # Cores that are soon built: few lanes where blocks are large.
-DELAY_SEEDS = (209, 215)
 SEEDS = (100, 101, 102, 103, 105, 107, 113, 121)
+RECURRENT_SEEDS = (2, 4)
+DELAY_SEED = 338
 
 
 def test_drawn_hardware_covers_blocks_events_and_products() -> None:
@@ -70,12 +72,44 @@ def test_drawn_hardware_covers_blocks_events_and_products() -> None:
     assert len({hardware.products_per_cycle for hardware in drawn}) >= 3
 
 
-@pytest.mark.parametrize(
-    ("seed", "delays"), [(seed, False) for seed in SEEDS] + [(seed, True) for seed in DELAY_SEEDS]
-)
-def test_random_network(seed: int, delays: bool, tmp_path: Path) -> None:
-    small = {"max_neurons": 24, "max_inputs": 24} if delays else {}
-    drawn = draw_network(seed, delays=delays, **small)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_network(seed: int, tmp_path: Path) -> None:
+    check_core(draw_network(seed), seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", RECURRENT_SEEDS)
+def test_random_recurrent_network(seed: int, tmp_path: Path) -> None:
+    """With the events of a timestep in any order, among which own spikes come."""
+    check_core(draw_recurrent(seed, n_sequences=4, max_neurons=24), seed, tmp_path)
+
+
+def test_random_network_with_delays(tmp_path: Path) -> None:
+    """Before both layers: of one timestep, and of up to as many as a sequence has; the second one
+    of its blocks is a partial one.
+    """
+    drawn = draw_network(DELAY_SEED, max_neurons=20, max_inputs=20, delays=True)
+    n_timesteps, layers = drawn.payloads.shape[1], drawn.network.params.layers
+    assert [layer.max_delay for layer in layers] == [1, n_timesteps]
+    assert drawn.hardware.block < n_timesteps < 2 * drawn.hardware.block
+    manifest = check_core(drawn, DELAY_SEED, tmp_path)
+    # Again, with errors, which the delay line finds.
+    payloads = with_events(drawn.payloads)
+    simulation = simulate_items(
+        manifest, with_errors(payloads, 1), *payloads.shape[:2], stalls_seed=1, optimize=FAST
+    )
+    counted = accesses(simulation.core, run(drawn.network, payloads, block=drawn.hardware.block))
+    void = {"repeated": 2, "unclosed": 1}  # each of them is looked up, and set in the ring
+    expected = {f"layer0.{name}": count for name, count in void.items()} | {
+        f"layer0.{name}": int(counted[f"layer0.{name}"].sum()) + sum(void.values())
+        for name in ("delays_reads", "ring_reads", "ring_writes")
+    }
+    comparison = compare(simulation, payloads, counted=expected)
+    assert comparison.mismatches == 0, comparison.first
+    assert all(simulation.errors[f"layer0.{name}"] for name in void)
+
+
+def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> Path:
+    """Run a network with stalls and without, and compare everything; return its manifest."""
     manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
         simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
@@ -91,11 +125,12 @@ def test_random_network(seed: int, delays: bool, tmp_path: Path) -> None:
         assert {name.split(".")[-1] for name in cleared} == {"cycles", "starved_cycles"}
         assert all(count < simulation.counters[name] for name, count in cleared.items())
         check_waiting(simulation)
+    return manifest
 
 
-def saturating_network() -> int:
-    """Return the first seed whose network saturates in layer 0, has addresses that no input has,
-    and sequences that end inside a block, on a core that is soon built.
+def saturating_network() -> Drawn:
+    """Draw the first network that saturates in layer 0, has addresses that no input has, and
+    sequences that end inside a block, on a core that is soon built.
     """
     for seed in range(1000, 1200):
         drawn = draw_network(seed, max_neurons=24, max_inputs=24)
@@ -110,17 +145,42 @@ def saturating_network() -> int:
             and first.membrane_saturations.sum()
             and first.state_saturations.sum()
         ):
-            return seed
+            return drawn
     raise AssertionError("no seed saturates")
 
 
-def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
-    drawn = draw_network(saturating_network(), max_neurons=24, max_inputs=24)
-    n_sequences, n_timesteps, n_inputs = drawn.payloads.shape
-    payloads = drawn.payloads.copy()
+def saturating_recurrent_network() -> Drawn:
+    """Draw the first network whose layer 0 is recurrent, saturates, has addresses that no input but
+    its own first neurons have, and spikes at the end of a sequence.
+    """
+    for seed in range(1000, 1200):
+        drawn = draw_recurrent(seed, max_neurons=12, max_inputs=12)
+        n_inputs, params = drawn.payloads.shape[2], drawn.network.params.layers[0]
+        first = run(drawn.network, drawn.payloads).layers[0]
+        if (
+            n_inputs & (n_inputs - 1)
+            and n_inputs > 2
+            and params.recurrent
+            and first.membrane_saturations.sum()
+            and 0 < first.spike_counts[:, -1].sum() < len(drawn.payloads) * params.n_neurons
+        ):
+            return drawn
+    raise AssertionError("no seed saturates")
+
+
+def with_events(payloads: np.ndarray) -> np.ndarray:
+    """Return payloads with the events that `with_errors` needs."""
+    payloads = payloads.copy()
     payloads[0, 1, 2] = 1  # an event that can be repeated
     payloads[0, -1, 1] = 1  # of the block in which no end of timestep follows another one
-    largest = drawn.network.params.layers[0].formats.payload.max
+    return payloads
+
+
+def with_errors(payloads: np.ndarray, largest: int) -> np.ndarray:
+    """Return the items of sequences, and among them two repeated events, one out of range if an
+    address can be, and one that the end of the first sequence finds without an end of timestep.
+    """
+    _, n_timesteps, n_inputs = payloads.shape
     items: list[list[int]] = []
     timestep = 0
     for kind, address, payload in to_items(payloads).tolist():
@@ -129,22 +189,34 @@ def test_errors_set_flags_and_the_run_goes_on(tmp_path: Path) -> None:
                 items += [
                     [EventKind.EVENT, 2, largest],
                     [EventKind.EVENT, 2, 1],
-                    [EventKind.EVENT, n_inputs, largest],
                     [EventKind.EVENT, 0, 0],
                 ]
+                if n_inputs & (n_inputs - 1):
+                    items += [[EventKind.EVENT, n_inputs, largest]]
             timestep += 1
         if kind == EventKind.END_SEQUENCE and timestep == n_timesteps:
             items += [[EventKind.EVENT, 1, 1]]
         items.append([kind, address, payload])
+    return np.array(items)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_errors_set_flags_and_the_run_goes_on(recurrent: bool, tmp_path: Path) -> None:
+    drawn = saturating_recurrent_network() if recurrent else saturating_network()
+    n_sequences, n_timesteps, _ = drawn.payloads.shape
+    payloads = with_events(drawn.payloads)
+    items = with_errors(payloads, drawn.network.params.layers[0].formats.payload.max)
     hardware = replace(drawn.hardware, access_counters=False)
     manifest = make_core(drawn.network, hardware, tmp_path)
     simulation = simulate_items(
-        manifest, np.array(items), n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
+        manifest, items, n_sequences, n_timesteps, stalls_seed=1, optimize=FAST
     )
     expected = {"layer0.repeated": 2, "layer0.out_of_range": 1, "layer0.unclosed": 1}
-    received = (
-        int(np.count_nonzero(payloads)) + 1
-    )  # the unclosed one is received, and dropped at the end
+    golden = run(drawn.network, payloads)
+    dropped = dropped_events(simulation.core, golden)[0]
+    # The unclosed one is received, and dropped at the end, as are a recurrent layer's last spikes.
+    received = int(golden.layers[0].events.sum() + dropped.sum()) + 1
+    assert recurrent == (received > np.count_nonzero(payloads) + 1)
     comparison = compare(simulation, payloads, counted=expected | {"layer0.events": received})
     assert comparison.mismatches == 0, comparison.first
     assert (
@@ -242,10 +314,10 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     "hardware", [HardwareParams(4), HardwareParams(4, 4, 2, 2, access_counters=True)], ids=str
 )
 def test_smnist_keeps_its_bound(hardware: HardwareParams, tmp_path: Path) -> None:
-    network, facts = load_stored("smnist")
+    network, card = load_stored("smnist")
     manifest = make_core(network, hardware, tmp_path)
     digits = load_digits()
-    payloads = to_sequences(digits.images[:1], facts.data)
+    payloads = to_sequences(digits.images[:1], card.data)
     simulation = simulate(manifest, payloads, optimize="-O1")
     comparison = compare(simulation, payloads)
     assert comparison.mismatches == 0, comparison.first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from golden.cycles import (
     block_cycles,
     block_lengths,
     bound_cycles,
+    dropped_events,
     group_steps,
     input_stationary_bits,
+    loop_cycles,
     reckon_cycles,
     refreshes,
     released_rtl_cycles,
@@ -69,7 +73,7 @@ def test_released_rtl_multipliers_and_weights() -> None:
 
 def test_reckon() -> None:
     """5 and 4 neurons: at first 3 events and 2 own spikes, then none and 1; the second layer has
-    those 2 and 1, and of its own 0 and 7.
+    those 2 and 1, and of its own 0 and 7. Where a layer is recurrent, what it received has them.
     """
     layers = (LayerParams(3, 5, 1), LayerParams(5, 4, 0))
     core = CoreParams(NetworkParams("two", layers, ReadoutParams(4, 2)), HardwareParams(16, 8))
@@ -77,7 +81,11 @@ def test_reckon() -> None:
     first = [5 + 5 * 5 + 5 + 1, 5 + 1 * 5 + 5 + 1]
     second = [4 + 2 * 4 + 4 + 1, 4 + 8 * 4 + 4 + 1]
     assert first[0] > second[0] and second[1] > first[1]
-    assert reckon_cycles(core, events).tolist() == [first[0], second[1]]
+    assert reckon_cycles(core, events[:2], events[1:]).tolist() == [first[0], second[1]]
+    own = replace(core.network, layers=(layers[0], replace(layers[1], recurrent=True)))
+    core = CoreParams(own, HardwareParams(16))
+    received = [events[0], np.array([2, 8])]
+    assert reckon_cycles(core, received, events[1:]).tolist() == [first[0], second[1]]
 
 
 def test_stored_accumulators() -> None:
@@ -140,6 +148,22 @@ def test_dilated_layer() -> None:
     addresses = np.array([0, 6, 3, 5])
     assert block_cycles(two, addresses, 7).tolist() == [15, 18, 12, 15]
     assert bound_cycles(two, addresses, 7).tolist() == [18, 18, 9, 18]
+
+
+def test_idle_cycles_of_a_recurrent_layer() -> None:
+    """Three groups of 2 neurons, a step an address. 10 stages, 4 of the encoder and one of the list
+    are idle, and a cycle for each spike that has not been sent when the last group comes: of 2
+    in the first group, one leaves in each of the steps of the two other ones.
+    """
+    layer = LayerHardware(LayerParams(9, 5, 0, recurrent=True), HardwareParams(2))
+    assert layer.loop_latency == 15
+    spikes = np.array(
+        [[0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    )
+    addresses = np.array([0, 1, 0, 2, 3])
+    assert loop_cycles(layer, addresses, spikes).tolist() == [
+        15, 15 + 0, 15 + 3, 15 + 0, 15 + 1,
+    ]  # fmt: skip
 
 
 def test_layer_without_state() -> None:
@@ -273,6 +297,62 @@ def test_accesses_by_blocks() -> None:
     }
 
 
+def test_accesses_of_a_recurrent_layer() -> None:
+    """Graded, 3 groups of 2 neurons. Own spikes of the first two timesteps are among the events;
+    the 4 of the last one are listed too, but never read.
+    """
+    graded = LayerFormats(payload=Fixed(8, 8, signed=False))
+    params = LayerParams(9, 6, 0, formats=graded, recurrent=True)
+    network = NetworkParams("own", (params,), ReadoutParams(6, 2))
+    core = CoreParams(network, HardwareParams(2, events_per_cycle=2, access_counters=True))
+    layer = counted([3, 2, 5], [3, 2, 5], [2, 1, 4])
+    none = np.zeros(2, np.int64)
+    done = Run(none, none, none, np.array([[2, 1, 4]] * 2), [layer])
+    assert [each.tolist() for each in dropped_events(core, done)] == [[4, 4], [0, 0]]
+    found = accesses(core, done)
+    expected = {
+        "layer0.list_writes": 10 + 4,
+        "layer0.payload_writes": 2 * (10 + 4),
+        "layer0.list_reads": 3 * (2 + 1 + 3),
+        "layer0.payload_reads": 3 * 10,
+        "layer0.w_f_reads": 3 * 10,
+        "layer0.spike_additions": 3 * 10,
+        "readout.list_writes": 7,
+    }
+    assert {name: found[name].tolist() for name in expected} == {
+        name: [count] * 2 for name, count in expected.items()
+    }
+
+
+def test_accesses_of_a_delay_line() -> None:
+    """Ten timesteps by four are three blocks. Of 9 inputs, 8 a word, a slot has two words; delays
+    of 5 timesteps need four slots, half of them a memory: 4 words are cleared in each of two.
+    """
+    params = LayerParams(9, 6, 0, max_delay=5)
+    core = CoreParams(
+        NetworkParams("late", (params,), ReadoutParams(6, 2)),
+        HardwareParams(2, 4, 2, access_counters=True),
+    )
+    assert core.layers[0].n_groups == 3
+    events = [0, 1, 0, 2, 0, 0, 3, 1, 0, 0]
+    layer = counted(events, [2, 4, 0], [0] * 10)
+    layer.arrivals, layer.arrival_slots = np.array([9, 8]), np.array([11, 8])
+    none = np.zeros(2, np.int64)
+    found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))
+    expected = {
+        "delays_reads": [9, 8],
+        "ring_reads": [11 + 3 * 2, 8 + 3 * 2],
+        "ring_writes": [11 + 3 * 2 + 2 * 4, 8 + 3 * 2 + 2 * 4],
+        # What leaves comes in blocks, though the layer is the first one.
+        "list_writes": [6, 6],
+        "payload_writes": [2 * 6, 2 * 6],
+        "payload_reads": [3 * 6, 3 * 6],
+        "list_reads": [3 * (1 + 2), 3 * (1 + 2)],
+        "spike_additions": [3 * 7, 3 * 7],
+    }
+    assert {name: found[f"layer0.{name}"].tolist() for name in expected} == expected
+
+
 def test_accesses_of_a_slow_state_row_by_row() -> None:
     """32 groups of 11 columns leave time for a row of 10 at a time; five timesteps by two, the
     current refreshed in each.
@@ -298,85 +378,9 @@ def test_accesses_of_a_slow_state_row_by_row() -> None:
     }
 
 
-def delayed(
-    n_inputs: int, max_delay: int, block: int, departures: list[list[int]]
-) -> tuple[CoreParams, LayerRun]:
-    """Return a core of one layer of 2 neurons, and its run on a sequence in which these inputs come
-    out in each timestep. No neuron fires.
-    """
-    layers = (LayerParams(n_inputs, 2, 0, max_delay=max_delay),)
-    network = NetworkParams("one", layers, ReadoutParams(2, 2))
-    core = CoreParams(network, HardwareParams(2, block, access_counters=True))
-    come = np.zeros((1, len(departures), n_inputs), bool)
-    for k, inputs in enumerate(departures):
-        come[0, k, inputs] = True
-    blocks = [come[:, k : k + block].any(1).sum(1) for k in range(0, len(departures), block)]
-    layer = counted(come.sum(2)[0].tolist(), np.ravel(blocks).tolist(), [0] * len(departures), 1)
-    layer.spikes = np.zeros((1, len(departures), 2), bool)
-    layer.delayed = come
-    return core, layer
-
-
-@pytest.mark.parametrize(
-    ("departures", "start"),
-    [
-        # The end of the timestep comes at 0. Words are read from 4 on, the end is put into the
-        # output register 2 cycles behind the last one and sent in the next; 6 more to the walk.
-        ([], 4 + 2 + 2 + 1 + 6),
-        # An event of the last word goes before it.
-        ([80], 4 + 2 + 3 + 1 + 6),
-        # Two of the first word go at 6 and 7: at 6 the second word is on its way to wait behind
-        # them, at 7 it is known to be empty and the third one is read.
-        ([0, 1], 7 + 2 + 1 + 6),
-        # Now it waits until 8, when the third one is read.
-        ([0, 1, 40], 8 + 2 + 1 + 6),
-        ([0, 1, 2, 3, 40, 41], 7 + 6 + 6),
-    ],
-)
-def test_a_block_that_leaves_a_delay_line(departures: list[int], start: int) -> None:
-    """90 inputs are 3 words."""
-    core, layer = delayed(90, 2, 1, [departures])
-    timeline = Timeline(core, np.zeros((1, 1, 90), np.int64), [layer])
-    assert timeline.starts[0].tolist() == [[start]]
-
-
-def test_the_end_of_a_sequence_in_a_delay_line() -> None:
-    """Its item comes when that of the block has gone, at 4 + 1 + 1 and is sent at 4 + 1 + 2. The
-    next sequence waits for the ring: 4 slots of a word are cleared.
-    """
-    core, layer = delayed(20, 2, 1, [[]])
-    layer = LayerRun(
-        **{name: np.repeat(v, 2, 0) for name, v in vars(layer).items() if v is not None}
-    )
-    timeline = Timeline(core, np.zeros((2, 1, 20), np.int64), [layer])
-    first = 4 + 2 + 1 + 6
-    assert core.layers[0].ring_depth == 4
-    assert timeline.starts[0].tolist() == [[first], [7 + 4 + 4 + first]]
-
-
-def test_accesses_of_a_delay_line() -> None:
-    """5 timesteps by two: 3 blocks of 2 words in 4 slots. 7 arrive, two of them for two blocks."""
-    core, layer = delayed(20, 3, 2, [[], [0], [3, 4], [0], [17]])
-    layer.arrivals, layer.arrival_slots = np.array([7]), np.array([9])
-    none = np.zeros(1, np.int64)
-    found = accesses(core, Run(none, none, none, np.zeros((1, 3), np.int64), [layer]))
-    assert (core.layers[0].ring_words, core.layers[0].ring_slots) == (2, 4)
-    expected = {
-        "delays_reads": 7,
-        "ring_reads": 9 + 3 * 2,
-        "ring_writes": 9 + 3 * 2 + 4 * 2,
-        "list_writes": 1 + 3 + 1,
-        "spike_additions": 5,
-        "payload_writes": 1 + 3 + 1,  # blocks, although they come from outside
-    }
-    assert {name: found[f"layer0.{name}"].tolist() for name in expected} == {
-        name: [count] for name, count in expected.items()
-    }
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_predicted_has_a_counter(seed: int) -> None:
-    drawn = draw_network(seed, delays=seed >= 9)
+    drawn = draw_network(seed, delays=seed % 2 == 1)
     core = CoreParams(drawn.network.params, drawn.hardware)
     found = accesses(core, run(drawn.network, drawn.payloads, block=drawn.hardware.block))
     names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)
@@ -395,3 +399,40 @@ def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
     layer.spikes = np.zeros((1, 1, 2), bool)
     timeline = Timeline(core, np.zeros((1, 1, 3), np.int64), [layer])
     assert timeline.starts[0].tolist() == [[start]] and timeline.starts.shape == (2, 1, 1)
+
+
+@pytest.mark.parametrize(("n_inputs", "words"), [(3, 1), (70, 3)])
+def test_the_first_blocks_behind_a_delay_line(n_inputs: int, words: int) -> None:
+    """An end that is transferred in cycle 0 leaves 4 + words + 2 cycles later, and is walked 6
+    cycles behind that. The event in the last word of the second block is sent before its end, which
+    leaves a cycle later.
+    """
+    params = LayerParams(n_inputs, 2, 0, max_delay=1)
+    core = CoreParams(NetworkParams("late", (params,), ReadoutParams(2, 2)), HardwareParams(2))
+    layer = counted([0, 1, 0], [0, 1, 0], [0, 0, 0], repeat=1)
+    layer.spikes = np.zeros((1, 3, 2), bool)
+    layer.delayed = np.zeros((1, 3, n_inputs), bool)
+    layer.delayed[0, 1, -1] = True
+    payloads = np.zeros((1, 3, n_inputs), np.int64)
+    timeline = Timeline(core, payloads, [layer])
+    each = 4 + words + 2
+    # The next end is taken in the cycle in which the one before it is offered.
+    first, second, third = each, each + each + 1, 3 * each + 1
+    assert timeline.starts[0].tolist() == [[first + 6, second + 6, third + 6]]
+
+
+def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
+    """One group of 3 neurons; the first timestep's end is transferred in cycle 0, and its list is
+    open a cycle later, and walked from the next one on. Two own spikes are offered 14 and 15 cycles
+    after its only step, their end after 16: with it comes that of the second timestep, which takes
+    two steps. The end of the sequence waits for one more own spike, which it drops, and passes
+    through the layer before the next sequence starts: this one waits for none.
+    """
+    params = LayerParams(3, 3, 0, recurrent=True)
+    core = CoreParams(NetworkParams("own", (params,), ReadoutParams(3, 2)), HardwareParams(3))
+    layer = counted([0, 2], [0, 2], [2, 1], repeat=2)
+    layer.spikes = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, bool)
+    timeline = Timeline(core, np.zeros((2, 2, 3), np.int64), [layer])
+    second = 2 + 16 + 2
+    ended = second + 1 + 15  # the end of the sequence is transferred
+    assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 18]]

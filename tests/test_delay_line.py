@@ -1,227 +1,386 @@
-"""The delay line against a calendar of who comes out when: every item, error and access, under
-random gaps and stalls; and its pace.
+"""The delay line against a model that knows only which input fires when: random delays, sequences,
+errors and stalls on both sides; then, in directed tests, its cycles, and a ring that is empty.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import ResetInserter, Signal
+from amaranth.sim import Simulator
 
-from golden.hardware import BLOCKS, DELAY_LATENCY, EventKind, HardwareParams, LayerHardware
+from golden.hardware import (
+    BLOCKS,
+    DELAY_LATENCY,
+    EventKind,
+    HardwareParams,
+    LayerHardware,
+    address_width,
+)
 from golden.params import LayerParams
 from rtl.delay_line import DelayLine
-from tests.streams import (
-    LOAD_WIDTH,
-    Item,
-    draw_blocks,
-    draw_timesteps,
-    load_cycles,
-    offer,
-    simulate,
-    take,
-)
+from tests.streams import LOAD_WIDTH, PERIOD, Item, load_cycles, offer, play, simulate, take
 
-EVENT, END, END_SEQUENCE = (kind.value for kind in EventKind)
-COUNTS = ["out_of_range", "repeated", "unclosed", "delays_reads", "ring_reads", "ring_writes"]
-NUMBER = 5  # of the memory of delays
+EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
+NUMBER = 5  # of its bank on the load bus
+STROBES = (
+    "out_of_range", "repeated", "unclosed", "delays_reads", "ring_reads", "ring_writes",
+)  # fmt: skip
 
 
-def make(n_inputs: int, max_delay: int, block: int, *, external: bool = True) -> LayerHardware:
+def layer(n_inputs: int, block: int, max_delay: int, *, external: bool = True) -> LayerHardware:
     params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
-    return LayerHardware(params, HardwareParams(2, block), external=external)
+    return LayerHardware(params, HardwareParams(2, block=block), external=external)
 
 
-@dataclass
-class Model:
-    """What the docstring of `DelayLine` says, and no more."""
+LAYERS = {
+    "one input": layer(1, 1, 1),
+    "spikes": layer(40, 1, 5),
+    "spikes of a layer": layer(70, 1, 2, external=False),
+    "blocks of two": layer(20, 2, 3),
+    "masks of two": layer(35, 2, 7, external=False),
+    "the longest delays, by four": layer(5, 4, 255),
+    "delays within a block of eight": layer(11, 8, 3),
+    "blocks of eight": layer(9, 8, 13),
+    "masks of eight": layer(13, 8, 21, external=False),
+    "masks of sixteen": layer(5, 16, 37, external=False),
+}
 
-    layer: LayerHardware
-    delays: list[int]
-    calendar: set[tuple[int, int]] = field(default_factory=set)  # timestep, input
-    timestep: int = 0  # of the sequence
-    begun: int = 0  # the first one of the block
-    seen: set[int] = field(default_factory=set)  # in this timestep
-    items: list[Item] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
 
-    def receive(self, kind: int, address: int, payload: int) -> None:
-        block, external = self.layer.block, self.layer.external
-        if kind == EVENT and payload:
-            if address >= len(self.delays):
-                self.counts["out_of_range"] += 1
-                return
-            fires = [t for t in range(block) if external or payload >> t & 1]
-            leaves = {self.begun + t + self.delays[address] for t in fires}
-            if external:
-                self.counts["repeated"] += address in self.seen
-                self.seen.add(address)
-                leaves = {self.timestep + self.delays[address]}
-            self.calendar |= {(t, address) for t in leaves}
-            touched = len({t // block for t in leaves})
-            self.counts.update(delays_reads=1, ring_reads=touched, ring_writes=touched)
-        elif kind == END:
-            self.timestep += 1 if external else payload.bit_length()
-            self.seen = set()
-            if not external or self.timestep == self.begun + block:
-                self.close()
+def draw_delays(rng: np.random.Generator, part: LayerHardware) -> list[int]:
+    """Draw a delay for each input, the least and the largest one among them if there is room."""
+    largest = part.params.max_delay
+    delays = rng.integers(largest + 1, size=part.params.n_inputs)
+    delays[0] = largest
+    delays[1:][: len(delays) // 4] = 0
+    return rng.permutation(delays).tolist()
+
+
+def draw_lengths(rng: np.random.Generator, part: LayerHardware) -> list[int]:
+    """Draw the timesteps of some sequences: one as long as all delays, and others that are empty,
+    or end in a block, or before anything comes out.
+    """
+    block, longest = part.block, part.params.max_delay
+    choices = [0, 1, block, block + 1, 2 * block + 1, min(longest, 20)]
+    others = rng.choice(choices, 4).tolist()
+    return [*others[:2], longest + 2 * block + 1, *others[2:]]
+
+
+def draw_timesteps(rng: np.random.Generator, part: LayerHardware) -> list[Item]:
+    """Draw sequences from outside: empty timesteps, full ones, and ones with repeated addresses,
+    addresses out of range, payloads of 0, kinds that do not exist; events before an end.
+    """
+    items: list[Item] = []
+    n_inputs = part.params.n_inputs
+
+    def add(kind: int, address: int = 0, payload: int = 1) -> None:
+        items.append({"kind": kind, "address": address, "payload": payload})
+
+    def add_events() -> None:
+        drawn = rng.choice(["none", "all", "any", "any"])
+        addresses = rng.permutation(n_inputs) if drawn == "all" else np.zeros(0, np.int64)
+        if drawn == "any":
+            addresses = rng.integers(1 << address_width(n_inputs), size=int(rng.integers(9)))
+            if len(addresses) and rng.random() < 0.3:  # one right behind the other
+                addresses = np.append(addresses, addresses[-1])
+        for address in addresses.tolist():
+            add(EVENT, address, int(drawn == "all" or rng.random() < 0.9))
+        if rng.random() < 0.05:
+            add(len(EventKind), int(rng.integers(n_inputs)))
+
+    for n_timesteps in draw_lengths(rng, part):
+        for _ in range(n_timesteps):
+            add_events()
+            add(END_TIMESTEP)
+        if rng.random() < 0.5:
+            add_events()
+        add(END_SEQUENCE)
+    return items
+
+
+def draw_blocks(rng: np.random.Generator, part: LayerHardware) -> list[Item]:
+    """Draw sequences of a layer: empty and full blocks, whole ones, and a partial one last."""
+    items: list[Item] = []
+    n_inputs, block = part.params.n_inputs, part.block
+    for n_timesteps in draw_lengths(rng, part):
+        for start in range(0, n_timesteps, block):
+            whole = (1 << min(block, n_timesteps - start)) - 1
+            n = int(rng.choice([0, n_inputs, int(rng.integers(n_inputs + 1))]))
+            for address in rng.permutation(n_inputs)[:n].tolist():
+                payload = int(rng.choice([whole, int(rng.integers(whole + 1))]))
+                items.append({"kind": EVENT, "address": address, "payload": payload})
+            items.append({"kind": END_TIMESTEP, "address": 0, "payload": whole})
+        items.append({"kind": END_SEQUENCE, "address": 0, "payload": 0})
+    return items
+
+
+def model(
+    part: LayerHardware, delays: Sequence[int], items: Sequence[Item]
+) -> tuple[list[Item], Counter[str]]:
+    """Return what must come out, and how often each strobe counts, as the docstring has it."""
+    block, n_inputs = part.block, part.params.n_inputs
+    found: list[Item] = []
+    counts: Counter[str] = Counter()
+    timesteps = 0  # of the sequence, that have ended
+    fired: set[tuple[int, int]] = set()  # address and timestep in which it comes out
+    seen: set[int] = set()  # addresses of this timestep
+
+    def send() -> None:
+        """Send what comes out in the sequence, which is over."""
+        for start in range(0, timesteps, block):
+            length = min(block, timesteps - start)
+            for address in range(n_inputs):
+                mask = sum(1 << t for t in range(length) if (address, start + t) in fired)
+                if mask:
+                    found.append({"kind": EVENT, "address": address, "payload": mask})
+            counts["ring_reads"] += part.ring_words
+            counts["ring_writes"] += part.ring_words
+            found.append({"kind": END_TIMESTEP, "address": 0, "payload": (1 << length) - 1})
+        found.append({"kind": END_SEQUENCE})
+        counts["ring_writes"] += part.ring_memories * part.ring_depth
+
+    for item in items:
+        kind, address, payload = item["kind"], item["address"], item["payload"]
+        if kind == END_TIMESTEP:
+            timesteps += 1 if part.external else payload.bit_length()
+            seen.clear()
         elif kind == END_SEQUENCE:
-            if external and self.timestep > self.begun:
-                self.close()
-            self.counts["unclosed"] += bool(self.seen)
-            self.counts["ring_writes"] += self.layer.ring_memories * self.layer.ring_depth
-            self.items.append({"kind": END_SEQUENCE, "address": 0})
-            self.timestep = self.begun = 0
-            self.calendar, self.seen = set(), set()
-        elif kind > END_SEQUENCE:
-            self.counts["out_of_range"] += 1
+            counts["unclosed"] += bool(seen)
+            send()
+            timesteps = 0
+            fired.clear()
+            seen.clear()
+        elif kind != EVENT or (part.external and payload and address >= n_inputs):
+            counts["out_of_range"] += 1
+        elif payload:
+            within = [t for t in range(block) if part.external or payload >> t & 1]
+            arrived = [timesteps] if part.external else [timesteps + t for t in within]
+            leaving = [timestep + delays[address] for timestep in arrived]
+            slots = len({timestep // block for timestep in leaving})
+            counts.update(delays_reads=1, ring_reads=slots, ring_writes=slots)
+            counts["repeated"] += address in seen
+            if part.external:
+                seen.add(address)
+            fired.update((address, timestep) for timestep in leaving)
+    return found, counts
 
-    def close(self) -> None:
-        times = range(self.begun, self.timestep)
-        for address in range(len(self.delays)):
-            mask = sum(((t, address) in self.calendar) << t - self.begun for t in times)
-            if mask:
-                self.items.append({"kind": EVENT, "address": address, "payload": mask})
-        self.items.append({"kind": END, "address": 0, "payload": (1 << len(times)) - 1})
-        self.counts.update(ring_reads=self.layer.ring_words, ring_writes=self.layer.ring_words)
-        self.begun = self.timestep
+
+def without_void(items: list[Item]) -> list[Item]:
+    """Return items without the fields of an end of sequence that mean nothing."""
+    return [{"kind": END_SEQUENCE} if item["kind"] == END_SEQUENCE else item for item in items]
 
 
 async def load(ctx: Any, dut: DelayLine, delays: list[int]) -> None:
+    """Load the delays, and wait until the line is ready."""
     for cycle in load_cycles(NUMBER, delays):
         for name, value in cycle.items():
             ctx.set(getattr(dut.load, name.removeprefix("load.")), value)
         await ctx.tick()
 
 
-@pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0.3, 0.6)])
-@pytest.mark.parametrize("external", [True, False])
-@pytest.mark.parametrize(
-    ("n_inputs", "max_delay", "block"),
-    [
-        (1, 1, 1), (40, 2, 1), (5, 12, 1), (19, 5, 2), (7, 1, 2), (19, 8, 4), (12, 7, 4),
-        (9, 9, 8), (11, 40, 8), (6, 1, 16), (3, 33, 16),
-    ],
-)  # fmt: skip
-def test_spikes_come_out_their_delay_later(
-    n_inputs: int, max_delay: int, block: int, external: bool, gaps: float, stall: float
-) -> None:
-    layer = make(n_inputs, max_delay, block, external=external)
-    rng = np.random.default_rng([n_inputs, max_delay, block, external, int(10 * stall)])
-    delays = rng.integers(max_delay + 1, size=n_inputs).tolist()
-    delays[rng.integers(n_inputs)] = max_delay
-    count = 3 * max_delay // block + 8
-    drawn: list[Item] = []
-    for ends in (0.3, 0.0, 0.9):  # the ring goes round where sequences are long
-        timesteps = count * block if external else count
-        draw = draw_timesteps if external else draw_blocks
-        drawn += draw(rng, layer, min(timesteps, 40), ends)
-        drawn.append({"kind": END_SEQUENCE, "address": 0, "payload": 0})
-    model = Model(layer, delays)
-    for item in drawn:
-        model.receive(**item)
-    dut = DelayLine(layer, NUMBER, LOAD_WIDTH)
+@pytest.mark.parametrize(("gaps", "stall"), [(0.0, 0.0), (0.0, 0.6), (0.4, 0.2)], ids=str)
+@pytest.mark.parametrize("name", LAYERS)
+def test_spikes_come_out_their_delay_later(name: str, gaps: float, stall: float) -> None:
+    part = LAYERS[name]
+    rng = np.random.default_rng([list(LAYERS).index(name), int(gaps * 10), int(stall * 10)])
+    delays = draw_delays(rng, part)
+    draw = draw_timesteps if part.external else draw_blocks
+    items = draw(rng, part)
+    expected, counts = model(part, delays, items)
+    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
     received: list[Item] = []
-    counted = Counter[str]()
+    found: Counter[str] = Counter()
 
     async def produce(ctx: Any) -> None:
         await load(ctx, dut, delays)
-        await offer(ctx, dut.i, drawn, rng, gaps)
-        await ctx.tick().repeat(DELAY_LATENCY + 1)
+        await offer(ctx, dut.i, items, rng, gaps)
 
-    async def collect(ctx: Any) -> None:
-        received.extend(await take(ctx, dut.o, lambda g: len(g) == len(model.items), rng, stall))
+    async def consume(ctx: Any) -> None:
+        received.extend(await take(ctx, dut.o, lambda got: len(got) == len(expected), rng, stall))
+        await ctx.tick().repeat(part.ring_depth + 4)  # what an end of sequence clears
 
     async def watch(ctx: Any) -> None:
-        async for _, _, *values in ctx.tick().sample(*(getattr(dut, name) for name in COUNTS)):
-            counted.update(dict(zip(COUNTS, values, strict=True)))
+        async for _, _, *values in ctx.tick().sample(*(getattr(dut, name) for name in STROBES)):
+            found.update(dict(zip(STROBES, values, strict=True)))
 
-    simulate(dut, produce, collect, watch=watch)
-    expected = [item | {"payload": item.get("payload", 0)} for item in model.items]
-    for item in received:
-        item["payload"] *= item["kind"] != END_SEQUENCE
-    assert received == expected
-    assert {n: c for n, c in counted.items() if c} == {n: c for n, c in model.counts.items() if c}
-    if external and n_inputs > 1:
-        assert counted["repeated"] and counted["out_of_range"] and counted["unclosed"]
+    simulate(dut, produce, consume, watch=watch)
+    assert without_void(received) == expected
+    assert {name: found[name] for name in STROBES} == {name: counts[name] for name in STROBES}
 
 
-def record(layer: LayerHardware, delays: list[int], items: list[Item]) -> list[tuple[int, str]]:
-    """Return the transfers of a line that never waits for anything outside: cycles from the first
-    one on, and what is transferred.
+def test_layers_cover_the_corners() -> None:
+    """Of what is drawn: errors of each kind; slots of one word and of several; words of one memory
+    and of two; delays of no whole number of blocks.
     """
-    dut = DelayLine(layer, NUMBER, LOAD_WIDTH)
-    cycles: list[tuple[int, str]] = []
-    rng = np.random.default_rng(0)
-
-    async def produce(ctx: Any) -> None:
-        ctx.set(dut.o.ready, 1)
-        await load(ctx, dut, delays)
-        await offer(ctx, dut.i, items, rng, 0)
-        await ctx.tick().repeat(layer.params.n_inputs + 20)
-
-    async def watch(ctx: Any) -> None:
-        cycle, first = 0, None
-        ports = (dut.i.valid & dut.i.ready, dut.o.valid & dut.o.ready, dut.o.payload.kind)
-        async for _, _, taken, sent, kind in ctx.tick().sample(*ports):
-            first = cycle if taken and first is None else first
-            cycles.extend([(cycle - (first or 0), "in")] if taken else [])
-            cycles.extend([(cycle - (first or 0), EventKind(kind).name)] if sent else [])
-            cycle += 1
-
-    simulate(dut, produce, watch=watch)
-    return cycles
+    for external in (False, True):
+        parts = [part for part in LAYERS.values() if part.external == external]
+        assert {part.block for part in parts} >= {1, 2, 8}
+        assert {part.params.max_delay % part.block != 0 for part in parts} == {False, True}
+    assert {part.block for part in LAYERS.values()} == set(BLOCKS)
+    assert {part.ring_words for part in LAYERS.values()} >= {1, 2, 3}
+    counts: Counter[str] = Counter()
+    for part in (part for part in LAYERS.values() if part.external):
+        items = draw_timesteps(np.random.default_rng(1), part)
+        counts += model(part, [0] * part.params.n_inputs, items)[1]
+    assert all(counts[name] > 5 for name in ("out_of_range", "repeated", "unclosed"))
 
 
-@pytest.mark.parametrize(("n_inputs", "block"), [(20, 1), (90, 1), (90, 4), (5, 16)])
-def test_an_empty_block_passes_word_by_word(n_inputs: int, block: int) -> None:
-    """Then the end of the next block is taken in the cycle in which the one before is offered."""
-    layer = make(n_inputs, 3, block, external=False)
-    marker = {"kind": END, "address": 0, "payload": (1 << block) - 1}
-    found = record(layer, [0] * n_inputs, [marker, marker])
-    latency = DELAY_LATENCY + layer.ring_words + 2
-    assert found == [(0, "in"), (latency, "in"), (latency, "END_TIMESTEP")] + [
-        (2 * latency, "END_TIMESTEP")
+def events(part: LayerHardware) -> list[Item]:
+    """Return an event of each input, in all timesteps that it can have."""
+    payload = 1 if part.external else (1 << part.block) - 1
+    return [
+        {"kind": EVENT, "address": address, "payload": payload}
+        for address in range(part.params.n_inputs)
     ]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_full_blocks_follow_each_other_without_a_gap(block: int) -> None:
-    """All inputs in every timestep, and each of them in two slots: one event a cycle comes in and
-    goes out, but for the cycles in which words are read.
+def end_of_block(part: LayerHardware) -> list[Item]:
+    """Return what ends a whole block."""
+    payload = (1 << part.block) - 1
+    if not part.external:
+        return [{"kind": END_TIMESTEP, "address": 0, "payload": payload}]
+    return [{"kind": END_TIMESTEP, "address": 0, "payload": 1}] * part.block
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_reset_or_an_end_of_sequence_empties_the_ring(name: str) -> None:
+    """All inputs fire for as long as any bit waits; then a sequence as long as the ring has not one
+    event. The delays are kept, and `clearing` is high after a reset while nothing is taken.
     """
-    n_inputs, n_blocks, whole = 64, 4, (1 << block) - 1
-    layer = make(n_inputs, max(1, block - 1), block, external=False)
-    events = [{"kind": EVENT, "address": a, "payload": whole} for a in range(n_inputs)]
-    items = [*events, {"kind": END, "address": 0, "payload": whole}] * n_blocks
-    delays = [a % block for a in range(n_inputs)]
-    found = record(layer, delays, items)
-    ends = [cycle for cycle, kind in found if kind == "END_TIMESTEP"]
-    assert len(ends) == n_blocks
-    sent = [cycle for cycle, kind in found if kind == "EVENT"]
-    assert len(sent) == n_blocks * n_inputs
-    # An end is taken when the one before is sent, and is sent behind its events; or the words that
-    # are read hold up the events of the next block for longer than that.
-    period = n_inputs + 1 + max(DELAY_LATENCY + 2, layer.ring_words)
-    assert np.diff(ends).tolist() == [period] * (n_blocks - 1)
-
-
-def test_the_ring_is_clear_before_the_first_item_is_taken() -> None:
-    layer = make(40, 9, 2)
-    dut = DelayLine(layer, NUMBER, LOAD_WIDTH)
-    ready: list[int] = []
+    part = LAYERS[name]
+    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
+    reset, rng = Signal(), np.random.default_rng(0)
+    delays = [part.params.max_delay - a % 2 for a in range(part.params.n_inputs)]
+    full = (events(part) + end_of_block(part)) * min(part.ring_slots, 3)
+    end = {"kind": END_SEQUENCE, "address": 0, "payload": 0}
+    empty = [*end_of_block(part) * (part.ring_slots + 1), end]
+    whole = (1 << part.block) - 1
+    expected = [{"kind": END_TIMESTEP, "address": 0, "payload": whole}] * (part.ring_slots + 1)
+    expected.append({"kind": END_SEQUENCE})
+    simulator = Simulator(ResetInserter(reset)(dut))
+    simulator.add_clock(PERIOD)
+    done: list[list[Item]] = []
     clearing: list[int] = []
 
-    async def bench(ctx: Any) -> None:
-        ctx.set(dut.i.valid, 1)
-        for _ in range(2 * layer.ring_depth):
-            _, _, *values = await ctx.tick().sample(dut.i.ready, dut.clearing)
-            ready.append(values[0])
-            clearing.append(values[1])
+    def sequences(n: int) -> Any:
+        return lambda got: sum(item["kind"] == END_SEQUENCE for item in got) == n
 
-    simulate(dut, bench)
-    assert ready == [0] * layer.ring_depth + [1] * layer.ring_depth
-    assert clearing == [1 - one for one in ready]
+    async def produce(ctx: Any) -> None:
+        await load(ctx, dut, delays)
+        await offer(ctx, dut.i, full, rng, 0)  # cut off
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        await offer(ctx, dut.i, [*empty, *full, end, *empty], rng, 0)
+
+    async def consume(ctx: Any) -> None:
+        ctx.set(dut.o.ready, 1)
+        await ctx.posedge(reset)
+        await ctx.tick()
+        while not ctx.get(dut.i.ready):
+            clearing.append(ctx.get(dut.clearing))
+            await ctx.tick()
+        assert not ctx.get(dut.clearing)
+        for _ in range(3):
+            done.append(without_void(await take(ctx, dut.o, sequences(1), rng, 0.2)))
+
+    simulator.add_testbench(produce)
+    simulator.add_testbench(consume)
+    simulator.run()
+    assert clearing == [1] * part.ring_depth
+    assert done[0] == done[2] == expected
+    assert done[1] == model(part, delays, [*full, end])[0]
+
+
+def quiet(part: LayerHardware) -> list[dict[str, Any]]:
+    """Return the cycles that load delays of 0 and wait until the ring is clear."""
+    cycles = load_cycles(NUMBER, [0] * part.params.n_inputs)
+    cycles += [{} for _ in range(part.ring_depth - len(cycles))]
+    cycles[0] |= {"o.ready": 1, "i.valid": 0}
+    return cycles
+
+
+@pytest.mark.parametrize("name", ["spikes of a layer", "masks of two", "masks of sixteen"])
+def test_an_empty_block_leaves_as_fast_as_its_words_are_read(name: str) -> None:
+    """Its end comes `DELAY_LATENCY` + words + 2 cycles after it; while its words are read nothing
+    is taken, and the next end is taken in the cycle after it has been put in the output register.
+    """
+    part = LAYERS[name]
+    cycles = quiet(part)
+    end = {"kind": END_TIMESTEP, "address": 0, "payload": (1 << part.block) - 1}
+    first = len(cycles)
+    latency = DELAY_LATENCY + part.ring_words + 2
+    cycles += [{"i.valid": 1, "i.payload": end}, *[{}] * (2 * latency)]
+    record = play(
+        DelayLine(part, NUMBER, LOAD_WIDTH),
+        ["i.ready", "o.valid", "ring_reads"],
+        lambda cycle, _: cycles[cycle] if cycle < len(cycles) else None,
+    )
+    taken = [c - first for c, row in enumerate(record) if row["i.ready"] and c >= first]
+    sent = [c - first for c, row in enumerate(record) if row["o.valid"]]
+    read = [c - first for c, row in enumerate(record) if row["ring_reads"]]
+    assert taken == [0, latency, 2 * latency] and sent == [latency, 2 * latency]
+    assert read[: part.ring_words] == [*range(DELAY_LATENCY, DELAY_LATENCY + part.ring_words)]
+
+
+@pytest.mark.parametrize("name", ["spikes", "blocks of eight", "masks of eight"])
+def test_events_are_taken_while_a_block_waits_to_be_sent(name: str) -> None:
+    """One event a cycle, but not while a word is read. With an end in the output register and one
+    behind it, the third waits until the first has been taken.
+    """
+    part = LAYERS[name]
+    cycles = quiet(part)
+    end, fired = end_of_block(part), events(part)
+    items = [*end, *end, *fired, *end]
+    taken: list[int] = []
+    offered = 0  # the item's place
+    waited = 3 * len(items) + 40  # nobody takes the first end until then
+
+    def step(cycle: int, found: dict[str, int]) -> dict[str, Any] | None:
+        nonlocal offered
+        if cycle < len(cycles):
+            return cycles[cycle]
+        now = cycle - len(cycles)
+        if now:
+            taken.extend([now - 1] if found["i.ready"] else [])
+            offered += found["i.ready"]
+        if offered == len(items):
+            return None
+        return {"i.valid": 1, "i.payload": items[offered], "o.ready": now >= waited}
+
+    play(DelayLine(part, NUMBER, LOAD_WIDTH), ["i.ready"], step)
+    first = 2 * len(end)  # of the events
+    lost = taken[first + len(fired) - 1] - taken[first - 1] - len(fired)
+    assert lost == part.ring_words and len(fired) > DELAY_LATENCY + part.ring_words
+    assert taken[-1] == waited + 1 and taken[-2] < waited - 30
+
+
+def test_words_for_other_memories_are_not_delays() -> None:
+    """Neither a word of another number, nor one behind the last input."""
+    part = LAYERS["spikes of a layer"]
+    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
+    received: list[Item] = []
+    rng = np.random.default_rng(0)
+    n_inputs = part.params.n_inputs
+    delays = [(address * 5 + 1) % 3 for address in range(n_inputs)]
+    end = {"kind": END_TIMESTEP, "address": 0, "payload": 1}
+    items = [*events(part), end, end, end, {"kind": END_SEQUENCE, "address": 0, "payload": 0}]
+
+    async def produce(ctx: Any) -> None:
+        await load(ctx, dut, delays)
+        for number, start in ((NUMBER - 1, 0), (NUMBER, n_inputs), (NUMBER, 128)):
+            for cycle in load_cycles(number, [(delay + 1) % 3 for delay in delays], start):
+                for name, value in cycle.items():
+                    ctx.set(getattr(dut.load, name.removeprefix("load.")), value)
+                await ctx.tick()
+        await offer(ctx, dut.i, items, rng, 0)
+
+    async def consume(ctx: Any) -> None:
+        received.extend(await take(ctx, dut.o, lambda got: len(got) == n_inputs + 4, rng, 0))
+
+    simulate(dut, produce, consume)
+    assert without_void(received) == model(part, delays, items)[0]

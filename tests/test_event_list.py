@@ -15,6 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import (
     BLOCKS,
     CLOSE_LATENCY,
+    LOOP_CLOSE_LATENCY,
     EventKind,
     HardwareParams,
     LayerHardware,
@@ -24,7 +25,7 @@ from golden.hardware import (
 from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
-from tests.streams import Item, draw_blocks, draw_timesteps, join, play, scramble
+from tests.streams import Item, join, play, scramble
 
 Part = LayerHardware | ReadoutHardware
 ERRORS = ["out_of_range", "repeated", "unclosed"]
@@ -37,10 +38,17 @@ OUTPUTS = [
 
 
 def layer(
-    n_inputs: int, width: int, n_state: int, block: int, n_events: int, *, external: bool = True
+    n_inputs: int,
+    width: int,
+    n_state: int,
+    block: int,
+    n_events: int,
+    *,
+    external: bool = True,
+    recurrent: bool = False,
 ) -> LayerHardware:
     formats = LayerFormats(payload=Fixed(width, 0, signed=False))
-    params = LayerParams(n_inputs, 3, n_state, formats=formats)
+    params = LayerParams(n_inputs, 3, n_state, formats=formats, recurrent=recurrent)
     hardware = HardwareParams(2, block=block, events_per_cycle=n_events)
     return LayerHardware(params, hardware, external=external)
 
@@ -58,8 +66,16 @@ PARTS: dict[str, Part] = {
     "spikes of a layer": layer(4, 1, 0, 1, 1, external=False),
     "masks of two": layer(7, 1, 3, 2, 2, external=False),
     "masks of sixteen": layer(9, 1, 3, 16, 1, external=False),
+    "recurrent spikes": layer(6, 1, 0, 1, 2, recurrent=True),
+    "recurrent, graded": layer(9, 8, 0, 1, 1, recurrent=True),
+    "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
 }
+
+
+def latency(part: Part) -> int:
+    recurrent = isinstance(part, LayerHardware) and part.params.recurrent
+    return LOOP_CLOSE_LATENCY if recurrent else CLOSE_LATENCY
 
 
 @dataclass
@@ -117,7 +133,7 @@ class Model:
         external, block = self.part.external, self.part.block
         if kind == EventKind.EVENT.value:
             expected = {"i.ready": 1}
-            if external and payload and address >= self.part.params.n_inputs:
+            if external and payload and address >= self.part.n_addresses:
                 expected["out_of_range"] = 1
             elif external and payload and address in self.seen:
                 expected["repeated"] = 1
@@ -158,8 +174,9 @@ class Model:
             payloads = self.payloads.setdefault(expected["address"], [0] * self.part.block)
             for t in range(self.part.block):
                 payloads[t] = payloads[t] or expected["payload"] * (expected["timesteps"] >> t & 1)
-            self.seen.add(expected["address"])
-            self.any_event = True
+            if expected["address"] < self.part.params.n_inputs:
+                self.seen.add(expected["address"])
+                self.any_event = True
         elif item and item["kind"] == EventKind.END_TIMESTEP.value and expected["i.ready"]:
             self.timestep += self.part.external
             self.seen, self.any_event = set(), False
@@ -167,7 +184,7 @@ class Model:
             kept = self.payloads if expected["closed"] else {}
             timesteps = expected.get("closing_timesteps", 0)
             ends = bool(expected["discarded"])
-            self.closed.append(Closed(kept, timesteps, ends, cycle + CLOSE_LATENCY))
+            self.closed.append(Closed(kept, timesteps, ends, cycle + latency(self.part)))
             self.n_closed += 1
             self.fresh, self.last_close = ends, cycle
             self.payloads, self.seen, self.timestep = {}, set(), 0
@@ -175,11 +192,65 @@ class Model:
                 self.any_event = False
 
 
+def draw_timesteps(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
+    """Draw timesteps from outside: empty, full, and with repeated addresses, addresses out of
+    range, payloads of 0; sequences end in and between blocks, with and without events left over. A
+    recurrent layer's own spikes never come twice.
+    """
+    items, n_inputs, largest = [], part.params.n_inputs, part.payload.max
+    timestep = 0  # of the block
+
+    def marker(kind: int) -> Item:
+        return {"kind": kind, "address": int(rng.integers(2)), "payload": 1}
+
+    for _ in range(count):
+        kind = rng.choice(["empty", "full", "any"])
+        if kind == "full":
+            events = [(int(a), largest) for a in rng.permutation(n_inputs)]
+        else:
+            n = 0 if kind == "empty" else int(rng.integers(2 * n_inputs + 2))
+            addresses = rng.integers(1 << address_width(n_inputs), size=n)
+            if part.n_addresses > n_inputs:  # those out of range come as items of no kind
+                addresses %= n_inputs
+            events = [(int(a), int(rng.integers(largest + 1))) for a in addresses]
+        own = rng.permutation(np.arange(n_inputs, part.n_addresses))
+        own = own[: rng.integers(len(own) + 1)] if len(own) else own
+        events += [(int(a), largest) for a in own]
+        items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
+        if rng.random() < 0.1:
+            items.append(marker(len(EventKind)))  # of no kind
+        if rng.random() >= max(0.06, 0.3 / part.block):  # else the events are left over
+            items.append(marker(EventKind.END_TIMESTEP.value))
+            timestep = (timestep + 1) % part.block
+            if rng.random() >= (0.3 / part.block if timestep else 0.3):
+                continue
+        items.append(marker(EventKind.END_SEQUENCE.value))
+        timestep = 0
+    return items
+
+
+def draw_blocks(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
+    """Draw blocks of a layer: empty and full ones, whole and partial ones, payloads of 0."""
+    items, n_inputs = [], part.n_addresses
+    for _ in range(count):
+        ends = rng.random() < 0.3
+        length = int(rng.integers(1, part.block + 1)) if ends else part.block
+        whole = (1 << length) - 1
+        n = int(rng.choice([0, n_inputs, int(rng.integers(n_inputs + 1))]))
+        for address in rng.permutation(n_inputs)[:n].tolist():
+            payload = int(rng.choice([whole, int(rng.integers(whole + 1))]))
+            items.append({"kind": EventKind.EVENT.value, "address": address, "payload": payload})
+        items.append({"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": whole})
+        for _ in range(int(rng.integers(1, 3)) if ends else 0):
+            items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
+    return items
+
+
 @pytest.mark.parametrize("gaps", [0.0, 0.6])
 @pytest.mark.parametrize("name", PARTS)
 def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     part = PARTS[name]
-    n_inputs, block, width = part.params.n_inputs, part.block, part.payload.width
+    n_inputs, block, width = part.n_addresses, part.block, part.payload.width
     n_events, address_bits = part.hardware.events_per_cycle, address_width(n_inputs)
     rng = np.random.default_rng([list(PARTS).index(name), int(gaps * 10)])
     layout = event_layout(n_inputs, width if part.external else block)
@@ -256,16 +327,17 @@ def test_parts_cover_the_corners() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["spikes of a layer", "masks of two", "masks of sixteen", "readout"]
+    "name",
+    ["spikes of a layer", "masks of two", "masks of sixteen", "recurrent spikes", "readout"],
 )
 def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
     """Ends of blocks that always wait are taken `block` cycles apart until all buffers are full;
-    each list opens `CLOSE_LATENCY` cycles after its end, and a released buffer is filled at once.
+    each list opens `close_latency` cycles after its end, and a released buffer is filled at once.
     """
     part = PARTS[name]
     block, n_lists = part.block, part.n_lists
     marker = {"kind": EventKind.END_TIMESTEP.value, "address": 0, "payload": (1 << block) - 1}
-    released = n_lists * block + CLOSE_LATENCY  # all lists are open
+    released = n_lists * block + latency(part)  # all lists are open
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
         if cycle == released + 5:
@@ -276,7 +348,7 @@ def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
     taken = [cycle for cycle, row in enumerate(record) if row["i.ready"]]
     assert taken == [*range(0, n_lists * block, block), released + 1]
     assert [row["available"] for row in record] == [
-        cycle >= CLOSE_LATENCY for cycle in range(len(record))
+        cycle >= latency(part) for cycle in range(len(record))
     ]
     assert [row["buffer"] for row in record[released - 1 : released + 2]] == [0, 1, 1]
 

@@ -46,10 +46,10 @@ from golden.hardware import (
     ReadoutHardware,
     read_core,
 )
-from golden.integer import NetworkIntegers, run
+from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.synthetic import draw_events
-from tests.networks import draw_network
+from tests.networks import draw_network, draw_recurrent
 
 
 def draw_activity(seed: int, n_sequences: int = 6, n_timesteps: int = 48) -> Activity:
@@ -124,6 +124,20 @@ def test_addresses_are_those_of_a_run_by_blocks(n_timesteps: int) -> None:
         assert np.array_equal(found.logits, golden.logits)
 
 
+def test_a_recurrent_networks_activity_is_that_of_a_run() -> None:
+    """Its own spikes are events, also of the first layer's list, and it has no blocks."""
+    drawn = draw_recurrent(6)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    golden = run(drawn.network, drawn.payloads)
+    assert set(activity.addresses) == {1} and {c.block for c in configurations(activity)} == {1}
+    received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
+    for expected, counted in zip(received, activity.addresses[1], strict=True):
+        assert np.array_equal(expected, counted)
+    assert drawn.network.params.layers[0].recurrent
+    own = np.pad(golden.layers[0].spike_counts, ((0, 0), (1, 0)))[:, :-1]
+    assert own.any() and np.array_equal(activity.items, (drawn.payloads > 0).sum(2) + own + 1)
+
+
 # Prices
 
 
@@ -191,6 +205,18 @@ def test_prices_against_the_timeline(seed: int) -> None:
     assert np.mean(np.array(share) > 0.9) >= 0.75
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_prices_of_recurrent_networks_against_the_timeline(seed: int) -> None:
+    """As above; a price knows the loop of own spikes, but not that of two layers together."""
+    network = draw_recurrent(seed).network
+    n_inputs = network.params.layers[0].n_inputs
+    activity = measure_activity(network, draw_events(0.3 * n_inputs, 4, seed, 40, n_inputs))
+    every = configurations(activity)
+    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
+    share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
+    assert 0.75 < min(share) and max(share) < 1.01 and np.median(share) > 0.98
+
+
 def test_partial_blocks_are_dear() -> None:
     """A block of 16 at the end of 17 timesteps is priced as if its state took 16 updates."""
     activity = draw_activity(10, n_timesteps=17)
@@ -216,17 +242,21 @@ def test_a_price_knows_what_passes_between_layers() -> None:
 
 
 def test_cycles_of_a_delay_line() -> None:
-    """9 inputs are 5 words of 2 with a delay of 3 blocks: 4 of 8 words in each of 3 slots, if
-    blocks have 16 timesteps; one word in 42 slots, if they have one.
+    """9 inputs are 5 words of 2 with a delay of 3 blocks: 8 words (5 in use) in each of 3 slots of
+    a memory, if blocks have 16 timesteps; one word in 42 slots, if they have one.
     """
-    params, addresses = LayerParams(9, 4, 0, max_delay=40), np.array([[0, 7, 3]])
+    params = LayerParams(9, 4, 0, max_delay=40)
     part = LayerHardware(params, HardwareParams(2, 16))
     assert (part.ring_words, part.ring_slots, part.ring_depth) == (5, 6, 3 * 8)
-    items = np.array([[16, 6, 1]])  # of which the first ones take longer
-    assert delay_cycles(part, addresses, items, 48) == (16 + 5 + 6 + 8 + 6 + 5 + 4 + 24) / 48
+    delayed = np.zeros((1, 40, 9), bool)
+    delayed[0, 3, 2] = delayed[0, 7, 2] = delayed[0, 20:30, 1:8] = True  # 1, 7 and 0 inputs
+    items = np.ones((1, 40), np.int64)
+    items[0, 39] = 13
+    assert delay_cycles(part, delayed, items) == (6 + 5 + 6 + 8 + 6 + 5 + 4 + 24) / 40
+    external = replace(part, external=True)
+    assert delay_cycles(external, delayed, items) == (16 + 5 + 16 + 5 + 20 + 5 + 4 + 24) / 40
     part = LayerHardware(params, HardwareParams(2))
-    assert delay_cycles(part, addresses, items * 0, 3) == (6 + 1 + 6 + 8 + 6 + 4 + 4 + 42) / 3
-    assert delay_cycles(layer(0), addresses, items, 3) == 0
+    assert delay_cycles(part, delayed[:, 19:22], items) == (6 + 1 + 2 * (6 + 8) + 4 + 42) / 3
 
 
 @pytest.mark.parametrize(("block", "events"), [(1, 30), (16, 2)])
@@ -234,28 +264,30 @@ def test_a_price_knows_the_delay_line(block: int, events: int) -> None:
     """One group is walked faster than its events come out of the delay line; with blocks of 16, few
     events come in, but 100 words are read.
     """
-    network = draw_network(5, delays=True).network
-    params = LayerParams(200, 6, 0, max_delay=12)
     rng = np.random.default_rng(0)
-    layer = replace(
-        network.layers[0],
-        w_f=rng.integers(-99, 99, (6, 200)), w_x=np.zeros(200, int), b_x=0,
-        a=np.zeros((0, 0), int), b=np.zeros(0, int), p=np.zeros((6, 0), int),
-        v=np.zeros(6, int), c=np.zeros(6, int), leak=0, threshold=1,
+    none = np.zeros(0, np.int64)
+    zeros = np.zeros(6, np.int64)
+    layer = LayerIntegers(
+        w_f=rng.integers(-99, 99, (6, 200)), w_x=np.zeros(200, np.int64), b_x=0,
+        a=none.reshape(0, 0), b=none, p=none.reshape(6, 0), v=zeros, c=zeros, leak=0, threshold=1,
         delays=rng.integers(13, size=200),
     )  # fmt: skip
+    params = LayerParams(200, 6, 0, max_delay=12)
     network = NetworkIntegers(
         NetworkParams("one", (params,), ReadoutParams(6, 2)),
         (layer,),
-        np.zeros((2, 6), int),
-        np.zeros(2, int),
+        np.zeros((2, 6), np.int64),
+        np.zeros(2, np.int64),
     )
     activity = measure_activity(network, draw_events(events, 5, 1, 96, 200))
     hardware = HardwareParams(6, block, 2)
     cycles = price(activity, hardware).cycles
     core = CoreParams(activity.network.params, hardware)
-    items = activity.items.reshape(5, -1, block).sum(2)
-    assert cycles == delay_cycles(core.layers[0], activity.addresses[block][0], items, 96)
+    walked = (
+        part_cycles(part, found, 96)
+        for part, found in zip(core.parts.values(), activity.addresses[block], strict=True)
+    )
+    assert cycles > 1.3 * max(walked)
     assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.1)
 
 
@@ -440,7 +472,7 @@ def test_latencies_are_in_the_table() -> None:
     ("arguments", "words"),
     [
         (("nonesuch",), "unknown network 'nonesuch': use a folder"),
-        (("rows", "--digits", "201"), "--digits 201: 200 are shipped"),
+        (("rows", "--digits", "201"), "--digits 201: there are 200"),
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "-1"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "nan"), "no configuration is within the budget"),

@@ -28,6 +28,7 @@ from golden.hardware import (
     ReadoutHardware,
     address_width,
     load_header,
+    possible_blocks,
 )
 from golden.integer import LayerRun
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
@@ -110,6 +111,34 @@ def test_memories_that_cannot_be_addressed() -> None:
     assert len(CoreParams(network(*chain)).memories) == 254
     with pytest.raises(UserError, match="257 memories: at most 256 can be addressed"):
         CoreParams(network(*chain, LayerParams(1, 1, 0)))
+
+
+def test_a_recurrent_layer_has_no_blocks() -> None:
+    recurrent = network(LayerParams(3, 4, 2), LayerParams(4, 4, 0, recurrent=True))
+    assert possible_blocks(recurrent) == (1,) and CoreParams(recurrent).hardware.block == 1
+    assert possible_blocks(network(LayerParams(3, 4, 2))) == BLOCKS
+    for block in BLOCKS[1:]:
+        message = rf"^BLOCK={block} for a recurrent layer, .*: use BLOCK=1$"
+        with pytest.raises(UserError, match=message):
+            CoreParams(recurrent, HardwareParams(block=block))
+
+
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_recurrent_layers_own_spikes_have_places_and_weights(events: int) -> None:
+    """100 inputs and 30 neurons, 8 groups of 4; three lists of 130 or twice 65 addresses of 8 bits,
+    each in as many words as a power of two has.
+    """
+    params = LayerParams(100, 30, 0, formats=GRADED, recurrent=True)
+    part = LayerHardware(params, HardwareParams(4, events_per_cycle=events))
+    assert (part.memories["w_f"].depth, part.n_addresses) == (8 * 130, 130)
+    places = part.buffers["list"]
+    assert (places.depth, places.width) == (3 * 256 // events, 8 * events)
+    assert part.buffers["payloads0"].depth == 3 * 256
+    assert part.max_steps == part.sparse_steps(130) == 130 // events
+    # 10 stages, 4 of the encoder, one until the list is open.
+    assert (part.close_latency, part.loop_latency) == (1, 15)
+    plain = LayerHardware(LayerParams(100, 30, 0), HardwareParams(4))
+    assert (plain.close_latency, plain.loop_latency, plain.n_addresses) == (5, 0, 100)
 
 
 @pytest.mark.parametrize(
@@ -393,47 +422,6 @@ def test_memories_and_buffers() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("n_inputs", "max_delay", "block", "words", "slots", "rings"),
-    [
-        # A word of 32 inputs; the block that leaves, the one that arrives, 9 more that they may
-        # wait for: 5 of 8 words are used in each of 11 slots.
-        (140, 9, 1, 5, 11, {"ring0": (11 * 8, 32, 1)}),
-        (4, 1, 1, 1, 3, {"ring0": (3, 4, 1)}),
-        # 5 timesteps reach one or two blocks further, and even slots are apart from odd ones.
-        (9, 5, 4, 2, 4, {"ring0": (2 * 2, 8 * 4, 1), "ring1": (2 * 2, 8 * 4, 1)}),
-        (9, 8, 4, 2, 4, {"ring0": (2 * 2, 8 * 4, 1), "ring1": (2 * 2, 8 * 4, 1)}),
-        (9, 9, 4, 2, 6, {"ring0": (3 * 2, 8 * 4, 1), "ring1": (3 * 2, 8 * 4, 1)}),
-        (1, 255, 16, 1, 18, {"ring0": (9, 2 * 16, 1), "ring1": (9, 2 * 16, 1)}),
-    ],
-)
-def test_rings_of_a_delay_line(
-    n_inputs: int,
-    max_delay: int,
-    block: int,
-    words: int,
-    slots: int,
-    rings: dict[str, tuple[int, int, int]],
-) -> None:
-    hardware = HardwareParams(4, block, access_counters=True)
-    plain = LayerHardware(LayerParams(n_inputs, 3, 2), hardware, external=True)
-    params = LayerParams(n_inputs, 3, 2, max_delay=max_delay)
-    part = LayerHardware(params, hardware, external=True)
-    assert (part.ring_words, part.ring_slots) == (words, slots)
-    assert part.ring_depth == rings["ring0"][0]
-    found = sizes(part.buffers)
-    assert {name: found[name] for name in found if name not in plain.buffers} == rings
-    delays = {"delays": (n_inputs, 1, max_delay.bit_length())}
-    assert sizes(part.memories) == sizes(plain.memories) | delays
-    more = ("delays_reads", "ring_reads", "ring_writes")
-    assert part.accesses == (*plain.accesses, *more) and part.counters[-3:] == more
-    assert plain.by_timesteps and part.external and not part.by_timesteps
-    core = CoreParams(network(params), hardware)
-    without = CoreParams(network(plain.params), hardware)
-    ring_bits = sum(depth * lanes for depth, lanes, _ in rings.values())
-    assert core.memory_bits - without.memory_bits == ring_bits + n_inputs * max_delay.bit_length()
-
-
 def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     spiking, graded = LayerParams(9, 5, 0), LayerParams(9, 5, 0, formats=GRADED)
     one, two = HardwareParams(), HardwareParams(events_per_cycle=2)
@@ -442,6 +430,61 @@ def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     assert set(LayerHardware(spiking, two).buffers) == {"list", "u", "masks"}
     assert sizes(LayerHardware(graded, one).buffers)["payloads0"] == (3 * 16, 1, 8)
     assert "payloads1" in LayerHardware(graded, two).buffers
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "block", "max_delay", "lanes", "words", "slots", "depths"),
+    [
+        # A slot for each timestep of delay, one that leaves and one that arrives; five words of
+        # 32 inputs have the place of eight.
+        (140, 1, 30, 32, 5, 32, [32 * 8]),
+        (1, 1, 1, 2, 1, 3, [3]),
+        (70, 1, 255, 32, 3, 257, [257 * 4]),
+        # Delays of up to 5 reach two blocks of 4 further: 2 + 2 slots, half of them a memory.
+        (9, 4, 5, 8, 2, 4, [2 * 2, 2 * 2]),
+        (9, 4, 4, 8, 2, 4, [2 * 2, 2 * 2]),  # one block further: 3 slots, rounded up
+        (9, 4, 8, 8, 2, 4, [2 * 2, 2 * 2]),
+        (9, 4, 9, 8, 2, 6, [3 * 2, 3 * 2]),
+        (3, 2, 1, 4, 1, 4, [2, 2]),
+        (13, 8, 21, 4, 4, 6, [3 * 4, 3 * 4]),
+        (5, 16, 255, 2, 3, 18, [9 * 4, 9 * 4]),
+    ],
+)
+def test_the_ring_of_a_delay_line(
+    n_inputs: int,
+    block: int,
+    max_delay: int,
+    lanes: int,
+    words: int,
+    slots: int,
+    depths: list[int],
+) -> None:
+    plain = LayerHardware(LayerParams(n_inputs, 3, 0), HardwareParams(2, block))
+    params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
+    part = LayerHardware(params, HardwareParams(2, block), external=True)
+    assert part.delayed and not part.by_timesteps and not plain.delayed
+    assert (part.ring_lanes, part.ring_words, part.ring_slots) == (lanes, words, slots)
+    assert (part.ring_memories, part.ring_depth) == (len(depths), depths[0])
+    rings = {f"ring{i}": (depth, lanes * block, 1) for i, depth in enumerate(depths)}
+    assert sizes(part.buffers) == sizes(plain.buffers) | rings
+    delays = {"delays": (n_inputs, 1, max_delay.bit_length())}
+    assert sizes(part.memories) == sizes(plain.memories) | delays
+
+
+@given(st.integers(1, 200), st.sampled_from(BLOCKS), st.integers(1, 255))
+def test_no_slot_of_a_ring_is_used_twice(n_inputs: int, block: int, max_delay: int) -> None:
+    """While a block leaves, events of the next one go to other slots, up to the last timestep with
+    the largest delay; and two successive slots are in two memories.
+    """
+    params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
+    part = LayerHardware(params, HardwareParams(2, block))
+    last = (block - 1 + max_delay) // block  # blocks further
+    used = {(1 + further) % part.ring_slots for further in range(last + 1)}
+    assert 0 not in used and len(used) == last + 1
+    assert part.ring_slots - part.ring_memories < last + 2 <= part.ring_slots
+    assert block == 1 or part.ring_slots % 2 == 0
+    assert part.ring_lanes * part.ring_words >= n_inputs
+    assert part.ring_words == 1 or part.ring_lanes * block == 32
 
 
 def test_scalars_hold_a_wide_bias() -> None:
@@ -456,6 +499,9 @@ def test_memory_bits() -> None:
     masks = 16 * (3 + 2 + 1 + 1)
     written = (3 * 2 * 1 + 3 * 16 + masks) + (3 * 4 * 2 + 2 * 32)
     assert core.memory_bits == loaded + written
+    # Delays of up to 5: 3 bits an input, and 7 slots of 2 bits.
+    delayed = CoreParams(network(LayerParams(2, 3, 0, max_delay=5), n_classes=2), HardwareParams(4))
+    assert delayed.memory_bits == core.memory_bits + 2 * 3 + 7 * 2
 
 
 @given(LAYERS)
@@ -521,6 +567,11 @@ def test_access_counters() -> None:
     assert of(LayerHardware(LayerParams(3, 4, 2), counting)) == fast | slow
     dilated = LayerHardware(LayerParams(3, 4, 2, 3), blocks)
     assert of(dilated) == fast | payloads | slow | {"h_reads", "h_writes"}
+    line = {"delays_reads", "ring_reads", "ring_writes"}
+    assert of(LayerHardware(LayerParams(3, 4, 0, max_delay=1), counting)) == fast | line
+    delayed = LayerHardware(LayerParams(3, 4, 2, max_delay=1), blocks, external=True)
+    assert of(delayed) == fast | payloads | slow | line
+    assert {"out_of_range", "repeated", "unclosed"} <= set(delayed.counters)
     readout = {"list_reads", "list_writes", "spike_additions", "w_o_reads", "b_o_reads"}
     readout |= {"logits_reads", "logits_writes"}
     assert of(ReadoutHardware(ReadoutParams(3, 4), counting)) == readout

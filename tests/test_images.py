@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import BLOCKS, CoreParams, HardwareParams, MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams, ReadoutParams
-from tests.networks import draw_network
+from tests.networks import draw_network, draw_recurrent, with_delays
 
 
 def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
@@ -27,7 +27,10 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
     assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
 
 
-NETWORKS = [draw_network(seed, delays=seed >= 30).network for seed in range(40)]
+NETWORKS = [draw_network(seed).network for seed in range(40)]
+DELAYED = [draw_network(seed, delays=True).network for seed in range(20)]
+RECURRENT = [draw_recurrent(seed).network for seed in range(20)]
+RECURRENT += [with_delays(draw_recurrent(seed)).network for seed in range(5)]
 HARDWARE = st.builds(
     HardwareParams,
     lanes=st.one_of(st.integers(1, 16), st.just(70)),
@@ -37,10 +40,36 @@ HARDWARE = st.builds(
 )
 
 
-@given(st.sampled_from(NETWORKS), HARDWARE)
+@given(st.sampled_from(RECURRENT), HARDWARE)
+def test_unpack_undoes_pack_of_recurrent_layers(
+    network: NetworkIntegers, hardware: HardwareParams
+) -> None:
+    core = CoreParams(network.params, replace(hardware, block=1))
+    images = pack(network, core)
+    assert {name: len(words) for name, words in images.items()} == {
+        name: memory.depth for name, memory in core.memories.items()
+    }
+    assert_same(unpack(images, core), network)
+
+
+def test_own_spikes_have_their_weights_behind_the_inputs() -> None:
+    """Three neurons on 2 lanes: of the first group 2 inputs, then 3 neurons, then the second's."""
+    w_f = np.array([[1, 2, 0x11, 0x12, 0x13], [3, 4, 0x21, 0x22, 0x23], [5, 6, 0x31, 0x32, -1]])
+    none = np.zeros(0, np.int64)
+    layer = replace(tiny_layer(), w_f=w_f, a=none.reshape(0, 0), b=none, p=none.reshape(3, 0))
+    layer = replace(layer, w_x=np.zeros(2, np.int64), b_x=0, v=np.zeros(3, np.int64))
+    params = NetworkParams("own", (LayerParams(2, 3, 0, recurrent=True),), ReadoutParams(3, 2))
+    network = NetworkIntegers(params, (layer,), np.array([[1, 2, 3], [4, 5, -6]]), np.array([9, 1]))
+    core = CoreParams(params, HardwareParams(lanes=2))
+    assert pack(network, core)["layer0.w_f"] == [
+        0x0301, 0x0402, 0x2111, 0x2212, 0x2313, 0x05, 0x06, 0x31, 0x32, 0xFF,
+    ]  # fmt: skip
+    assert_same(unpack(pack(network, core), core), network)
+
+
+@given(st.sampled_from(NETWORKS + DELAYED), HARDWARE)
 @example(NETWORKS[0], HardwareParams(1))
 @example(NETWORKS[1], HardwareParams(70, 16, 2, 8))
-@example(NETWORKS[30], HardwareParams(4, 8))
 def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) -> None:
     core = CoreParams(network.params, hardware)
     images = pack(network, core)
@@ -48,6 +77,27 @@ def test_unpack_undoes_pack(network: NetworkIntegers, hardware: HardwareParams) 
         assert len(images[name]) == memory.depth
         assert all(0 <= word < 1 << memory.width for word in images[name])
     assert_same(unpack(images, core), network)
+
+
+def test_delays_have_a_word_each() -> None:
+    """Behind the other memories of their layer; one that is too large is named."""
+    network, core = tiny()
+    params = replace(network.params, layers=(replace(network.params.layers[0], max_delay=5),))
+    layer = replace(network.layers[0], delays=np.array([5, 2]))
+    network = replace(network, params=params, layers=(layer,))
+    images = pack(network, delayed := CoreParams(params, core.hardware))
+    assert images["layer0.delays"] == [5, 2] and delayed.memories["layer0.delays"].width == 3
+    assert list(images) == [
+        *list(core.memories)[:-2],
+        "layer0.delays",
+        "readout.w_o",
+        "readout.b_o",
+    ]
+    assert_same(unpack(images, delayed), network)
+    with pytest.raises(UserError, match=r"layer0\.delays has 6 timesteps: at most 5"):
+        unpack(images | {"layer0.delays": [0, 6]}, delayed)
+    with pytest.raises(UserError, match=r"layer0\.delays has a word of more than 3 bits"):
+        unpack(images | {"layer0.delays": [0, 8]}, delayed)
 
 
 @st.composite
@@ -110,19 +160,6 @@ def test_the_layout_of_words_by_hand() -> None:
         "readout.w_o": [0x0401, 0x0502, 0xFA03],
         "readout.b_o": [0xFFFFFF_000009],
     }
-
-
-def test_delays_are_loaded_input_by_input() -> None:
-    network, core = tiny()
-    params = replace(core.network.layers[0], max_delay=5)
-    params = replace(core.network, layers=(params,))
-    layer = replace(tiny_layer(), delays=np.array([5, 2]))
-    core = replace(core, network=params)
-    images = pack(NetworkIntegers(params, (layer,), network.w_o, network.b_o), core)
-    assert images["layer0.delays"] == [5, 2]
-    assert unpack(images, core).layers[0].delays.tolist() == [5, 2]
-    with pytest.raises(UserError, match=r"layer0\.delays has 7 timesteps: at most 5"):
-        unpack(images | {"layer0.delays": [7, 2]}, core)
 
 
 def test_the_columns_of_a_step_share_a_word() -> None:

@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware import BLOCKS
 from golden.integer import LayerIntegers, NetworkIntegers, Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from tests.networks import Drawn, draw_network
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 
 def divide(value: int, shift: int) -> int:
@@ -28,12 +28,12 @@ class Reference:
     """What the reference found for one sequence; per layer, then per timestep."""
 
     logits: list[int]
+    added: list[list[list[int]]]  # the payload of each address
     spikes: list[list[list[bool]]]
     membrane: list[list[list[int]]]
     state: list[list[list[int]]]
     drive: list[list[int]]
     saturations: list[dict[str, int]]
-    arriving: list[list[list[int]]]
     logit_saturations: int = 0
     label: int = 0
 
@@ -46,14 +46,15 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
     u = [[0] * p.n_neurons for p in params.layers]
     m = [[0] * p.n_state for p in params.layers]
     h = [[0] * p.n_neurons for p in params.layers]
+    own = [[0] * p.n_neurons for p in params.layers]  # what comes back in the next timestep
+    arrived: list[list[list[int]]] = [[] for _ in params.layers]  # by timesteps, before the delays
     counts = [{"drive": 0, "state": 0, "membrane": 0} for _ in params.layers]
     logits = [0] * params.readout.n_classes
 
     def traces() -> list[list[Any]]:
         return [[] for _ in params.layers]
 
-    found = Reference(logits, traces(), traces(), traces(), traces(), counts, traces())
-    sent: list[list[list[int]]] = [[] for _ in params.layers]  # what came to each layer so far
+    found = Reference(logits, traces(), traces(), traces(), traces(), traces(), counts)
 
     def saturate(value: int, width: int, index: int, what: str) -> int:
         held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
@@ -64,15 +65,17 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
         values = arriving
         for i, (p, given) in enumerate(zip(params.layers, network.layers, strict=True)):
             f = p.formats
-            if p.max_delay:
-                sent[i].append(values)
-                past = [k - delay for delay in given.delays.tolist()]
-                values = [sent[i][then][j] if then >= 0 else 0 for j, then in enumerate(past)]
-            found.arriving[i].append(values)
             w_f, w_x, a, p_, c = (
                 array.tolist() for array in (given.w_f, given.w_x, given.a, given.p, given.c)
             )
             b, v = given.b.tolist(), given.v.tolist()
+            if p.max_delay:
+                arrived[i].append(values)
+                waited = [(j, k - delay) for j, delay in enumerate(given.delays.tolist())]
+                values = [arrived[i][since][j] if since >= 0 else 0 for j, since in waited]
+            if p.recurrent:
+                values = [*values, *own[i]]
+            found.added[i].append(values)
             x = 0
             if p.n_state:
                 total = given.b_x
@@ -114,6 +117,8 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
             found.state[i].append(list(m[i]))
             found.drive[i].append(x)
             values = [int(spike) for spike in fired]
+            largest = 2**f.payload.width - 1
+            own[i] = [largest * value for value in values]
         for label, (row, bias) in enumerate(
             zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)
         ):
@@ -139,12 +144,12 @@ def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
             assert layer.spike_counts[index].tolist() == [
                 sum(fired) for fired in expected.spikes[i]
             ], where
-            arriving = [sum(v != 0 for v in values) for values in expected.arriving[i]]
-            if layer.delayed is None:
-                assert expected.arriving[i] == (expected.spikes[i - 1] if i else sequence), where
-            else:
-                assert layer.delayed[index].tolist() == expected.arriving[i], where
+            arriving = [sum(v != 0 for v in values) for values in expected.added[i]]
             assert layer.events[index].tolist() == arriving, where
+            n_inputs = network.params.layers[i].n_inputs
+            came_out = [[v != 0 for v in values[:n_inputs]] for values in expected.added[i]]
+            assert layer.delayed is None or layer.delayed[index].tolist() == came_out, where
+            assert (layer.delayed is None) == (network.params.layers[i].max_delay == 0)
             for name, count in expected.saturations[i].items():
                 assert getattr(layer, f"{name}_saturations")[index] == count, (
                     f"{where}: {name} saturations"
@@ -161,41 +166,122 @@ def test_drawn_networks_match_the_reference(seed: int) -> None:
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_drawn_delays_match_the_reference(seed: int) -> None:
-    drawn = draw_network(
-        seed, n_timesteps=(6, 20)[seed % 2], max_neurons=12, max_inputs=12, delays=True
-    )
+@pytest.mark.parametrize("seed", range(30))
+def test_drawn_recurrent_networks_match_the_reference(seed: int) -> None:
+    drawn = draw_recurrent(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("seed", range(8))
-def test_what_waits_for_its_delays(seed: int, block: int) -> None:
-    """From outside each event comes on its own, from a layer an address once a block; all of them
-    lead to one block or two, within the sequence or beyond it.
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_drawn_delays_match_the_reference(seed: int, recurrent: bool) -> None:
+    draw = draw_recurrent if recurrent else draw_network
+    drawn = with_delays(draw(seed, n_timesteps=7, max_neurons=20, max_inputs=20))
+    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+def delayed(delays: list[int], max_delay: int) -> NetworkIntegers:
+    """Return a network of an input a delay, each of which makes the neuron fire at once, and for
+    this timestep only; the second layer has a delay of 2.
     """
-    n_timesteps = (1, 6, 17, 33)[seed % 4]
+    n_inputs = len(delays)
+    network = small(w_f=[[2]], leak=0)
+    first = replace(
+        network.layers[0],
+        w_f=np.full((1, n_inputs), 32),
+        w_x=np.zeros(n_inputs, np.int64),
+        delays=np.array(delays),
+    )
+    p = network.params.layers[0]
+    spikes = replace(p, formats=replace(p.formats, payload=Fixed(1, 0, signed=False)), reset="zero")
+    second = replace(first, w_f=np.array([[32]]), w_x=np.array([0]), delays=np.array([2]))
+    layers = (replace(spikes, n_inputs=n_inputs, max_delay=max_delay), replace(spikes, max_delay=2))
+    return replace(network, params=replace(network.params, layers=layers), layers=(first, second))
+
+
+def test_what_arrives_comes_out_its_delay_later() -> None:
+    """Inputs of delays 0, 1, 3 all arrive at timesteps 0 and 3 of 6: out at 0, 3; 1, 4; 3, and 6,
+    which there is not, nor in the sequence behind it. A layer further, 2 timesteps later still.
+    """
+    payloads = np.zeros((2, 6, 3), np.int64)
+    payloads[0, [0, 3]] = 1
+    payloads[1, 5, 0] = 1
+    done = run(delayed([0, 1, 3], 3), payloads, block=4, trace=True)
+    first, second = done.layers
+    assert first.events.tolist() == [[1, 1, 0, 2, 1, 0], [0, 0, 0, 0, 0, 1]]
+    assert first.spike_counts.tolist() == [[1, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]
+    assert second.events.tolist() == [[0, 0, 1, 1, 0, 1], [0] * 6]
+    assert first.addresses.tolist() == [[3, 1], [0, 1]]
+    assert second.addresses.tolist() == [[1, 1], [0, 0]]
+    # From outside an event each, to one block; from a layer its address once a block: of timesteps
+    # 0, 1, 3, some come out in their block and some behind it, of timestep 4 all in it.
+    assert first.arrivals is not None and first.arrival_slots is not None
+    assert first.arrivals.tolist() == first.arrival_slots.tolist() == [6, 1]
+    assert second.arrivals is not None and second.arrival_slots is not None
+    assert second.arrivals.tolist() == [2, 1] and second.arrival_slots.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("block", BLOCKS)
+def test_arrivals_at_delays(seed: int, block: int) -> None:
+    """Count, from every layer's traced input, what arrives and in which blocks it is to leave."""
+    n_timesteps = (1, 7, 16, 19)[seed % 4]
     drawn = draw_network(seed, n_timesteps=n_timesteps, max_neurons=12, max_inputs=12, delays=True)
     done = run(drawn.network, drawn.payloads, block=block, trace=True)
-    before = [drawn.payloads, *(layer.spikes for layer in done.layers)]
-    for layer, integers, fired in zip(done.layers, drawn.network.layers, before, strict=False):
-        if not len(integers.delays):
-            assert layer.arrivals is None and layer.arrival_slots is None
-            continue
-        assert fired is not None and layer.arrivals is not None and layer.arrival_slots is not None
-        own = fired is drawn.payloads
-        for index, sequence in enumerate(fired):
-            events = [(int(k), int(j)) for k, j in np.argwhere(sequence)]
-            came = {(k if own else k // block, j) for k, j in events}
-            leads = {
-                (k if own else k // block, j, (k + int(integers.delays[j])) // block)
-                for k, j in events
-            }
-            assert (layer.arrivals[index], layer.arrival_slots[index]) == (len(came), len(leads))
-        assert layer.delayed is not None
-        for index, sequence in enumerate(layer.delayed.tolist()):
-            assert layer.addresses[index].tolist() == distinct(sequence, block)
+    arriving = drawn.payloads
+    for i, layer in enumerate(done.layers):
+        if layer.arrivals is None:
+            assert drawn.network.params.layers[i].max_delay == 0 and layer.arrival_slots is None
+        else:
+            assert layer.arrival_slots is not None
+            delays = drawn.network.layers[i].delays.tolist()
+            for sequence in range(len(arriving)):
+                came = [(int(k), int(j)) for k, j in np.argwhere(arriving[sequence])]
+                # With what is taken at once: a timestep, or a block.
+                arrivals = {(j, k if i == 0 else k // block) for k, j in came}
+                slots = {
+                    (j, k if i == 0 else k // block, (k + delays[j]) // block) for k, j in came
+                }
+                assert layer.arrivals[sequence] == len(arrivals)
+                assert layer.arrival_slots[sequence] == len(slots)
+        assert layer.spikes is not None
+        arriving = layer.spikes
+
+
+@pytest.mark.parametrize(
+    ("delays", "message"),
+    [
+        ([0, 1], r"layer0\.delays has the shape \(2,\): it must be \(3,\)"),
+        ([0, 1, 6], r"layer0\.delays has 6 timesteps: at most 5"),
+        ([0, 1, 8], r"layer0\.delays reaches"),
+        ([0, 1, -1], r"layer0\.delays reaches"),
+    ],
+)
+def test_delays_that_do_not_fit(delays: list[int], message: str) -> None:
+    network = delayed([0, 1, 5], 5)
+    changed = replace(network.layers[0], delays=np.array(delays))
+    with pytest.raises(UserError, match=message):
+        replace(network, layers=(changed, network.layers[1]))
+    undelayed = replace(network.params.layers[0], max_delay=0)
+    params = replace(network.params, layers=(undelayed, network.params.layers[1]))
+    with pytest.raises(UserError, match=r"layer0\.delays has the shape \(3,\): it must be \(0,\)"):
+        replace(network, params=params)
+
+
+def test_own_spikes_come_back_a_timestep_later() -> None:
+    """An input of 3 makes a neuron fire; its own spike has the largest payload, 255: halved, 127.5,
+    rounded up and clamped to 127, so that it fires for ever.
+    """
+    network = own_spikes(w_f=[[11, 1]])
+    done = run(network, np.array([[[3], [0], [0]], [[0], [3], [0]]]), trace=True)
+    layer = done.layers[0]
+    assert layer.spikes is not None and layer.membrane is not None
+    assert layer.spikes[:, :, 0].tolist() == [[True, True, True], [False, True, True]]
+    assert layer.membrane[:, :, 0].tolist() == [[1, 111, 111], [0, 1, 111]]
+    assert layer.events.tolist() == [[1, 1, 1], [0, 1, 1]]
+    # An inhibitory one silences it, however much arrives.
+    done = run(own_spikes(w_f=[[11, -1]]), np.array([[[3], [3], [3]]]), trace=True)
+    assert done.layers[0].spike_counts.tolist() == [[1, 0, 1]]
 
 
 def test_the_draws_reach_what_is_to_be_tested() -> None:
@@ -312,6 +398,17 @@ def small(
         np.array([[1], [0]]),
         np.array([0, 0]),
     )
+
+
+def own_spikes(w_f: list[list[int]]) -> NetworkIntegers:
+    """Return `small` without its slow state and leak, and recurrent."""
+    network = small(w_f=[[0]], leak=0)
+    none = np.zeros(0, np.int64)
+    layer = replace(
+        network.layers[0], w_f=np.array(w_f), a=none.reshape(0, 0), b=none, p=none.reshape(1, 0)
+    )
+    params = replace(network.params.layers[0], n_state=0, recurrent=True)
+    return replace(network, params=replace(network.params, layers=(params,)), layers=(layer,))
 
 
 def trace(network: NetworkIntegers, *payloads: int) -> dict[str, list[Any]]:

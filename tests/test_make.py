@@ -33,7 +33,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "train", "all"):
+    for name in ("run", "train", "study", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -68,14 +68,38 @@ def test_clean_keeps_trained_networks_and_needs_no_build_folder(clone: Path) -> 
 
 
 def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
-    done = make(clone, "sim", "train", "NET=my net", "OUT=an out", "DATA=the data", "TRACE=")
+    targets = ("sim", "train", "accuracy", "fit", "bench-testset", "study", "bench")
+    done = make(clone, *targets, "NET=my net", "OUT=an out", "DATA=the data", "TRACE=")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
         ["-m", "rtl", "an out/manifest.json"],
-        ["-m", "tb", "an out/manifest.json", "--digits", "20", "--network", "my net"],
+        [
+            "-m", "tb", "an out/manifest.json", "--digits", "20", "--network", "my net",
+            "--data", "the data",
+        ],
         ["-m", "golden.train", "my net", "--epochs", "20", "--data", "the data"],
-    ]
+        ["-m", "export", "accuracy", "my net", "--data", "the data"],
+        [
+            "-m", "export", "fit", "my net", "--multipliers", "156", "--block-rams", "208",
+            "--out", "an out", "--data", "the data",
+        ],
+        ["-m", "export", "core", "my net", *shape(8, 8, 1, 1), "--out", "an out"],
+        ["-m", "rtl", "an out/manifest.json"],
+        [
+            "-m", "tb.batch", "an out/manifest.json", "--network", "my net", "--jobs", "2",
+            "--data", "the data",
+        ],
+        ["-m", "tb.study", "--jobs", "2", "--data", "the data"],
+        ["-m", "tb.bench", "--jobs", "2", "--data", "the data"],
+    ]  # fmt: skip
+
+
+def test_training_takes_a_recipe(clone: Path) -> None:
+    done = make(clone, "train", "NET=spoken", "EPOCHS=7", "RECIPE=--architecture rsnn --seed 3")
+    assert done.returncode == 0, done.stderr
+    expected = ["spoken", "--epochs", "7", "--architecture", "rsnn", "--seed", "3"]
+    assert commands(clone) == [["-m", "golden.train", *expected]]
 
 
 def test_the_shape_of_the_core_is_handed_on(clone: Path) -> None:

@@ -16,10 +16,15 @@ from export import manifest as manifest_module
 from export.__main__ import main
 from export.images import pack, unpack
 from export.manifest import read_images, write_core
+from export.store import names
 from golden.errors import UserError
 from golden.hardware import CoreParams, HardwareParams
-from tests.networks import draw_network
+from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.test_images import assert_same
+
+UNKNOWN = (
+    f"error: unknown network 'nonesuch': use a folder, or a shipped one: {', '.join(names())}\n"
+)
 
 
 @pytest.fixture
@@ -34,8 +39,10 @@ def written(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_written_is_read(seed: int, tmp_path: Path) -> None:
-    drawn = draw_network(seed)
+@pytest.mark.parametrize("delays", [False, True])
+def test_what_is_written_is_read(seed: int, delays: bool, tmp_path: Path) -> None:
+    drawn = (draw_recurrent if seed % 4 == 3 else draw_network)(seed)
+    drawn = with_delays(drawn) if delays else drawn
     core = CoreParams(drawn.network.params, drawn.hardware)
     path = write_core(drawn.network, core, tmp_path / "deep" / "core")
     found, images = read_images(path)
@@ -272,10 +279,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         (["rows", "--block", "3"], "error: BLOCK=3: use 1, 2, 4, 8 or 16 timesteps\n"),
         (["rows", "--events-per-cycle", "0"], "error: EVENTS=0: use 1 or 2 events a cycle\n"),
         (["rows", "--products-per-cycle", "9"], "error: PRODUCTS=9: use 1 to 8 products a cycle\n"),
-        (
-            ["nonesuch"],
-            "error: unknown network 'nonesuch': use a folder, or a shipped one: rows, smnist\n",
-        ),
+        (["nonesuch"], UNKNOWN),
     ],
 )
 def test_the_command_refuses_in_one_line(

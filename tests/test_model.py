@@ -1,11 +1,10 @@
-"""The Torch network against plain recurrences: the LIF kernel and its backward, the slow state, the
-Legendre memory.
+"""The Torch network against plain recurrences: the slow state, the Legendre memory, axonal delays,
+and layers of every architecture.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,97 +12,107 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.errors import UserError
+from golden.formats import Fixed
 from golden.model import (
     CHUNK,
+    AxonalDelay,
     DmpLayer,
     DmpNetwork,
-    LifScan,
     SlowState,
-    _kernel,
     legendre_zoh,
+    snap,
 )
-from golden.topology import LayerTopology, Topology
+from golden.params import Reset
+from golden.topology import ARCHITECTURES, GRADED, SPIKE, LayerTopology, Topology
+from tests.test_lif import BFLOAT16_STEP, lif_reference
 
-BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
 SMALL = Topology("rows", 3, (5, 4), n_state=3, theta=6, n_classes=2)
+COARSE = Fixed(4, 2, signed=False)  # payloads up to 3.75
 
 
-class Spike(torch.autograd.Function):
-    """A step whose gradient is the triangle; what `LifScan` does at one timestep."""
-
-    @staticmethod
-    def forward(ctx: Any, membrane: Tensor, threshold: float) -> Tensor:
-        ctx.save_for_backward(membrane - threshold)
-        return (membrane >= threshold).float()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (distance,) = ctx.saved_tensors
-        return grads[0] * torch.clamp(1 - distance.abs(), min=0), None
-
-
-def lif_reference(current: Tensor, leak: float, threshold: float, subtract: bool) -> Tensor:
-    """Return spikes (K, B, N) float32, differentiable, timestep by timestep."""
-    membrane = torch.zeros_like(current[0])
-    spikes = []
-    for now in current:
-        membrane = leak * membrane + now
-        spike = Spike.apply(membrane, threshold)
-        assert isinstance(spike, Tensor)
-        spikes.append(spike)
-        fired = spike.detach()
-        membrane = membrane - threshold * fired if subtract else membrane * (1 - fired)
-    return torch.stack(spikes)
-
-
-# Currents in sixteenths, and factors of few bits: every membrane is exact in float32, so spikes
-# must agree one by one.
-@pytest.mark.parametrize("subtract", [True, False])
-@pytest.mark.parametrize(("leak", "threshold"), [(0.5, 1.0), (0.75, 0.5)])
 @pytest.mark.parametrize(
-    "shape", [(9, 3, 7), (9, 3, 300)]
-)  # less and more than a block of columns of the kernel
-@pytest.mark.parametrize("outputs", ["spikes", "counts", "both"])
-def test_lif_scan(
-    subtract: bool, leak: float, threshold: float, shape: tuple[int, int, int], outputs: str
-) -> None:
-    generator = torch.Generator().manual_seed(7)
-    sixteenths = torch.randint(-16, 33, shape, generator=generator).float() / 16
-    on_spikes = (
-        torch.randn(shape, generator=generator) if outputs != "counts" else torch.zeros(shape)
-    )
-    on_counts = (
-        torch.randn(shape[1:], generator=generator)
-        if outputs != "spikes"
-        else torch.zeros(shape[1:])
-    )
-
-    expected_current = sixteenths.clone().requires_grad_()
-    expected = lif_reference(expected_current, leak, threshold, subtract)
-    (expected * (on_spikes.bfloat16().float() + on_counts)).sum().backward()
-
-    current = sixteenths.bfloat16().requires_grad_()
-    spikes, counts = LifScan.apply(current, leak, threshold, subtract)
-    assert torch.equal(spikes.float(), expected) and torch.equal(counts, expected.sum(0))
-    assert 0.05 < expected.mean() < 0.95, "the drawn currents must both fire and not"
-    loss = torch.zeros(())
-    if outputs != "counts":
-        loss = loss + (spikes * on_spikes.bfloat16()).float().sum()
-    if outputs != "spikes":
-        loss = loss + (counts * on_counts).sum()
-    loss.backward()
-    assert current.grad is not None and expected_current.grad is not None
-    assert expected_current.grad.abs().max() > 0.5
-    torch.testing.assert_close(
-        current.grad.float(), expected_current.grad, rtol=2 * BFLOAT16_STEP, atol=0.02
-    )
+    "fmt", [Fixed(8, 7), Fixed(4, 0), Fixed(6, -2), Fixed(3, 5, signed=False)], ids=str
+)
+def test_snapped_values_are_those_of_the_format(fmt: Fixed) -> None:
+    generator = torch.Generator().manual_seed(0)
+    step = 2.0**-fmt.frac
+    ties = torch.arange(fmt.min - 3, fmt.max + 4) * step + step / 2
+    spread = torch.randn(100, generator=generator) * fmt.max * step
+    values = torch.cat([ties, spread, torch.tensor([-1e9, 1e9, 0.0])]).double().requires_grad_()
+    found = snap(values, fmt)
+    expected = fmt.to_real(fmt.quantize(values.detach().numpy()))
+    assert np.array_equal(found.detach().numpy(), expected)
+    weights = torch.arange(len(values)).double()
+    (found * weights).sum().backward()
+    assert values.grad is not None and torch.equal(values.grad, weights)
 
 
-def test_the_kernel_leaves_denormal_numbers_to_the_process() -> None:
-    current = torch.zeros(1, 1, 1, dtype=torch.bfloat16)
-    LifScan.apply(current, 0.5, 1.0, True)  # loads it
-    assert float(np.float64(1e-310) * np.float64(0.5)) > 0
+N_TIMESTEPS = 8
+DELAYS = [0.0, 1.0, 2.4, 2.6, 7.0, 8.0, 20.0]
+STEPS = [0, 1, 2, 3, 7, 8, 20]
+
+
+def test_delays_hold_inputs_back() -> None:
+    """Among them none at all, the last timestep, and beyond the sequence."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (N_TIMESTEPS, 3, len(DELAYS))
+    spikes = (torch.rand(shape, generator=generator) < 0.5).bfloat16().requires_grad_()
+    delays = torch.tensor(DELAYS, requires_grad=True)
+    gradient = torch.randn(shape, generator=generator).bfloat16()
+    found = AxonalDelay.apply(spikes, delays)
+    assert isinstance(found, Tensor) and found.dtype == torch.bfloat16
+    found.backward(gradient)
+    assert spikes.grad is not None
+    for j, step in enumerate(STEPS):
+        for k in range(N_TIMESTEPS):
+            before, behind = k - step, k + step
+            expected = spikes[before, :, j] if before >= 0 else torch.zeros(3)
+            assert torch.equal(found[k, :, j].float(), expected.float())
+            expected = gradient[behind, :, j] if behind < N_TIMESTEPS else torch.zeros(3)
+            assert torch.equal(spikes.grad[k, :, j].float(), expected.float())
+
+
+def test_the_gradient_of_a_delay_is_minus_the_slope_of_what_arrives() -> None:
+    """Of ramps, whose slope is the same however it is smoothed."""
+    ramps = torch.arange(20.0)[:, None, None] * torch.tensor([1.0, -2.0, 0.25])
+    delays = torch.tensor([0.0, 3.0, 5.0], requires_grad=True)
+    gradient = torch.zeros(20, 1, 3)
+    gradient[9, 0] = torch.tensor([1.0, 1.0, 2.0])
+    delayed = AxonalDelay.apply(ramps, delays)
+    assert isinstance(delayed, Tensor)
+    delayed.backward(gradient)
+    assert delays.grad is not None
+    torch.testing.assert_close(delays.grad, torch.tensor([-1.0, 2.0, -0.5]))
+
+
+def test_a_delay_descends_to_the_one_that_matches() -> None:
+    bump = torch.exp(-(((torch.arange(40.0) - 15) / 4) ** 2))[:, None, None].expand(40, 1, 3)
+    target = torch.roll(bump[:, :, :1], 6, 0)  # six timesteps later
+    delays = torch.tensor([3.0, 9.0, 6.0], requires_grad=True)
+    slopes = None
+    for _ in range(30):
+        delayed = AxonalDelay.apply(bump, delays)
+        assert isinstance(delayed, Tensor)
+        (slope,) = torch.autograd.grad(((delayed - target) ** 2).sum(), delays)
+        slopes = slope if slopes is None else slopes
+        with torch.no_grad():
+            delays -= slope
+    assert slopes is not None and slopes[0] < -0.1 and slopes[1] > 0.1 and abs(slopes[2]) < 1e-6
+    assert delays.detach().round().tolist() == [6, 6, 6]
+
+
+def test_delays_stay_within_their_bound_and_can_come_back() -> None:
+    layer = DmpLayer(LayerTopology(4, 2, 0, 6, 1, "subtract", max_delay=5), leak=0.5)
+    assert layer.delays.min() >= 0 and layer.delays.max() <= 5
+    with torch.no_grad():
+        layer.delays.copy_(torch.tensor([-4.0, 2.6, 5.0, 99.0]))
+    assert layer.held_back().tolist() == [0, 3, 5, 5]
+    ramp = torch.arange(20.0)[:, None, None].expand(20, 1, 4)
+    found = layer.delayed(ramp)
+    assert found[12, 0].tolist() == [12, 9, 7, 7] and found[2, 0].tolist() == [2, 0, 0, 0]
+    found[12].sum().backward()
+    assert layer.delays.grad is not None
+    torch.testing.assert_close(layer.delays.grad, -torch.ones(4))
 
 
 def test_the_legendre_memory_is_the_exponential_of_its_equation() -> None:
@@ -167,27 +176,54 @@ def test_the_slow_state_follows_its_recurrence(n_timesteps: int) -> None:
     )
 
 
-@pytest.mark.parametrize("dilation", [1, 3])
-@pytest.mark.parametrize("n_state", [0, 3])
-def test_a_layer_is_its_equations(dilation: int, n_state: int) -> None:
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"n_state": 0},
+        {"n_state": 3},
+        {"n_state": 3, "dilation": 3},
+        {"n_state": 3, "dilation": 3, "max_delay": 4},
+        {"n_state": 0, "max_delay": 12},
+        {"n_state": 0, "recurrent": True},
+        {"n_state": 0, "recurrent": True, "max_delay": 2},
+        {"n_state": 0, "recurrent": True, "payload": COARSE},
+    ],
+    ids=str,
+)
+def test_a_layer_is_its_equations(shape: dict[str, Any], reset: Reset) -> None:
     torch.manual_seed(3)
-    layer = DmpLayer(LayerTopology(6, 8, n_state, 12, dilation, "subtract"), leak=0.5)
-    spikes = (torch.rand(10, 4, 6) < 0.4).bfloat16()
+    values: dict[str, Any] = {"theta": 12, "dilation": 1} | shape
+    layer = DmpLayer(LayerTopology(6, 8, reset=reset, **values), leak=0.5)
+    n_state, dilation, recurrent, payload = (
+        getattr(layer.topology, name) for name in ("n_state", "dilation", "recurrent", "payload")
+    )
+    with torch.no_grad():
+        layer.fast.bias.add_(0.25)
+    fired = torch.rand(12, 4, 6) < 0.4
+    spikes = (fired * (torch.rand(12, 4, 6) * payload.max).ceil() * 2.0**-payload.frac).bfloat16()
+    steps = [round(delay) for delay in layer.delays.tolist()] if "max_delay" in shape else [0] * 6
+    assert "max_delay" not in shape or max(steps) > min(steps)
     a, b = (torch.from_numpy(array).float() for array in legendre_zoh(n_state, 12))
     state, held, currents = torch.zeros(4, n_state), torch.zeros(4, 8), []
-    for k, arriving in enumerate(spikes.float()):
-        current = arriving @ layer.fast.weight.T + layer.fast.bias
+    for k in range(12):
+        arriving = torch.stack(
+            [spikes[k - d, :, j] if k >= d else torch.zeros(4) for j, d in enumerate(steps)], 1
+        ).float()
+        current = arriving @ layer.fast.weight[:, :6].T + layer.fast.bias
         if n_state:
             drive = torch.relu(arriving @ layer.drive_weight + layer.drive_bias)
             state = state @ a.T + drive[:, None] * b
             held = state @ layer.slow.weight.T if k % dilation == 0 else held
             current = current + held
         currents.append(current)
-    expected = lif_reference(torch.stack(currents), 0.5, 1.0, subtract=True)
+    own = layer.fast.weight[:, 6:] * (3.75 if payload == COARSE else 1) if recurrent else None
+    assert layer.fast.weight.shape == (8, 14 if recurrent else 6)
+    expected = lif_reference(torch.stack(currents), 0.5, 1.0, reset == "subtract", own)
     found, counts = layer(spikes)
     # The layer computes in bfloat16, so a membrane close to its threshold may fall on the other
     # side.
-    assert (found.float() != expected).float().mean() < 0.02 and expected.mean() > 0.05
+    assert (found.float() != expected).float().mean() < 0.02 and 0.05 < expected.mean() < 0.9
     assert torch.equal(counts, found.float().sum(0))
 
 
@@ -215,28 +251,29 @@ def test_a_network_returns_logits_and_rates() -> None:
     assert torch.equal(logits, logits[:1].expand(6, 2)), "equal sequences have equal logits"
 
 
-@pytest.mark.parametrize(
-    ("compiler", "message"),
-    [
-        (None, r"training needs g\+\+ \(No such file or directory\): install it"),
-        (
-            "#!/bin/sh\necho 'In file of:\nlif.cpp:1:2: error: no bfloat16\nmore' >&2\nexit 1\n",
-            r"could not compile .*lif\.cpp \(lif\.cpp:1:2: error: no bfloat16\): install another",
-        ),
-        ("#!/bin/sh\nexit 3\n", r"could not compile .*lif\.cpp \(exit status 3\)"),
-    ],
-)
-def test_a_missing_or_failing_compiler_is_one_line(
-    compiler: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache, programs = tmp_path / "cache", tmp_path / "bin"
-    programs.mkdir()
-    if compiler:
-        (programs / "g++").write_text(compiler)
-        (programs / "g++").chmod(0o755)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setenv("PATH", str(programs))
-    with pytest.raises(UserError, match=message) as error:
-        _kernel.__wrapped__()
-    assert "\n" not in str(error.value)
-    assert not list((cache / "dmp-core").iterdir())
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("payload", [SPIKE, GRADED], ids=str)
+def test_every_architecture_has_its_parts(architecture: str, payload: Fixed) -> None:
+    """And its gradients reach each of them."""
+    torch.manual_seed(0)
+    changes = {"payload": payload} | ARCHITECTURES[architecture]
+    network = DmpNetwork(replace(SMALL, n_neurons=(9, 8), **changes))
+    for name, parameter in network.named_parameters():
+        if name.endswith("fast.bias"):
+            torch.nn.init.uniform_(parameter, 0, 0.5)
+    payloads = (torch.rand(50, 6, 3) * (payload.max + 1)).to(torch.uint8)
+    logits, rates = network(payloads)
+    assert logits.shape == (6, 2) and logits.dtype == torch.float32
+    assert len(rates) == 2 and 0 < rates[0] <= 9 and 0 < rates[1] <= 8
+    logits[:, 0].sum().backward()
+    missing = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
+    assert not missing
+    first, second = network.layers
+    assert isinstance(first, DmpLayer) and isinstance(second, DmpLayer)
+    delayed = "delays" in architecture or architecture == "dsnn"
+    assert hasattr(second, "delays") == delayed
+    assert hasattr(first, "delays") == (delayed and payload == SPIKE)
+    assert hasattr(first, "slow") == architecture.startswith("dmp")
+    assert first.fast.weight.shape == (9, 12 if architecture == "rsnn" else 3)
+    assert first.topology.own_value == (1 if payload == SPIKE else 255 / 256)
+    assert second.topology.own_value == 1

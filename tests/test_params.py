@@ -103,7 +103,7 @@ def test_the_readout_sum_holds_every_neuron_firing(n_inputs: int, width: int) ->
 
 @pytest.mark.parametrize("seed", range(20))
 def test_parameters_survive_json(seed: int) -> None:
-    params = draw_network(seed).network.params
+    params = draw_network(seed, delays=seed % 4 == 3).network.params
     assert NetworkParams.from_dict(json.loads(json.dumps(params.to_dict()))) == params
 
 
@@ -162,6 +162,12 @@ def test_a_chain_must_fit_together() -> None:
         ((5, 5, 3, 1, "never"), "unknown reset 'never': use subtract or zero"),
         ((5, 5, 3, 1, "zero", LayerFormats(payload=Fixed(8, 8))), "must be unsigned"),
         ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 8, signed=False))), "must be signed"),
+        ((5, 5, 3, 1, "zero", LayerFormats(), False, -1), "delay of -1 timesteps: use 0 to 255"),
+        ((5, 5, 3, 1, "zero", LayerFormats(), False, 256), "delay of 256 timesteps: use 0 to 255"),
+        (
+            (5, 5, 3, 1, "zero", LayerFormats(Fixed(2, 0, signed=False)), False, 1),
+            "graded inputs has no delays",
+        ),
         ((5, 5, 3, 1, "zero", LayerFormats(u=Fixed(16, -50))), "shift of"),
         ((5, 5, 3, 1, "zero", LayerFormats(x=Fixed(16, 70))), "drive shift of -63: use at most 48"),
     ],
@@ -169,6 +175,11 @@ def test_a_chain_must_fit_together() -> None:
 def test_impossible_layers(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         LayerParams(*arguments)
+
+
+@pytest.mark.parametrize(("most", "width"), [(0, 1), (1, 1), (2, 2), (7, 3), (8, 4), (255, 8)])
+def test_a_delay_has_as_many_bits_as_the_largest(most: int, width: int) -> None:
+    assert LayerParams(5, 5, 3, max_delay=most).delay == Fixed(width, 0, signed=False)
 
 
 def test_a_network_too_large_for_its_formats() -> None:

@@ -7,25 +7,28 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from export.__main__ import main
-from export.store import load_stored
-from golden.data import Digits, load_mnist, to_sequences
+from export.store import load_stored, save_network
+from golden import model
+from golden.dataset import DigitImages, load_dataset
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
-from golden.model import DmpNetwork
+from golden.model import DmpLayer, DmpNetwork, snap
 from golden.params import LayerFormats, Reset
 from golden.quantize import (
     LayerRanges,
     LayerReals,
+    apply_grids,
     calibrate,
     choose_formats,
     evaluate_integers,
@@ -35,9 +38,10 @@ from golden.quantize import (
     layers_of,
     quantize,
 )
-from golden.topology import Topology
-from golden.train import train
+from golden.topology import ARCHITECTURES, GRADED, SPIKE, TOPOLOGIES, Topology
+from golden.train import Recipe, evaluate, load_network, train
 from tests.mnist import make_mnist
+from tests.spoken import make_spoken
 
 SMALL = Topology("rows", 28, (40, 30), n_state=6, theta=12)
 WIDE = LayerFormats(
@@ -54,6 +58,13 @@ def drawn(topology: Topology = SMALL, seed: int = 1) -> DmpNetwork:
         for parameter in network.parameters():
             parameter.mul_(3 if parameter.ndim == 2 else 1)
     return network
+
+
+def draw_digits(n: int) -> DigitImages:
+    """Return digits, half of whose pixels are dark, as rows."""
+    rng = np.random.default_rng(8)
+    images = rng.integers(0, 256, (n, 28, 28)) * rng.integers(0, 2, (n, 28, 28))
+    return DigitImages(rng.integers(0, 10, n), images.astype(np.uint8), "rows")
 
 
 def sequences(n: int, n_timesteps: int = 20, n_inputs: int = 28) -> np.ndarray:
@@ -134,40 +145,67 @@ def test_m_gives_way_where_x_would_leave_its_range() -> None:
     scales.
     """
     one = np.ones((1, 1))
-    layer = LayerReals(0.5 * one, one[0], 0.0, 0.9 * one, one[0], one, 0 * one[0])
+    delays = np.zeros(0, np.int64)
+    layer = LayerReals(0.5 * one, one[0], 0.0, 0.9 * one, one[0], one, 0 * one[0], delays)
     f = choose_formats(layer, LayerRanges(x=100.0, m=0.1, u=1.0), LayerFormats())
     assert f.x.frac == 8 and f.m.frac < 17
     assert f.a.frac + f.m.frac == f.b.frac + f.x.frac and f.b.frac <= 14 and f.v.frac <= 6
 
 
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"dilation": 3},
+    {"n_state": 0},
+    {"n_state": 0, "recurrent": True},
+    {"n_state": 0, "max_delay": 9},
+    {"max_delay": 4, "dilation": 3, "payload": SPIKE},
+    {"n_state": 0, "recurrent": True, "max_delay": 3, "payload": SPIKE},
+]
+
+
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
-@pytest.mark.parametrize("dilation", [1, 3])
-@pytest.mark.parametrize("n_state", [0, 6])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_with_wide_formats_the_integers_do_what_the_reals_do(
-    reset: Reset, dilation: int, n_state: int
+    reset: Reset, shape: dict[str, Any]
 ) -> None:
     """Compare drive, state, membrane and spikes with the recurrence in float64, in which nothing is
-    fused.
+    fused; and the largest of them with what calibration finds.
     """
-    topology = replace(SMALL, reset=reset, dilation=dilation, n_state=n_state, leak=0.75)
-    network, payloads = drawn(topology), sequences(8)
+    topology = replace(SMALL, reset=reset, leak=0.75, **shape)
+    network, n_state = drawn(topology), topology.n_state
+    payloads = sequences(8) if topology.payload != SPIKE else sequences(8) // 200
     quantized = quantize(network, payloads, "wide", WIDE)
     assert not any(quantized.clamped.values())
     done = run(quantized.network, payloads, trace=True)
-    reals = [extract(layer) for layer in layers_of(network)]
-    values_of = payloads / 256
-    for layer, params, traced in zip(
-        reals, quantized.network.params.layers, done.layers, strict=True
-    ):
+    values_of = payloads / (1 if topology.payload == SPIKE else 256)
+    own_value = 1.0 if topology.payload == SPIKE else 255 / 256
+    for layer, params, traced, ranges, integers in zip(
+        layers_of(network), quantized.network.params.layers, done.layers, quantized.ranges,
+        quantized.network.layers, strict=True,
+    ):  # fmt: skip
+        reals = extract(layer)
+        delays = [0] * params.n_inputs
+        if params.max_delay:
+            delays = [round(delay) for delay in layer.delays.tolist()]
+            assert integers.delays.tolist() == delays and len(set(delays)) > 3
+        assert params.max_delay == layer.topology.max_delay
+        assert params.n_addresses == reals.w_f.shape[1]
         m, u, h = np.zeros((8, n_state)), np.zeros((8, params.n_neurons)), 0.0
         fired = np.zeros((8, 20, params.n_neurons))
-        differing = 0
+        differing, largest = 0, {"x": 0.0, "m": 0.0, "u": 0.0}
         for k in range(20):
-            values = values_of[:, k]
-            x = np.maximum(values @ layer.w_x + layer.b_x, 0)
-            m = m @ layer.a.T + x[:, None] * layer.b
-            h = m @ layer.w_m.T if k % dilation == 0 else h
-            u = 0.75 * u + values @ layer.w_f.T + h + layer.c
+            values = np.stack(
+                [values_of[:, k - d, j] if k >= d else np.zeros(8) for j, d in enumerate(delays)], 1
+            )
+            x = np.maximum(values @ reals.w_x + reals.b_x, 0)
+            m = m @ reals.a.T + x[:, None] * reals.b
+            h = m @ reals.w_m.T if k % topology.dilation == 0 else h
+            if topology.recurrent:
+                before = fired[:, k - 1] if k else np.zeros((8, params.n_neurons))
+                values = np.concatenate([values, before * own_value], 1)
+            u = 0.75 * u + values @ reals.w_f.T + h + reals.c
+            for name, value in {"x": x, "m": m, "u": u}.items():
+                largest[name] = max(largest[name], float(np.abs(value).max(initial=0)))
             spikes = u >= 1
             assert (
                 traced.spikes is not None and traced.state is not None and traced.drive is not None
@@ -187,7 +225,36 @@ def test_with_wide_formats_the_integers_do_what_the_reals_do(
                 params.formats.u.to_real(traced.membrane[:, k]), u, atol=2e-3
             )
         assert differing <= 2 and 0.02 < fired.mean() < 0.98
-        values_of = fired
+        if not differing:
+            assert vars(ranges) == pytest.approx(largest, abs=2e-3)
+        values_of, own_value = fired, 1.0
+
+
+@torch.no_grad()
+def torch_spikes(layer: DmpLayer, received: np.ndarray) -> np.ndarray:
+    """Return the spikes (B, K, N) of a layer of the Torch network, float32."""
+    spikes, _ = layer(torch.from_numpy(received).transpose(0, 1).bfloat16())
+    return spikes.transpose(0, 1).float().numpy()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("payload", [SPIKE, GRADED], ids=str)
+def test_the_integers_of_every_architecture_spike_as_its_network(
+    architecture: str, payload: Fixed
+) -> None:
+    changes = {"payload": payload} | ARCHITECTURES[architecture]
+    network = drawn(replace(SMALL, **changes))
+    payloads = sequences(16, 60) if payload == GRADED else sequences(16, 60) // 200
+    done = run(quantize(network, payloads, "some").network, payloads, trace=True)
+    received = payloads * 2.0**-payload.frac
+    for layer, traced in zip(layers_of(network), done.layers, strict=True):
+        assert traced.spikes is not None
+        counts, expected = traced.spikes.sum(1), torch_spikes(layer, received).sum(1)
+        assert 1 < expected.mean() < 59
+        assert (np.abs(counts - expected) <= 4).mean() > 0.95
+        assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.98
+        # The next layer is given what the integers sent, so that only its own rounding counts.
+        received = traced.spikes.astype(np.float32)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -269,26 +336,22 @@ def test_nothing_to_work_on() -> None:
     with pytest.raises(UserError, match="no sequences to calibrate on"):
         quantize(drawn(), sequences(0), "some")
     network = quantize(drawn(), sequences(2), "some").network
-    with pytest.raises(UserError, match="no digits to classify"):
-        evaluate_integers(
-            network, Digits(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)), "rows"
-        )
+    with pytest.raises(UserError, match="nothing to classify: use at least one sequence"):
+        evaluate_integers(network, draw_digits(0))
 
 
 def test_accuracy_is_that_of_the_run() -> None:
-    rng = np.random.default_rng(8)
-    digits = Digits(
-        rng.integers(0, 256, (23, 28, 28)).astype(np.uint8),
-        rng.integers(0, 10, 23).astype(np.uint8),
-    )
-    network = quantize(drawn(), to_sequences(digits.images, "rows")[:1], "some").network
-    done = run(network, to_sequences(digits.images, "rows"))
+    digits = draw_digits(23)
+    network = quantize(drawn(), digits.sequences(slice(1)), "some").network
+    done = run(network, digits.sequences())
     told: list[int] = []
-    measured = evaluate_integers(network, digits, "rows", batch=10, progress=told.append)
+    measured = evaluate_integers(network, digits, batch=10, progress=told.append)
     assert told == [10, 10, 3]
     assert measured.accuracy == (done.classes == digits.labels).mean()
+    received = [digits.images != 0, done.layers[0].spike_counts, done.layers[1].spike_counts]
+    expected = [float(events.sum()) / 23 / 28 for events in received]
+    assert measured.rates == pytest.approx(expected)
     for i, layer in enumerate(done.layers):
-        assert measured.rates[i] == pytest.approx(layer.spike_counts.mean())
         for kind in ("drive", "state", "membrane"):
             assert (
                 measured.saturations[f"layer{i}.{kind}"]
@@ -297,39 +360,186 @@ def test_accuracy_is_that_of_the_run() -> None:
     assert measured.saturations["readout.logit"] == 0
 
 
-def test_the_command_stores_what_it_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = make_mnist(tmp_path / "mnist", monkeypatch)
-    checkpoint = train("rows", data, tmp_path / "train", epochs=6, batch=16, augmentation=0)
-    options = [
-        "--checkpoint",
-        str(checkpoint),
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path / "bars"),
-    ]
-    result = CliRunner().invoke(
-        main, ["quantize", "bars", *options, "--digits", "20", "--calibration", "30"]
+def test_events_behind_delays_and_own_spikes_are_counted() -> None:
+    digits = draw_digits(6)
+    topology = replace(SMALL, n_state=0, recurrent=True, max_delay=5)
+    network = quantize(drawn(topology), digits.sequences(), "some").network
+    done = run(network, digits.sequences(), trace=True)
+    rates = evaluate_integers(network, digits).rates
+    first, second = (layer.spikes for layer in done.layers)
+    assert first is not None and second is not None and network.layers[1].delays.max() > 0
+    own = [spikes[:, :-1].sum() for spikes in (first, second)]
+    arriving = sum(
+        first[:, : 28 - delay, j].sum() for j, delay in enumerate(network.layers[1].delays)
     )
+    events = [(digits.images != 0).sum() + own[0], arriving + own[1], second.sum()]
+    assert rates == pytest.approx([count / 6 / 28 for count in events])
+
+
+class Snapped:
+    """Write down the values that a network's formats make of its weights."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.values: list[tuple[Fixed, np.ndarray]] = []
+        monkeypatch.setattr(model, "snap", self)
+
+    def __call__(self, values: torch.Tensor, fmt: Fixed) -> torch.Tensor:
+        found = snap(values, fmt)
+        self.values.append((fmt, found.detach().double().numpy()))
+        return found
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_aware_training_computes_with_the_weights_of_the_integers(
+    shape: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are all that a network with grids snaps, in the order in which a layer uses them; and
+    the scales are those of the integers.
+    """
+    network = drawn(replace(SMALL, **shape))
+    payloads = sequences(8) if network.topology.payload != SPIKE else sequences(8) // 200
+    widths = LayerFormats(w_f=Fixed(4, 3))
+    quantized = quantize(network, payloads, "some", widths).network
+    snapped = Snapped(monkeypatch)
+    inputs = torch.from_numpy(payloads).transpose(0, 1)
+    network(inputs)
+    assert not snapped.values, "before it has grids, a network computes with its weights"
+    apply_grids(network, payloads, widths)
+    network(inputs)
+    expected = []
+    for layer, params in zip(quantized.layers, quantized.params.layers, strict=True):
+        names = ["w_f", "c"] + (["w_x", "b_x", "p", "v"] if params.n_state else [])
+        for name in names:
+            fmt = getattr(params.formats, name)
+            expected.append((name, fmt, fmt.to_real(np.asarray(getattr(layer, name)))))
+    fmt = quantized.params.readout.w_o
+    expected.append(("w_o", fmt, fmt.to_real(quantized.w_o)))
+    assert [of for of, _ in snapped.values] == [of for _, of, _ in expected]
+    for (name, _, wanted), (_, found) in zip(expected, snapped.values, strict=True):
+        assert np.array_equal(found, wanted), name
+    assert len(np.unique(snapped.values[0][1])) <= 16, "four bits"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_aware_networks_spike_as_their_integers(shape: dict[str, Any]) -> None:
+    """Also where so few bits are left that a network without grids spikes differently."""
+    network = drawn(replace(SMALL, **shape))
+    payloads = sequences(8) if network.topology.payload != SPIKE else sequences(8) // 200
+    widths = LayerFormats(w_f=Fixed(3, 2), p=Fixed(4, 3), w_x=Fixed(4, 3))
+    done = run(quantize(network, payloads, "some", widths).network, payloads, trace=True).layers[0]
+    assert done.spikes is not None
+    received = payloads * 2.0**-network.topology.payload.frac
+    without = torch_spikes(layers_of(network)[0], received)
+    apply_grids(network, payloads, widths)
+    found = torch_spikes(layers_of(network)[0], received)
+    differing = [float((spikes != done.spikes).mean()) for spikes in (found, without)]
+    assert differing[0] < 0.02 and differing[0] < differing[1] / 3, differing
+
+
+def test_aware_training_reaches_every_weight() -> None:
+    network = drawn(replace(SMALL, payload=SPIKE, max_delay=4, leak=0.9))
+    payloads = sequences(8) // 200
+    apply_grids(network, payloads, LayerFormats(w_f=Fixed(3, 2)))
+    logits, _ = network(torch.from_numpy(payloads).transpose(0, 1))
+    logits[:, 0].sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), name
+
+
+BARS = replace(TOPOLOGIES["rows"], n_neurons=(24, 20), n_state=4, leak=0.9)
+Stored = tuple[Path, list[str]]
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    """Return where a network is to be stored, and the options that quantize it: one trained for
+    five bits.
+    """
+    data = make_mnist(tmp_path / "mnist", monkeypatch)
+    recipe = Recipe(epochs=3, batch=8, augmentation=0, weight_bits=5)
+    checkpoint = train("rows", BARS, data, tmp_path / "train", recipe)
+    out = tmp_path / "bars"
+    options = ["--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out)]
+    return out, [*options, "--calibration", "30"]
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_the_command_stores_what_it_measured(trained: Stored, tmp_path: Path) -> None:
+    out, options = trained
+    result = call("quantize", "bars", *options, "--digits", "20")
     assert result.exit_code == 0, result.output
-    network, facts = load_stored(tmp_path / "bars")
+    network, card = load_stored(out)
     assert network.params.name == "bars"
-    assert (facts.data, facts.n_timesteps, facts.n_test_digits) == ("rows", 28, 20)
-    assert facts.recipe["topology"] == "rows" and facts.recipe["epochs_done"] == 6
-    test = load_mnist(data, "test")
-    twenty = Digits(test.images[:20], test.labels[:20])
-    assert facts.accuracy_integer == evaluate_integers(network, twenty, "rows").accuracy
-    assert abs(facts.accuracy_integer - facts.accuracy_float) <= 0.2
-    assert f"integers: {100 * facts.accuracy_integer:.2f} % of 20 test digits" in result.output
-    assert {layer.formats.w_f.width for layer in network.params.layers} == {8}
-    short = ["--digits", "20", "--calibration", "30", "--weight-bits", "4"]
-    result = CliRunner().invoke(main, ["quantize", "bars", *options, *short])
+    assert (card.data, card.n_timesteps, card.n_test) == ("rows", 28, 20)
+    assert card.recipe["topology"] == BARS.to_dict()
+    assert card.recipe["epochs_done"] == 3 and card.recipe["weight_bits"] == 5
+    assert card.parameters == DmpNetwork(BARS).n_parameters()
+    twenty = load_dataset("rows", tmp_path / "mnist", "test").select(slice(20))
+    measured = evaluate_integers(network, twenty)
+    assert card.accuracy_integer == measured.accuracy
+    assert card.events_per_step == [round(rate, 2) for rate in measured.rates]
+    float_network = load_network(tmp_path / "train" / "rows.pt")
+    assert card.accuracy_float == evaluate(float_network, twenty)
+    assert f"integers: {100 * card.accuracy_integer:.2f} % of 20 test sequences" in result.output
+    assert f"float:    {100 * card.accuracy_float:.2f} % of 20 test sequences" in result.output
+
+
+@pytest.mark.parametrize(("option", "bits"), [((), 5), (("--weight-bits", "4"), 4)])
+def test_weights_have_the_bits_of_the_training_unless_others_are_asked_for(
+    option: tuple[str, ...], bits: int, trained: Stored
+) -> None:
+    out, options = trained
+    result = call("quantize", "bars", *options, "--digits", "2", *option)
     assert result.exit_code == 0, result.output
-    four = load_stored(tmp_path / "bars")[0]
-    assert {layer.formats.w_f.width for layer in four.params.layers} == {4}
-    assert all(np.abs(layer.w_f).max() <= 8 for layer in four.layers)
+    network = load_stored(out)[0]
+    assert {layer.formats.w_f.width for layer in network.params.layers} == {bits}
+    assert {layer.formats.p.width for layer in network.params.layers} == {8}
+    assert all(
+        2 ** (bits - 2) < np.abs(layer.w_f).max() <= 2 ** (bits - 1) for layer in network.layers
+    )
+
+
+def test_accuracy_is_measured_again(trained: Stored, tmp_path: Path) -> None:
+    out, options = trained
+    assert call("quantize", "bars", *options).exit_code == 0
+    network, card = load_stored(out)
+    again = ["accuracy", str(out), "--data", str(tmp_path / "mnist"), "--batch", "7"]
+    result = call(*again)
+    assert result.exit_code == 0, result.output
+    share = f"{100 * card.accuracy_integer:.2f} %"
+    assert f"bars: {share} of 32 test sequences in integers" in result.stdout
+    assert f"its card says {share} of 32, and {100 * card.accuracy_float:.2f} % in float with" in (
+        result.stdout
+    )
+    lie = replace(card, accuracy_integer=card.accuracy_integer - 1 / 32)
+    save_network(network, out, lie)
+    result = call(*again)
+    assert result.exit_code == 1 and f"bars: {share} of 32" in result.stdout
+    assert f"error: {out} is not what its card says: quantize it again" in result.stderr
+    save_network(network, out, replace(lie, n_test=20))
+    assert call(*again).exit_code == 0, "of fewer sequences it is another figure"
+    result = call("accuracy", "nonesuch")
+    assert result.exit_code == 2 and result.stderr.startswith("error: unknown network 'nonesuch'")
+
+
+def test_a_network_for_the_speech_of_others_is_measured_on_the_one_left_out(tmp_path: Path) -> None:
+    """Eight digits of a speaker: an accuracy of eighths, of both commands."""
+    arrays = make_spoken(tmp_path)
+    count = sum(int((arrays[f"{split}_speaker"] == 2).sum()) for split in ("train", "test"))
+    topology = replace(TOPOLOGIES["spoken"], n_neurons=(12, 10), n_state=4, leak=0.9)
+    recipe = Recipe(epochs=1, batch=24, without_speaker=2)
+    checkpoint = train("some", topology, tmp_path, tmp_path / "train", recipe)
+    out, data = tmp_path / "some", ["--data", str(tmp_path)]
+    options = ["--checkpoint", str(checkpoint), *data, "--out", str(out)]
+    assert call("quantize", "some", *options).exit_code == 0
+    card = load_stored(out)[1]
+    assert card.n_test == count and card.recipe["without_speaker"] == 2
+    assert card.n_timesteps == 100 and card.data == "spoken"
+    result = call("accuracy", str(out), *data)
+    assert result.exit_code == 0 and f"of {count} test sequences" in result.stdout
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:

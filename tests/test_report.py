@@ -21,8 +21,9 @@ from golden.hardware import CoreParams, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
-from tb.report import describe, lines, summarize, utilisation, write_report
+from tb.report import describe, draw, lines, summarize, utilisation, write_report
 from tb.simulate import Simulation
+from tests.spoken import make_spoken
 
 # 2 lanes, 2 timesteps at once, 2 products a cycle. Layer 0: 15 neurons in 8 groups, a slow state of
 # 2 that is refreshed every 2 timesteps. Readout: 3 classes in 2 groups.
@@ -99,6 +100,7 @@ def test_the_figures_are_those_worked_out_by_hand() -> None:
         "layer": "layer0",
         "cycles_per_timestep": (40 + 45) / 2 / 2,
         "bound": (8 * 3 + 2 + 8 * 7 + 2) / 2 / 2,
+        "slack": 2,
     }
     # 1000 - 785 - 15 cycles with work to do, 15 neurons on the 16 lanes of 8 groups; and 1000 - 920
     # - 10, 3 classes on 4.
@@ -152,7 +154,7 @@ def test_one_digit_takes_as_long_as_its_result() -> None:
     summary = summarize(simulation, comparison, np.array([1]))
     assert summary["microseconds_per_digit"] == summary["latency_microseconds"] == 1.4
     assert summary["slowest_layer"] == {
-        "layer": "layer0", "cycles_per_timestep": None, "bound": None
+        "layer": "layer0", "cycles_per_timestep": None, "bound": None, "slack": 2
     }  # fmt: skip
     assert summary["released_rtl"]["cycles_ratio"] is None
     assert summary["released_rtl"]["spike_weights_ratio"] is None
@@ -201,13 +203,25 @@ def test_a_core_is_described_with_its_hardware() -> None:
     assert "15 multipliers" in text and "15 neurons, slow state of 2, refreshed every 2" in text
 
 
+def test_a_recurrent_layer_is_described_and_bounded_with_its_loop() -> None:
+    """The layer without its slow state, a timestep at a time: 8 groups of 3 and 7 steps count, as
+    the last ones reach no next timestep.
+    """
+    layer = LayerParams(7, 15, 0, formats=FORMATS, recurrent=True)
+    network = NetworkParams("tiny", (layer,), ReadoutParams(15, 3))
+    core = CoreParams(network, HardwareParams(lanes=2, trace=True))
+    assert "15 neurons, recurrent, 8 groups" in "\n".join(describe(core))
+    slowest = summary_of(core=core, n_timesteps=2)["slowest_layer"]
+    assert slowest["slack"] == 2 + 15 and slowest["bound"] == 8 * (3 + 7) / 2 + 17
+
+
 @pytest.mark.parametrize("shipped", [True, False])
-def test_digits_that_do_not_fit_the_core_are_refused_before_the_build(
+def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
     tmp_path: Path, shipped: bool
 ) -> None:
-    network, facts = load_stored("rows")
+    network, card = load_stored("rows")
     own = tmp_path / "own"
-    save_network(network, own, replace(facts, data="smnist"))
+    save_network(network, own, replace(card, data="smnist"))
     core = CoreParams(network.params, HardwareParams(8, trace=True))
     manifest = write_core(network, core, tmp_path / "core")
     before = sorted(manifest.parent.iterdir())
@@ -215,7 +229,47 @@ def test_digits_that_do_not_fit_the_core_are_refused_before_the_build(
     result = CliRunner().invoke(main, [str(manifest), "--network", chosen])
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
-        f"error: smnist digits have 1 input a timestep, but the core of {manifest} has 28: check"
-        " --network, and 'data' in its network.json\n"
+        f"error: smnist sequences have 1 input a timestep, but the core of {manifest} has 28: check"
+        " --network, and 'data' in its card.json\n"
     )
     assert sorted(manifest.parent.iterdir()) == before
+
+
+def refused(arguments: list[str]) -> str:
+    """Return the one line in which `python -m tb` refuses."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and result.stdout == "" and result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_sequences_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    """Of a network for spoken digits, none of which are shipped."""
+    network, card = load_stored("rows")
+    own = tmp_path / "own"
+    save_network(network, own, replace(card, data="spoken"))
+    core = CoreParams(network.params, HardwareParams(8, trace=True))
+    arguments = [str(write_core(network, core, tmp_path / "core")), "--network", str(own)]
+    assert "no sequences of spoken are shipped: set DATA to the folder" in refused(arguments)
+    arguments += ["--data", str(tmp_path)]
+    assert "has no fsdd*140x100*.npz" in refused(arguments)
+    make_spoken(tmp_path)
+    assert "--digits 20: there are 12\n" in refused(arguments)
+    few = [*arguments, "--digits", "3"]
+    assert "spoken sequences have 140 inputs a timestep, but the core of" in refused(few)
+    assert "--digits 201: there are 200" in refused([*arguments[:1], "--digits", "201"])
+
+
+@pytest.mark.parametrize("size", [(28, 28), (140, 100), (1, 9), (5, 1)])
+def test_pictures_of_every_shape_are_drawn(size: tuple[int, int], tmp_path: Path) -> None:
+    """Rows and columns of a sequence, which need not be as many."""
+    rng = np.random.default_rng(0)
+    trace = SimpleNamespace(
+        spikes=rng.random((1, 9, 15)) < 0.3, state=rng.integers(0, 99, (1, 9, 2))
+    )
+    simulation = fake_simulation(
+        n_timesteps=9, logits=rng.integers(-99, 99, (2, 3)), layer=lambda *given: trace
+    )
+    path = tmp_path / "report.png"
+    draw(simulation, rng.integers(0, 2, size).astype(np.uint8), 1, path)
+    picture = path.read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000

@@ -1,7 +1,8 @@
-"""The reader of a slot: every input that comes out, in order, at the pace that it promises."""
+"""The reader of a delay line's slots: random slots under random stalls, and what a word costs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,120 +11,175 @@ import pytest
 from golden.hardware import EventKind, HardwareParams, LayerHardware
 from golden.params import LayerParams
 from rtl.slot_reader import SlotReader
-from tests.streams import Item, simulate, take
+from tests.streams import Item, join, play
 
-END, END_SEQUENCE = EventKind.END_TIMESTEP.value, EventKind.END_SEQUENCE.value
+EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
+OUTPUTS = [
+    "sent", "read", "index", "o.valid", "o.payload.kind", "o.payload.address", "o.payload.payload",
+]  # fmt: skip
 
 
-def make(n_inputs: int, block: int) -> LayerHardware:
-    return LayerHardware(LayerParams(n_inputs, 3, 0, max_delay=4), HardwareParams(2, block))
+def layer(n_inputs: int, block: int) -> LayerHardware:
+    params = LayerParams(n_inputs, 3, 0, max_delay=1)
+    return LayerHardware(params, HardwareParams(2, block=block))
 
 
-async def answer(
-    ctx: Any,
-    dut: SlotReader,
-    blocks: list[tuple[list[int], int] | None],
-    rng: np.random.Generator,
-    gaps: float,
-) -> None:
-    """End blocks (the words of each, and its timesteps) and sequences (None), each when the one
-    before is sent; give the words that are read in the cycle after, and nonsense in all others.
+LAYERS = {
+    "one input": layer(1, 1),
+    "a whole word": layer(32, 1),
+    "three words": layer(70, 1),
+    "blocks of two": layer(35, 2),
+    "blocks of eight": layer(13, 8),
+    "blocks of sixteen": layer(7, 16),
+}
+
+
+FIVE_WORDS = layer(140, 1)
+
+
+@dataclass
+class Slot:
+    """What the ring holds of a block, for each input; the block's timesteps, or the end of a
+    sequence.
     """
-    for block in blocks:
-        while rng.random() < gaps:
-            await ctx.tick()
-        words, timesteps = block or ([], 0)
-        ctx.set(dut.block_ended, block is not None)
-        ctx.set(dut.sequence_ended, block is None)
-        ctx.set(dut.timesteps, timesteps)
-        await ctx.tick()
-        ctx.set(dut.block_ended, 0)
-        ctx.set(dut.sequence_ended, 0)
-        ctx.set(dut.timesteps, int(rng.integers(1 << dut.layer.block)))
-        order, sent = [], False
-        while not sent:
-            _, _, read, index, sent = await ctx.tick().sample(dut.read, dut.index, dut.sent)
-            nonsense = int.from_bytes(rng.bytes(8), "little") % (1 << len(dut.word))
-            ctx.set(dut.word, words[index] if read else nonsense)
-            order += [index] if read else []
-        assert order == list(range(len(words)))
+
+    masks: list[int]
+    timesteps: int
+    sequence_end: bool = False
+
+    def word(self, part: LayerHardware, index: int) -> int:
+        lanes = part.ring_lanes
+        return join(self.masks[index * lanes :][:lanes], part.block)
 
 
-@pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.9)])
-@pytest.mark.parametrize(
-    ("n_inputs", "block"), [(1, 1), (32, 1), (75, 1), (33, 2), (20, 4), (9, 8), (7, 16)]
-)
-def test_events_come_in_order(n_inputs: int, block: int, gaps: float, stall: float) -> None:
-    layer = make(n_inputs, block)
-    rng = np.random.default_rng([n_inputs, block, int(stall * 10)])
-    blocks: list[tuple[list[int], int] | None] = []
+def expected(slots: list[Slot]) -> list[Item]:
+    """Return what must be sent; of an end of sequence only the kind."""
+    found: list[Item] = []
+    for slot in slots:
+        if slot.sequence_end:
+            found.append({"kind": END_SEQUENCE})
+            continue
+        found += [
+            {"kind": EVENT, "address": address, "payload": mask & slot.timesteps}
+            for address, mask in enumerate(slot.masks)
+            if mask & slot.timesteps
+        ]
+        found.append({"kind": END_TIMESTEP, "address": 0, "payload": slot.timesteps})
+    return found
+
+
+def run(
+    part: LayerHardware, slots: list[Slot], rng: np.random.Generator, stall: float, pause: int
+) -> tuple[list[Item], list[int], list[int]]:
+    """Let slots end one after another, each up to `pause` cycles after the end of the one before
+    was sent; return what was sent, the cycle of each item, and of each end.
+
+    A word is there for one cycle; what is not asked for is scrambled.
+    """
     items: list[Item] = []
-    for _ in range(25):
-        length = int(rng.integers(1, block + 1)) if rng.random() < 0.4 else block
-        timesteps = (1 << length) - 1
-        bits = rng.integers(1, 1 << block, n_inputs)
-        bits *= rng.random(n_inputs) < rng.choice([0, 0.1, 0.5, 1])
-        lanes = np.zeros(layer.ring_words * layer.ring_lanes, np.int64)
-        lanes[:n_inputs] = bits
-        words = [
-            sum(int(b) << i * block for i, b in enumerate(word))
-            for word in lanes.reshape(layer.ring_words, -1)
-        ]
-        blocks.append((words, timesteps))
-        items += [
-            {"kind": EventKind.EVENT.value, "address": address, "payload": int(b) & timesteps}
-            for address, b in enumerate(bits)
-            if b & timesteps
-        ]
-        items.append({"kind": END, "address": 0, "payload": timesteps})
-        if rng.random() < 0.2:
-            blocks.append(None)
-            items.append({"kind": END_SEQUENCE, "address": 0, "payload": 0})
-    dut = SlotReader(layer)
-    received: list[Item] = []
+    cycles: list[int] = []
+    ended: list[int] = []
+    begins = 0  # first cycle in which a slot may end, or none while one is sent
+    left = 8  # cycles after the last item
+    waiting: Item | None = None
+    ready = 0
 
-    async def collect(ctx: Any) -> None:
-        received.extend(await take(ctx, dut.o, lambda got: len(got) == len(items), rng, stall))
+    def scrambled(bits: int) -> int:
+        return int.from_bytes(rng.bytes(4), "little") & (1 << bits) - 1
 
-    async def produce(ctx: Any) -> None:
-        await answer(ctx, dut, blocks, rng, gaps)
+    def step(cycle: int, found: dict[str, int]) -> dict[str, Any] | None:
+        nonlocal begins, left, waiting, ready
+        if found:
+            item = {name: found[f"o.payload.{name}"] for name in ("kind", "address", "payload")}
+            assert waiting is None or (found["o.valid"] and item == waiting)
+            waiting = item if found["o.valid"] and not ready else None
+            if found["o.valid"] and ready:
+                items.append({"kind": END_SEQUENCE} if item["kind"] == END_SEQUENCE else item)
+                cycles.append(cycle - 1)
+            if found["sent"]:
+                assert begins < 0
+                begins = cycle + int(rng.integers(pause + 1))
+        left -= len(ended) == len(slots) and begins >= 0 and waiting is None
+        if not left:
+            return None
+        ready = int(rng.random() >= stall)
+        word = slots[len(ended) - 1].word(part, found["index"]) if found.get("read") else None
+        inputs = {
+            "word": scrambled(part.ring_lanes * part.block) if word is None else word,
+            "o.ready": ready,
+            "block_ended": 0,
+            "sequence_ended": 0,
+            "timesteps": scrambled(part.block),
+        }
+        if 0 <= begins <= cycle and len(ended) < len(slots):
+            slot, begins = slots[len(ended)], -1
+            ended.append(cycle)
+            inputs["sequence_ended" if slot.sequence_end else "block_ended"] = 1
+            if not slot.sequence_end:
+                inputs["timesteps"] = slot.timesteps
+        return inputs
 
-    simulate(dut, produce, collect)
-    for found in received:
-        if found["kind"] == END_SEQUENCE:
-            found["payload"] = 0
-    assert received == items
+    play(SlotReader(part), OUTPUTS, step)
+    return items, cycles, ended
+
+
+def draw_slots(rng: np.random.Generator, part: LayerHardware) -> list[Slot]:
+    """Draw empty slots, full ones and sparse ones, whole and partial blocks, ends of sequences."""
+    slots: list[Slot] = []
+    n_inputs, block = part.params.n_inputs, part.block
+    for _ in range(14):
+        density = rng.choice([0.0, 0.03, 0.3, 1.0])
+        masks = rng.integers(1, 1 << block, n_inputs) * (rng.random(n_inputs) < density)
+        ends = rng.random() < 0.2
+        length = int(rng.integers(1, block + 1)) if ends else block
+        slots.append(Slot(masks.tolist(), (1 << length) - 1))
+        slots += [Slot([], 0, sequence_end=True)] * int(ends * rng.integers(1, 3))
+    return slots
+
+
+@pytest.mark.parametrize(("stall", "pause"), [(0.0, 0), (0.6, 0), (0.1, 9)])
+@pytest.mark.parametrize("name", LAYERS)
+def test_events_come_in_order(name: str, stall: float, pause: int) -> None:
+    part = LAYERS[name]
+    rng = np.random.default_rng([list(LAYERS).index(name), int(stall * 10)])
+    slots = draw_slots(rng, part)
+    assert run(part, slots, rng, stall, pause)[0] == expected(slots)
 
 
 @pytest.mark.parametrize(
-    ("words", "cycles"),
+    ("words", "after"),
     [
-        ([0, 0, 0], [6]),
-        ([0, 0, 0b100], [6, 7]),
-        ([0b1111, 0b11, 0b111], [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]),
-        ([0b10, 0b10, 0b10], [4, 5, 7, 8]),
-        ([0b10, 0b10, 0], [4, 5, 7]),
-        ([0b1000, 0, 0], [4, 7]),
+        # Read in cycles 1 to 5: words + 3 cycles to the end.
+        ([[], [], [], [], []], [8]),
+        ([[], [], [], [], [0, 11]], [8, 9, 10]),
+        # Read in cycles 1, 2, then 4 to 6, as one word came while another was sent.
+        ([[0], [], [], [], []], [4, 9]),
+        # Read in cycles 1, 2, 4, 6, 7: every other one while the word is sent.
+        ([[0, 1, 31], [], [], [], []], [4, 5, 6, 10]),
+        # The second one waits behind the first: 1, 2, 6, 8, 9.
+        ([[5, 6, 7], [0, 1, 2], [], [], []], [4, 5, 6, 7, 8, 9, 12]),
     ],
 )
-def test_the_pace(words: list[int], cycles: list[int]) -> None:
-    """The cycles, from the end of the block on, in which items are in the output register: the
-    first word is read in cycle 1.
-    """
-    dut = SlotReader(make(90, 1))
-    found: list[int] = []
-    rng = np.random.default_rng(0)
+def test_cycles_of_words(words: list[list[int]], after: list[int]) -> None:
+    """Of 140 inputs by 32."""
+    masks = [0] * 140
+    for index, lanes in enumerate(words):
+        for lane in lanes:
+            masks[index * 32 + lane] = 1
+    _, cycles, ended = run(FIVE_WORDS, [Slot(masks, 1)], np.random.default_rng(0), stall=0, pause=0)
+    assert [cycle - ended[0] for cycle in cycles] == after
 
-    async def produce(ctx: Any) -> None:
-        ctx.set(dut.o.ready, 1)
-        await answer(ctx, dut, [(words, 1)], rng, 0)
-        await ctx.tick().repeat(3)
 
-    async def watch(ctx: Any) -> None:
-        cycle = 0
-        async for _, _, valid in ctx.tick().sample(dut.o.valid):
-            found.extend([cycle] if valid else [])
-            cycle += 1
+def test_words_of_one_event_take_three_cycles_for_two() -> None:
+    masks = [int(address % 32 == 3) for address in range(140)]
+    slots = [Slot(masks, 1)] * 2
+    _, cycles, ended = run(FIVE_WORDS, slots, np.random.default_rng(0), stall=0, pause=0)
+    assert [cycle - ended[0] for cycle in cycles[:6]] == [4, 5, 7, 8, 10, 11]
+    assert ended[1] == cycles[5] and cycles[6] == ended[1] + 4
 
-    simulate(dut, produce, watch=watch)
-    assert found == cycles
+
+def test_a_full_slot_takes_a_cycle_an_event() -> None:
+    slots = [Slot([1] * 140, 1), Slot([], 0, sequence_end=True)]
+    _, cycles, ended = run(FIVE_WORDS, slots, np.random.default_rng(0), stall=0, pause=0)
+    assert cycles[:141] == [*range(ended[0] + 4, ended[0] + 145)]
+    assert ended[1] == cycles[140] and cycles[141] == ended[1] + 2

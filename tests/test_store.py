@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,59 +15,73 @@ import pytest
 from export.store import (
     DIGITS,
     NETWORKS,
-    Facts,
+    Card,
+    find_dataset,
     load_digits,
     load_network,
     load_stored,
+    load_test,
     names,
     save_network,
 )
-from golden.data import Digits, to_sequences
 from golden.errors import UserError
+from golden.mnist import to_sequences
 from golden.quantize import evaluate_integers
-from golden.topology import TOPOLOGIES
-from tests.networks import draw_network
+from golden.topology import TOPOLOGIES, Topology
+from tests.mnist import make_mnist
+from tests.networks import draw_network, draw_recurrent, with_delays
+from tests.spoken import make_spoken
 from tests.test_images import assert_same
 
-FACTS = Facts("rows", 28, 0.5, 0.25, 100, {"seed": 3})
+CARD = Card("rows", 28, 1234, 0.5, 0.25, 100, [1.5, 2.25, 0.0], {"seed": 3})
 MOST_BYTES = 200_000
+FILES = ["card.json", "network.json", "weights.npz"]
 
 
 def test_what_is_shipped() -> None:
-    assert names() == ["rows", "smnist"]
+    assert names() == ["rows", "smnist", "spoken"]
     for name in names():
         assert sum(path.stat().st_size for path in (NETWORKS / name).iterdir()) < MOST_BYTES
-        assert sorted(path.name for path in (NETWORKS / name).iterdir()) == [
-            "network.json",
-            "weights.npz",
-        ]
+        assert sorted(path.name for path in (NETWORKS / name).iterdir()) == FILES
     assert DIGITS.stat().st_size < MOST_BYTES
 
 
-@pytest.mark.parametrize("name", ["rows", "smnist"])
-def test_a_shipped_network_has_its_topology(name: str) -> None:
-    network, facts = load_stored(name)
-    topology = TOPOLOGIES[name]
-    sizes = [
-        (p.n_inputs, p.n_neurons, p.n_state, p.dilation, p.reset) for p in network.params.layers
+def trained_topology(card: Card) -> Topology:
+    """Return the topology that a network was trained with: its recipe's, or the preset that an old
+    recipe names.
+    """
+    topology = card.recipe["topology"]
+    return TOPOLOGIES[topology] if isinstance(topology, str) else Topology.from_dict(topology)
+
+
+@pytest.mark.parametrize("name", ["rows", "smnist", "spoken"])
+def test_a_shipped_network_is_what_its_card_says(name: str) -> None:
+    """It may have been trained with other sizes than its preset has."""
+    network, card = load_stored(name)
+    params, topology = network.params, trained_topology(card)
+    assert params.name == name and card.data == topology.data == name
+    assert card.n_timesteps == {"rows": 28, "smnist": 784, "spoken": 100}[name]
+    assert params.readout.n_classes == topology.n_classes == 10
+    assert params.widths[0] == topology.n_inputs
+    assert params.layers[0].formats.payload == topology.payload
+    for layer, trained in zip(params.layers, topology.layers, strict=True):
+        for of in ("n_state", "dilation", "reset", "recurrent", "max_delay"):
+            assert getattr(layer, of) == getattr(trained, of)
+    counts = [
+        p.n_neurons * (p.n_addresses + p.n_state + 1)
+        + (p.n_inputs + 1 if p.n_state and p.n_inputs > 1 else 0)
+        + (p.n_inputs if p.max_delay else 0)
+        for p in params.layers
     ]
-    assert sizes == [
-        (t.n_inputs, t.n_neurons, t.n_state, t.dilation, t.reset) for t in topology.layers
-    ]
-    assert network.params.name == name and facts.data == topology.data
-    assert (
-        network.params.readout.n_classes == 10
-        and facts.n_timesteps == {"rows": 28, "smnist": 784}[name]
-    )
-    assert network.params.layers[0].formats.payload == topology.payload
+    assert card.parameters == sum(counts) + 10 * (params.readout.n_inputs + 1)
     assert np.array_equal(load_network(name).w_o, network.w_o)
 
 
 @pytest.mark.parametrize(("name", "least"), [("rows", 0.98), ("smnist", 0.99)])
 def test_a_shipped_network_was_measured_on_the_whole_test_set(name: str, least: float) -> None:
-    facts = load_stored(name)[1]
-    assert facts.n_test_digits == 10_000 and facts.accuracy_integer >= least
-    assert abs(facts.accuracy_integer - facts.accuracy_float) < 0.001 + 1e-9
+    card = load_stored(name)[1]
+    assert card.n_test == 10_000 and card.accuracy_integer >= least
+    assert abs(card.accuracy_integer - card.accuracy_float) < 0.001 + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -75,12 +90,38 @@ def test_a_shipped_network_was_measured_on_the_whole_test_set(name: str, least: 
 def test_a_shipped_network_classifies_the_shipped_digits(
     name: str, n_digits: int, least: float
 ) -> None:
-    digits = load_digits()
-    network, facts = load_stored(name)
-    some = Digits(digits.images[:n_digits], digits.labels[:n_digits])
-    measured = evaluate_integers(network, some, facts.data)
+    network, card = load_stored(name)
+    some = find_dataset(card, None).select(slice(n_digits))
+    measured = evaluate_integers(network, some)
     assert measured.accuracy >= least
     assert not any(measured.saturations.values())
+    # These digits are some of those that the card's events were counted of.
+    assert measured.rates == pytest.approx(card.events_per_step, rel=0.1)
+
+
+def test_the_sequences_of_a_network_are_those_of_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_mnist(tmp_path, monkeypatch)
+    arrays = make_spoken(tmp_path)
+    digits = load_digits()
+    for variant in ("rows", "smnist", "psmnist"):
+        card = replace(CARD, data=variant)
+        shipped = find_dataset(card, None)
+        assert np.array_equal(shipped.sequences(), to_sequences(digits.images, variant))
+        assert np.array_equal(shipped.labels, digits.labels)
+        for found in (find_dataset(card, tmp_path), load_test(card, tmp_path)):
+            assert len(found) == 32 and found.sequences().shape[1:] == shipped.sequences().shape[1:]
+    for without in (None, 1):
+        card = replace(CARD, data="spoken", recipe={"without_speaker": without})
+        everyone = np.concatenate([arrays["train_x"], arrays["test_x"]])
+        speakers = np.concatenate([arrays["train_speaker"], arrays["test_speaker"]])
+        expected = arrays["test_x"] if without is None else everyone[speakers == 1]
+        for found in (find_dataset(card, tmp_path), load_test(card, tmp_path)):
+            assert np.array_equal(found.sequences(), expected)
+    for data in ("spoken", "shd", "ssc"):
+        with pytest.raises(UserError, match=f"no sequences of {data} are shipped: set DATA"):
+            find_dataset(replace(CARD, data=data), None)
 
 
 def test_the_shipped_digits_are_the_first_of_the_test_set() -> None:
@@ -93,25 +134,25 @@ def test_the_shipped_digits_are_the_first_of_the_test_set() -> None:
     assert to_sequences(digits.images, "smnist").shape == (200, 784, 1)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_what_is_saved_is_loaded(seed: int, tmp_path: Path) -> None:
-    network = draw_network(seed, delays=seed >= 15).network
-    save_network(network, tmp_path / "some", FACTS)
-    found, facts = load_stored(tmp_path / "some")
+@pytest.mark.parametrize(
+    ("seed", "delays"), [(s, False) for s in range(20)] + [(s, True) for s in range(20, 32)]
+)
+def test_what_is_saved_is_loaded(seed: int, delays: bool, tmp_path: Path) -> None:
+    drawn = (draw_recurrent if seed % 4 == 3 else draw_network)(seed)
+    network = (with_delays(drawn) if delays else drawn).network
+    save_network(network, tmp_path / "some", CARD)
+    found, card = load_stored(tmp_path / "some")
     assert_same(found, network)
-    assert facts == FACTS
+    assert card == CARD
     # Again, over what is there: the bytes depend on the network only.
     before = (tmp_path / "some" / "weights.npz").read_bytes()
-    save_network(network, tmp_path / "some", FACTS)
+    save_network(network, tmp_path / "some", CARD)
     assert (tmp_path / "some" / "weights.npz").read_bytes() == before
-    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == [
-        "network.json",
-        "weights.npz",
-    ]
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == FILES
 
 
 def test_arrays_take_no_more_bytes_than_they_need(tmp_path: Path) -> None:
-    save_network(load_network("rows"), tmp_path, FACTS)
+    save_network(load_network("rows"), tmp_path, CARD)
     with np.load(tmp_path / "weights.npz") as arrays:
         types = {
             name: arrays[name].dtype
@@ -126,9 +167,11 @@ def test_arrays_take_no_more_bytes_than_they_need(tmp_path: Path) -> None:
     }
 
 
-def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+def edit(
+    change: Callable[[dict[str, Any]], Any], name: str = "network.json"
+) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
-        path = folder / "network.json"
+        path = folder / name
         content = json.loads(path.read_text())
         change(content)
         path.write_text(json.dumps(content))
@@ -177,8 +220,14 @@ def without_w_f(folder: Path) -> None:
             edit(lambda c: c.update(store_version=3)),
             "has store version 3; this reads 2: quantize again",
         ),
-        (edit(lambda c: c.pop("facts")), "network.json does not describe a network"),
-        (edit(lambda c: c["facts"].update(speed=1)), "network.json does not describe a network"),
+        (edit(lambda c: c.pop("network")), "network.json does not describe a network"),
+        (lambda f: (f / "card.json").unlink(), "card.json is missing: quantize the network again"),
+        (lambda f: (f / "card.json").write_text("{"), "card.json is not a card"),
+        (lambda f: (f / "card.json").write_text("[]"), "card.json is not a card"),
+        (lambda f: (f / "card.json").write_bytes(b"\xff\xfe"), "card.json is not a card"),
+        (edit(lambda c: c.pop("n_test"), "card.json"), "card.json is not a card .*n_test"),
+        (edit(lambda c: c.update(recipe=3), "card.json"), "card.json is not a card .*another type"),
+        (edit(lambda c: c.update(speed=1), "card.json"), "card.json is not a card .*speed"),
         (edit(lambda c: c["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
         (edit(lambda c: c["network"]["layers"][0].update(n_inputs=99)), "has the shape"),
         (
@@ -193,7 +242,7 @@ def without_w_f(folder: Path) -> None:
 def test_what_is_wrong_is_said_in_one_line(
     tmp_path: Path, damage: Callable[[Path], Any], message: str
 ) -> None:
-    save_network(draw_network(2).network, tmp_path, FACTS)
+    save_network(draw_network(2).network, tmp_path, CARD)
     damage(tmp_path)
     with pytest.raises(UserError, match=message) as error:
         load_stored(tmp_path)
@@ -209,9 +258,9 @@ def test_an_unknown_network_is_named() -> None:
 
 def test_a_failure_leaves_the_earlier_network(tmp_path: Path) -> None:
     network = draw_network(2).network
-    save_network(network, tmp_path, FACTS)
+    save_network(network, tmp_path, CARD)
     with pytest.raises(TypeError):
         save_network(
-            draw_network(3).network, tmp_path, Facts("rows", 28, 0, 0, 1, {"not JSON": object()})
+            draw_network(3).network, tmp_path, replace(CARD, recipe={"not JSON": object()})
         )
     assert_same(load_network(tmp_path), network)

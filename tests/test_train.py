@@ -1,10 +1,15 @@
-"""Training: interrupted and resumed it ends as if it had not been, and what cannot be continued is
-refused.
+"""Training: interrupted and resumed it ends as if it had not been, what cannot be continued is
+refused, and several processes train one network.
 """
 
 from __future__ import annotations
 
 import csv
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +19,75 @@ import torch
 from click.testing import CliRunner
 
 from golden import train as train_module
-from golden.data import load_mnist
+from golden.dataset import load_dataset
 from golden.errors import UserError
-from golden.train import augment, evaluate, load_network, load_recipe, main, train
+from golden.formats import Fixed
+from golden.model import DmpNetwork
+from golden.params import LayerFormats
+from golden.quantize import layers_of
+from golden.topology import ARCHITECTURES, SPIKE, TOPOLOGIES, Topology, find_topology
+from golden.train import Process, Recipe, evaluate, load_network, load_recipe, main, train
 from tests.mnist import make_mnist
+from tests.spoken import make_spoken
 
+ROOT = Path(__file__).parents[1]
+# Small, and of a leak at which so few neurons fire.
+ROWS = replace(TOPOLOGIES["rows"], n_neurons=(16, 12), n_state=4, leak=0.9)
+SPOKEN = replace(TOPOLOGIES["spoken"], n_neurons=(12, 10), n_state=4, leak=0.9)
 SETTINGS: dict[str, Any] = {"epochs": 2, "batch": 16, "seed": 3}
 
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_mnist(tmp_path / "mnist", monkeypatch)
+    """Return a folder with digits, and spoken ones."""
+    make_mnist(tmp_path / "data", monkeypatch)
+    make_spoken(tmp_path / "data")
+    return tmp_path / "data"
 
 
-def curve(folder: Path) -> list[dict[str, str]]:
-    with (folder / "rows.csv").open(newline="") as file:
+def train_rows(data: Path, out: Path, **recipe: Any) -> Path:
+    return train("rows", ROWS, data, out, Recipe(**recipe))
+
+
+def curve(folder: Path, name: str = "rows") -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("stop_in", ["evaluate", "save"])
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_network(path).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("stop_in", "topology", "recipe"),
+    [
+        ("evaluate", ROWS, Recipe(**SETTINGS)),
+        ("save", ROWS, Recipe(**SETTINGS)),
+        (
+            "evaluate",
+            replace(ROWS, recurrent=True, n_state=0),
+            Recipe(**SETTINGS, aware_epochs=1),
+        ),
+        (
+            "save",
+            replace(SPOKEN, max_delay=7),
+            Recipe(epochs=2, batch=8, seed=3, aware_epochs=2, without_speaker=1),
+        ),
+    ],
+    ids=["evaluate", "save", "recurrent", "delays"],
+)
 def test_resuming_ends_where_an_uninterrupted_training_ends(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_in: str
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_in: str,
+    topology: Topology,
+    recipe: Recipe,
 ) -> None:
     """Stop in the second epoch: before its row of the curve is written, or after that but before
     its checkpoint is.
     """
-    whole = train("rows", data, tmp_path / "whole", **SETTINGS)
+    whole = train("some", topology, data, tmp_path / "whole", recipe)
     place, name = (train_module, "evaluate") if stop_in == "evaluate" else (torch, "save")
     calls, original = 0, getattr(place, name)
 
@@ -53,98 +101,191 @@ def test_resuming_ends_where_an_uninterrupted_training_ends(
     with monkeypatch.context() as patched:
         patched.setattr(place, name, stop_at_second)
         with pytest.raises(KeyboardInterrupt):
-            train("rows", data, tmp_path / "parts", **SETTINGS)
-    assert load_recipe(tmp_path / "parts" / "rows.pt")["epochs_done"] == 1
+            train("some", topology, data, tmp_path / "parts", recipe)
+    assert load_recipe(tmp_path / "parts" / "some.pt")["epochs_done"] == 1
     torch.manual_seed(99)  # nothing may hang on the state that the interrupted process had
-    parts = train("rows", data, tmp_path / "parts", **SETTINGS)
-    expected, found = load_network(whole).state_dict(), load_network(parts).state_dict()
+    parts = train("some", topology, data, tmp_path / "parts", recipe)
+    expected, found = weights(whole), weights(parts)
     assert expected.keys() == found.keys()
     for key, value in expected.items():
         assert torch.equal(value, found[key]), key
-    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
-    assert [row["epoch"] for row in curve(tmp_path / "parts")] == ["1", "2"]
+    assert curve(tmp_path / "parts", "some") == curve(tmp_path / "whole", "some")
+    assert [row["epoch"] for row in curve(tmp_path / "parts", "some")] == ["1", "2"]
 
 
 def test_a_seed_says_it_all(data: Path, tmp_path: Path) -> None:
-    def weights(folder: str, seed: int) -> torch.Tensor:
-        path = train("rows", data, tmp_path / folder, epochs=1, batch=32, seed=seed)
-        return load_network(path).state_dict()["readout.weight"]
+    def readout(folder: str, seed: int) -> torch.Tensor:
+        path = train_rows(data, tmp_path / folder, epochs=1, batch=32, seed=seed)
+        return weights(path)["readout.weight"]
 
-    assert torch.equal(weights("a", 1), weights("b", 1)) and not torch.equal(
-        weights("c", 1), weights("d", 2)
-    )
+    first = readout("a", 1)
+    assert torch.equal(first, readout("b", 1)) and not torch.equal(first, readout("c", 2))
 
 
 def test_every_epoch_of_every_seed_has_its_own_order(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bytes] = []
-    original = train_module.augment
+    seen: list[list[int]] = []
+    original = train_module.augmented
 
-    def record(images: np.ndarray, *rest: Any) -> np.ndarray:
-        seen.append(images.tobytes())
-        return original(images, *rest)
+    def record(dataset: Any, chosen: np.ndarray, *rest: Any) -> np.ndarray:
+        seen.append(chosen.tolist())
+        return original(dataset, chosen, *rest)
 
-    monkeypatch.setattr(train_module, "augment", record)
+    monkeypatch.setattr(train_module, "augmented", record)
     for seed in (1, 2):
-        train("rows", data, tmp_path / str(seed), epochs=2, batch=64, seed=seed)
-    assert len(seen) == len(set(seen)) == 4
-    assert len({bytes(sorted(images)) for images in seen}) == 1, "each epoch has every digit"
+        train_rows(data, tmp_path / str(seed), epochs=2, batch=64, seed=seed)
+    assert len(seen) == len({tuple(order) for order in seen}) == 4
+    assert all(sorted(order) == list(range(64)) for order in seen), "each epoch has every digit"
 
 
 def test_training_again_with_other_settings_is_refused(data: Path, tmp_path: Path) -> None:
-    path = train("rows", data, tmp_path, epochs=1, batch=32)
+    path = train_rows(data, tmp_path, epochs=1, batch=32)
     before = path.read_bytes()
-    with pytest.raises(UserError, match=r"rows\.pt was trained with other settings: move it away"):
-        train("rows", data, tmp_path, epochs=1, batch=32, seed=1)
+    for change in ({"seed": 1}, {"weight_bits": 4}, {"augmentation": 0.0}, {"limit": 40}):
+        with pytest.raises(UserError, match=r"rows\.pt was trained with other settings: move it"):
+            train_rows(data, tmp_path, **{"epochs": 1, "batch": 32} | change)
+    with pytest.raises(UserError, match=r"rows\.pt was trained with other settings: move it"):
+        train("rows", replace(ROWS, leak=0.25), data, tmp_path, Recipe(epochs=1, batch=32))
     assert path.read_bytes() == before
-    assert train("rows", data, tmp_path, epochs=1, batch=32) == path, (
-        "finished: nothing is left to do"
-    )
+    assert train_rows(data, tmp_path, epochs=1, batch=32) == path, "finished: nothing is left to do"
     assert path.read_bytes() == before
 
 
-def test_the_number_of_digits_is_a_setting(data: Path, tmp_path: Path) -> None:
-    path = train("rows", data, tmp_path, epochs=2, batch=16, limit=32)
-    with pytest.raises(UserError, match="trained with other settings"):
-        train("rows", data, tmp_path, epochs=2, batch=16)
-    # A checkpoint from before it was one used all digits.
+def test_settings_that_a_checkpoint_does_not_know_had_their_defaults(
+    data: Path, tmp_path: Path
+) -> None:
+    path = train_rows(data, tmp_path, epochs=2, batch=16, limit=32)
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["settings"].pop("limit") == 32
     torch.save(checkpoint, path)
-    train("rows", data, tmp_path, epochs=2, batch=16)
+    train_rows(data, tmp_path, epochs=2, batch=16)
     with pytest.raises(UserError, match="trained with other settings"):
-        train("rows", data, tmp_path, epochs=2, batch=16, limit=32)
+        train_rows(data, tmp_path, epochs=2, batch=16, limit=32)
 
 
 def test_a_finished_training_says_so(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train("rows", data, tmp_path, epochs=1, batch=32)
+    train_rows(data, tmp_path, epochs=1, batch=32)
     assert "parameters, epochs 1 to 1" in capsys.readouterr().out
-    path = train("rows", data, tmp_path, epochs=1, batch=32)
+    path = train_rows(data, tmp_path, epochs=1, batch=32)
     expected = f"rows: all 1 epochs are done, nothing is left to train: {path}\n"
     assert capsys.readouterr().out == expected
 
 
-def test_too_few_digits_for_a_batch_are_named(data: Path, tmp_path: Path) -> None:
+def test_a_quiet_training_says_nothing(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        train("rows", ROWS, data, tmp_path, Recipe(epochs=1, batch=32), quiet=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_too_few_sequences_for_a_batch_are_named(data: Path, tmp_path: Path) -> None:
     arguments = ["rows", "--data", str(data), "--out", str(tmp_path / "out"), "--limit", "50"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and result.stderr == (
-        "error: 50 training digits do not fill a batch of 128: use a smaller --batch or a larger"
+        "error: 50 training sequences do not fill a batch of 128: use a smaller --batch or a larger"
         " --limit\n"
     )
     assert not (tmp_path / "out").exists()
 
 
 def test_it_learns(data: Path, tmp_path: Path) -> None:
-    """Tell bars of ten heights apart, which even 40 steps must teach."""
-    path = train("rows", data, tmp_path, epochs=20, batch=32, augmentation=0)
+    """Tell bars of ten heights apart, which even 40 steps must teach; the curve is drawn."""
+    recipe = Recipe(epochs=5, batch=8, augmentation=0)
+    path = train("rows", TOPOLOGIES["rows"], data, tmp_path, recipe)
     rows = curve(tmp_path)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 6))
     assert float(rows[-1]["loss"]) < 0.7 * float(rows[0]["loss"])
     network = load_network(path)
-    assert evaluate(network, load_mnist(data, "train")) >= 0.5
-    assert evaluate(network, load_mnist(data, "test"), batch=7) == float(rows[-1]["test_accuracy"])
+    training, test = (load_dataset("rows", data, split) for split in ("train", "test"))
+    assert evaluate(network, training) >= 0.5
+    assert evaluate(network, test, batch=7) == float(rows[-1]["test_accuracy"])
+    picture = (tmp_path / "rows.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5000
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "rows.csv", "rows.png", "rows.pt"]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_trains(architecture: str, data: Path, tmp_path: Path) -> None:
+    """Every parameter moves; delays too, whose rate is ten times the others', within their
+    bounds.
+    """
+    state = {} if ARCHITECTURES[architecture].get("n_state", 4) == 0 else {"n_state": 4}
+    topology = find_topology("spoken", architecture, n_neurons=(12, 10), leak=0.9, **state)
+    torch.manual_seed(2)
+    before = DmpNetwork(topology)
+    path = train(
+        "some", topology, data, tmp_path, Recipe(epochs=1, batch=24, seed=2, learning_rate=0.5)
+    )
+    after = load_network(path)
+    moved = {
+        name: float((p - q).detach().abs().max())
+        for (name, p), q in zip(before.named_parameters(), after.parameters(), strict=True)
+    }
+    # The first step of Adam is the learning rate, of which the warm-up's first step is a 50th.
+    for name, distance in moved.items():
+        assert distance == pytest.approx(0.1 if "delays" in name else 0.01, rel=0.1), name
+    assert any("delays" in name for name in moved) == bool(topology.max_delay)
+    for layer in layers_of(after):
+        if topology.max_delay:
+            assert 0 <= layer.held_back().min() and layer.held_back().max() <= topology.max_delay
+    assert math.isfinite(float(curve(tmp_path, "some")[0]["loss"]))
+
+
+def test_delays_stay_within_bounds_however_far_they_are_driven(data: Path, tmp_path: Path) -> None:
+    topology = find_topology("spoken", "dsnn", n_neurons=(12, 10), max_delay=5, leak=0.9)
+    recipe = Recipe(epochs=4, batch=8, learning_rate=2.0)
+    network = load_network(train("some", topology, data, tmp_path, recipe))
+    delays = torch.cat([layer.delays.detach() for layer in layers_of(network)])
+    held = torch.cat([layer.held_back() for layer in layers_of(network)])
+    assert delays.min() < 0 and delays.max() > 5, "the rate drives them beyond"
+    assert held.min() == 0 and held.max() == 5
+
+
+def test_only_the_last_epochs_are_quantization_aware(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both of these trainings differ in the last two of three epochs only."""
+    calls: list[tuple[bool, int, Fixed]] = []
+    original = train_module.apply_grids
+
+    def record(network: DmpNetwork, payloads: np.ndarray, widths: LayerFormats) -> None:
+        calls.append((layers_of(network)[0].grids is None, len(payloads), widths.w_f))
+        original(network, payloads, widths)
+
+    monkeypatch.setattr(train_module, "apply_grids", record)
+    settings = {"epochs": 3, "batch": 16}
+    plain = train_rows(data, tmp_path / "plain", **settings)
+    assert not calls
+    aware = train_rows(data, tmp_path / "aware", **settings, aware_epochs=2, weight_bits=3)
+    assert [call[:2] for call in calls] == [(True, 64), (False, 64)]
+    assert {call[2].width for call in calls} == {3}
+    rows = [curve(tmp_path / name) for name in ("plain", "aware")]
+    assert rows[0][0] == rows[1][0] and rows[0][1]["loss"] != rows[1][1]["loss"]
+    assert not torch.equal(weights(plain)["readout.weight"], weights(aware)["readout.weight"])
+    # What is stored are the weights that training goes on with, not their roundings.
+    assert len(weights(aware)["layers.0.fast.weight"].unique()) > 100
+
+
+def test_starting_from_another_networks_weights(data: Path, tmp_path: Path) -> None:
+    """At a learning rate of 0, nothing else changes them."""
+    first = train_rows(data, tmp_path / "first", epochs=1, batch=32)
+    settings = {"epochs": 1, "batch": 32, "seed": 1, "learning_rate": 0.0, "start": str(first)}
+    second = train_rows(data, tmp_path / "second", **settings)
+    for name, value in weights(first).items():
+        assert torch.equal(value, weights(second)[name]), name
+    assert load_recipe(second)["start"] == str(first)
+    with pytest.raises(UserError, match="other settings"):
+        train_rows(data, tmp_path / "second", **settings | {"start": None})
+    other = replace(ROWS, n_neurons=(16, 13))
+    with pytest.raises(UserError, match=r"rows\.pt has another shape than the network: start from"):
+        train("rows", other, data, tmp_path / "third", Recipe(**settings))
+    with pytest.raises(UserError, match="no checkpoint nowhere.pt"):
+        train_rows(data, tmp_path / "third", **settings | {"start": "nowhere.pt"})
+    assert not (tmp_path / "third").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 damaged"])
@@ -154,18 +295,20 @@ def test_a_damaged_checkpoint_is_named(content: bytes, tmp_path: Path, data: Pat
     with pytest.raises(UserError, match=r"rows\.pt is not a checkpoint"):
         load_network(path)
     with pytest.raises(UserError, match=r"rows\.pt is not a checkpoint"):
-        train("rows", data, tmp_path, **SETTINGS)
+        train_rows(data, tmp_path, **SETTINGS)
 
 
 def test_a_strange_checkpoint_is_named(data: Path, tmp_path: Path) -> None:
-    path = train("rows", data, tmp_path, epochs=1, batch=32)
+    path = train_rows(data, tmp_path, epochs=1, batch=32)
     checkpoint = torch.load(path, weights_only=True)
-    for change, message in (
-        ({"name": "smnist"}, "has another shape than network 'smnist'"),
-        ({"name": "other"}, "unknown network 'other'"),
-    ):
-        torch.save(checkpoint | change, path)
-        with pytest.raises(UserError, match=message):
+    topology = checkpoint["topology"]
+    assert Topology.from_dict(topology) == ROWS
+    for changed in (
+        "rows", {}, topology | {"n_neurons": [16, 13]}, topology | {"speed": 1},
+        topology | {"payload": 3}, topology | {"recurrent": True},
+    ):  # fmt: skip
+        torch.save(checkpoint | {"topology": changed}, path)
+        with pytest.raises(UserError, match="has another shape than its topology says"):
             load_network(path)
     torch.save({"some": 1}, path)
     with pytest.raises(UserError, match="is not a checkpoint of golden"):
@@ -174,24 +317,38 @@ def test_a_strange_checkpoint_is_named(data: Path, tmp_path: Path) -> None:
         load_network(tmp_path / "none.pt")
 
 
-def test_augmentation_moves_digits_and_nothing_else(data: Path) -> None:
-    images = load_mnist(data, "test").images
-    assert augment(images, 0, torch.Generator()) is images
-    once, again = (augment(images, 1.0, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert np.array_equal(once, again) and once.dtype == np.uint8 and once.shape == images.shape
-    assert not np.array_equal(once, images)
-    # Bars stay bright, and within a few pixels of where they were.
-    before, after = (batch.mean(2).argmax(1).astype(int) for batch in (images, once))
-    assert np.abs(before - after).max() <= 6 and once.max() > 200
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("preset", TOPOLOGIES)
+def test_topologies_are_kept_whole(preset: str, architecture: str) -> None:
+    topology = find_topology(preset, architecture, n_neurons=(3, 4, 5))
+    assert Topology.from_dict(topology.to_dict()) == topology
+    n_layers = len(topology.layers)
+    assert n_layers == 3 and [layer.n_inputs for layer in topology.layers[1:]] == [3, 4]
+    assert [layer.payload for layer in topology.layers[1:]] == [SPIKE] * 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mnist"], "error: unknown network 'mnist': use one of smnist, psmnist, rows\n"),
+        (
+            ["mnist"],
+            "unknown network 'mnist': use one of smnist, psmnist, rows, spoken, shd, ssc\n",
+        ),
         (
             ["rows", "--data", "nowhere"],
-            "error: nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder",
+            "nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder",
+        ),
+        (["spoken"], "spoken is not fetched: set DATA to the folder that holds it\n"),
+        (["rows", "--neurons", "12;10"], "--neurons 12;10: use numbers, as in 200,200\n"),
+        (["rows", "--neurons", ""], "--neurons : use numbers, as in 200,200\n"),
+        (["rows", "--neurons", "12,0"], "--neurons 12,0: use 1 or more in each layer\n"),
+        (
+            ["rows", "--architecture", "rsnn", "--state", "3"],
+            "a recurrent network with a slow state: use one of the two (--state 0 leaves it out)\n",
+        ),
+        (
+            ["rows", "--without-speaker", "3"],
+            "rows has no speakers to leave out: only spoken has\n",
         ),
     ],
 )
@@ -199,36 +356,104 @@ def test_the_command_refuses_in_one_line(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "out")])
-    assert (
-        result.exit_code == 2
-        and result.stderr.startswith(message)
-        and result.stderr.count("\n") == 1
-    )
+    assert result.exit_code == 2 and result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--theta=0", "--leak=1.5", "--max-delay=256", "--weight-bits=1", "--weight-bits=17",
+        "--architecture=cnn", "--dilation=0", "--epochs=0", "--aware-epochs=-1",
+    ],
+)  # fmt: skip
+def test_the_command_refuses_values_out_of_range(option: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["rows", option, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2 and option.split("=")[0] in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains(data: Path, tmp_path: Path) -> None:
     options = [
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path),
-        "--epochs",
-        "1",
-        "--batch",
-        "8",
-        "--limit",
-        "16",
-    ]
-    result = CliRunner().invoke(main, ["rows", *options, "--threads", str(torch.get_num_threads())])
+        "--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--batch", "8",
+        "--limit", "16", "--threads", str(torch.get_num_threads()),
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, ["rows", *options])
     assert result.exit_code == 0, result.output
-    assert load_recipe(tmp_path / "rows.pt") == {
-        "topology": "rows",
-        "epochs_done": 1,
-        "epochs": 1,
-        "batch": 8,
-        "learning_rate": 0.01,
-        "seed": 0,
-        "augmentation": 0.5,
-        "limit": 16,
-    }
+    recipe = {"epochs_done": 1, "epochs": 1, "batch": 8, "learning_rate": 0.01, "seed": 0}
+    recipe["limit"] = 16
+    expected = recipe | {"topology": TOPOLOGIES["rows"].to_dict()}
+    assert load_recipe(tmp_path / "rows.pt") == expected
+    # Every option that says what to train, and how.
+    options += [
+        "--neurons", "9,7,5", "--state", "3", "--theta", "14.5", "--dilation", "2", "--max-delay",
+        "4", "--leak", "0.25", "--learning-rate", "0.02", "--augmentation", "0", "--seed", "4",
+        "--weight-bits", "5", "--aware-epochs", "1", "--start", str(tmp_path / "start.pt"),
+    ]  # fmt: skip
+    topology = replace(
+        TOPOLOGIES["rows"], n_neurons=(9, 7, 5), n_state=3, theta=14.5, dilation=2, max_delay=4,
+        leak=0.25,
+    )  # fmt: skip
+    train("start", topology, data, tmp_path, Recipe(epochs=1, batch=8, limit=16))
+    result = CliRunner().invoke(main, ["rows", "--architecture", "dmp-delays", *options])
+    assert result.exit_code == 0, result.output
+    assert load_recipe(tmp_path / "rows_dmp_delays.pt") == recipe | {
+        "topology": topology.to_dict(), "learning_rate": 0.02, "augmentation": 0.0, "seed": 4,
+        "weight_bits": 5, "aware_epochs": 1, "start": str(tmp_path / "start.pt"),
+    }  # fmt: skip
+    result = CliRunner().invoke(main, ["rows", *options, "--name", "mine", "--start", "nowhere"])
+    assert result.exit_code == 2 and not (tmp_path / "mine.pt").exists()
+
+
+def test_processes_share_a_batch() -> None:
+    batch = np.arange(10) * 3
+    shares = [Process(rank, 3, torch.device("cpu")).share(batch) for rank in range(3)]
+    assert sorted(np.concatenate(shares)) == batch.tolist()
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert [Process(rank, 3, torch.device("cpu")).first for rank in range(3)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
+    """Their gradients are those of one process with the whole batch."""
+    options = [
+        "spoken", "--data", str(data), "--neurons", "12,10", "--state", "4", "--epochs", "2",
+        "--batch", "12", "--augmentation", "0", "--architecture", "dmp-delays", "--name", "some",
+        "--leak", "0.9",
+    ]  # fmt: skip
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [
+            *launcher,
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "golden.train",
+            *options,
+            "--out",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("parameters, epochs 1 to 2") == 1, "only one of them tells"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"data", "some.csv", "some.png", "some.pt"}
+    assert [row["epoch"] for row in curve(tmp_path, "some")] == ["1", "2"]
+    assert load_recipe(tmp_path / "some.pt")["epochs_done"] == 2
+    alone = CliRunner().invoke(main, [*options, "--out", str(tmp_path / "alone")])
+    assert alone.exit_code == 0, alone.output
+    torch.manual_seed(0)
+    topology = find_topology("spoken", "dmp-delays", n_neurons=(12, 10), n_state=4, leak=0.9)
+    before = DmpNetwork(topology).state_dict()
+    one, two = weights(tmp_path / "alone" / "some.pt"), weights(tmp_path / "some.pt")
+    for name in ("layers.0.fast.weight", "layers.1.fast.weight", "readout.weight"):
+        steps = torch.stack([(found[name] - before[name]).flatten() for found in (one, two)])
+        assert float(torch.corrcoef(steps)[0, 1]) > 0.95, name

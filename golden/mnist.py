@@ -12,7 +12,6 @@ import hashlib
 import tempfile
 import urllib.error
 import urllib.request
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,45 +84,6 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
         np.frombuffer(images, np.uint8, offset=16).reshape(-1, SIDE, SIDE),
         np.frombuffer(labels, np.uint8, offset=8),
     )
-
-
-_SPOKEN_SHAPE = (100, 140)  # timesteps, inputs
-_SPOKEN_SIZE = 100 * 140
-
-
-@dataclass(frozen=True)
-class SpokenDigits:
-    """Spoken digits as events (n, 100, 140) of 0 and 1, in timesteps of 10 ms; `labels` (n,)."""
-
-    events: np.ndarray
-    labels: np.ndarray
-
-
-def load_spoken(folder: Path, split: str) -> SpokenDigits:
-    """Read the `train` or `test` split of the Free Spoken Digit Dataset as events, from the file
-    `fsdd*140x100*.npz` in `folder` or below it.
-
-    Raises
-    ------
-    UserError
-        There is no such file, or it does not hold what it should.
-    """
-    found = sorted(folder.rglob("fsdd*140x100*.npz"))
-    if not found:
-        raise UserError(f"{folder} has no fsdd*140x100*.npz: set DATA to the folder that holds it")
-    try:
-        with np.load(found[0]) as arrays:
-            packed, labels = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        shape = (len(labels), _SPOKEN_SIZE // 8)
-        if packed.shape != shape:
-            raise ValueError(f"{split}_x has the shape {packed.shape}, not {shape}")
-        events = np.unpackbits(packed, axis=1).reshape(-1, *_SPOKEN_SHAPE)
-    except (
-        OSError, EOFError, KeyError, TypeError, ValueError, NotImplementedError, zlib.error,
-        zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        raise UserError(f"{found[0]} does not hold spoken digits: {error}") from None
-    return SpokenDigits(events, labels)
 
 
 def _read(folder: Path | None, name: str) -> bytes:

@@ -1,0 +1,275 @@
+"""`python -m tb.study`: train the paper's architectures and ablations on one data set, quantize
+each network, and run it through the Verilog of its own core under one budget of multipliers.
+
+Every trial is a line of its own in OUT/trials: one that is done is not done again, so that an
+interrupted study goes on where it stopped. Trials are spread over a Dask cluster: local processes,
+or the machines behind a scheduler's address, which see the same folders.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from golden.errors import UserError, report_user_errors
+from golden.fit import Budget, fit, measure_activity
+from tb.bench import Case, build, measure
+from tb.report import write_report
+from tb.study_report import draw, markdown
+
+SPEAKERS = range(6)
+# Of the presets that a study varies: how long and how each trial is trained, and on how many
+# neurons a layer the architectures are compared.
+_SPEECH: dict[str, Any] = {"epochs": 60, "batch": 64, "augmentation": 0.5}
+_DIGITS: dict[str, Any] = {"epochs": 20, "batch": 128, "augmentation": 0.8}
+RECIPES = {
+    "spoken": _SPEECH, "shd": _SPEECH, "ssc": _SPEECH, "rows": _DIGITS, "smnist": _DIGITS,
+    "psmnist": _DIGITS,
+}  # fmt: skip
+NEURONS = {"smnist": (64, 128, 224), "psmnist": (64, 128, 208)}
+TIMED = 8  # test sequences that are run through the Verilog
+ARCHITECTURES = ("dmp", "fsnn", "rsnn", "dsnn", "dmp-delays")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network to train and to measure: of a `group` of trials, at `value` on the group's axis.
+
+    `changes` are of the preset's topology, `recipe` of the training.
+    """
+
+    group: str
+    value: float
+    preset: str
+    architecture: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}".replace("-", "_")
+
+
+def plan(preset: str, epochs: int | None, quick: bool) -> list[Trial]:
+    """Return the trials of a study.
+
+    Accuracy against parameters for every architecture; against the slow state's size, its window
+    and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
+    and for spoken digits every architecture without one of the speakers.
+    """
+    if preset not in RECIPES:
+        raise UserError(f"--preset {preset}: use {', '.join(RECIPES)}")
+    recipe = RECIPES[preset] | ({"epochs": 8, "limit": 2048} if quick else {})
+    recipe |= {"epochs": epochs} if epochs else {}
+    recipe["aware_epochs"] = max(1, recipe["epochs"] // 5)
+    found: list[Trial] = []
+
+    def add(group: str, value: float, architecture: str = "dmp", **changes: Any) -> None:
+        special = {
+            key: changes.pop(key) for key in ("weight_bits", "without_speaker") if key in changes
+        }
+        found.append(Trial(group, value, preset, architecture, changes, recipe | special))
+
+    for neurons in (16,) if quick else NEURONS.get(preset, (32, 64, 128)):
+        for architecture in ARCHITECTURES:
+            add("neurons", neurons, architecture, n_neurons=(neurons, neurons))
+    small: dict[str, Any] = {"n_neurons": (16, 16)} if quick else {"n_neurons": (64, 64)}
+    for n_state in (4,) if quick else (2, 5, 20, 40):
+        add("state", n_state, n_state=n_state, **small)
+    for theta in (20.0,) if quick else (10.0, 20.0, 80.0):
+        add("theta", theta, theta=theta, **small)
+        add("delays", theta, "dmp-delays", theta=theta, **small)
+    for dilation in (5,) if quick else (2, 5, 10):
+        add("dilation", dilation, dilation=dilation, **small)
+    for bits in (4,) if quick else (2, 3, 4, 6):
+        add("bits", bits, weight_bits=bits, **small)
+    if preset == "spoken" and not quick:
+        for speaker in SPEAKERS:
+            for architecture in ARCHITECTURES[:4]:
+                add("speaker", speaker, architecture, without_speaker=speaker)
+    return found
+
+
+def run_trial(
+    trial: Trial, data: str | None, out: str, budget: int, optimize: str
+) -> dict[str, Any]:
+    """Train, quantize and measure one network; return its row of `study.json`.
+
+    `accuracy_float` is that of the trained network, its weights not rounded, `accuracy_integer`
+    that of the integers, both on the whole test set; cycles, products and memory bits are measured
+    in the Verilog of the fastest core within `budget` multipliers.
+    """
+    import torch
+
+    from golden.dataset import load_dataset
+    from golden.formats import Fixed
+    from golden.params import LayerFormats
+    from golden.quantize import evaluate_integers, quantize
+    from golden.topology import find_topology
+    from golden.train import Recipe, evaluate, load_network, train
+
+    torch.set_num_threads(1)
+    folder = None if data is None else Path(data)
+    recipe = Recipe(**trial.recipe)
+    topology = find_topology(trial.preset, trial.architecture, **trial.changes)
+    torch.set_flush_denormal(True)  # decaying membranes are full of them
+    try:
+        checkpoint = train(trial.name, topology, folder, Path(out) / "train", recipe, quiet=True)
+    finally:
+        torch.set_flush_denormal(False)
+    trained = load_network(checkpoint)
+    training, test = (
+        load_dataset(topology.data, folder, split, recipe.without_speaker)
+        for split in ("train", "test")
+    )
+    if recipe.limit:
+        training, test = (d.select(slice(recipe.limit)) for d in (training, test))
+    widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
+    network = quantize(trained, training.sequences(slice(512)), trial.name, widths).network
+    measured = evaluate_integers(network, test)
+    row = asdict(trial) | {
+        "name": trial.name,
+        "parameters": trained.n_parameters(),
+        "accuracy_float": evaluate(trained, test),
+        "accuracy_integer": measured.accuracy,
+        "events_per_step": measured.rates,
+        "delays": [layer.delays.tolist() for layer in network.layers],
+        "budget": budget,
+    }
+    if trial.group == "speaker":  # the same hardware as without leaving one out
+        return row
+    activity = measure_activity(network, test.sequences(slice(TIMED)))
+    chosen, _, _ = fit(activity, Budget(multipliers=budget))
+    hardware = replace(chosen.hardware, access_counters=True)
+    case = Case(trial.name, trial.name, activity)
+    job = build(case, hardware, Path(out) / "cores" / trial.name, optimize)
+    timed, comparison = measure(case, [], job)
+    kept = (
+        "lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers", "memory_bits",
+        "cycles_measured", "cycles_predicted", "cycles_per_sequence", "latency_cycles",
+        "bits_per_timestep", "products_per_timestep", "synaptic_operations_per_timestep",
+    )  # fmt: skip
+    return row | {key: timed[key] for key in kept} | {"differences": comparison.first}
+
+
+def run_study(
+    trials: Sequence[Trial],
+    data: Path | None,
+    out: Path,
+    *,
+    budget: int,
+    jobs: int,
+    scheduler: str | None,
+    optimize: str = "-O1",
+) -> list[dict[str, Any]]:
+    """Run every trial that is not done yet on a Dask cluster; return all rows, in their order."""
+    from dask.distributed import Client, LocalCluster, as_completed
+
+    folder = out / "trials"
+    folder.mkdir(parents=True, exist_ok=True)
+    by_name = {trial.name: trial for trial in trials}
+    paths = {name: folder / f"{name}.json" for name in by_name}
+    rows = {name: _done(paths[name], trial, budget) for name, trial in by_name.items()}
+    missing = [name for name, row in rows.items() if row is None]
+    if missing:
+        with ExitStack() as stack:
+            cluster: Any = scheduler
+            if scheduler is None:
+                # A trial changes its process's global settings: a process each, one at a time.
+                options: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.ERROR}
+                local = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
+                cluster = stack.enter_context(local)
+            client = stack.enter_context(Client(cluster))
+            bar = stack.enter_context(tqdm(total=len(trials), unit="trial"))
+            bar.update(len(trials) - len(missing))
+            where = None if data is None else str(data.resolve())
+            arguments = (where, str(out.resolve()), budget, optimize)
+            futures = {
+                client.submit(run_trial, by_name[name], *arguments, key=name): name
+                for name in missing
+            }
+            for future in as_completed(futures):
+                name = futures[future]
+                row: dict[str, Any] = future.result()
+                rows[name] = row
+                write_report(row, paths[name])
+                bar.set_postfix_str(name, refresh=False)
+                bar.update()
+    return [row for row in rows.values() if row is not None]
+
+
+def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
+    """Return the row of a trial that was run before in this very way, else None."""
+    try:
+        row = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    wanted = json.loads(json.dumps(asdict(trial) | {"budget": budget}))
+    return row if all(row.get(key) == value for key, value in wanted.items()) else None
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--preset", default="spoken", help="The network that is varied: spoken, rows, ...")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder with its data [default: fetch MNIST]"
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/study"))
+@click.option("--quick", is_flag=True, help="Few, small and short trials: minutes")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Of each trial [default: as the preset needs; quick 8]"
+)
+@click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
+@click.option(
+    "--multipliers", default=64, type=click.IntRange(1), help="Of every core that is measured"
+)
+@click.option("--jobs", default=2, type=click.IntRange(1), help="Trials at once on this machine")
+@click.option("--scheduler", help="Address of a Dask scheduler, whose workers see these folders")
+@report_user_errors
+def main(
+    preset: str,
+    data: Path | None,
+    out: Path,
+    quick: bool,
+    epochs: int | None,
+    groups: tuple[str, ...],
+    multipliers: int,
+    jobs: int,
+    scheduler: str | None,
+) -> None:
+    """Study architectures, slow states, windows, dilations and weight bits on the core; write
+    study.json, study.md and pictures into OUT.
+
+    Exits with status 1 where a core's Verilog differs from the golden model.
+    """
+    trials = plan(preset, epochs, quick)
+    known = list(dict.fromkeys(trial.group for trial in trials))
+    for group in groups:
+        if group not in known:
+            raise UserError(f"--group {group}: use {', '.join(known)}")
+    trials = [trial for trial in trials if not groups or trial.group in groups]
+    rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
+    write_report(rows, out / "study.json")
+    text = markdown(rows)
+    (out / "study.md").write_text(text)
+    pictures = draw(rows, out)
+    click.echo(text)
+    for path in (out / "study.json", out / "study.md", *pictures):
+        click.echo(f"wrote {path}")
+    differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
+    for line in differences:
+        click.echo(f"error: {line}", err=True)
+    if differences:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

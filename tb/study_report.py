@@ -1,0 +1,144 @@
+"""What `tb.study` found, as tables and pictures for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Rows = Sequence[dict[str, Any]]
+
+_AXES = {
+    "neurons": "neurons a layer",
+    "state": "values of the slow state",
+    "theta": "window / timesteps",
+    "dilation": "timesteps between refreshes",
+    "bits": "bits of W_f",
+    "delays": "window / timesteps, with short delays",
+    "speaker": "speaker left out",
+}
+
+
+def markdown(rows: Rows) -> str:
+    """Return a table for each group of trials."""
+    header = (
+        "architecture", "parameters", "float %", "integers %", "events a step", "memory kbit",
+        "cycles", "products", "core (L, T, E, K)",
+    )  # fmt: skip
+    parts = []
+    for group in dict.fromkeys(str(row["group"]) for row in rows):
+        lines = [f"## {_AXES.get(group, group)}", ""]
+        lines += [f"| {' | '.join((str(_AXES.get(group, group)), *header))} |"]
+        lines += ["| ---: | :--- " + "| ---: " * (len(header) - 1) + "|"]
+        for row in (row for row in rows if row["group"] == group):
+            lines.append(f"| {' | '.join(_cells(row))} |")
+        parts.append("\n".join(lines))
+    speakers = [row for row in rows if row["group"] == "speaker"]
+    if speakers:
+        parts.append(_means(speakers))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    cells = [
+        f"{row['value']:g}",
+        row["architecture"],
+        str(row["parameters"]),
+        f"{100 * row['accuracy_float']:.2f}",
+        f"{100 * row['accuracy_integer']:.2f}",
+        ", ".join(f"{rate:.1f}" for rate in row["events_per_step"]),
+    ]
+    if "cycles_per_sequence" not in row:
+        return [*cells, "", "", "", ""]
+    shape = (row[k] for k in ("lanes", "block", "events_per_cycle", "products_per_cycle"))
+    return [
+        *cells,
+        f"{row['memory_bits'] / 1000:.0f}",
+        f"{row['cycles_per_sequence']:.0f}",
+        f"{products(row):.0f}",
+        ", ".join(map(str, shape)),
+    ]
+
+
+def _means(rows: Rows) -> str:
+    lines = ["Mean over the speakers left out:", ""]
+    for architecture in dict.fromkeys(row["architecture"] for row in rows):
+        found = [row for row in rows if row["architecture"] == architecture]
+        means = [
+            100 * sum(row[key] for row in found) / len(found)
+            for key in ("accuracy_float", "accuracy_integer")
+        ]
+        lines.append(f"- {architecture}: {means[0]:.2f} % float, {means[1]:.2f} % integers")
+    return "\n".join(lines)
+
+
+def products(row: dict[str, Any]) -> float:
+    """Return the products of an inference: of the slow state, its update and the leak."""
+    timesteps = row["cycles_per_sequence"] / row["cycles_measured"]
+    return timesteps * sum(row["products_per_timestep"].values())
+
+
+def draw(rows: Rows, folder: Path) -> list[Path]:
+    """Draw accuracy against cycles, memory and parameters; against each axis; and the delays.
+    Return the pictures' paths.
+    """
+    from matplotlib.figure import Figure
+
+    def save(figure: Figure, name: str) -> Path:
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        return path
+
+    paths = []
+    timed = [row for row in rows if row["group"] == "neurons" and "memory_bits" in row]
+    if timed:
+        figure = Figure(figsize=(14, 4.2), layout="constrained")
+        axes = figure.subplots(1, 3, sharey=True)
+        over: list[tuple[str, Callable[[dict[str, Any]], float]]] = [
+            (f"cycles an inference, at most {timed[0]['budget']} multipliers",
+             lambda row: row["cycles_per_sequence"]),
+            ("bits of memory", lambda row: row["memory_bits"]),
+            ("parameters", lambda row: row["parameters"]),
+        ]  # fmt: skip
+        for at, (label, of) in zip(axes, over, strict=True):
+            for architecture in dict.fromkeys(row["architecture"] for row in timed):
+                found = [row for row in timed if row["architecture"] == architecture]
+                found.sort(key=of)
+                accuracy = [100 * row["accuracy_integer"] for row in found]
+                at.plot([of(row) for row in found], accuracy, marker="o", label=architecture)
+            at.set(xscale="log", xlabel=label)
+            at.grid(which="both", alpha=0.3)
+        axes[0].set_ylabel("accuracy of the integers / %")
+        axes[0].legend()
+        paths.append(save(figure, "study_pareto"))
+    swept = [
+        g for g in ("state", "theta", "dilation", "bits") if any(r["group"] == g for r in rows)
+    ]
+    if swept:
+        figure = Figure(figsize=(4.5 * len(swept), 4), layout="constrained")
+        for at, group in zip(figure.subplots(1, len(swept), squeeze=False)[0], swept, strict=True):
+            found = sorted((row for row in rows if row["group"] == group), key=lambda r: r["value"])
+            values = [row["value"] for row in found]
+            for key, label in (("accuracy_float", "float"), ("accuracy_integer", "integers")):
+                at.plot(values, [100 * row[key] for row in found], marker="o", label=label)
+            beside = at.twinx()
+            cycles = [row["cycles_per_sequence"] for row in found]
+            beside.plot(values, cycles, color="C7", linestyle=":", marker="x")
+            beside.set_ylabel("cycles an inference (dotted)")
+            at.set(xlabel=_AXES[group], ylabel="accuracy / %")
+            at.legend()
+        paths.append(save(figure, "study_sweeps"))
+    delayed = [row for row in rows if any(row["delays"])]
+    if delayed:
+        figure = Figure(figsize=(4 * len(delayed), 3.2), layout="constrained")
+        for at, row in zip(
+            figure.subplots(1, len(delayed), squeeze=False)[0], delayed, strict=True
+        ):
+            longest = max(max(delays, default=0) for delays in row["delays"])
+            for index, delays in enumerate(row["delays"]):
+                if delays:
+                    at.hist(delays, bins=range(longest + 2), alpha=0.6, label=f"layer {index}")
+            at.set(xlabel="delay / timesteps", title=row["name"])
+            at.legend()
+        paths.append(save(figure, "study_delays"))
+    return paths

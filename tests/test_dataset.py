@@ -1,0 +1,130 @@
+"""Data sets by name: what each holds, what is refused, and a speaker left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.dataset import DATASETS, DIGIT_VARIANTS, digit_images, load_dataset
+from golden.errors import UserError
+from golden.mnist import load_mnist, to_sequences
+from golden.speech import load_hdf5
+from golden.topology import TOPOLOGIES
+from tests.mnist import make_mnist
+from tests.spoken import SPEAKERS, draw_spikes, make_spoken, write_hdf5
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with every data set."""
+    make_mnist(tmp_path, monkeypatch)
+    make_spoken(tmp_path)
+    for seed, name in enumerate(("shd_train", "shd_test", "ssc_train", "ssc_test")):
+        write_hdf5(tmp_path / f"{name}.h5", draw_spikes(seed))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_fits_its_preset(name: str, folder: Path) -> None:
+    topology = TOPOLOGIES[name]
+    n_timesteps = {"smnist": 784, "psmnist": 784, "rows": 28, "ssc": 250}.get(name, 100)
+    parts = [load_dataset(name, folder, split) for split in ("train", "test")]
+    for part in parts:
+        sequences = part.sequences()
+        assert sequences.shape == (len(part), n_timesteps, topology.n_inputs)
+        assert sequences.dtype == np.uint8 and 0 < sequences.max() <= topology.payload.max
+        assert part.labels.shape == (len(part),) and part.labels.max() < topology.n_classes
+    training, test = (part.sequences()[:5] for part in parts)
+    assert topology.data == name and not np.array_equal(training, test)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_some_sequences_are_those_of_all(name: str, folder: Path) -> None:
+    dataset = load_dataset(name, folder, "test")
+    whole = dataset.sequences()
+    for chosen, first in ((slice(1, 4), 1), (np.array([4, 0, 2]), 4)):
+        assert np.array_equal(dataset.sequences(chosen), whole[chosen])
+        some = dataset.select(chosen)
+        assert len(some) == 3 and type(some) is type(dataset)
+        assert np.array_equal(some.sequences(), whole[chosen])
+        assert np.array_equal(some.labels, dataset.labels[chosen])
+        assert np.array_equal(some.picture(0), dataset.picture(first))
+
+
+@pytest.mark.parametrize("variant", DIGIT_VARIANTS)
+def test_digits_are_arranged_as_their_variant_says(variant: str, folder: Path) -> None:
+    digits = load_mnist(folder, "test")
+    dataset = digit_images(digits, variant)
+    assert np.array_equal(dataset.sequences(), to_sequences(digits.images, variant))
+    assert np.array_equal(dataset.labels, digits.labels)
+    assert np.array_equal(dataset.picture(3), digits.images[3])
+
+
+def test_a_picture_of_events_has_time_from_left_to_right(folder: Path) -> None:
+    dataset = load_dataset("shd", folder, "test")
+    picture, sequence = dataset.picture(3), dataset.sequences()[3]
+    assert picture.shape == (140, 100)
+    assert all(picture[j, k] == sequence[k, j] for k, j in np.argwhere(sequence))
+
+
+@pytest.mark.parametrize(("name", "n_timesteps"), [("shd", 100), ("ssc", 250)])
+def test_files_of_spikes_are_read_in_their_own_timesteps(
+    name: str, n_timesteps: int, folder: Path
+) -> None:
+    for split in ("train", "test"):
+        expected = load_hdf5(folder / f"{name}_{split}.h5", n_timesteps)
+        found = load_dataset(name, folder, split)
+        assert np.array_equal(found.sequences(), expected.events)
+        assert np.array_equal(found.labels, expected.labels)
+
+
+def test_a_speaker_is_left_out(folder: Path) -> None:
+    arrays = make_spoken(folder)
+    events, labels, speakers = (
+        np.concatenate([arrays[f"train_{of}"], arrays[f"test_{of}"]])
+        for of in ("x", "y", "speaker")
+    )
+    for speaker in range(SPEAKERS):
+        training, test = (
+            load_dataset("spoken", folder, split, without_speaker=speaker)
+            for split in ("train", "test")
+        )
+        assert np.array_equal(test.sequences(), events[speakers == speaker])
+        assert np.array_equal(test.labels, labels[speakers == speaker])
+        assert np.array_equal(training.sequences(), events[speakers != speaker])
+        assert np.array_equal(training.labels, labels[speakers != speaker])
+        assert len(training) + len(test) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "message"),
+    [
+        ("mnist", None, "unknown data set 'mnist': use one of smnist, psmnist, rows, spoken, shd,"),
+        ("rows", 1, "rows has no speakers to leave out: only spoken has"),
+        ("shd", 0, "shd has no speakers to leave out"),
+        ("spoken", SPEAKERS, "no digit is of speaker 3: use one of 0, 1, 2"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    name: str, without: int | None, message: str, folder: Path
+) -> None:
+    for split in ("train", "test"):
+        with pytest.raises(UserError, match=message):
+            load_dataset(name, folder, split, without)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere.*: set DATA to the folder"):
+        load_dataset(name, tmp_path / "nowhere", "test")
+    if name not in DIGIT_VARIANTS:
+        with pytest.raises(UserError, match=f"{name} is not fetched: set DATA to the folder"):
+            load_dataset(name, None, "test")
+
+
+def test_another_variant_is_another_data_set(folder: Path) -> None:
+    rows = digit_images(load_mnist(folder, "test"), "rows")
+    assert replace(rows, variant="smnist").sequences().shape == (32, 784, 1)
