@@ -15,6 +15,7 @@ import numpy as np
 from golden.cycles import Part, Timeline, block_cycles, loop_cycles, refreshes
 from golden.errors import UserError
 from golden.hardware import (
+    DELAY_LATENCY,
     CoreParams,
     HardwareParams,
     LayerHardware,
@@ -71,9 +72,7 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
         addresses[block] = []
         for spikes in received:
             assert spikes is not None
-            padded = np.pad(spikes, ((0, 0), (0, -spikes.shape[1] % block), (0, 0)))
-            shape = (len(spikes), -1, block, spikes.shape[2])
-            addresses[block].append(padded.reshape(shape).any(2).sum(2))
+            addresses[block].append(by_block(spikes, block).any(2).sum(2))
     for layer in golden.layers:
         layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
     return Activity(network, payloads, golden, addresses, events[0] + 1)
@@ -169,6 +168,29 @@ def part_cycles(
     return float(cycles.sum(-1).mean()) / n_timesteps
 
 
+def delay_cycles(part: LayerHardware, delayed: np.ndarray, items: np.ndarray) -> float:
+    """Return the cycles a timestep that a delay line takes on average, out of which these inputs
+    come (B, K, M) bool, and into which items (B, K) come from outside; it takes as many as it sends
+    where they come from a layer.
+
+    The words that are read hold up what comes in.
+    """
+    sent = by_block(delayed, part.block).any(2).sum(2) + 1
+    received = by_block(items, part.block).sum(2) if part.external else sent
+    cycles = np.maximum(
+        DELAY_LATENCY + 2 + np.maximum(sent, part.ring_words), received + part.ring_words
+    )
+    sequence_end = DELAY_LATENCY + part.ring_depth
+    return float(cycles.sum(1).mean() + sequence_end) / delayed.shape[1]
+
+
+def by_block(values: np.ndarray, block: int) -> np.ndarray:
+    """Return (B, blocks, block, ...) of (B, K, ...), with zeros behind the last timestep."""
+    missing = [(0, 0)] * values.ndim
+    missing[1] = 0, -values.shape[1] % block
+    return np.pad(values, missing).reshape(len(values), -1, block, *values.shape[2:])
+
+
 def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """Return what a configuration costs.
 
@@ -187,6 +209,11 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
             for part, found, sent in zip(core.parts.values(), addresses, spikes, strict=True)
         ),
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
+        *(
+            delay_cycles(part, layer.delayed, np.count_nonzero(activity.payloads, axis=2) + 1)
+            for part, layer in zip(core.layers, activity.run.layers, strict=True)
+            if layer.delayed is not None
+        ),
     )
     return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
 

@@ -226,7 +226,7 @@ class DelayLine(Component):
             self.ring_writes.eq(sum(writes, cleared)),
         ]
         if layer.external:
-            m.d.comb += self.repeated.eq(Cat(*repeated).any())
+            m.d.sync += self.repeated.eq(Cat(*repeated).any())
         return swept
 
 

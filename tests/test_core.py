@@ -4,6 +4,7 @@ the golden model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -222,3 +223,26 @@ def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
         run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
         drawn.payloads,
     )
+
+
+def test_no_item_is_taken_before_the_rings_are_clear() -> None:
+    """257 slots of the last layer take longer than all that is loaded; the first layer has no delay
+    line that would wait.
+    """
+    drawn = draw_network(13, n_timesteps=4, max_neurons=3, max_inputs=3)
+    params = drawn.network.params
+    layers = (*params.layers[:-1], replace(params.layers[-1], max_delay=255))
+    delays = np.arange(layers[-1].n_inputs) % 3
+    network = replace(
+        drawn.network,
+        params=replace(params, layers=layers),
+        layers=(*drawn.network.layers[:-1], replace(drawn.network.layers[-1], delays=delays)),
+    )
+    payloads = np.ones_like(drawn.payloads)
+    recorded = simulate(network, replace(drawn.hardware, lanes=3, block=1), payloads)
+    loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
+    assert len(layers) > 1 and loaded < recorded.core.layers[-1].ring_depth == 257
+    golden = run(recorded.network, payloads, trace=True)
+    check(recorded, golden, payloads)
+    timeline = Timeline(recorded.core, payloads, golden.layers)
+    assert np.array(recorded.starts).ravel().tolist() == timeline.starts.ravel().tolist()

@@ -28,6 +28,7 @@ from golden.fit import (
     choose,
     configurations,
     core_block_rams,
+    delay_cycles,
     fit,
     measure_activity,
     pareto,
@@ -45,7 +46,7 @@ from golden.hardware import (
     ReadoutHardware,
     read_core,
 )
-from golden.integer import run
+from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.synthetic import draw_events
 from tests.networks import draw_network, draw_recurrent
@@ -238,6 +239,56 @@ def test_a_price_knows_what_passes_between_layers() -> None:
         )
     )
     assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.02)
+
+
+def test_cycles_of_a_delay_line() -> None:
+    """9 inputs are 5 words of 2 with a delay of 3 blocks: 8 words (5 in use) in each of 3 slots of
+    a memory, if blocks have 16 timesteps; one word in 42 slots, if they have one.
+    """
+    params = LayerParams(9, 4, 0, max_delay=40)
+    part = LayerHardware(params, HardwareParams(2, 16))
+    assert (part.ring_words, part.ring_slots, part.ring_depth) == (5, 6, 3 * 8)
+    delayed = np.zeros((1, 40, 9), bool)
+    delayed[0, 3, 2] = delayed[0, 7, 2] = delayed[0, 20:30, 1:8] = True  # 1, 7 and 0 inputs
+    items = np.ones((1, 40), np.int64)
+    items[0, 39] = 13
+    assert delay_cycles(part, delayed, items) == (6 + 5 + 6 + 8 + 6 + 5 + 4 + 24) / 40
+    external = replace(part, external=True)
+    assert delay_cycles(external, delayed, items) == (16 + 5 + 16 + 5 + 20 + 5 + 4 + 24) / 40
+    part = LayerHardware(params, HardwareParams(2))
+    assert delay_cycles(part, delayed[:, 19:22], items) == (6 + 1 + 2 * (6 + 8) + 4 + 42) / 3
+
+
+@pytest.mark.parametrize(("block", "events"), [(1, 30), (16, 2)])
+def test_a_price_knows_the_delay_line(block: int, events: int) -> None:
+    """One group is walked faster than its events come out of the delay line; with blocks of 16, few
+    events come in, but 100 words are read.
+    """
+    rng = np.random.default_rng(0)
+    none = np.zeros(0, np.int64)
+    zeros = np.zeros(6, np.int64)
+    layer = LayerIntegers(
+        w_f=rng.integers(-99, 99, (6, 200)), w_x=np.zeros(200, np.int64), b_x=0,
+        a=none.reshape(0, 0), b=none, p=none.reshape(6, 0), v=zeros, c=zeros, leak=0, threshold=1,
+        delays=rng.integers(13, size=200),
+    )  # fmt: skip
+    params = LayerParams(200, 6, 0, max_delay=12)
+    network = NetworkIntegers(
+        NetworkParams("one", (params,), ReadoutParams(6, 2)),
+        (layer,),
+        np.zeros((2, 6), np.int64),
+        np.zeros(2, np.int64),
+    )
+    activity = measure_activity(network, draw_events(events, 5, 1, 96, 200))
+    hardware = HardwareParams(6, block, 2)
+    cycles = price(activity, hardware).cycles
+    core = CoreParams(activity.network.params, hardware)
+    walked = (
+        part_cycles(part, found, 96)
+        for part, found in zip(core.parts.values(), activity.addresses[block], strict=True)
+    )
+    assert cycles > 1.3 * max(walked)
+    assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.1)
 
 
 def test_the_latency_is_that_of_a_sequence_alone() -> None:
