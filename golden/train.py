@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
+from torch.optim import swa_utils
 from tqdm import tqdm
 
 from golden.augment import augmented
@@ -49,6 +50,9 @@ class Recipe:
         Use only so many training and test sequences (for trials).
     weight_bits, aware_epochs
         Quantization-aware training in the last so many epochs, with W_f in so many bits.
+    averaging
+        Keep an exponential average of the weights, with so large a decay at every step, instead of
+        the weights themselves; 0 averages nothing.
     start
         Weights to start from: a checkpoint of the same topology (for fine-tuning).
     without_speaker
@@ -63,6 +67,7 @@ class Recipe:
     limit: int | None = None
     weight_bits: int = 8
     aware_epochs: int = 0
+    averaging: float = 0.0
     start: str | None = None
     without_speaker: int | None = None
 
@@ -199,16 +204,16 @@ def train(
             f"{name}: {run.network.n_parameters()} parameters, epochs {run.epoch + 1} to"
             f" {recipe.epochs}, seed {recipe.seed}"
         )
+    widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
-        if run.epoch >= recipe.epochs - recipe.aware_epochs:
-            bits = recipe.weight_bits
-            apply_grids(
-                run.network, training.sequences(slice(CALIBRATION)),
-                LayerFormats(w_f=Fixed(bits, bits - 1)),
-            )  # fmt: skip
+        aware = run.epoch >= recipe.epochs - recipe.aware_epochs
+        if aware:
+            apply_grids(run.network, training.sequences(slice(CALIBRATION)), widths)
         row = run.run_epoch(training, told)
         if process.first:
-            row["test_accuracy"] = evaluate(run.network, test)
+            if aware and run.average is not None:
+                apply_grids(run.kept, training.sequences(slice(CALIBRATION)), widths)
+            row["test_accuracy"] = evaluate(run.kept, test)
             if told:
                 tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")
             run.save(row)
@@ -247,7 +252,7 @@ class _Training:
                     f"{self.path} was trained with other settings: move it away, or train with the"
                     " same ones"
                 )
-            self.network.load_state_dict(checkpoint["network"])
+            self.network.load_state_dict(checkpoint.get("trained", checkpoint["network"]))
         elif recipe.start is not None:
             try:
                 self.network.load_state_dict(load_checkpoint(Path(recipe.start))["network"])
@@ -257,6 +262,12 @@ class _Training:
                     " topology"
                 ) from None
         self.network.to(process.device)
+        self.average = None
+        if recipe.averaging:
+            mean = swa_utils.get_ema_multi_avg_fn(recipe.averaging)
+            self.average = swa_utils.AveragedModel(self.network, multi_avg_fn=mean)
+            if checkpoint is not None:
+                self.average.load_state_dict(checkpoint["average"])
         delays = [
             layer.delays
             for layer in self.network.layers
@@ -285,6 +296,13 @@ class _Training:
             self.parallel = nn.parallel.DistributedDataParallel(self.network)
         out.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def kept(self) -> DmpNetwork:
+        """Return the network that the training is for: the average, if there is one."""
+        kept = self.network if self.average is None else self.average.module
+        assert isinstance(kept, DmpNetwork)
+        return kept
+
     def run_epoch(self, training: Dataset, told: bool) -> dict[str, float]:
         """Train an epoch, with a bar if `told`; return its row of the curve."""
         recipe, process = self.recipe, self.process
@@ -311,6 +329,8 @@ class _Training:
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
             self.scheduler.step()
             loss_sum += float(loss.detach())
             correct += float((logits.argmax(1) == labels).float().mean())
@@ -332,18 +352,20 @@ class _Training:
         rows = _record(curve, row)
         _draw(rows, self.name, self.path.with_suffix(".png"))
         partial = self.path.with_suffix(".partial")
-        torch.save(
-            {
-                "name": self.name,
-                "settings": self.settings,
-                "topology": self.topology.to_dict(),
-                "epoch": self.epoch,
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-            },
-            partial,
-        )
+        content = {
+            "name": self.name,
+            "settings": self.settings,
+            "topology": self.topology.to_dict(),
+            "epoch": self.epoch,
+            "network": self.kept.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+        if self.average is not None:
+            content |= {
+                "trained": self.network.state_dict(), "average": self.average.state_dict(),
+            }  # fmt: skip
+        torch.save(content, partial)
         partial.rename(self.path)
 
 
@@ -423,6 +445,12 @@ _RECIPE = Recipe()
     default=_RECIPE.aware_epochs,
     type=click.IntRange(0),
     help="Last epochs that are quantization-aware",
+)
+@click.option(
+    "--averaging",
+    default=_RECIPE.averaging,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Keep an average of the weights, of so large a decay at every step",
 )
 @click.option("--start", help="Checkpoint whose weights to start from")
 @click.option("--without-speaker", type=int, help="Spoken digits: test on this speaker only")

@@ -68,13 +68,14 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
             replace(ROWS, recurrent=True, n_state=0),
             Recipe(**SETTINGS, aware_epochs=1),
         ),
+        ("evaluate", ROWS, Recipe(**SETTINGS, averaging=0.9, aware_epochs=1)),
         (
             "save",
             replace(SPOKEN, max_delay=7),
             Recipe(epochs=2, batch=8, seed=3, aware_epochs=2, without_speaker=1),
         ),
     ],
-    ids=["evaluate", "save", "recurrent", "delays"],
+    ids=["evaluate", "save", "recurrent", "averaged", "delays"],
 )
 def test_resuming_ends_where_an_uninterrupted_training_ends(
     data: Path,
@@ -111,6 +112,29 @@ def test_resuming_ends_where_an_uninterrupted_training_ends(
         assert torch.equal(value, found[key]), key
     assert curve(tmp_path / "parts", "some") == curve(tmp_path / "whole", "some")
     assert [row["epoch"] for row in curve(tmp_path / "parts", "some")] == ["1", "2"]
+
+
+def test_the_average_of_the_weights_is_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Follow one weight through every step: what is kept is its mean, weighted 3/4 for the past."""
+    steps: list[torch.Tensor] = []
+    original = train_module.swa_utils.AveragedModel.update_parameters
+
+    def record(average: Any, network: DmpNetwork) -> None:
+        steps.append(network.readout.weight.detach().clone())
+        original(average, network)
+
+    monkeypatch.setattr(train_module.swa_utils.AveragedModel, "update_parameters", record)
+    path = train_rows(data, tmp_path, epochs=2, batch=16, averaging=0.75)
+    expected = steps[0]
+    for step in steps[1:]:
+        expected = 0.75 * expected + 0.25 * step
+    kept = weights(path)["readout.weight"]
+    torch.testing.assert_close(kept, expected)
+    assert len(steps) == 8 and not torch.allclose(kept, steps[-1])
+    test = load_dataset("rows", data, "test")
+    assert curve(tmp_path)[-1]["test_accuracy"] == str(evaluate(load_network(path), test))
 
 
 def test_a_seed_says_it_all(data: Path, tmp_path: Path) -> None:
