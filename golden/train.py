@@ -142,14 +142,15 @@ def load_network(path: Path) -> DmpNetwork:
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ...; or
-    raise `UserError`.
+    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ..., and
+    as `start` the same of the checkpoint that it started from; or raise `UserError`.
     """
     checkpoint = load_checkpoint(path)
     return {
         "topology": checkpoint["topology"],
         "epochs_done": checkpoint["epoch"],
         **checkpoint["settings"],
+        **({"start": checkpoint["start"]} if checkpoint.get("start") else {}),
     }
 
 
@@ -242,6 +243,7 @@ class _Training:
         } | {key: getattr(recipe, key) for key in ("epochs", "batch", "learning_rate", "seed")}
         self.path = out / f"{name}.pt"
         self.epoch = 0
+        self.start: dict[str, Any] | None = None
         checkpoint = load_checkpoint(self.path) if self.path.exists() else None
         if checkpoint is not None:
             same = (checkpoint["settings"], checkpoint["topology"]) == (
@@ -253,7 +255,9 @@ class _Training:
                     " same ones"
                 )
             self.network.load_state_dict(checkpoint.get("trained", checkpoint["network"]))
+            self.start = checkpoint.get("start")
         elif recipe.start is not None:
+            self.start = load_recipe(Path(recipe.start))
             try:
                 self.network.load_state_dict(load_checkpoint(Path(recipe.start))["network"])
             except RuntimeError:
@@ -357,6 +361,7 @@ class _Training:
             "settings": self.settings,
             "topology": self.topology.to_dict(),
             "epoch": self.epoch,
+            "start": self.start,
             "network": self.kept.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),

@@ -301,7 +301,7 @@ def test_starting_from_another_networks_weights(data: Path, tmp_path: Path) -> N
     second = train_rows(data, tmp_path / "second", **settings)
     for name, value in weights(first).items():
         assert torch.equal(value, weights(second)[name]), name
-    assert load_recipe(second)["start"] == str(first)
+    assert load_recipe(second)["start"] == load_recipe(first), "not a place on this machine"
     with pytest.raises(UserError, match="other settings"):
         train_rows(data, tmp_path / "second", **settings | {"start": None})
     other = replace(ROWS, n_neurons=(16, 13))
