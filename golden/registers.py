@@ -144,15 +144,16 @@ def register_map(core: CoreParams) -> dict[str, Register]:
         raise UserError(f"logits of {logit_width} bits: the AXI top sends at most {BUS_WIDTH}")
     registers = [
         Register("ID", 0x000, "read", 'identification: "DMPC"', IDENTIFICATION),
-        Register("VERSION", 0x004, "read", "of this map: major << 16 | minor", VERSION),
+        Register("VERSION", 0x004, "read", "of this map: major in the high half, minor in the low",
+                 VERSION),
         Register("SHAPE", 0x008, "read", "32 bits of a hash of all but the weights: images for a"
                  " core of another shape do not fit", shape_word(core)),
         Register("CONTROL", 0x00C, "write", "what is done once", bits=CONTROL_BITS),
         Register("STATUS", 0x010, "read", "what the core does", bits=STATUS_BITS),
         Register("LOAD_HEADER", 0x014, "write", "where the next word of memory goes; a word of"
                  " memory that is not complete is dropped", bits=LOAD_HEADER_WORD),
-        Register("LOAD_DATA", 0x018, "write", "the next 32 bits of memory, the low ones of a word"
-                 " first; a word starts a new item, and its address counts up by itself"),
+        Register("LOAD_DATA", 0x018, "write", "the next 32 bits of memory: of each word the"
+                 " low ones first; the address counts up by itself"),
         *(
             Register(name, 0x020 + WORD_BYTES * index, "read", text, value)
             for index, (name, (value, text)) in enumerate(parameters.items())

@@ -98,9 +98,7 @@ class RegisterFile(Component):
             for offset, answer in answers.items():
                 with m.Case(offset >> shift):
                     m.d.comb += [bus.read_data.eq(answer), bus.read_error.eq(0)]
-        is_counter = (bus.read_address >= window.offset) & (
-            bus.read_address < window.words.stop
-        )
+        is_counter = (bus.read_address >= window.offset) & (bus.read_address < window.words.stop)
         with m.If(is_counter):
             m.d.comb += [bus.read_data.eq(self.counter_value), bus.read_error.eq(0)]
         return m

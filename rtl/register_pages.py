@@ -11,6 +11,29 @@ from golden.registers import (
     register_map,
 )
 
+_BUS = (
+    "Written by `python -m rtl MANIFEST --top axi`. Registers are words of 32 bits on AXI4-Lite"
+    " (`s_axi`), offsets in bytes. Only whole words are written. What cannot be done is answered"
+    " with SLVERR and does nothing: a write with some of its strobes, and every access to an"
+    " address where there is nothing to read or to write; such a read returns 0. A write with no"
+    " strobe does nothing, and is answered with OKAY."
+)
+_EVENTS = (
+    "A beat is an event, an end of timestep and an end of sequence, as far as it has them, in this"
+    " order. A timestep ends with TLAST, or with bit 30; a sequence with TUSER, or with bit 31, in"
+    " the last beat of its last timestep. An empty timestep is a beat of zeros with TLAST. The bits"
+    " serve a DMA, which has one TLAST at the end of a transfer, and no TUSER."
+)
+_RESULTS = (
+    "A packet a sequence: {} logits in the order of the classes, each a signed word, then a word"
+    " with the class, which has TLAST."
+)
+_MEMORIES = (
+    "Write `number << 24` to LOAD_HEADER, then the memory's words to LOAD_DATA, each in so many"
+    " writes, the low bits first. Load every memory before the first event, and again only while"
+    " STATUS.BUSY is 0; what was loaded outlasts a reset."
+)
+
 
 def _name(*parts: str) -> str:
     return "_".join(["DMP", *parts]).upper().replace(".", "_")
@@ -78,14 +101,10 @@ def _bits(layout: tuple[Bits, ...]) -> list[str]:
 def markdown(core: CoreParams) -> str:
     """Return the page about the registers and the stream words of a core."""
     registers = register_map(core).values()
-    classes = core.network.readout.n_classes
     lines = [
         f"# Registers of dmp_core_axi, network {core.network.name}",
         "",
-        "Written by `python -m rtl MANIFEST --top axi`. Registers are words of 32 bits on AXI4-Lite"
-        " (`s_axi`), offsets in bytes. Only whole words are written: a write with some of its"
-        " strobes is answered with SLVERR and does nothing, and so is every access to an address"
-        " where there is nothing to read or to write; such a read returns 0.",
+        _BUS,
         "",
         *_table(
             ("Offset", "Name", "Access", "Value", "Meaning"),
@@ -107,21 +126,16 @@ def markdown(core: CoreParams) -> str:
     lines += [
         "## Events: `s_axis_events`",
         "",
-        "A beat is an event, an end of timestep and an end of sequence, as far as it has them, in"
-        " this order. A timestep ends with TLAST, or with bit 30; a sequence with TUSER, or with"
-        " bit 31, in the last beat of its last timestep. An empty timestep is a beat of zeros with"
-        " TLAST. The bits serve a DMA, which has one TLAST at the end of a transfer.",
+        _EVENTS,
         "",
         *_bits(EVENT_WORD),
         "## Results: `m_axis_results`",
         "",
-        f"A packet a sequence: {classes} logits in the order of the classes, each a signed word,"
-        " then a word with the class, which has TLAST.",
+        _RESULTS.format(core.network.readout.n_classes),
         "",
         "## Memories",
         "",
-        "Write the memory's number and 0 to LOAD_HEADER, then its words to LOAD_DATA, each in"
-        " so many writes, the low bits first.",
+        _MEMORIES,
         "",
         *_table(
             ("Number", "Memory", "Words", "Bits", "Writes a word"),
