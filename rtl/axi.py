@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -88,7 +90,8 @@ class AxiCore(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         first, readout = self.core.network.layers[0], self.core.network.readout
-        m.domains.sync = domain = ClockDomain()
+        domain: Any = ClockDomain("sync")
+        m.domains.sync = domain
         domain.clk = self.aclk
         m.d.comb += domain.rst.eq(~self.aresetn)
         m.submodules.core = core = Core(self.core)

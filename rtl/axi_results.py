@@ -45,11 +45,11 @@ class AxiResults(Component):
         m = Module()
         layout = self.o.payload.shape()
         m.submodules.beats = beats = SyncFIFO(width=layout.size, depth=2)
-        beat = Signal(layout)
+        beat = layout(Signal(layout.size, name="beat"))
         has_class = Signal()  # behind the logits
         best = Signal.like(self.i.payload.best)
         m.d.comb += [
-            beats.w_data.eq(beat),
+            beats.w_data.eq(beat.as_value()),
             self.o.payload.eq(beats.r_data),
             self.o.valid.eq(beats.r_rdy),
             beats.r_en.eq(self.o.ready),

@@ -165,12 +165,12 @@ def generate_axi(manifest: Path, out: Path | None = None) -> Path:
     """
     core, _ = read_core(manifest)
     core = replace(core, hardware=replace(core.hardware, trace=False))
-    top = AxiCore(core)
+    pages = {".h": c_header(core), ".md": markdown(core)}
     out = out or manifest.parent
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
     verilog = out / f"{core.network.name}_axi.v"
-    _write_if_changed(verilog, _verilog(top, AXI_TOP, core, digest, out))
-    _write_if_changed(verilog.with_suffix(".h"), c_header(core))
-    _write_if_changed(verilog.with_suffix(".md"), markdown(core))
+    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, digest, out))
+    for suffix, page in pages.items():
+        _write_if_changed(verilog.with_suffix(suffix), page)
     return verilog

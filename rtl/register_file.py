@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -10,8 +10,6 @@ from golden.hardware import COUNTER_WIDTH, CoreParams, address_width
 from golden.registers import BUS_WIDTH, WORD_BYTES, register_map
 from rtl.component import Component
 from rtl.streams import LOAD_ITEM, RegisterBus
-
-COUNTER_READ = 1  # cycles from a counter's number to its value
 
 
 class RegisterFile(Component):
@@ -65,7 +63,7 @@ class RegisterFile(Component):
         bus, registers = self.bus, self.registers
         shift = (WORD_BYTES - 1).bit_length()
 
-        def is_at(address: Signal, name: str) -> object:
+        def is_at(address: Signal, name: str) -> Value:
             return address[shift:] == registers[name].offset >> shift
 
         to_header = is_at(bus.write_address, "LOAD_HEADER")

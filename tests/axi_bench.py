@@ -51,7 +51,7 @@ class Bench:
         self.dut = dut
         sides = (dut.aclk, dut.aresetn, False)
         logging.getLogger("cocotb").setLevel(logging.WARNING)
-        self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *sides)
+        self.axil: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *sides)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_events"), *sides)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_results"), *sides)
         self.first: list[int] = []
@@ -66,13 +66,13 @@ class Bench:
         return responses
 
     async def burst(self, writes: list[list[int]]) -> list[int]:
-        events = [self.axil.init_write(a, d.to_bytes(WORD, "little")) for a, d in writes]
+        events: list[Any] = [self.axil.init_write(a, d.to_bytes(WORD, "little")) for a, d in writes]
         for event in events:
             await event.wait()
         return [int(event.data.resp) for event in events]
 
     async def read(self, addresses: list[int]) -> list[list[int]]:
-        events = [self.axil.init_read(address, WORD) for address in addresses]
+        events: list[Any] = [self.axil.init_read(address, WORD) for address in addresses]
         for event in events:
             await event.wait()
         found = [event.data for event in events]
