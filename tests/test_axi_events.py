@@ -113,3 +113,28 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
         (1, end_sequence, 1),
     ]  # fmt: skip
     assert (shown[7][1], shown[7][3]) == (0, 0)
+
+
+def test_a_sequence_stays_begun_and_an_empty_beat_waits_for_nobody() -> None:
+    """Also while no beat waits; what holds nothing goes although the core is not ready."""
+    dut = AxiEvents(4, 1)
+
+    async def bench(ctx: Any) -> None:
+        async def beat(data: int) -> None:
+            ctx.set(dut.i.payload, {"data": data, "last": 0, "user": 0})
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+        for _ in range(5):
+            await beat(3)
+        await ctx.tick()
+        assert not ctx.get(dut.begun) and not ctx.get(dut.o.valid)
+        ctx.set(dut.o.ready, 1)
+        for data, begun in ((3 | 1 << 16, 1), (1 << 30, 1), (1 << 31, 0)):
+            await beat(data)
+            for _ in range(5):
+                await ctx.tick()
+            assert ctx.get(dut.begun) == begun
+
+    simulate(dut, bench)
