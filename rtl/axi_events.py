@@ -21,8 +21,10 @@ class AxiEvents(Component):
     empty timestep is a beat of zeros with TLAST. A timestep ends with TLAST, or where the word says
     so; a sequence with TUSER, or where the word says so, usually in the last beat of its last
     timestep. The bits in the word serve a DMA, which sets TLAST at the end of a whole transfer and
-    no TUSER. An address or a payload that the core's formats cannot hold becomes an item of no
-    kind, which the core reports as out of range; none is cut.
+    no TUSER. There is no TKEEP: each beat is a whole word.
+
+    An address or a payload that the core's formats cannot hold becomes an item of no kind, which
+    the core reports as out of range; none is cut.
 
     The core may stall; TREADY depends on no input of the same cycle.
 

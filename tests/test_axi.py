@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
 
 from export.images import pack, unpack
 from export.manifest import write_core
@@ -21,7 +23,8 @@ from golden.cycles import Timeline
 from golden.hardware import CoreParams, HardwareParams, load_header
 from golden.integer import NetworkIntegers, Run, run
 from golden.mnist import to_sequences
-from golden.registers import EVENT_WORD, pack_word, register_map
+from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
+from rtl.axi import AxiCore
 from rtl.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_model, run_model
@@ -30,7 +33,6 @@ from tests.networks import Drawn, draw_network
 
 FAST = "-O0"
 BENCH = "axi_bench"
-OVERHEAD = 3  # cycles that the top adds to an inference
 OKAY, SLVERR = 0, 2
 
 
@@ -221,7 +223,7 @@ def test_sequences_errors_and_counters_are_the_golden_ones(
     assert all(count == [0, OKAY] for count in cleared.values())
     assert found[13][0] == packets
     timeline = Timeline(core, drawn.payloads, golden.layers)
-    assert found[13][1] == (timeline.ends + OVERHEAD).tolist()
+    assert found[13][1] == (timeline.ends + LATENCY).tolist()
     assert found[15] == counted
     assert found[18] == [[busy | any_error, OKAY]] * 100
     assert found[20][0] == packets[:1]
@@ -326,8 +328,37 @@ def test_a_reset_keeps_what_was_loaded(built: Built, drawn: Drawn, tmp_path: Pat
     assert found[2][0][0] & busy and found[4] == [[0, OKAY]]
     assert found[6][0] == to_packets(golden)
     timeline = Timeline(core, drawn.payloads, golden.layers)
-    assert found[6][1] == (timeline.ends + OVERHEAD).tolist()
+    assert found[6][1] == (timeline.ends + LATENCY).tolist()
     assert found[10][0][1:] == to_packets(golden)
+
+
+def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
+    """Outputs change with the clock only, whatever the inputs do in between."""
+    dut = AxiCore(CoreParams(drawn.network.params, drawn.hardware))
+    members = dut.signature.members.items()
+    inputs = [getattr(dut, n) for n, m in members if m.flow == wiring.In and n != "aclk"]
+    outputs = {n: getattr(dut, n) for n, m in members if m.flow == wiring.Out}
+    rng = np.random.default_rng(6)
+    changed: set[str] = set()
+
+    async def bench(ctx: Any) -> None:
+        before: dict[str, int] = {}
+        for cycle in range(300):
+            for port in inputs:
+                ctx.set(port, int(rng.integers(1 << len(port))))
+            ctx.set(dut.aresetn, cycle > 2)
+            ctx.set(dut.s_axi_araddr, int(rng.integers(0x40)))  # where most registers are
+            shown = {name: ctx.get(port) for name, port in outputs.items()}
+            assert not before or shown == before
+            ctx.set(dut.aclk, 1)
+            before = {name: ctx.get(port) for name, port in outputs.items()}
+            ctx.set(dut.aclk, 0)
+            changed.update(name for name in outputs if before[name] != shown[name])
+
+    simulator = Simulator(dut)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert changed >= set(outputs) - {"m_axis_results_tdata"}  # nothing is loaded
 
 
 def test_a_digit_with_pauses(tmp_path: Path) -> None:
