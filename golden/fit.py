@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.cycles import Part, Timeline, block_cycles, loop_cycles, refreshes
+from golden.cycles import Part, block_cycles, loop_cycles, refreshes
 from golden.errors import UserError
 from golden.hardware import (
     DELAY_LATENCY,
@@ -23,6 +23,7 @@ from golden.hardware import (
     possible_blocks,
 )
 from golden.integer import NetworkIntegers, Run, run
+from golden.timeline import Timeline
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 # A DP16KD of the ECP5: bits of a word, words.

@@ -71,7 +71,7 @@ def load_hdf5(
     Parameters
     ----------
     n_timesteps, seconds
-        Spikes before `seconds` fall into so many timesteps; later ones are left out.
+        Spikes from 0 to `seconds` fall into so many timesteps; others are left out.
     min_spikes
         An input has an event in a timestep where its 5 channels have at least so many spikes.
 
@@ -101,7 +101,11 @@ def load_hdf5(
             unknown = unit[(unit < 0) | (unit >= COCHLEA_CHANNELS)]
             if len(unknown):
                 raise ValueError(f"sample {sample} has unit {unknown[0]} of {COCHLEA_CHANNELS}")
-            step = np.floor(np.asarray(when, np.float64) * n_timesteps / seconds).astype(np.int64)
+            when = np.asarray(when, np.float64)
+            wrong = when[~np.isfinite(when)]
+            if len(wrong):
+                raise ValueError(f"sample {sample} has a spike at {wrong[0]} seconds")
+            step = np.floor(when * n_timesteps / seconds).astype(np.int64)
             heard = (step >= 0) & (step < n_timesteps)
             channel = np.asarray(unit, np.int64) * CHANNELS // COCHLEA_CHANNELS
             counts = np.zeros((n_timesteps, CHANNELS), np.int64)

@@ -23,22 +23,21 @@ from tqdm import tqdm
 from export.images import pack
 from export.manifest import write_core
 from export.store import load_digits, load_network
-from golden.cycles import (
-    Timeline,
-    block_cycles,
-    bound_cycles,
+from golden.cycles import block_cycles, bound_cycles
+from golden.errors import UserError, report_user_errors
+from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
+from golden.hardware import CoreParams, HardwareParams, LayerHardware
+from golden.mnist import to_sequences
+from golden.other_designs import (
     input_stationary_bits,
     reckon_cycles,
     released_rtl_cycles,
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.errors import UserError, report_user_errors
-from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
-from golden.hardware import CoreParams, HardwareParams, LayerHardware
-from golden.mnist import to_sequences
 from golden.speech import load_spoken
 from golden.synthetic import draw_events, draw_network
+from golden.timeline import Timeline
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown
 from tb.compare import Comparison, expected_counters

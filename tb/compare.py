@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from export.images import unpack
-from golden.cycles import Timeline, accesses, block_cycles, dropped_events
+from golden.cycles import accesses, block_cycles, dropped_events
 from golden.hardware import COUNTER_WIDTH, CoreParams
 from golden.integer import LayerRun, Run, run
+from golden.timeline import Timeline
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory

@@ -14,17 +14,15 @@ from typing import Any
 import click
 import numpy as np
 
-from golden.cycles import (
+from golden.cycles import SLACK, block_cycles, bound_cycles
+from golden.errors import UserError
+from golden.hardware import CoreParams, HardwareParams
+from golden.other_designs import (
     RELEASED_RTL_LANES,
-    SLACK,
-    block_cycles,
-    bound_cycles,
     released_rtl_cycles,
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
 from golden.params import LayerParams
 from tb.compare import Comparison
 from tb.driver import COUNTER_CYCLES

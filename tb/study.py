@@ -228,6 +228,9 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
 )
 @click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
 @click.option(
+    "--value", "values", multiple=True, type=float, help="Only at these: of neurons, speakers, ..."
+)
+@click.option(
     "--multipliers", default=64, type=click.IntRange(1), help="Of every core that is measured"
 )
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Trials at once on this machine")
@@ -240,6 +243,7 @@ def main(
     quick: bool,
     epochs: int | None,
     groups: tuple[str, ...],
+    values: tuple[float, ...],
     multipliers: int,
     jobs: int,
     scheduler: str | None,
@@ -255,6 +259,11 @@ def main(
         if group not in known:
             raise UserError(f"--group {group}: use {', '.join(known)}")
     trials = [trial for trial in trials if not groups or trial.group in groups]
+    possible = sorted({trial.value for trial in trials})
+    for value in values:
+        if value not in possible:
+            raise UserError(f"--value {value:g}: use {', '.join(f'{v:g}' for v in possible)}")
+    trials = [trial for trial in trials if not values or trial.value in values]
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
     publish("study", rows, out, markdown, draw, differences)

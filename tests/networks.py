@@ -11,7 +11,7 @@ import numpy as np
 
 from golden.formats import Fixed
 from golden.hardware import BLOCKS, HardwareParams
-from golden.integer import LayerIntegers, NetworkIntegers
+from golden.integer import LayerIntegers, LayerRun, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams, Reset
 
 
@@ -219,3 +219,12 @@ def with_delays(drawn: Drawn) -> Drawn:
     network = replace(drawn.network, params=params)
     network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
     return replace(drawn, network=network, payloads=np.sign(drawn.payloads))
+
+
+def counted(
+    events: list[int], addresses: list[int], spike_counts: list[int], repeat: int = 2
+) -> LayerRun:
+    """Return the run of a layer whose sequences are all the same."""
+    none = np.zeros(repeat, np.int64)
+    counts = [np.array([of] * repeat) for of in (events, addresses, spike_counts)]
+    return LayerRun(counts[0], counts[1], counts[2], none, none, none)

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from export.store import load_network
-from golden.cycles import Timeline
 from golden.errors import UserError
 from golden.hardware import CoreParams, HardwareParams
 from golden.integer import NetworkIntegers, run
+from golden.timeline import Timeline
 from rtl.generate import generate
 from tb.batch import LoadedCore, main, prepare, run_batch, run_chunk
 from tb.compare import expected_counters

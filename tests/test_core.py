@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.cycles import Timeline, accesses, block_cycles, dropped_events
+from golden.cycles import accesses, block_cycles, dropped_events
 from golden.hardware import BLOCKS, CoreParams
 from golden.integer import Run, run
+from golden.timeline import Timeline
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays

@@ -2,96 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from golden.cycles import (
-    Timeline,
     accesses,
     block_cycles,
     block_lengths,
     bound_cycles,
     dropped_events,
     group_steps,
-    input_stationary_bits,
     loop_cycles,
-    reckon_cycles,
     refreshes,
-    released_rtl_cycles,
-    released_rtl_multipliers,
-    released_rtl_weight_words,
 )
 from golden.formats import Fixed
 from golden.hardware import CoreParams, HardwareParams, LayerHardware, ReadoutHardware
-from golden.integer import LayerRun, Run, run
+from golden.integer import Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from tests.networks import draw_network
-
-
-def two_layers(n_inputs: int = 140, n: int = 128, d: int = 10) -> CoreParams:
-    layers = (LayerParams(n_inputs, n, d), LayerParams(n, n, d))
-    return CoreParams(NetworkParams("two", layers, ReadoutParams(n, 20)), HardwareParams(4))
-
-
-@pytest.mark.parametrize(("events", "cycles"), [(5, 928), (20, 1549)])
-def test_released_rtl_of_two_layers_of_128(events: int, cycles: int) -> None:
-    """As many spikes leave each layer as enter it."""
-    each = np.array([events])
-    assert released_rtl_cycles(two_layers(), [each, each], each).tolist() == [cycles]
-
-
-def test_released_rtl_without_events() -> None:
-    """1 + 1 for in and out, a layer: 6 + 3 * 32 + 10 * 32 + 32 + 1 = 455, and 3 between them."""
-    none = np.array([0])
-    assert released_rtl_cycles(two_layers(), [none, none], none).tolist() == [2 + 2 * 455 + 3]
-
-
-def test_released_rtl_where_events_outweigh_the_state() -> None:
-    """One neuron, d = 1, 9 events in, 4 out, by hand: 9 + 4 + (6 + 3 + max(9 + 1, max(1, 10) + 1 +
-    1)).
-    """
-    layer = (LayerParams(12, 1, 1),)
-    core = CoreParams(NetworkParams("one", layer, ReadoutParams(1, 2)), HardwareParams(7))
-    assert released_rtl_cycles(core, [np.array([9])], np.array([4])).tolist() == [
-        9 + 4 + 6 + 3 + 12
-    ]
-
-
-def test_released_rtl_multipliers_and_weights() -> None:
-    """A core a layer: 4 + 4 multipliers and d for the update; words of 4 weights, so 32 and 2
-    groups.
-    """
-    assert released_rtl_multipliers(two_layers()) == 2 * (4 + 4 + 10)
-    layers = (LayerParams(3, 128, 10), LayerParams(128, 6, 0))
-    core = CoreParams(NetworkParams("two", layers, ReadoutParams(6, 2)), HardwareParams(16, 8))
-    assert released_rtl_multipliers(core) == 18 + 8
-    events = [np.array([[3, 0]]), np.array([[5, 7]])]
-    assert released_rtl_weight_words(core, events).tolist() == [[3 * 32 + 5 * 2, 7 * 2]]
-
-
-def test_reckon() -> None:
-    """5 and 4 neurons: at first 3 events and 2 own spikes, then none and 1; the second layer has
-    those 2 and 1, and of its own 0 and 7. Where a layer is recurrent, what it received has them.
-    """
-    layers = (LayerParams(3, 5, 1), LayerParams(5, 4, 0))
-    core = CoreParams(NetworkParams("two", layers, ReadoutParams(4, 2)), HardwareParams(16, 8))
-    events = [np.array([3, 0]), np.array([2, 1]), np.array([0, 7])]
-    first = [5 + 5 * 5 + 5 + 1, 5 + 1 * 5 + 5 + 1]
-    second = [4 + 2 * 4 + 4 + 1, 4 + 8 * 4 + 4 + 1]
-    assert first[0] > second[0] and second[1] > first[1]
-    assert reckon_cycles(core, events[:2], events[1:]).tolist() == [first[0], second[1]]
-    own = replace(core.network, layers=(layers[0], replace(layers[1], recurrent=True)))
-    core = CoreParams(own, HardwareParams(16))
-    received = [events[0], np.array([2, 8])]
-    assert reckon_cycles(core, received, events[1:]).tolist() == [first[0], second[1]]
-
-
-def test_stored_accumulators() -> None:
-    """40 weights of 8 bits need 14; each is read and written for each event and the end."""
-    layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4, 8))
-    assert input_stationary_bits(layer, np.array([0, 3])).tolist() == [896, 2 * 32 * 14 * 4]
+from tests.networks import counted, draw_network
 
 
 def test_blocks_of_a_sequence() -> None:
@@ -180,15 +108,6 @@ def test_readout() -> None:
     blocks = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4, 2, 2))
     assert block_cycles(blocks, addresses, 6).tolist() == [6, 6, 12]
     assert bound_cycles(blocks, addresses, 5).tolist() == [6, 6, 12]
-
-
-def counted(
-    events: list[int], addresses: list[int], spike_counts: list[int], repeat: int = 2
-) -> LayerRun:
-    """Return the run of a layer whose sequences are all the same."""
-    none = np.zeros(repeat, np.int64)
-    counts = [np.array([of] * repeat) for of in (events, addresses, spike_counts)]
-    return LayerRun(counts[0], counts[1], counts[2], none, none, none)
 
 
 def test_accesses_by_timesteps() -> None:
@@ -386,53 +305,3 @@ def test_what_is_predicted_has_a_counter(seed: int) -> None:
     names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)
     assert sorted(found) == sorted(names)
     assert all(count.shape == (len(drawn.payloads),) for count in found.values())
-
-
-@pytest.mark.parametrize(("d", "start"), [(0, 6), (2, 9)])
-def test_the_first_block_of_an_idle_core(d: int, start: int) -> None:
-    """Its only item is transferred in cycle 0. 5 cycles later its list is open, and it is walked
-    from the next cycle on; the drive takes 6 cycles, and then 3 for the slow states to be told of.
-    """
-    network = NetworkParams("one", (LayerParams(3, 2, d),), ReadoutParams(2, 2))
-    core = CoreParams(network, HardwareParams(2))
-    layer = counted([0], [0], [0], repeat=1)
-    layer.spikes = np.zeros((1, 1, 2), bool)
-    timeline = Timeline(core, np.zeros((1, 1, 3), np.int64), [layer])
-    assert timeline.starts[0].tolist() == [[start]] and timeline.starts.shape == (2, 1, 1)
-
-
-@pytest.mark.parametrize(("n_inputs", "words"), [(3, 1), (70, 3)])
-def test_the_first_blocks_behind_a_delay_line(n_inputs: int, words: int) -> None:
-    """An end that is transferred in cycle 0 leaves 4 + words + 2 cycles later, and is walked 6
-    cycles behind that. The event in the last word of the second block is sent before its end, which
-    leaves a cycle later.
-    """
-    params = LayerParams(n_inputs, 2, 0, max_delay=1)
-    core = CoreParams(NetworkParams("late", (params,), ReadoutParams(2, 2)), HardwareParams(2))
-    layer = counted([0, 1, 0], [0, 1, 0], [0, 0, 0], repeat=1)
-    layer.spikes = np.zeros((1, 3, 2), bool)
-    layer.delayed = np.zeros((1, 3, n_inputs), bool)
-    layer.delayed[0, 1, -1] = True
-    payloads = np.zeros((1, 3, n_inputs), np.int64)
-    timeline = Timeline(core, payloads, [layer])
-    each = 4 + words + 2
-    # The next end is taken in the cycle in which the one before it is offered.
-    first, second, third = each, each + each + 1, 3 * each + 1
-    assert timeline.starts[0].tolist() == [[first + 6, second + 6, third + 6]]
-
-
-def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
-    """One group of 3 neurons; the first timestep's end is transferred in cycle 0, and its list is
-    open a cycle later, and walked from the next one on. Two own spikes are offered 14 and 15 cycles
-    after its only step, their end after 16: with it comes that of the second timestep, which takes
-    two steps. The end of the sequence waits for one more own spike, which it drops, and passes
-    through the layer before the next sequence starts: this one waits for none.
-    """
-    params = LayerParams(3, 3, 0, recurrent=True)
-    core = CoreParams(NetworkParams("own", (params,), ReadoutParams(3, 2)), HardwareParams(3))
-    layer = counted([0, 2], [0, 2], [2, 1], repeat=2)
-    layer.spikes = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, bool)
-    timeline = Timeline(core, np.zeros((2, 2, 3), np.int64), [layer])
-    second = 2 + 16 + 2
-    ended = second + 1 + 15  # the end of the sequence is transferred
-    assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 18]]

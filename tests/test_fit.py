@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from export.__main__ import main
 from export.fit import table
-from golden.cycles import Timeline
 from golden.errors import UserError
 from golden.fit import (
     LANES,
@@ -49,6 +48,7 @@ from golden.hardware import (
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.synthetic import draw_events
+from golden.timeline import Timeline
 from tests.networks import draw_network, draw_recurrent
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.cycles import Timeline, block_cycles
+from golden.cycles import block_cycles
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware import (
@@ -32,6 +32,7 @@ from golden.hardware import (
 )
 from golden.integer import LayerRun
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.timeline import Timeline
 
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
 HARDWARE = st.builds(

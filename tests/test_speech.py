@@ -137,6 +137,8 @@ def test_ragged_spikes_at_the_edges(tmp_path: Path) -> None:
         ({"spikes/units": [np.array([700] * n) for n in (40, 7, 0, 200, 1)]}, "unit 700 of 700"),
         ({"spikes/units": [np.array([-1] * n) for n in (40, 7, 0, 200, 1)]}, "unit -1 of 700"),
         ({"spikes/times": np.zeros(5)}, "has no len"),
+        ({"spikes/times": [np.full(n, np.nan) for n in (40, 7, 0, 200, 1)]}, "a spike at nan sec"),
+        ({"spikes/times": [np.full(n, np.inf) for n in (40, 7, 0, 200, 1)]}, "a spike at inf sec"),
         ({"labels": 3}, "scalar"),
         ({"labels": [np.zeros(1)] * 5}, "sequence"),
         ({"labels": np.array([b"one"] * 5)}, "invalid literal"),

@@ -112,6 +112,24 @@ def test_what_is_unknown_is_named() -> None:
     result = CliRunner().invoke(main, ["--group", "colour"])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: --group colour: use neurons, state, theta, delays")
+    result = CliRunner().invoke(main, ["--group", "neurons", "--value", "5"])
+    assert result.exit_code == 2 and result.stderr == "error: --value 5: use 32, 64, 128\n"
+
+
+def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen: list[Trial] = []
+
+    def record(trials: list[Trial], *_: Any, **__: Any) -> list[dict[str, Any]]:
+        chosen.extend(trials)
+        return []
+
+    monkeypatch.setattr(tb.study, "run_study", record)
+    options = ["--group", "neurons", "--group", "speaker", "--value", "64", "--value", "3"]
+    result = CliRunner().invoke(main, [*options, "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    expected = [("neurons", 64.0, of) for of in ARCHITECTURES]
+    expected += [("speaker", 3.0, of) for of in ARCHITECTURES[:4]]
+    assert [(trial.group, trial.value, trial.architecture) for trial in chosen] == expected
 
 
 def test_a_damaged_data_folder_is_named(tmp_path: Path) -> None:
