@@ -19,11 +19,11 @@ from amaranth.sim import Simulator
 from export.images import pack, unpack
 from export.manifest import write_core
 from export.store import load_digits, load_stored
-from golden.cycles import Timeline
 from golden.hardware import CoreParams, HardwareParams, load_header
 from golden.integer import NetworkIntegers, Run, run
 from golden.mnist import to_sequences
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
+from golden.timeline import Timeline
 from rtl.axi import AxiCore
 from rtl.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
