@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,14 @@ from amaranth.lib import data, wiring
 
 from golden.errors import UserError
 from golden.hardware import CoreParams, EventKind, read_core
+from rtl.axi import AxiCore
+from rtl.component import Component
 from rtl.core import Core
+from rtl.register_pages import c_header, markdown
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 
 TOP = "dmp_core"
+AXI_TOP = "dmp_core_axi"
 
 _YOSYS = """
 import sys
@@ -99,23 +103,9 @@ def _write_if_changed(path: Path, content: str) -> None:
     Path(partial.name).rename(path)
 
 
-def generate(manifest: Path, out: Path | None = None) -> Path:
-    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
-    Verilog's path.
-
-    Files are only touched when their content changes, and never left half-written.
-
-    Raises
-    ------
-    UserError
-        The manifest is missing, of another version, or describes a core that cannot be built.
-    """
-    core, _ = read_core(manifest)
-    out = out or manifest.parent
-    out.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
-    top = Core(core)
-    text = rtlil.convert(top, name=TOP, emit_src=False)
+def _verilog(top: Component, name: str, core: CoreParams, digest: str, out: Path) -> str:
+    """Return the Verilog of a component and all that is in it; `out` is for scratch."""
+    text = rtlil.convert(top, name=name, emit_src=False)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(text)
         run_yosys(
@@ -135,14 +125,52 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
         # The first line names the version of Yosys.
         body = (Path(scratch) / "core.v").read_text().split("\n", 1)[1]
     given = ", ".join(f"{name} {value}" for name, value in asdict(core.hardware).items())
-    header = (
-        f"// {TOP}: network {core.network.name}, written by `python -m rtl`.\n"
+    return (
+        f"// {name}: network {core.network.name}, written by `python -m rtl`.\n"
         f"// Hardware: {given}.\n"
         f"// SHA-256 of the manifest: {digest}\n"
-    )
+    ) + body
+
+
+def generate(manifest: Path, out: Path | None = None) -> Path:
+    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
+    Verilog's path.
+
+    Files are only touched when their content changes, and never left half-written.
+
+    Raises
+    ------
+    UserError
+        The manifest is missing, of another version, or describes a core that cannot be built.
+    """
+    core, _ = read_core(manifest)
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    top = Core(core)
     verilog = out / f"{core.network.name}.v"
-    _write_if_changed(verilog, header + body)
+    _write_if_changed(verilog, _verilog(top, TOP, core, digest, out))
     _write_if_changed(
         out / "ports.json", json.dumps(describe_ports(core, top, digest), indent=1) + "\n"
     )
+    return verilog
+
+
+def generate_axi(manifest: Path, out: Path | None = None) -> Path:
+    """Write the Verilog of a core within its standard top (`rtl.axi`), and beside it the registers
+    as a C header and as a page in Markdown; return the Verilog's path.
+
+    They are called `NAME_axi` and hold the whole core, without trace ports. For the rest see
+    `generate`.
+    """
+    core, _ = read_core(manifest)
+    core = replace(core, hardware=replace(core.hardware, trace=False))
+    pages = {".h": c_header(core), ".md": markdown(core)}
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    verilog = out / f"{core.network.name}_axi.v"
+    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, digest, out))
+    for suffix, page in pages.items():
+        _write_if_changed(verilog.with_suffix(suffix), page)
     return verilog

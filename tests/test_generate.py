@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from golden.errors import UserError
 from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams, address_width
 from rtl import generate as generate_module
 from rtl.__main__ import main
-from rtl.generate import TOP, generate, run_yosys
+from rtl.generate import AXI_TOP, TOP, generate, run_yosys
+from rtl.register_pages import c_header, markdown
 from tests.networks import draw_network
 
 SEED = 11
@@ -141,6 +143,53 @@ def test_another_manifest_is_another_core(tmp_path: Path) -> None:
         [f"{core.network.name}.v", "ports.json"]
     )
     assert "trace" not in (out / "ports.json").read_text()
+
+
+def test_the_axi_top_has_ports_of_the_usual_names_and_its_registers_beside_it(
+    tmp_path: Path,
+) -> None:
+    manifest, core = write_manifest(tmp_path)
+    result = CliRunner().invoke(main, [str(manifest), "--top", "axi"])
+    verilog = tmp_path / f"{core.network.name}_axi.v"
+    assert result.exit_code == 0 and result.stdout == f"Verilog: {verilog}\n"
+    text = verilog.read_text()
+    assert f"// {AXI_TOP}: network" in text and "trace" not in text.split("\n", 3)[3]
+    module = text.split(f"module {AXI_TOP}(")[1].split("endmodule")[0]
+    declared = {
+        name: (direction, int(high or 0) + 1)
+        for direction, high, name in re.findall(
+            r"^\s*(input|output)\s+(?:\[(\d+):0\]\s+)?(\w+);", module, re.M
+        )
+    }
+    inputs = {
+        "aclk": 1, "aresetn": 1,
+        "s_axi_awaddr": 14, "s_axi_awprot": 3, "s_axi_awvalid": 1,
+        "s_axi_wdata": 32, "s_axi_wstrb": 4, "s_axi_wvalid": 1, "s_axi_bready": 1,
+        "s_axi_araddr": 14, "s_axi_arprot": 3, "s_axi_arvalid": 1, "s_axi_rready": 1,
+        "s_axis_events_tdata": 32, "s_axis_events_tlast": 1, "s_axis_events_tuser": 1,
+        "s_axis_events_tvalid": 1, "m_axis_results_tready": 1,
+    }  # fmt: skip
+    outputs = {
+        "s_axi_awready": 1, "s_axi_wready": 1, "s_axi_bresp": 2, "s_axi_bvalid": 1,
+        "s_axi_arready": 1, "s_axi_rdata": 32, "s_axi_rresp": 2, "s_axi_rvalid": 1,
+        "s_axis_events_tready": 1, "m_axis_results_tdata": 32, "m_axis_results_tlast": 1,
+        "m_axis_results_tvalid": 1,
+    }  # fmt: skip
+    expected = {name: ("input", width) for name, width in inputs.items()}
+    assert declared == expected | {name: ("output", width) for name, width in outputs.items()}
+    assert "ASSOCIATED_BUSIF s_axi:s_axis_events:m_axis_results" in module
+    untraced = CoreParams(core.network, replace(core.hardware, trace=False))
+    assert verilog.with_suffix(".h").read_text() == c_header(untraced)
+    assert verilog.with_suffix(".md").read_text() == markdown(untraced)
+
+
+def test_an_axi_top_without_room_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    manifest, _ = write_manifest(tmp_path)
+    edit(lambda m: m["network"]["readout"].update(logit_width=40))(manifest)
+    before = sorted(tmp_path.iterdir())
+    result = CliRunner().invoke(main, [str(manifest), "--top", "axi"])
+    assert result.exit_code == 2 and "the AXI top sends at most 32" in result.stderr
+    assert result.stderr.count("\n") == 1 and sorted(tmp_path.iterdir()) == before
 
 
 def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:

@@ -16,7 +16,14 @@ PACKAGES = ("export", "golden", "rtl", "tb", "tests")
 ALLOWED = {
     "golden": ("golden",),
     "export": ("export", "golden"),
-    "rtl": ("rtl", "golden.formats", "golden.params", "golden.hardware", "golden.errors"),
+    "rtl": (
+        "rtl",
+        "golden.formats",
+        "golden.params",
+        "golden.hardware",
+        "golden.registers",
+        "golden.errors",
+    ),
     "tb": ("tb", "golden", "export"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from export.manifest import write_core
 from export.store import load_network
 from golden.hardware import CoreParams, HardwareParams
 from golden.integer import NetworkIntegers
-from rtl.generate import TOP, generate
+from rtl.generate import AXI_TOP, TOP, generate, generate_axi
 from rtl.synth import BLOCK_RAM, MULTIPLIER, main, synthesize_ecp5
 from tb.verilator import find_verilator
 
@@ -42,10 +43,12 @@ def verilog(
     return generate(write_core(network, core, tmp_path_factory.mktemp("a folder")))
 
 
-def test_verilator_finds_no_error(verilog: Path) -> None:
+@pytest.mark.parametrize(("top", "write"), [(TOP, generate), (AXI_TOP, generate_axi)])
+def test_verilator_finds_no_error(top: str, write: Callable[[Path], Path], verilog: Path) -> None:
     folder = find_verilator()
+    verilog = write(verilog.parent / "manifest.json")
     done = subprocess.run(
-        [folder / "verilator", "--lint-only", "-Wno-fatal", "--top", TOP, verilog],
+        [folder / "verilator", "--lint-only", "-Wno-fatal", "--top", top, verilog],
         env=os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
