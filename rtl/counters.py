@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import COUNTER_WIDTH, ERROR_COUNTERS, address_width
 from rtl.component import Component
+from rtl.fixed import delay
 
 
 class Counters(Component):
@@ -34,7 +35,8 @@ class Counters(Component):
     errors
         The flags of the error counters, in order.
 
-    Latency: 1 cycle from an increment to `errors`, 2 to `value`; 1 from `select` to `value`.
+    Latency: 2 cycles from an increment to `errors`, 3 to `value`; 1 from `select` to `value`. What
+    is counted comes through a register, so that no adder lies behind the logic of another part.
     """
 
     def __init__(self, names: list[str], widths: list[int]) -> None:
@@ -54,9 +56,10 @@ class Counters(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        values = []
+        values, pending = [], []
         for number, name in enumerate(self.names):
-            increment = getattr(self.increments, f"c{number}")
+            increment = delay(m, getattr(self.increments, f"c{number}"), 1, f"added_{number}")
+            pending.append(increment)
             value = Signal(COUNTER_WIDTH, name=name.replace(".", "_"))
             m.d.sync += value.eq(value + increment)
             values.append(value)
@@ -65,7 +68,7 @@ class Counters(Component):
                 with m.If(increment != 0):
                     m.d.sync += flag.eq(1)
         with m.If(self.clear):
-            m.d.sync += [*(value.eq(0) for value in values), self.errors.eq(0)]
+            m.d.sync += [*(value.eq(0) for value in (*values, *pending)), self.errors.eq(0)]
         m.d.sync += self.value.eq(0)
         with m.If(self.select < len(values)):
             m.d.sync += self.value.eq(Array(values)[self.select])

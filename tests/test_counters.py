@@ -29,6 +29,7 @@ def test_counts_flags_and_clear(seed: int) -> None:
     cycles: list[dict[str, Any]] = []
     expected: list[dict[str, int]] = []
     counts, flags, value = [0] * len(NAMES), [False] * len(NAMES), 0
+    pending = [0] * len(NAMES)  # what was counted in the cycle before
     for cycle in range(600):
         quiet = cycle // 40 % 2
         added = [
@@ -46,9 +47,10 @@ def test_counts_flags_and_clear(seed: int) -> None:
         value = counts[select] if select < len(NAMES) else 0
         counts = [
             0 if clear else (n + more) % (1 << COUNTER_WIDTH)
-            for n, more in zip(counts, added, strict=True)
+            for n, more in zip(counts, pending, strict=True)
         ]
-        flags = [not clear and (flag or n > 0) for flag, n in zip(flags, added, strict=True)]
+        flags = [not clear and (flag or n > 0) for flag, n in zip(flags, pending, strict=True)]
+        pending = [0 if clear else n for n in added]
     found = replay(dut, ["value", "errors"], cycles)
     for cycle, (row, wanted) in enumerate(zip(found, expected, strict=True)):
         assert row == wanted, f"cycle {cycle}"
