@@ -231,6 +231,13 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
     "--value", "values", multiple=True, type=float, help="Only at these: of neurons, speakers, ..."
 )
 @click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    type=click.Choice(ARCHITECTURES),
+    help="Only these [default: all]",
+)
+@click.option(
     "--multipliers", default=64, type=click.IntRange(1), help="Of every core that is measured"
 )
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Trials at once on this machine")
@@ -244,6 +251,7 @@ def main(
     epochs: int | None,
     groups: tuple[str, ...],
     values: tuple[float, ...],
+    architectures: tuple[str, ...],
     multipliers: int,
     jobs: int,
     scheduler: str | None,
@@ -264,6 +272,7 @@ def main(
         if value not in possible:
             raise UserError(f"--value {value:g}: use {', '.join(f'{v:g}' for v in possible)}")
     trials = [trial for trial in trials if not values or trial.value in values]
+    trials = [t for t in trials if not architectures or t.architecture in architectures]
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
     publish("study", rows, out, markdown, draw, differences)

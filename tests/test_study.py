@@ -125,10 +125,14 @@ def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(tb.study, "run_study", record)
     options = ["--group", "neurons", "--group", "speaker", "--value", "64", "--value", "3"]
+    options += ["--architecture", "fsnn", "--architecture", "dmp"]
     result = CliRunner().invoke(main, [*options, "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    expected = [("neurons", 64.0, of) for of in ARCHITECTURES]
-    expected += [("speaker", 3.0, of) for of in ARCHITECTURES[:4]]
+    expected = [
+        (group, value, of)
+        for group, value in (("neurons", 64.0), ("speaker", 3.0))
+        for of in ("dmp", "fsnn")
+    ]
     assert [(trial.group, trial.value, trial.architecture) for trial in chosen] == expected
 
 
