@@ -12,6 +12,8 @@ EPOCHS ?= 20
 RECIPE ?=
 STUDY ?=
 TRACE ?= 1
+DEVICE ?= ecp5-85k
+SEEDS ?= 8
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
 PYTHON ?= python3
@@ -20,13 +22,11 @@ OUT ?= build/$(notdir $(NET:/=))
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
 SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
-# A folder may hold the Verilog of several networks: the manifest's is that of the last one.
-PRINT_NAME = import json, sys; print(json.load(open(sys.argv[1]))["network"]["name"])
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check clean
+.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check synth clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -38,6 +38,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
+	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) (of make synth: python -m rtl.synth --help)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -58,7 +59,8 @@ setup: .venv/installed-all ## Install everything into .venv
 .venv/installed-run: EXTRAS = sim
 .venv/installed-train: EXTRAS = train
 .venv/installed-study: EXTRAS = sim,train
-.venv/installed-all: EXTRAS = sim,train,dev
+.venv/installed-synth: EXTRAS = sim,synth
+.venv/installed-all: EXTRAS = sim,train,synth,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -103,8 +105,11 @@ study: .venv/installed-study ## Train and measure architectures and ablations: S
 fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
 	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
-synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
-	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"
+synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
+	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
+
+synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE with SEEDS seeds: also the clock and the critical path
+	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE) --seeds $(SEEDS) --jobs $(JOBS)
 
 clean: ## Remove what is in build, but for trained networks
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +

@@ -1,47 +1,192 @@
-"""Check that a generated core synthesizes: block RAMs, multipliers, logic on an ECP5."""
+"""`python -m rtl.synth`: synthesize a generated core for a device and, with seeds, place and route
+it: block RAMs, multipliers, logic, by parts of the core; the clock, and what bounds it.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
+from tqdm import tqdm
 
 from golden.errors import UserError, report_user_errors
+from golden.hardware import read_core
 from rtl.generate import TOP, run_yosys
+from rtl.place import DEVICES, Device, Placement, place
 
-BLOCK_RAM, MULTIPLIER = "DP16KD", "MULT18X18D"
+KINDS = {
+    "luts": "LUTs", "ffs": "flip-flops", "distributed_rams": "distributed RAMs",
+    "block_rams": "block RAMs", "multipliers": "multipliers",
+}  # fmt: skip
 
 
-def synthesize_ecp5(verilog: Path) -> dict[str, int]:
-    """Run Yosys' synth_ecp5 on a generated core and return how many cells of each type it needs."""
+@dataclass(frozen=True)
+class Synthesis:
+    """What a core becomes on a device.
+
+    Attributes
+    ----------
+    netlist
+        Yosys' JSON, which nextpnr reads.
+    parts
+        Cells of each kind in each part of the core: `layer0`, ..., `readout`, and `core` for what
+        is in none of them.
+    """
+
+    netlist: Path
+    parts: dict[str, Counter[str]]
+
+    @property
+    def total(self) -> Counter[str]:
+        return sum(self.parts.values(), Counter())
+
+
+def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> Synthesis:
+    """Synthesize Verilog for a device with Yosys into `folder`."""
     if not verilog.exists():
         raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
-    with tempfile.TemporaryDirectory() as scratch:
-        shutil.copy(verilog, Path(scratch) / "core.v")
-        run_yosys(
-            Path(scratch),
-            "read_verilog core.v",
-            f"synth_ecp5 -top {TOP} -abc9",
-            "tee -q -o stat.json stat -json",
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(verilog, folder / "core.v")
+    run_yosys(folder, "read_verilog core.v", f"{device.synthesis} -top {top} -json netlist.json")
+    netlist = folder / "netlist.json"
+    cells = json.loads(netlist.read_text())["modules"][top]["cells"]
+    parts: dict[str, Counter[str]] = {}
+    for name, cell in cells.items():
+        kind = device.cells.get(cell["type"])
+        if kind is not None:
+            parts.setdefault(part_of(name), Counter())[kind] += 1
+    return Synthesis(netlist, dict(sorted(parts.items())))
+
+
+def part_of(cell: str) -> str:
+    """Return the part of the core that a cell of a flattened netlist is in, by its name."""
+    part = cell.split(".")[0]
+    return part if part == "readout" or part.removeprefix("layer").isdigit() else "core"
+
+
+def summarize(
+    name: str, device: str, synthesis: Synthesis, placements: list[Placement], lanes: int
+) -> dict[str, Any]:
+    """Return what `synth.json` holds: of the fastest seed, if any was placed."""
+    found: dict[str, Any] = {
+        "network": name,
+        "device": device,
+        "lanes": lanes,
+        **{kind: synthesis.total[kind] for kind in KINDS},
+        "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
+    }
+    if placements:
+        best = placements[0]
+        found |= {
+            "fmax_mhz": best.fmax_mhz,
+            "seed": best.seed,
+            "seeds_mhz": {str(p.seed): p.fmax_mhz for p in placements},
+            "used": best.used,
+            "available": best.available,
+            "critical_path": [
+                {"signal": signal, "logic_ns": logic, "routing_ns": routing}
+                for signal, logic, routing in best.path
+            ],
+        }
+    return found
+
+
+def speeds(report: Path, fmax_mhz: float) -> dict[str, float] | None:
+    """Return timesteps and samples a second at that clock, from the cycles that `make sim` counted
+    in the Verilog, or None where it did not run.
+    """
+    try:
+        measured = json.loads(report.read_text())
+        cycles = float(measured["slowest_layer"]["cycles_per_timestep"])
+        length = measured["timesteps"] / measured["digits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    per_second = fmax_mhz * 1e6 / cycles
+    return {
+        "cycles_per_timestep": cycles,
+        "timesteps_per_second": per_second,
+        "samples_per_second": per_second / length,
+    }
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """Return what people read."""
+    kinds = [kind for kind in KINDS if summary[kind]]
+    width = max(len(KINDS[kind]) for kind in kinds) + 2
+    lines = [f"{summary['network']}, {summary['lanes']} lanes, on {summary['device']}"]
+    lines += [" " * 10 + "".join(f"{KINDS[kind]:>{width}}" for kind in kinds)]
+    for part, counts in (*summary["parts"].items(), ("in all", summary)):
+        cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
+        lines.append(f"{part:<10}{''.join(cells)}")
+    if "fmax_mhz" in summary:
+        used = ", ".join(
+            f"{KINDS[kind]} {summary['used'][kind]} of {summary['available'][kind]}"
+            for kind in summary["used"]
         )
-        statistics = json.loads((Path(scratch) / "stat.json").read_text())
-    cells = statistics["design"].get("num_cells_by_type", {})
-    return {name: int(count) for name, count in sorted(cells.items())}
+        mhz = summary["seeds_mhz"].values()
+        lines += [
+            f"placed    {used}",
+            f"clock     {summary['fmax_mhz']:.1f} MHz, of seed {summary['seed']}",
+            f"seeds     {len(mhz)}: {min(mhz):.1f} to {max(mhz):.1f} MHz",
+            "critical path, ns of logic and of routing to it:",
+        ]
+        lines += [
+            f"  {step['logic_ns']:6.2f} {step['routing_ns']:6.2f}  {step['signal']}"
+            for step in summary["critical_path"]
+        ]
+    if summary.get("speed"):
+        speed = summary["speed"]
+        lines.append(
+            f"speed     {speed['timesteps_per_second']:.0f} timesteps a second,"
+            f" {speed['samples_per_second']:.1f} samples a second"
+            f" ({speed['cycles_per_timestep']:.2f} cycles a timestep, as counted in the Verilog)"
+        )
+    return "\n".join(lines)
 
 
-@click.command()
-@click.argument("verilog", type=click.Path(path_type=Path))
+@click.command(context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
+@click.option(
+    "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
+)
+@click.option("--mhz", default=100.0, help="The clock that the placer aims at")
+@click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
+@click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
-def main(verilog: Path) -> None:
-    """Synthesize VERILOG for an ECP5 and print its cells."""
-    cells = synthesize_ecp5(verilog)
-    logic = {"LUT4": "LUTs", "TRELLIS_FF": "flip-flops", "TRELLIS_DPR16X4": "distributed RAMs",
-             BLOCK_RAM: "block RAMs", MULTIPLIER: "multipliers"}  # fmt: skip
-    for cell, meaning in logic.items():
-        print(f"{meaning:>16}: {cells.get(cell, 0):6d}  ({cell})")
+def main(manifest: Path, device: str, seeds: int, mhz: float, jobs: int, out: Path | None) -> None:
+    """Synthesize the core of MANIFEST, whose Verilog is beside it; print and store what it takes,
+    and with seeds its clock.
+    """
+    core, _ = read_core(manifest)
+    name, chosen = core.network.name, DEVICES[device]
+    with tempfile.TemporaryDirectory() as scratch:
+        synthesis = synthesize(manifest.parent / f"{name}.v", chosen, Path(scratch))
+        placements: list[Placement] = []
+        if seeds:
+            with tqdm(total=seeds, desc="placed", unit="seed") as bar:
+
+                def done(placement: Placement) -> None:
+                    bar.set_postfix_str(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz")
+                    bar.update()
+
+                placements = place(
+                    synthesis.netlist, chosen, range(1, seeds + 1), mhz, jobs=jobs, done=done
+                )
+        summary = summarize(name, device, synthesis, placements, core.hardware.lanes)
+    if placements:
+        summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
+    path = out or manifest.parent / "synth.json"
+    path.write_text(json.dumps(summary, indent=1) + "\n")
+    print(table(summary))
+    print(f"report    {path}")
 
 
 if __name__ == "__main__":

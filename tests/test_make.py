@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -139,15 +138,14 @@ def test_help_names_every_variable_that_has_a_default(clone: Path) -> None:
     assert "BLOCK=16 " in shown and "EVENTS=1 " in shown
 
 
-def test_the_synthesized_verilog_is_the_manifests(clone: Path) -> None:
-    out = clone / "an out"
-    out.mkdir()
-    for name in ("one", "two"):
-        (out / f"{name}.v").touch()
-    (out / "manifest.json").write_text(json.dumps({"network": {"name": "two"}}))
+def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     done = make(clone, "synth-check", "NET=two", "OUT=an out")
     assert done.returncode == 0, done.stderr
-    assert commands(clone)[-1] == ["-m", "rtl.synth", "an out/two.v"]
+    expected = ["-m", "rtl.synth", "an out/manifest.json", "--device", "ecp5-85k"]
+    assert commands(clone)[-1] == expected
+    done = make(clone, "synth", "NET=two", "OUT=an out", "SEEDS=3", "JOBS=5")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone)[-1] == [*expected, "--seeds", "3", "--jobs", "5"]
 
 
 def test_targets_do_not_run_at_once(clone: Path) -> None:

