@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,9 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
 from golden.errors import UserError
-from golden.hardware import CoreParams, EventKind, read_core
+from golden.hardware import VERSION, CoreParams, EventKind, read_core
 from rtl.core import Core
+from rtl.names import make_readable
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 
 TOP = "dmp_core"
@@ -99,6 +101,42 @@ def _write_if_changed(path: Path, content: str) -> None:
     Path(partial.name).rename(path)
 
 
+def _without_traces_of_yosys(verilog: str) -> str:
+    """Return Verilog without the line with Yosys' version, under a plain name for the register that
+    wakes combinational blocks at time 0, and without attributes of wires that follow a register.
+    """
+    body = verilog.split("\n", 1)[1]
+    body = re.sub(r"\\\$auto\$verilog_backend\.cc:\S+ ", "at_time_0", body)
+    return re.sub(r"^ *\(\* init = \S+ \*\)\n", "", body, flags=re.M)
+
+
+def _shape_of(core: CoreParams) -> str:
+    layers = ", ".join(
+        f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
+        for layer in core.network.layers
+    )
+    return f"{layers}, {core.network.readout.n_classes} classes"
+
+
+def _header(core: CoreParams, digest: str) -> str:
+    """Return the comment that opens the Verilog: the same for the same manifest and version."""
+    hardware = core.hardware
+    given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
+    command = (
+        f"python -m export core {core.network.name} --lanes {hardware.lanes} --block"
+        f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
+        f" --products-per-cycle {hardware.products_per_cycle}"
+        f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
+    )
+    return (
+        f"// {TOP}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
+        f"// Network: {_shape_of(core)}.\n"
+        f"// Hardware: {given}.\n"
+        f"// SHA-256 of the manifest: {digest}\n"
+        f"// Made by: {command} && python -m rtl manifest.json\n"
+    )
+
+
 def generate(manifest: Path, out: Path | None = None) -> Path:
     """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
     Verilog's path.
@@ -115,7 +153,7 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
     top = Core(core)
-    text = rtlil.convert(top, name=TOP, emit_src=False)
+    text = make_readable(rtlil.convert(top, name=TOP, emit_src=False))
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(text)
         run_yosys(
@@ -130,18 +168,11 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
                 " amaranth.decoding"
                 for mode in ("", "-modattr ")
             ),
-            "write_verilog -norename core.v",
+            "write_verilog core.v",
         )
-        # The first line names the version of Yosys.
-        body = (Path(scratch) / "core.v").read_text().split("\n", 1)[1]
-    given = ", ".join(f"{name} {value}" for name, value in asdict(core.hardware).items())
-    header = (
-        f"// {TOP}: network {core.network.name}, written by `python -m rtl`.\n"
-        f"// Hardware: {given}.\n"
-        f"// SHA-256 of the manifest: {digest}\n"
-    )
+        body = _without_traces_of_yosys((Path(scratch) / "core.v").read_text())
     verilog = out / f"{core.network.name}.v"
-    _write_if_changed(verilog, header + body)
+    _write_if_changed(verilog, _header(core, digest) + body)
     _write_if_changed(
         out / "ports.json", json.dumps(describe_ports(core, top, digest), indent=1) + "\n"
     )
