@@ -102,11 +102,10 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def _without_traces_of_yosys(verilog: str) -> str:
-    """Return Verilog without the line with Yosys' version, under a plain name for the register that
-    wakes combinational blocks at time 0, and without attributes of wires that follow a register.
+    """Return Verilog without the line with Yosys' version, and without attributes of wires that
+    follow a register.
     """
     body = verilog.split("\n", 1)[1]
-    body = re.sub(r"\\\$auto\$verilog_backend\.cc:\S+ ", "at_time_0", body)
     return re.sub(r"^ *\(\* init = \S+ \*\)\n", "", body, flags=re.M)
 
 
@@ -159,10 +158,13 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
         run_yosys(
             Path(scratch),
             "read_rtlil core.il",
-            "proc -nomux -norom",
+            # Registers and assignments only: simulators differ on whether a combinational block is
+            # evaluated at time 0.
+            "proc -norom",
             # Memories start undefined: all are loaded or written before they are read.
             "delete t:$meminit_v2",
             "memory_collect",
+            *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
             *(
                 f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove"
                 " amaranth.decoding"

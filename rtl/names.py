@@ -137,9 +137,9 @@ def _bits_of(port: str, aliases: Iterable[tuple[str, str]]) -> str | None:
                 found.setdefault((low, -high), name if len(parts) == 1 else f"{name}_{offset}")
             offset += high - low + 1
     names = [found[place] for place in sorted(found)]
-    if names and len(names) <= _MOST_NAMES:
-        return "_".join(names)
-    return None
+    if len(names) > _MOST_NAMES:
+        names = [names[0], "etc"]
+    return "_".join(names) or None
 
 
 class _Names:
