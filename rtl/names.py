@@ -171,11 +171,9 @@ class _Names:
         found = {name: name for name in module.memories}
         ports = [name for name, wire in module.wires.items() if wire.direction]
         clear = [name for name in module.wires if "$" not in name]
-        for name in dict.fromkeys((*ports, *clear)):
+        parts = [cell.name for cell in module.cells if cell.kind in self.modules]
+        for name in dict.fromkeys((*ports, *parts, *clear)):
             found[name] = "\\" + _unused(self._shared.get(name) or _plain(name), used)
-        for cell in module.cells:
-            if cell.kind in self.modules:
-                found[cell.name] = "\\" + _unused(_plain(cell.name), used)
         on_ports = self._names_on_ports(module, found)
         for name in module.wires:
             if name not in found and (name in on_ports or name.startswith("\\")):
