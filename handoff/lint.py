@@ -10,6 +10,7 @@ WAIVERS = {
     "PROCASSINIT": "registers have the value that reset gives them from the start, as FPGAs do",
     "WIDTHEXPAND": "operands are as wide as their values need: constants above all",
     "WIDTHTRUNC": "`!` is applied to a whole word, as a comparison with 0",
+    "CASEOVERLAP": "of several exclusive choices, each is a case of which the other bits are free",
     "CMPCONST": "comparisons with the largest value of a width remain where a size is one",
     "UNSIGNED": "comparisons with 0 remain where a size is one",
 }

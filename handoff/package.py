@@ -84,7 +84,7 @@ def write_package(
     payloads
         Sequences (B, K, M) for the testbench.
     clock_mhz
-        The clock that the constraints and the testbench have.
+        The clock that the constraints ask for.
     wrappers
         Further Verilog files beside the core, as of a bus around it.
 
@@ -99,7 +99,7 @@ def write_package(
     vectors = make_vectors(core, images, interface, payloads)
     name, top = core.network.name, interface.top
     testbench, description = f"{name}_tb", _description(core)
-    text = write_testbench(core, interface, vectors, testbench, clock_mhz)
+    text = write_testbench(core, interface, vectors, testbench)
     files |= {f"images/{file}": text for file, text in image_files(core, images).items()}
     files |= {f"tb/{file}": text for file, text in vectors.files(interface).items()}
     files[f"tb/{testbench}.sv"] = text
