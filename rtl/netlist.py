@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -72,13 +73,20 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
             f"hierarchy -check -top {top}",
             "proc",
             "flatten",
-            f"select -assert-none {refused}",
-            "check -assert",
+            f"tee -q -o refused.txt select -list {refused}",
+            "tee -q -o problems.txt check",
             "opt",
             "memory -nomap",
             "write_json netlist.json",
         )
+        cells = (Path(scratch) / "refused.txt").read_text().split()
+        problems = (Path(scratch) / "problems.txt").read_text()
         netlist = json.loads((Path(scratch) / "netlist.json").read_text())
+    if cells:
+        raise UserError(f"{verilog} has a latch, or a register without a clock: {cells[0]}")
+    warnings = re.findall(r"Warning: (.*?):?$", problems, re.M)
+    if warnings:
+        raise UserError(f"{verilog}: Yosys finds {warnings[0]}")
     cells = netlist["modules"][top]["cells"]
     return {
         name: _macro(name, {key: int(value, 2) for key, value in cell["parameters"].items()
