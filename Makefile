@@ -15,6 +15,8 @@ TRACE ?= 1
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
 PYTHON ?= python3
+CLOCK ?= 100
+SEQUENCES ?= 1
 OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
@@ -26,7 +28,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check clean
+.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -38,6 +40,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
+	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -105,6 +108,13 @@ fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET und
 
 synth-check: rtl ## Synthesize the Verilog for ECP5; print block RAMs and multipliers
 	$(RUN) -m rtl.synth "$(OUT)/$$($(RUN) -c '$(PRINT_NAME)' "$(MANIFEST)").v"
+
+netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
+	$(RUN) -m rtl.netlist "$(MANIFEST)"
+
+package: TRACE =
+package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, testbench, constraints
+	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove what is in build, but for trained networks
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +

@@ -141,7 +141,9 @@ def _collect(
         f"constraints/{name}.{ending}": text
         for ending, text in write_constraints(clock_mhz).items()
     }
-    files |= {path: (manifest.parent / path).read_text() for path in ("manifest.json", "ports.json")}
+    files |= {
+        path: (manifest.parent / path).read_text() for path in ("manifest.json", "ports.json")
+    }
     return files
 
 

@@ -103,9 +103,7 @@ def _load_memory(number: int, name: str, depth: int) -> str:
 """
 
 
-def write_testbench(
-    core: CoreParams, interface: Interface, vectors: Vectors, name: str
-) -> str:
+def write_testbench(core: CoreParams, interface: Interface, vectors: Vectors, name: str) -> str:
     """Return the testbench as SystemVerilog; its module is called `name`.
 
     With its parameter `STALLS` not 0, it draws gaps on both streams.
