@@ -133,8 +133,7 @@ def write_testbench(core: CoreParams, interface: Interface, vectors: Vectors, na
     item, result = interface.fields["i_load"], interface.fields["o_results"]
     data, first = item["data"], item["first"]
     best, last = result["best"], result["last"]
-    n_classes = core.network.readout.n_classes
-    return f"""// Testbench of {interface.top} for network {core.network.name}: PASS, or a fatal error.
+    return f"""// Testbench of {interface.top}, network {core.network.name}: PASS, or a fatal error.
 module {name};
     parameter STALLS = 0;  // not 0: gaps on both streams
     localparam N_EVENTS = {len(vectors.events)}, N_RESULTS = {len(vectors.results)};
@@ -225,8 +224,8 @@ module {name};
             n_results <= n_results + 1;
             if (n_results + 1 == N_RESULTS) begin
                 if (n_wrong != 0 || wrong !== 0) $fatal(1, "FAIL: results differ from golden's");
-                $display("PASS: %0d results of {vectors.n_sequences} sequences ({n_classes} classes)"
-                    , N_RESULTS, " as golden's, %0d cycles", cycle - first_cycle);
+                $display("PASS: %0d results of %0d sequences as golden's, %0d cycles",
+                         N_RESULTS, {vectors.n_sequences}, cycle - first_cycle);
                 $finish;
             end
         end

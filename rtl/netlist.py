@@ -1,4 +1,4 @@
-"""Check a generated core's netlist for what a flow to a chip refuses, and list its memory macros."""
+"""Check a core's netlist for what a flow to a chip refuses, and list its memory macros."""
 
 from __future__ import annotations
 

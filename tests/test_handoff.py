@@ -27,7 +27,7 @@ from handoff.constraints import write_constraints
 from handoff.fusesoc import core_name
 from handoff.ipxact import NAMESPACE
 from handoff.lint import WAIVERS
-from handoff.package import FOLDERS, write_package
+from handoff.package import write_package
 from rtl.generate import TOP, generate
 from tb.verilator import find_verilator
 from tests.networks import Drawn, draw_network
