@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -38,6 +38,8 @@ class Top(Component):
         m = Module()
         m.submodules.adder = left = Adder()
         m.submodules.right = right = Adder()
+        m.submodules.fixed = fixed = Adder()
+        m.d.comb += fixed.pair.eq(Cat(Const(5, 8), self.second))
         adder = Signal(8, name="adder")
         m.d.sync += adder.eq(self.first)
         m.d.comb += [
@@ -45,7 +47,8 @@ class Top(Component):
             left.release.eq(self.go),
             right.pair.eq(Cat(left.total[:8], self.second)),
             right.release.eq(self.go),
-            self.total.eq(right.total),
+            fixed.release.eq(right.total[0]),
+            self.total.eq(right.total ^ fixed.total),
         ]
         return m
 
@@ -69,7 +72,7 @@ def test_names_need_no_escape_and_are_told_apart() -> None:
     before, after = converted()
     assert re.search(r"\$\d+", before) and "top.adder" in before
     modules = modules_of(after)
-    assert set(modules) == {"top", "top__adder", "top__right"}
+    assert set(modules) == {"top", "top__adder", "top__right", "top__fixed"}
     for body in modules.values():
         declared = re.findall(r"^  (?:wire .*|cell \S+) \\(\S+)$", body, re.M)
         assert len(declared) == len(set(declared))
@@ -89,6 +92,7 @@ def test_ports_are_in_order_and_named_after_what_is_in_them() -> None:
     assert ports[:2] == ["clk", "rst"] and not any("port" in name for name in ports)
     # What Amaranth made two ports of is called after the field's word and its place in it.
     assert set(ports) == {"clk", "rst", "pair_0", "pair_8", "release_", "total"}
+    assert "pair_8" in [name for _, name in ports_of(modules["top__fixed"])]
     connected = re.search(r"cell \\top__right \\right\n(.*?)  end", modules["top"], re.S)
     assert connected and r"connect \release_ \go" in connected[1]
     assert r"\adder__total" in modules["top"]
