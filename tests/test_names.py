@@ -39,7 +39,7 @@ class Top(Component):
         m.submodules.adder = left = Adder()
         m.submodules.right = right = Adder()
         m.submodules.fixed = fixed = Adder()
-        m.d.comb += fixed.pair.eq(Cat(Const(5, 8), self.second))
+        m.d.comb += fixed.pair.eq(Cat(Const(5, 8), self.first))
         adder = Signal(8, name="adder")
         m.d.sync += adder.eq(self.first)
         m.d.comb += [
