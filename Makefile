@@ -17,6 +17,8 @@ SEEDS ?= 8
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
 PYTHON ?= python3
+CLOCK ?= 100
+SEQUENCES ?= 1
 OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
@@ -26,7 +28,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check synth clean
+.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check synth netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -39,6 +41,7 @@ help: ## Show the targets and the variables
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) (of make synth: python -m rtl.synth --help)"
+	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -110,6 +113,13 @@ synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multip
 
 synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE with SEEDS seeds: also the clock and the critical path
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE) --seeds $(SEEDS) --jobs $(JOBS)
+
+netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
+	$(RUN) -m rtl.netlist "$(MANIFEST)"
+
+package: TRACE =
+package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, testbench, constraints
+	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove what is in build, but for trained networks
 	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +

@@ -19,6 +19,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import LayerParams, NetworkParams, ReadoutParams, from_dict
 
+VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
 BLOCKS = (1, 2, 4, 8, 16)

@@ -165,7 +165,8 @@ class DelayLine(Component):
         layer, block = self.layer, self.layer.block
         word_bits = (layer.ring_words - 1).bit_length()
         lane_bits = (layer.ring_lanes - 1).bit_length()
-        sweep, sweeping = Signal(range(layer.ring_depth)), Signal(init=1)
+        sweep = Signal(range(layer.ring_depth))
+        sweeping = Signal(init=1)
         swept = sweeping & (sweep == layer.ring_depth - 1)
         with m.If(sweeping):
             m.d.sync += sweep.eq(Mux(swept, 0, sweep + 1))

@@ -104,8 +104,10 @@ class Drive(Component):
             m.d.sync += total.eq(Mux(closed | discarded, 0, total) + Mux(timesteps[t], product, 0))
 
         # 4: a closed block's sums leave, one a cycle. 5: with the bias. 6: rounded, clamped.
-        left, buffer = Signal(block), Signal.like(self.closing_buffer)  # timesteps still to come
-        fresh, timestep = Signal(), Signal(range(block))
+        left = Signal(block)  # timesteps still to come
+        buffer = Signal.like(self.closing_buffer)
+        fresh = Signal()
+        timestep = Signal(range(block))
         m.d.sync += [leaving[t].eq(leaving[t + 1]) for t in range(block - 1)]
         m.d.sync += [left.eq(left >> 1), fresh.eq(0), timestep.eq(timestep + 1)]
         with m.If(closed):

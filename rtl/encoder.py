@@ -82,7 +82,8 @@ class Encoder(Component):
         # The group being sent, lowest lane first; `o` is a register behind it.
         left = Signal(lanes * block)
         first = Signal(address_bits)
-        timesteps, sequence_end = Signal(block), Signal()
+        timesteps = Signal(block)
+        sequence_end = Signal()
         pending = left.any() | timesteps.any() | sequence_end
         lowest, sent, rest = lowest_lane(m, left, block)
         advance = ~self.o.valid | self.o.ready
@@ -114,7 +115,8 @@ def lowest_lane(m: Module, word: Value, block: int) -> tuple[Signal, Signal, Val
     lanes = len(word) // block
     used = Cat(word.word_select(lane, block).any() for lane in range(lanes))
     rest = used & (used - 1)[:lanes]
-    lowest, bits = Signal(range(lanes)), Signal(block)
+    lowest = Signal(range(lanes))
+    bits = Signal(block)
     for lane in reversed(range(lanes)):
         with m.If(used[lane]):
             m.d.comb += [lowest.eq(lane), bits.eq(word.word_select(lane, block))]

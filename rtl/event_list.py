@@ -110,7 +110,8 @@ class EventList(Component):
 
         taken = Signal(n_lists)  # buffers that are closed and not yet released
         waiting = Signal(n_lists)  # buffers that are closed and may be walked
-        filling, front = Signal(range(n_lists)), Signal(range(n_lists))
+        filling = Signal(range(n_lists))
+        front = Signal(range(n_lists))
         counts = Array(Signal(range(n_addresses + 1), name=f"count_{b}") for b in range(n_lists))
         lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
         ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
 from golden.errors import UserError
-from golden.hardware import CoreParams, EventKind, read_core
+from golden.hardware import VERSION, CoreParams, EventKind, read_core
 from rtl.axi import AxiCore
 from rtl.component import Component
 from rtl.core import Core
+from rtl.names import make_readable
 from rtl.register_pages import c_header, markdown
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 
@@ -103,33 +106,114 @@ def _write_if_changed(path: Path, content: str) -> None:
     Path(partial.name).rename(path)
 
 
-def _verilog(top: Component, name: str, core: CoreParams, digest: str, out: Path) -> str:
-    """Return the Verilog of a component and all that is in it; `out` is for scratch."""
-    text = rtlil.convert(top, name=name, emit_src=False)
+def _without_traces_of_yosys(verilog: str) -> str:
+    """Return Verilog without the line with Yosys' version, the attributes of wires that follow a
+    register, names that must be escaped (of registers for some bits of a word), and wires whose
+    only use was optimized away.
+    """
+    body = verilog.split("\n", 1)[1]
+    body = re.sub(r"\\(\w+)\[(\d+)\] ", r"\1_\2", body)
+    body = re.sub(r"\\(\w+)\[(\d+):(\d+)\] ", r"\1_\2_\3", body)
+    body = re.sub(r"^ *\(\* init = \S+ \*\)\n", "", body, flags=re.M)
+    modules = body.split("\nendmodule\n")
+    return "\nendmodule\n".join(_without_undriven(text) for text in modules)
+
+
+def _without_undriven(module: str) -> str:
+    """Return a module without wires that nothing drives: what drove them had no use, and only other
+    names for them are left.
+    """
+    uses = Counter(re.findall(r"\w+", module))
+    wires = set(re.findall(r"^  wire (?:signed )?(?:\[\d+:0\] )?(\w+);$", module, re.M))
+    aliases = re.findall(r"^  assign (\w+) = (\w+)(?: ?\[[\d:]+\])?;$", module, re.M)
+    # The declaration, and the name that it is given to, are all there is of them.
+    unused = {wire for wire in wires if uses[wire] == 1}
+    unused |= {wire for alias in aliases for wire in alias
+               if wires.issuperset(alias) and uses[alias[0]] == uses[alias[1]] == 2}  # fmt: skip
+    for wire in sorted(unused):
+        module = re.sub(rf"^  (?:wire|assign) (?:.* )?{wire}(?: = .*)?;\n", "", module, flags=re.M)
+    return module
+
+
+def _with_known_memories(verilog: str) -> str:
+    """Return Verilog in which memories, and what was last read of them, start as 0 in simulators.
+
+    What a core reads before it was written it multiplies by 0, which synthesis may rely on; but to
+    a simulator of four values, an unknown number times 0 is unknown.
+    """
+    modules = verilog.split("\nendmodule\n")
+    for index, text in enumerate(modules):
+        memories = re.findall(r"^ *reg (?:\[\d+:0\] )?(\w+) \[(\d+):0\];", text, re.M)
+        registers = re.findall(r"^ *reg (?:\[\d+:0\] )?(\w+);", text, re.M)
+        if not memories + registers:
+            continue
+        lines = ["`ifndef SYNTHESIS", "  integer simulated_word;", "  initial begin"]
+        for name, last in memories:
+            lines.append(
+                "    for (simulated_word = 0;"
+                f" simulated_word <= {last}; simulated_word = simulated_word + 1)"
+            )
+            lines.append(f"      {name}[simulated_word] = 0;")
+        lines += [f"    {name} = 0;" for name in registers]
+        modules[index] = "\n".join([text, *lines, "  end", "`endif"])
+    return "\nendmodule\n".join(modules)
+
+
+def _shape_of(core: CoreParams) -> str:
+    layers = ", ".join(
+        f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
+        for layer in core.network.layers
+    )
+    return f"{layers}, {core.network.readout.n_classes} classes"
+
+
+def _header(top: str, core: CoreParams, digest: str, options: str) -> str:
+    """Return the comment that opens the Verilog: the same for the same manifest and version."""
+    hardware = core.hardware
+    given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
+    command = (
+        f"python -m export core {core.network.name} --lanes {hardware.lanes} --block"
+        f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
+        f" --products-per-cycle {hardware.products_per_cycle}"
+        f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
+    )
+    return (
+        f"// {top}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
+        f"// Network: {_shape_of(core)}.\n"
+        f"// Hardware: {given}.\n"
+        f"// SHA-256 of the manifest: {digest}\n"
+        f"// Made by: {command} && python -m rtl manifest.json{options}\n"
+    )
+
+
+def _verilog(
+    top: Component, name: str, core: CoreParams, digest: str, out: Path, options: str = ""
+) -> str:
+    """Return the Verilog of a component and all that is in it; `out` is for scratch, `options` are
+    those of the command that makes it.
+    """
+    text = make_readable(rtlil.convert(top, name=name, emit_src=False))
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(text)
         run_yosys(
             Path(scratch),
             "read_rtlil core.il",
-            "proc -nomux -norom",
-            # Memories start undefined: all are loaded or written before they are read.
+            # Registers and assignments only: simulators differ on whether a combinational block is
+            # evaluated at time 0.
+            "proc -norom",
+            # Memories start undefined: what is read before it was written is not used.
             "delete t:$meminit_v2",
             "memory_collect",
+            *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
             *(
                 f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove"
                 " amaranth.decoding"
                 for mode in ("", "-modattr ")
             ),
-            "write_verilog -norename core.v",
+            "write_verilog core.v",
         )
-        # The first line names the version of Yosys.
-        body = (Path(scratch) / "core.v").read_text().split("\n", 1)[1]
-    given = ", ".join(f"{name} {value}" for name, value in asdict(core.hardware).items())
-    return (
-        f"// {name}: network {core.network.name}, written by `python -m rtl`.\n"
-        f"// Hardware: {given}.\n"
-        f"// SHA-256 of the manifest: {digest}\n"
-    ) + body
+        body = _without_traces_of_yosys((Path(scratch) / "core.v").read_text())
+    return _header(name, core, digest, options) + _with_known_memories(body)
 
 
 def generate(manifest: Path, out: Path | None = None) -> Path:
@@ -170,7 +254,7 @@ def generate_axi(manifest: Path, out: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
     verilog = out / f"{core.network.name}_axi.v"
-    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, digest, out))
+    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, digest, out, " --top axi"))
     for suffix, page in pages.items():
         _write_if_changed(verilog.with_suffix(suffix), page)
     return verilog

@@ -80,13 +80,17 @@ class GroupSchedule(Component):
 
         walking = Signal()  # a step is due
         ending = Signal()  # an end of sequence is due
-        step, last_step = Signal.like(issue.step), Signal.like(issue.step)
+        step = Signal.like(issue.step)
+        last_step = Signal.like(issue.step)
         group = Signal.like(issue.group)
         weight_base = Signal.like(issue.weight_base)
         count = Signal(range(part.n_addresses + 1))  # addresses not yet issued in this group
         left = Signal.like(count)
-        dense_left, has_dense = Signal(range(part.dense_steps + 1)), Signal()
-        timesteps, refresh, buffer = Signal(block), Signal(block), Signal.like(self.buffer)
+        dense_left = Signal(range(part.dense_steps + 1))
+        has_dense = Signal()
+        timesteps = Signal(block)
+        refresh = Signal(block)
+        buffer = Signal.like(self.buffer)
         fresh = Signal(init=1)
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))

@@ -64,7 +64,8 @@ class OutputWalk(Component):
         load = issue.valid & issue.last
 
         running = Signal()  # behind a group's first cycle
-        timestep, place = Signal(block, init=1), Signal(range(interval))  # where the walk is
+        timestep = Signal(block, init=1)  # where the walk is
+        place = Signal(range(interval))
         base = Signal.like(o.word)  # of the group's words
         group = Signal(
             data.StructLayout({"timesteps": block, "refresh": block, "fresh": 1, "last_group": 1})

@@ -164,7 +164,8 @@ class Readout(Component):
         left = Signal(range(lanes + 1))  # lanes of `word` not yet sent
         reading = Signal(range(3))  # cycles until the addressed word is there
         index = Signal(range(p.n_classes))
-        best_index, best = Signal(range(p.n_classes)), Signal(shape_of(p.logit))
+        best_index = Signal(range(p.n_classes))
+        best = Signal(shape_of(p.logit))
         logit = lane(word, 0, p.logit)
         better = (index == 0) | (logit > best)
         last = index == p.n_classes - 1

@@ -65,10 +65,13 @@ class SlotReader(Component):
         layer, block, o = self.layer, self.layer.block, self.o
         address_bits = address_width(layer.params.n_inputs)
         reading = Signal()  # words are still to be read
-        sending, ending = Signal(), Signal()  # the end of a block, of a sequence is still to go
+        sending = Signal()  # the end of a block is still to go
+        ending = Signal()  # the end of a sequence is still to go
         timesteps = Signal(block)
-        left, ahead = Signal(len(self.word)), Signal(len(self.word))
-        left_index, ahead_index = Signal.like(self.index), Signal.like(self.index)
+        left = Signal(len(self.word))
+        ahead = Signal(len(self.word))
+        left_index = Signal.like(self.index)
+        ahead_index = Signal.like(self.index)
 
         # There are places for two words; one that is on its way takes one of them.
         on_its_way = delay(m, self.read, 1, "on_its_way")

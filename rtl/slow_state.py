@@ -142,7 +142,8 @@ class SlowState(Component):
             init={"buffer": 1},
         )
         drive = Signal(shape_of(f.x))
-        column, part = Signal(range(d + 1)), Signal(range(n_blocks))
+        column = Signal(range(d + 1))
+        part = Signal(range(n_blocks))
         with m.If(running):
             m.d.sync += [column.eq(column + 1), coefficients.address.eq(coefficients.address + 1)]
             with m.If(column == d):
@@ -246,7 +247,8 @@ class SlowState(Component):
         )
         write, read = words.write_port(granularity=1), words.read_port()
         # The row's word and slot, counted along with the rows.
-        word, slot = Signal(address_width(layer.dense_steps)), Signal(range(per_cycle))
+        word = Signal(address_width(layer.dense_steps))
+        slot = Signal(range(per_cycle))
         with m.If(self.valid):
             m.d.sync += slot.eq(Mux(slot == per_cycle - 1, 0, slot + 1))
             with m.If(slot == per_cycle - 1):

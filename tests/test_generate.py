@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from export.manifest import write_core
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams, address_width
+from golden.hardware import LOAD_WIDTH, VERSION, CoreParams, HardwareParams, address_width
 from rtl import generate as generate_module
 from rtl.__main__ import main
 from rtl.generate import AXI_TOP, TOP, generate, run_yosys
@@ -104,7 +104,7 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
     assert declared == ports
 
 
-def test_verilog_names_its_manifest_and_leaves_memories_undefined(
+def test_verilog_names_what_made_it(
     generated: tuple[Path, Path, CoreParams],
 ) -> None:
     manifest, verilog, core = generated
@@ -112,12 +112,49 @@ def test_verilog_names_its_manifest_and_leaves_memories_undefined(
     assert verilog == manifest.parent / f"{core.network.name}.v"
     head = text.split("module")[0]
     assert hashlib.sha256(manifest.read_bytes()).hexdigest() in head
-    assert f"network {core.network.name}" in head and "lanes 3, block 4, events_per_cycle 1" in head
+    lines = head.splitlines()
+    assert all(line.startswith("// ") for line in lines if line)
+    assert f"network {core.network.name}, by dmp-core {VERSION}." in lines[0]
+    layers, classes = core.network.layers, core.network.readout.n_classes
+    assert lines[1].endswith(f", {classes} classes.")
+    assert lines[1].count(" neurons with a slow state of ") == len(layers)
+    assert "lanes 3, block 4, events_per_cycle 1" in lines[2]
+    command = lines[4].removeprefix("// Made by: ").split(" && ")
+    assert command[0].startswith(f"python -m export core {core.network.name} --lanes 3 --block 4 ")
+    assert command[0].endswith(" --products-per-cycle 1 --trace")
+    assert command[1] == "python -m rtl manifest.json"
+
+
+def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams]) -> None:
+    _, verilog, core = generated
+    text = verilog.read_text()
+    assert "\\" not in text and "[-1:0]" not in text
+    assert not re.search(r"\b(port_?\d*|unnamed\w*|\w*signal(_\d+)?)\b", text)
+    names = re.findall(r"^module (\w+)\(", text, re.M)
+    parts = {name.split("__")[1] for name in names if "__" in name}
+    assert parts == {
+        "loader",
+        "counters",
+        "readout",
+        *(f"layer{i}" for i in range(len(core.layers))),
+    }
+    ports = re.findall(r"^module \w+\((\w+), (\w+),", text, re.M)
+    assert all(pair == ("clk", "rst") for pair in ports if "clk" in pair)
+
+
+def test_memories_are_declared_and_not_initialized(
+    generated: tuple[Path, Path, CoreParams],
+) -> None:
+    manifest, verilog, core = generated
+    text = verilog.read_text()
     memories = re.findall(r"^\s*reg \[\d+:0\] (\S+) \[\d+:0\];", text, re.M)
     assert len(memories) > len(core.memories) - len(core.layers)  # scalars are registers
-    assert not re.search(r"initial begin", text) and "$readmem" not in text
-    for memory in memories:
-        assert not re.search(rf"initial.*{re.escape(memory)}\s*\[", text)
+    synthesized = re.sub(r"^`ifndef SYNTHESIS\n.*?^`endif\n", "", text, flags=re.M | re.S)
+    assert "initial" not in synthesized and "$readmem" not in text
+    assert synthesized.count("always @(posedge clk)") > 100 and "always @*" not in text
+    # In a simulator they start as 0, and so does what was last read of them.
+    started = re.findall(r"^ +(\w+)\[simulated_word\] = 0;", text, re.M)
+    assert sorted(started) == sorted(memories)
     assert not list(manifest.parent.glob("tmp*")), "scratch is left"
 
 

@@ -1,5 +1,5 @@
-"""Imports go one way: `rtl` knows numbers and parameters only, `tb` never `rtl`, and neither loads
-Torch.
+"""Imports go one way: `rtl` knows numbers and parameters only, `tb` and `handoff` never `rtl`, and
+none of them loads Torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("export", "golden", "rtl", "tb", "tests")
+PACKAGES = ("export", "golden", "handoff", "rtl", "tb", "tests")
 ALLOWED = {
     "golden": ("golden",),
     "export": ("export", "golden"),
@@ -25,6 +25,7 @@ ALLOWED = {
         "golden.errors",
     ),
     "tb": ("tb", "golden", "export"),
+    "handoff": ("handoff", "tb", "golden", "export"),
 }
 
 
@@ -59,7 +60,11 @@ def test_imports_go_one_way(package: str) -> None:
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("rtl", ("torch", "export", "tb", "golden.integer")), ("tb", ("torch", "h5py", "rtl"))],
+    [
+        ("rtl", ("torch", "export", "tb", "golden.integer")),
+        ("tb", ("torch", "h5py", "rtl")),
+        ("handoff", ("torch", "rtl")),
+    ],
 )
 def test_no_package_loads_more_than_it_may(package: str, forbidden: tuple[str, ...]) -> None:
     modules = [

@@ -94,6 +94,19 @@ def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
+    done = make(clone, "package", "NET=my net", "OUT=an out", "CLOCK=80", "DATA=the data")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
+        ["-m", "rtl", "an out/manifest.json"],
+        [
+            "-m", "handoff", "an out/manifest.json", "--network", "my net", "--sequences", "1",
+            "--clock", "80", "--data", "the data",
+        ],
+    ]  # fmt: skip
+
+
 def test_training_takes_a_recipe(clone: Path) -> None:
     done = make(clone, "train", "NET=spoken", "EPOCHS=7", "RECIPE=--architecture rsnn --seed 3")
     assert done.returncode == 0, done.stderr

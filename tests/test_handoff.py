@@ -1,0 +1,360 @@
+"""The package of a core: every tool that it is for reads it, and its testbench tells right from
+wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tkinter
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from export.manifest import read_images, write_core
+from golden.errors import UserError
+from golden.hardware import VERSION, CoreParams, HardwareParams
+from golden.integer import NetworkIntegers
+from handoff.__main__ import main
+from handoff.constraints import write_constraints
+from handoff.fusesoc import core_name
+from handoff.ipxact import NAMESPACE
+from handoff.lint import WAIVERS
+from handoff.package import write_package
+from rtl.generate import TOP, generate
+from tb.verilator import find_verilator
+from tests.networks import Drawn, draw_network
+
+SEED = 2
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="no Icarus: apt install iverilog"
+)
+
+
+def with_verilator() -> dict[str, str]:
+    return os.environ | {"PATH": f"{find_verilator()}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return draw_network(SEED, max_neurons=9, max_inputs=9, n_timesteps=5)
+
+
+@pytest.fixture(scope="module")
+def manifest(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    core = CoreParams(
+        drawn.network.params, HardwareParams(3, block=2, events_per_cycle=2, products_per_cycle=3)
+    )
+    path = write_core(drawn.network, core, tmp_path_factory.mktemp("core"))
+    generate(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def package(drawn: Drawn, manifest: Path) -> Path:
+    """Return the folder of a package; tests do not change it."""
+    wrapper = manifest.parent / "wrapper.v"
+    wrapper.write_text("module wrapper(input a, output b); assign b = a; endmodule\n")
+    out = manifest.parent / "out" / "package"
+    return write_package(manifest, drawn.payloads, out, wrappers=[wrapper], clock_mhz=80).folder
+
+
+@pytest.fixture(scope="module")
+def name(drawn: Drawn) -> str:
+    return drawn.network.params.name
+
+
+def test_the_tree_is_complete_and_the_same_again(
+    package: Path, drawn: Drawn, manifest: Path, name: str
+) -> None:
+    files = {str(path.relative_to(package)): path.read_bytes()
+             for path in package.rglob("*") if path.is_file()}  # fmt: skip
+    core, _ = read_images(manifest)
+    images = {f"images/{memory.replace('.', '_')}.mem" for memory in core.memories}
+    assert set(files) == images | {
+        f"rtl/{name}.v", "rtl/wrapper.v", f"tb/{name}_tb.sv", "tb/events.mem", "tb/results.mem",
+        f"lint/{name}.vlt", f"constraints/{name}.sdc", f"constraints/{name}.xdc",
+        f"constraints/{name}.lpf", f"{name}.core", "package_ip.tcl", "component.xml",
+        "ports.json", "manifest.json", "README.md",
+    }  # fmt: skip
+    wrapper = manifest.parent / "wrapper.v"
+    (package / "stale").touch()
+    write_package(manifest, drawn.payloads, package, wrappers=[wrapper], clock_mhz=80)
+    assert files == {str(path.relative_to(package)): path.read_bytes()
+                     for path in package.rglob("*") if path.is_file()}  # fmt: skip
+    assert [path.name for path in package.parent.iterdir()] == ["package"], "scratch is left"
+
+
+def expected_words(network: NetworkIntegers, lanes: int) -> dict[str, list[int]]:
+    """Return words of some memories, by another way than the export's: digits of each lane's value
+    side by side.
+    """
+
+    def word(values: list[int], width: int) -> int:
+        digits = "".join(np.binary_repr(value, width) for value in reversed(values))
+        return int(digits, 2)
+
+    found = {}
+    for index, layer in enumerate(network.layers):
+        n, m = layer.w_f.shape
+        used = min(lanes, n)
+        width = network.params.layers[index].formats.w_f.width
+        found[f"layer{index}_w_f"] = [
+            word([int(layer.w_f[i, j]) if i < n else 0 for i in range(g, g + used)], width)
+            for g in range(0, n, used)
+            for j in range(m)
+        ]
+    n, m = network.w_o.shape
+    used, width = min(lanes, n), network.params.readout.w_o.width
+    found["readout_w_o"] = [
+        word([int(network.w_o[i, j]) if i < n else 0 for i in range(g, g + used)], width)
+        for g in range(0, n, used)
+        for j in range(m)
+    ]
+    return found
+
+
+def test_images_hold_the_weights(package: Path, drawn: Drawn, manifest: Path) -> None:
+    for file, words in expected_words(drawn.network, 3).items():
+        text = (package / "images" / f"{file}.mem").read_text()
+        assert [int(line, 16) for line in text.splitlines()] == words
+    core, images = read_images(manifest)
+    for memory, words in images.items():
+        lines = (package / "images" / f"{memory.replace('.', '_')}.mem").read_text().splitlines()
+        assert [int(line, 16) for line in lines] == words
+        assert {len(line) for line in lines} == {-(-core.memories[memory].width // 4)}
+
+
+def lint(package: Path, verilog: Path, waivers: Path | None = None) -> str:
+    """Return what Verilator's -Wall finds."""
+    files = [waivers] if waivers else []
+    done = subprocess.run(
+        [find_verilator() / "verilator", "--lint-only", "-Wall", "-Wno-fatal", "--top", TOP,
+         *files, verilog],
+        env=with_verilator(), capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stderr
+
+
+def test_verilator_has_nothing_to_say_but_what_is_waived(
+    package: Path, name: str, tmp_path: Path
+) -> None:
+    verilog, waivers = package / "rtl" / f"{name}.v", package / "lint" / f"{name}.vlt"
+    assert len(WAIVERS) <= 8
+    assert lint(package, verilog, waivers) == ""
+    found = set(re.findall(r"%Warning-(\w+)", lint(package, verilog)))
+    assert found <= set(WAIVERS) and len(found) >= 4
+    changed = tmp_path / "changed.v"
+    for old, new, warning in (
+        ("endmodule", "wire never; wire used = never; endmodule", "UNDRIVEN"),
+        ("endmodule", "reg q; always @* if (rst) q = clk; endmodule", "LATCH"),
+        ("endmodule", "always @(posedge clk) blocked = rst; reg blocked; endmodule", "BLKSEQ"),
+    ):
+        changed.write_text(verilog.read_text().replace(old, new, 1))
+        assert f"%Warning-{warning}" in lint(package, changed, waivers)
+
+
+def slang(*files: Path, top: str) -> list[str]:
+    """Return the errors of slang, which parses and elaborates files."""
+    pyslang = pytest.importorskip("pyslang.driver")
+    driver = pyslang.Driver()
+    driver.addStandardArgs()
+    listed = " ".join(f'"{file}"' for file in files)
+    assert driver.parseCommandLine(f"slang --top {top} {listed}") and driver.processOptions()
+    parsed = driver.parseAllSources()
+    compilation = driver.createCompilation()
+    errors = [str(d.code) for d in compilation.getAllDiagnostics() if d.isError()]
+    tops = [instance.name for instance in compilation.getRoot().topInstances]
+    return errors or ([] if parsed and tops == [top] else ["nothing was elaborated"])
+
+
+def test_slang_elaborates_the_core_and_the_testbench(
+    package: Path, name: str, tmp_path: Path
+) -> None:
+    verilog, testbench = package / "rtl" / f"{name}.v", package / "tb" / f"{name}_tb.sv"
+    assert slang(verilog, top=TOP) == []
+    assert slang(verilog, testbench, top=f"{name}_tb") == []
+    changed = tmp_path / "changed.v"
+    changed.write_text(verilog.read_text().replace("endmodule", "assign clk = nonesuch;endmodule"))
+    assert slang(changed, top=TOP)
+
+
+def run_icarus(package: Path, name: str, folder: Path, *options: str) -> tuple[int, str]:
+    """Simulate a package's testbench; return the exit status and what it said."""
+    for file in (*package.glob("images/*.mem"), *package.glob("tb/*.mem")):
+        shutil.copy(file, folder)
+    sources = [package / "tb" / f"{name}_tb.sv", *package.glob("rtl/*.v")]
+    built = subprocess.run(
+        ["iverilog", "-g2012", "-Wall", "-s", f"{name}_tb", *options, "-o", "sim", *sources],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert built.returncode == 0 and not built.stderr, built.stderr
+    done = subprocess.run(["vvp", "-n", "sim"], cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@needs_icarus
+@pytest.mark.parametrize("stalls", [0, 1])
+def test_icarus_computes_what_golden_computes(
+    stalls: int, package: Path, drawn: Drawn, name: str, tmp_path: Path
+) -> None:
+    status, said = run_icarus(package, name, tmp_path, f"-P{name}_tb.STALLS={stalls}")
+    classes = drawn.network.params.readout.n_classes
+    assert status == 0 and f"PASS: {2 * classes} results of 2 sequences" in said, said
+
+
+@needs_icarus
+def test_what_memories_hold_at_first_does_not_matter(
+    package: Path, name: str, tmp_path: Path
+) -> None:
+    """Simulators start memories with 0; a chip with anything."""
+    changed = tmp_path / "package"
+    shutil.copytree(package, changed)
+    verilog = changed / "rtl" / f"{name}.v"
+    text, count = re.subn(r"^(    \s*\w+(?:\[simulated_word\])?) = 0;", r"\1 = {64{$random}};",
+                          verilog.read_text(), flags=re.M)  # fmt: skip
+    assert count > 20
+    verilog.write_text(text)
+    status, said = run_icarus(changed, name, tmp_path)
+    assert status == 0 and "PASS" in said, said
+
+
+@needs_icarus
+@pytest.mark.parametrize("file", ["tb/results.mem", "images/readout_b_o.mem"])
+def test_the_testbench_fails_on_another_result(
+    file: str, package: Path, name: str, tmp_path: Path
+) -> None:
+    changed = tmp_path / "package"
+    shutil.copytree(package, changed)
+    lines = (changed / file).read_text().splitlines()
+    lines = [f"{int(line, 16) ^ 1:x}" for line in lines]
+    (changed / file).write_text("\n".join(lines) + "\n")
+    status, said = run_icarus(changed, name, tmp_path)
+    assert status != 0 and "PASS" not in said, said
+
+
+def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("fusesoc")
+    # The model runs for a moment: compiling it without optimization keeps the test short.
+    quick = "-- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+    environment = with_verilator() | {"HOME": str(folder), "MAKEFLAGS": quick}
+    return subprocess.run(
+        [sys.executable, "-m", "fusesoc.main", "--cores-root", "package", "run", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["lint", "sim", pytest.param("sim_icarus", marks=needs_icarus)])
+def test_fusesoc_runs_in_a_clean_folder(
+    target: str, package: Path, name: str, tmp_path: Path
+) -> None:
+    shutil.copytree(package, tmp_path / "package")
+    done = fusesoc(tmp_path, f"--target={target}", core_name(name))
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-2000:]
+    assert ("PASS" in said) == target.startswith("sim")
+
+
+def test_fusesoc_tells_a_failure(package: Path, name: str, tmp_path: Path) -> None:
+    shutil.copytree(package, tmp_path / "package")
+    verilog = tmp_path / "package" / "rtl" / f"{name}.v"
+    undriven = "wire never; wire used = never; endmodule"
+    verilog.write_text(verilog.read_text().replace("endmodule", undriven, 1))
+    assert fusesoc(tmp_path, "--target=lint", core_name(name)).returncode != 0
+
+
+def test_the_component_has_the_ports_and_files(package: Path, name: str) -> None:
+    tag = f"{{{NAMESPACE}}}"
+    root = xml.parse(package / "component.xml").getroot()
+    assert root.tag == f"{tag}component"
+    found = [root.findtext(f"{tag}{key}") for key in ("vendor", "library", "name", "version")]
+    assert ":".join(map(str, found)) == core_name(name)
+    assert root.findtext(f".//{tag}moduleName") == TOP
+    ports = {}
+    for port in root.iter(f"{tag}port"):
+        left = port.findtext(f".//{tag}left")
+        ports[port.findtext(f"{tag}name")] = port.findtext(f".//{tag}direction"), int(left or 0) + 1
+    listed = json.loads((package / "ports.json").read_text())["ports"]
+    assert ports == {p["name"]: (p["direction"].removesuffix("put"), p["width"]) for p in listed}
+    files = [file.findtext(f"{tag}name") for file in root.iter(f"{tag}file")]
+    assert files == [f"rtl/{name}.v", "rtl/wrapper.v"]
+    # As the standard orders them: a reader may insist on it.
+    order = [child.tag.removeprefix(tag) for child in root]
+    assert order == ["vendor", "library", "name", "version", "model", "fileSets", "description"]
+
+
+def test_the_packaging_script_runs_and_names_files_that_are_there(package: Path, name: str) -> None:
+    """With Vivado's commands recorded: what it would be told."""
+    tcl = tkinter.Tcl()
+    calls: list[tuple[str, ...]] = []
+
+    def record(*words: str) -> str:
+        calls.append(words)
+        return words[0].rsplit(":", 1)[-1]
+
+    tcl.createcommand("record", record)
+    tcl.eval("namespace eval ipx {}; proc unknown {args} { record {*}$args }")
+    tcl.call("info", "script", str(package / "package_ip.tcl"))
+    tcl.eval((package / "package_ip.tcl").read_text())
+    added = [words[-1] for words in calls if words[0] == "add_files"]
+    assert len(added) == 3 and all(Path(path).is_file() for path in added)
+    assert ("set_property", "top", TOP, "current_fileset") in calls
+    assert ("set_property", "version", VERSION, "current_core") in calls
+    assert calls[-1] == ("ipx::save_core", "current_core")
+
+
+def test_constraints_are_of_one_figure() -> None:
+    found = write_constraints(80)
+    assert set(found) == {"sdc", "xdc", "lpf"}
+    for ending in ("sdc", "xdc"):
+        assert "create_clock -name clk -period 12.500 [get_ports clk]" in found[ending]
+    assert 'FREQUENCY PORT "clk" 80 MHz;' in found["lpf"]
+
+
+def test_the_command_writes_a_shipped_networks_package(tmp_path: Path) -> None:
+    from export.store import load_network
+
+    network = load_network("rows")
+    core = CoreParams(network.params, HardwareParams(16))
+    manifest = write_core(network, core, tmp_path)
+    generate(manifest)
+    arguments = [str(manifest), "--timesteps", "3", "--sequences", "2", "--clock", "125"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    package = tmp_path / "package"
+    assert f"wrote {package}: " in result.stdout and "compares 20 results" in result.stdout
+    assert "8.000" in (package / "constraints" / "rows.xdc").read_text()
+    events = (package / "tb" / "events.mem").read_text().split()
+    kinds = [int(word, 16) & 3 for word in events]
+    assert kinds.count(1) == 6 and kinds.count(2) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.json"], "export a network first"),
+        (["{manifest}", "--network", "rows"], "inputs a timestep, but the core has"),
+        (["{manifest}", "--network", "rows", "--sequences", "999"], "--sequences 999: there are"),
+        (["{manifest}", "--network", "rows", "--wrapper", "no.v"], "no no.v: generate the core"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], message: str, manifest: Path) -> None:
+    result = CliRunner().invoke(main, [a.format(manifest=manifest) for a in arguments])
+    assert result.exit_code == 2 and result.stdout == ""
+    assert message in result.stderr and "error: " in result.stderr
+
+
+def test_a_folder_that_is_no_package_is_not_replaced(
+    drawn: Drawn, manifest: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").touch()
+    with pytest.raises(UserError, match="is not a package and not empty"):
+        write_package(manifest, drawn.payloads, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
