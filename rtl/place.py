@@ -169,6 +169,6 @@ def _signals(steps: Sequence[dict[str, Any]]) -> list[tuple[str, float, float]]:
 
 def signal_of(cell: str) -> str:
     """Return the signal that a cell is named after: Yosys names the cells that compute
-    `layer0.encoder.left` as that, `_LUT4_Z` or another cell and its port behind it.
+    `layer0.encoder.left` as that, a bit or a port, and `_LUT4_Z` or another cell behind it.
     """
     return re.sub(r"(_[A-Z0-9]+)?_(TRELLIS|LUT4|CCU2C|PFUMX|L6MUX|MULT18|DP16KD).*", "", cell)

@@ -48,6 +48,7 @@ SEED = 0
 RATES = (5, 10, 20, 40)  # events a timestep of the synthetic network
 FITTED_ON = "shd20"  # whose shapes the other rates and the spoken digits use
 LANES, BLOCKS = (4, 8, 16, 32), (1, 4, 8)
+COPIES = {"payload": "payloads0", "ring": "ring0"}  # of several alike, which count as one
 ECP5_85F = Budget(multipliers=156, block_rams=208)
 
 
@@ -254,7 +255,7 @@ def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float
             memory, _, kind = what.rpartition("_")
             if kind not in ("reads", "writes"):
                 continue
-            width = memories["payloads0" if memory == "payload" else memory].width
+            width = memories[COPIES.get(memory, memory)].width
             if what in ("list_writes", "history_writes"):  # one element of a word
                 shape = memories[memory]
                 width = shape.element.width

@@ -49,7 +49,7 @@ from tb.compare import expected_counters
 from tests.networks import draw_network, draw_payloads, draw_values
 
 HARDWARE = HardwareParams(4, 2, 2, 3, access_counters=True)
-GRADED = Fixed(8, 8, signed=False)
+GRADED, SPIKE = Fixed(8, 8, signed=False), Fixed(1, 0, signed=False)
 N_SEQUENCES, N_TIMESTEPS = 3, 5
 
 
@@ -187,6 +187,20 @@ def test_bits_of_every_access() -> None:
     assert memory_bits(core, times) == {name: w * times[name] for name, w in expected.items()}
     kinds = {name.rsplit("_")[-1] for name in set(counted) - set(expected)}
     assert kinds == {"additions", "products"}
+
+
+@pytest.mark.parametrize("block", [1, 4])
+def test_bits_of_a_delay_line(block: int) -> None:
+    """A word of the ring has 32 bits, whichever of its memories it is in; a delay of up to 5 has
+    3.
+    """
+    layers = (LayerParams(40, 6, 0, max_delay=5, formats=LayerFormats(payload=SPIKE)),)
+    network = NetworkParams("late", layers, ReadoutParams(6, 2))
+    core = CoreParams(network, HardwareParams(2, block, access_counters=True))
+    times = dict.fromkeys((f"{p}.{n}" for p, of in core.parts.items() for n in of.accesses), 2.0)
+    found = memory_bits(core, times)
+    assert found["layer0.ring_reads"] == found["layer0.ring_writes"] == 2 * 32
+    assert found["layer0.delays_reads"] == 2 * 3
 
 
 def test_products_of_a_word() -> None:

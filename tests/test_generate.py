@@ -190,7 +190,7 @@ def test_the_axi_top_has_ports_of_the_usual_names_and_its_registers_beside_it(
     verilog = tmp_path / f"{core.network.name}_axi.v"
     assert result.exit_code == 0 and result.stdout == f"Verilog: {verilog}\n"
     text = verilog.read_text()
-    assert f"// {AXI_TOP}: network" in text and "trace" not in text.split("\n", 3)[3]
+    assert f"// {AXI_TOP}: the core of network" in text and "trace" not in text.split("\n", 3)[3]
     module = text.split(f"module {AXI_TOP}(")[1].split("endmodule")[0]
     declared = {
         name: (direction, int(high or 0) + 1)
