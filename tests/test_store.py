@@ -77,11 +77,11 @@ def test_a_shipped_network_is_what_its_card_says(name: str) -> None:
     assert np.array_equal(load_network(name).w_o, network.w_o)
 
 
-@pytest.mark.parametrize(("name", "least"), [("rows", 0.98), ("smnist", 0.99)])
+@pytest.mark.parametrize(("name", "least"), [("rows", 0.98), ("smnist", 0.992), ("psmnist", 0.966)])
 def test_a_shipped_network_was_measured_on_the_whole_test_set(name: str, least: float) -> None:
     card = load_stored(name)[1]
     assert card.n_test == 10_000 and card.accuracy_integer >= least
-    assert abs(card.accuracy_integer - card.accuracy_float) < 0.001 + 1e-9
+    assert card.accuracy_integer >= card.accuracy_float - 0.001 - 1e-9
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_shipped_network_classifies_the_shipped_digits(
     assert measured.accuracy >= least
     assert not any(measured.saturations.values())
     # These digits are some of those that the card's events were counted of.
-    assert measured.rates == pytest.approx(card.events_per_step, rel=0.1)
+    assert measured.rates == pytest.approx(card.events_per_step, rel=0.15)
 
 
 def test_the_sequences_of_a_network_are_those_of_its_card(
@@ -251,7 +251,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 def test_an_unknown_network_is_named() -> None:
     with pytest.raises(
-        UserError, match="unknown network 'mnist': use a folder, or a shipped one: rows, smnist"
+        UserError, match="unknown network 'mnist': use a folder, or a shipped one: psmnist, rows"
     ):
         load_network("mnist")
 
