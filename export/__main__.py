@@ -161,12 +161,19 @@ def checkpoint(name: str, out: Path | None) -> None:
     from golden.train import save_start
 
     network, card = load_stored(name)
-    if "topology" not in card.recipe:
-        raise UserError(f"the card of {name} does not say what it was trained as: train it anew")
-    restored = dequantize(network, Topology.from_dict(card.recipe["topology"]))
+    try:
+        topology = Topology.from_dict(card.recipe["topology"])
+        epochs_done = int(card.recipe["epochs_done"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"the card of {name} does not say how it was trained: train it anew"
+        ) from None
+    restored = dequantize(network, topology)
     out = out or Path("build/start") / f"{network.params.name}.pt"
     save_start(out, network.params.name, restored, card.recipe)
-    click.echo(f"wrote {out}: {restored.n_parameters()} parameters")
+    click.echo(
+        f"wrote {out}: {restored.n_parameters()} parameters, trained for {epochs_done} epochs"
+    )
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -593,7 +593,7 @@ def test_integers_of_another_shape_are_refused() -> None:
 
 
 def test_the_command_writes_what_a_training_can_start_from(tmp_path: Path) -> None:
-    """Also with another dilation; a network whose card has no topology is refused in one line."""
+    """Also with another dilation; a network whose card has no recipe is refused in one line."""
     out = tmp_path / "start.pt"
     result = CliRunner().invoke(main, ["checkpoint", "spoken", "--out", str(out)])
     assert result.exit_code == 0 and "38680 parameters" in result.output
@@ -605,6 +605,8 @@ def test_the_command_writes_what_a_training_can_start_from(tmp_path: Path) -> No
     for name, value in started.state_dict().items():
         assert torch.equal(trained.state_dict()[name], value), name
     assert load_recipe(tmp_path / "more.pt")["start"]["epochs_done"] == 80
-    result = CliRunner().invoke(main, ["checkpoint", "rows", "--out", str(tmp_path / "no.pt")])
-    assert result.exit_code == 2 and "does not say what it was trained as" in result.stderr
-    assert not (tmp_path / "no.pt").exists()
+    network, card = load_stored("rows")
+    save_network(network, tmp_path / "mute", replace(card, recipe={}))
+    result = CliRunner().invoke(main, ["checkpoint", str(tmp_path / "mute"), "--out", "no.pt"])
+    assert result.exit_code == 2 and "does not say how it was trained" in result.stderr
+    assert not Path("no.pt").exists()
