@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from golden.errors import UserError
 from golden.formats import Fixed
@@ -29,8 +29,7 @@ BLOCKS = (1, 2, 4, 8, 16)
 READ_STAGE = 2  # weights, coefficients and slow states are addressed
 MULTIPLY_STAGE = 4  # operands are registered
 NEURON_STAGE = 6  # sums are complete; membranes, biases and logits are addressed
-MEMBRANE_LATENCY = 3  # from a membrane's address to the write of what is kept of it
-MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep
+MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
 LOGIT_LATENCY = 2  # from a logit's address to its write
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
@@ -178,7 +177,10 @@ class PartHardware(ABC):
     def payload(self) -> Fixed:
         """Of an event in one timestep."""
 
-    output_latency: ClassVar[int]  # from a membrane's (or logit's) address to its write
+    @property
+    @abstractmethod
+    def output_latency(self) -> int:
+        """Cycles from a membrane's (or logit's) address to its write."""
 
     @property
     def fold(self) -> int:
@@ -368,12 +370,25 @@ class LayerHardware(PartHardware):
         """Cycles from a membrane's update to that of the next timestep of the block."""
         return self.fold if self.block == 1 else max(self.fold, MEMBRANE_LOOP)
 
-    output_latency = MEMBRANE_LATENCY
+    @cached_property
+    def membrane_loop(self) -> int:
+        """Cycles from a membrane's operand register to that of its next timestep: one more than
+        need be, for a faster clock, where nothing has to wait for it.
+        """
+        relaxed = MEMBRANE_LOOP + 1
+        written = relaxed + 1 + (self.block - 1) * self.interval
+        waits = self.params.recurrent or self.n_groups * self.output_steps <= written
+        within = self.block == 1 or self.interval >= relaxed
+        return relaxed if within and not waits else MEMBRANE_LOOP
+
+    @property
+    def output_latency(self) -> int:
+        return self.membrane_loop + 1
 
     @property
     def write_stage(self) -> int:
         """Stage at which the spikes of a group go to the encoder."""
-        return NEURON_STAGE + MEMBRANE_LATENCY + self.output_steps - self.interval + self.fold
+        return NEURON_STAGE + self.output_latency + self.output_steps - self.interval + self.fold
 
     @property
     def delayed(self) -> bool:
@@ -582,7 +597,9 @@ class ReadoutHardware(PartHardware):
     def payload(self) -> Fixed:
         return self.params.payload
 
-    output_latency = LOGIT_LATENCY
+    @property
+    def output_latency(self) -> int:
+        return LOGIT_LATENCY
 
     @property
     def write_stage(self) -> int:

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import MEMBRANE_LATENCY, MEMBRANE_LOOP, LayerHardware
+from golden.hardware import MEMBRANE_LOOP, LayerHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate
@@ -98,9 +98,11 @@ class NeuronStage(Component):
         wiring.connect(m, wiring.flipped(self.load), biases.load)
         m.d.comb += walk.issue.eq(self.issue)
 
-        # Cycle 0: membranes are addressed. 1: operands. 2: products. 3: sums, written at its end.
+        # Cycle 0: membranes are addressed. 1: operands. 2: products. 3: sums; in the last cycle,
+        # which is the same or the next one, they are clamped, and written at its end.
+        last = layer.output_latency
         step = [walk.o]
-        for cycle in range(1, MEMBRANE_LATENCY + 2):
+        for cycle in range(1, last + 2):
             step.append(delay(m, step[-1], 1, f"step_{cycle}"))
         reading = walk.o.valid & walk.o.first
         membranes, read, write = self._memory(m, "u")
@@ -109,8 +111,8 @@ class NeuronStage(Component):
             read.addr.eq(walk.o.word),
             biases.enable.eq(reading),
             biases.address.eq(walk.o.word),
-            write.en.eq(step[3].valid & step[3].last),
-            write.addr.eq(step[3].word),
+            write.en.eq(step[last].valid & step[last].last),
+            write.addr.eq(step[last].word),
             self.reads.eq(reading),
             self.writes.eq(write.en),
             self.products.eq(walk.o.valid),
@@ -121,8 +123,8 @@ class NeuronStage(Component):
             m.d.comb += [
                 held_read.en.eq(reading & ~walk.o.refresh),
                 held_read.addr.eq(walk.o.word),
-                held_write.en.eq(step[3].valid & step[3].last & step[3].any_refresh),
-                held_write.addr.eq(step[3].word),
+                held_write.en.eq(step[last].valid & step[last].last & step[last].any_refresh),
+                held_write.addr.eq(step[last].word),
                 self.h_read.eq(held_read.en),
                 self.h_write.eq(held_write.en),
             ]
@@ -157,7 +159,7 @@ class NeuronStage(Component):
                         held_before = around(held, layer.interval, f"held_before_{unit}")
                         before = Mux(step[2].first, before, held_before).as_signed()
                     m.d.comb += held.eq(Mux(step[2].refresh, current, before))
-                    held_words.append(delay(m, held, 1, f"held_written_{unit}"))
+                    held_words.append(delay(m, held, last - 2, f"held_written_{unit}"))
                     current = held
                 total = fast_sum + current
             # Twice, with and without the threshold: so comparing and subtracting wait for nothing.
@@ -168,7 +170,7 @@ class NeuronStage(Component):
             membrane = lane(read.data, unit, f.u)
             fresh = Mux(step[1].fresh, 0, membrane).as_signed()
             if block > 1:
-                before = around(kept, layer.interval - MEMBRANE_LOOP, f"kept_before_{unit}")
+                before = around(kept, layer.interval - layer.membrane_loop, f"kept_before_{unit}")
                 fresh = Mux(step[1].first, fresh, before).as_signed()
             operand = Signal(shape_of(f.u), name=f"operand_{unit}")
             product_shape = (operand * self.leak).shape()
@@ -181,14 +183,16 @@ class NeuronStage(Component):
             ]
             new = (product + Cat(half, bare).as_signed()).shift_right(p.leak_shift)
             reduced = (product + Cat(half, less).as_signed()).shift_right(p.leak_shift)
+            new = delay(m, new, layer.membrane_loop - MEMBRANE_LOOP, f"new_{unit}")
+            reduced = delay(m, reduced, layer.membrane_loop - MEMBRANE_LOOP, f"reduced_{unit}")
             clamped, outside = saturate(new, f.u)
             fired = ~reduced[-1]
             after = Mux(outside, f.u.max - self.threshold, reduced) if p.reset == "subtract" else 0
             m.d.comb += kept.eq(Mux(fired, after, clamped))
-            used = self._used(step[3], unit)
+            used = self._used(step[last], unit)
             kept_words.append(kept)
-            fired_words.append(fired & used & step[3].valid)
-            outsides.append(outside & used & step[3].valid)
+            fired_words.append(fired & used & step[last].valid)
+            outsides.append(outside & used & step[last].valid)
 
         m.d.comb += write.data.eq(Cat(*kept_words))
         if held_words:
@@ -196,7 +200,7 @@ class NeuronStage(Component):
         # The spikes of a group come in by words, timestep by timestep, and leave by lanes.
         words = fold * block
         collected = [Signal(units, name=f"spikes_{i}") for i in range(words)]
-        with m.If(step[3].shift):
+        with m.If(step[last].shift):
             m.d.sync += [a.eq(b) for a, b in zip(collected, collected[1:], strict=False)]
             m.d.sync += collected[-1].eq(Cat(*fired_words))
         by_lane = [
@@ -206,9 +210,9 @@ class NeuronStage(Component):
         ]
         m.d.comb += [
             self.spikes.eq(Cat(*by_lane)),
-            self.valid.eq(step[4].final),
-            self.timesteps.eq(step[4].timesteps),
-            self.last_group.eq(step[4].last_group),
+            self.valid.eq(step[last + 1].final),
+            self.timesteps.eq(step[last + 1].timesteps),
+            self.last_group.eq(step[last + 1].last_group),
             self.sequence_end.eq(
                 delay(m, self.issue.sequence_end, layer.write_stage, "sequence_end")
             ),
@@ -217,7 +221,7 @@ class NeuronStage(Component):
         if layer.hardware.trace:
             m.d.sync += self.update_membranes.eq(write.data)
             m.d.comb += [
-                self.update_valid.eq(step[4].valid),
+                self.update_valid.eq(step[last + 1].valid),
                 self.update_spikes.eq(collected[-1]),
             ]
         return m
@@ -273,4 +277,4 @@ class NeuronStage(Component):
         return (word < last_word) | ((word == last_word) & (unit < left))
 
 
-assert MEMBRANE_LATENCY == 3 and MEMBRANE_LOOP == 2, "the stage takes its cycles from these"
+assert MEMBRANE_LOOP == 2, "the stage takes its cycles from it"

@@ -16,7 +16,6 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware import (
     BLOCKS,
-    MEMBRANE_LATENCY,
     MEMBRANE_LOOP,
     NEURON_STAGE,
     READ_STAGE,
@@ -231,9 +230,11 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
                 cycles = [start + t * part.interval + word for t in range(part.block)]
                 assert not taken.intersection(cycles), "a unit has one neuron in a cycle"
                 taken.update(cycles)
-                assert all(b - a >= MEMBRANE_LOOP for a, b in zip(cycles, cycles[1:], strict=False))
+                assert all(
+                    b - a >= part.membrane_loop for a, b in zip(cycles, cycles[1:], strict=False)
+                )
                 read[-1].append(cycles[0])
-                written[-1].append(cycles[-1] + MEMBRANE_LATENCY)
+                written[-1].append(cycles[-1] + part.output_latency)
             start += part.output_steps
         start += part.drain
     spare = min(r - w for r, w in zip(read[1], written[0], strict=True))
