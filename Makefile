@@ -19,6 +19,7 @@ JOBS ?= 2
 PYTHON ?= python3
 CLOCK ?= 100
 SEQUENCES ?= 1
+PORT ?=
 OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
@@ -28,7 +29,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check synth netlist package clean
+.PHONY: help setup demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -42,6 +43,7 @@ help: ## Show the targets and the variables
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) (of make synth: python -m rtl.synth --help)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -63,7 +65,8 @@ setup: .venv/installed-all ## Install everything into .venv
 .venv/installed-train: EXTRAS = train
 .venv/installed-study: EXTRAS = sim,train
 .venv/installed-synth: EXTRAS = sim,synth
-.venv/installed-all: EXTRAS = sim,train,synth,dev
+.venv/installed-host: EXTRAS = sim,host
+.venv/installed-all: EXTRAS = sim,train,synth,host,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -89,6 +92,16 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
+
+host: TRACE =
+host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
+	$(RUN) -m rtl "$(MANIFEST)" --top axi
+	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+
+docs: NET = rows
+docs: TRACE =
+docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
+	$(RUN) -m rtl.page "$(MANIFEST)" docs/integration.md
 
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8

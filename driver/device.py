@@ -65,7 +65,7 @@ class Device:
 
     def __init__(self, transport: Transport, manifest: Path) -> None:
         self.transport = transport
-        self.core, self._images = read_images(manifest)
+        self.core, self.images = read_images(manifest)
         self.registers = register_map(self.core)
         self._manifest = manifest
         transport.recover()
@@ -75,7 +75,10 @@ class Device:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -128,7 +131,7 @@ class Device:
         header, data = (self.registers[name].offset for name in ("LOAD_HEADER", "LOAD_DATA"))
         for number, (name, memory) in enumerate(self.core.memories.items()):
             n_bytes = -(-memory.width // LOAD_WIDTH) * LOAD_WIDTH // 8
-            content = b"".join(word.to_bytes(n_bytes, "little") for word in self._images[name])
+            content = b"".join(word.to_bytes(n_bytes, "little") for word in self.images[name])
             words = np.frombuffer(content, "<u4").astype(np.uint32)
             self.transport.write(header, load_header(number))
             self.transport.write_burst(data, words)
@@ -206,5 +209,3 @@ class Device:
             while self.busy:
                 self.transport.receive(1)
             self.transport.recover()  # a FIFO on the way may have taken the rest already
-
-

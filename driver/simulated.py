@@ -39,7 +39,7 @@ class Simulated:
         verilog = manifest.parent / f"{core.network.name}_axi.v"
         if not verilog.exists():
             raise UserError(f"no {verilog}: write it first (python -m rtl {manifest} --top axi)")
-        # The head names the network and the hash of its weights, on which the model does not depend.
+        # The head names the network and the hash of its weights: the model depends on neither.
         body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
         sources = {"core.v": body, SHIM.name: SHIM.read_text()}
         library = ctypes.CDLL(

@@ -22,8 +22,8 @@ class Silence(UserError):
 class Transport(Protocol):
     """Registers and streams of one standard top, a call after another.
 
-    Every call returns when the core has taken or answered what it is about. A call that waits in
-    vain raises `Silence`, one whose answer is an error `BusError`.
+    Every call returns when the core, or a FIFO on the way, has taken or answered what it is about.
+    A call that waits in vain raises `Silence`, one whose answer is an error `BusError`.
     """
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("export", "golden", "handoff", "rtl", "tb", "tests")
+PACKAGES = ("driver", "export", "golden", "handoff", "rtl", "tb", "tests")
 ALLOWED = {
     "golden": ("golden",),
     "export": ("export", "golden"),
@@ -26,6 +26,7 @@ ALLOWED = {
     ),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
+    "driver": ("driver", "golden", "export"),
 }
 
 

@@ -32,7 +32,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "train", "study", "all"):
+    for name in ("run", "host", "train", "study", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -105,6 +105,33 @@ def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
             "--clock", "80", "--data", "the data",
         ],
     ]  # fmt: skip
+
+
+def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
+    for values in ((), ("PORT=a port", "DATA=the data", "DIGITS=3")):
+        done = make(clone, "host", "NET=my net", "OUT=an out", *values)
+        assert done.returncode == 0, done.stderr
+    export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"]
+    verilog = ["-m", "rtl", "an out/manifest.json", "--top", "axi"]
+    run = ["-m", "driver", "an out/manifest.json", "--digits"]
+    assert commands(clone) == [
+        export,
+        verilog,
+        [*run, "20", "--network", "my net"],
+        export,
+        verilog,
+        [*run, "3", "--network", "my net", "--back-end", "uart", "--port", "a port", "--data",
+         "the data"],
+    ]  # fmt: skip
+
+
+def test_the_page_shows_one_network_whatever_else_is_made(clone: Path) -> None:
+    done = make(clone, "docs")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        ["-m", "export", "core", "rows", *shape(8, 1, 1, 1), "--out", "build/rows"],
+        ["-m", "rtl.page", "build/rows/manifest.json", "docs/integration.md"],
+    ]
 
 
 def test_training_takes_a_recipe(clone: Path) -> None:
