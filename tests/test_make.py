@@ -125,7 +125,7 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_page_shows_one_network_whatever_else_is_made(clone: Path) -> None:
+def test_the_page_shows_one_network(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
