@@ -131,7 +131,8 @@ netlist: rtl ## Check the netlist of NET for latches and loops; print the memory
 	$(RUN) -m rtl.netlist "$(MANIFEST)"
 
 package: TRACE =
-package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, testbench, constraints
+package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
+	$(RUN) -m rtl "$(MANIFEST)" --top axi
 	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove what is in build, but for trained networks

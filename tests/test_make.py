@@ -100,6 +100,7 @@ def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
         ["-m", "rtl", "an out/manifest.json"],
+        ["-m", "rtl", "an out/manifest.json", "--top", "axi"],
         [
             "-m", "handoff", "an out/manifest.json", "--network", "my net", "--sequences", "1",
             "--clock", "80", "--data", "the data",

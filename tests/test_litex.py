@@ -1,0 +1,95 @@
+"""The package's LiteX module in a SoC: its registers over the SoC's interconnect, its streams at
+endpoints, real runs in Verilator with the driver that drives the top alone.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from driver.device import Device
+from driver.simulated import SHIM, Simulated
+from driver.simulated import TOP as SHIM_TOP
+from export.manifest import write_core
+from golden.errors import UserError
+from golden.hardware import CoreParams
+from golden.integer import run
+from handoff.litex import TOP, axi_files
+from handoff.package import write_package
+from rtl.generate import AXI_TOP, generate, generate_axi
+from tb.compare import expected_counters
+from tb.verilator import build_library
+from tests.networks import Drawn, draw_network
+
+SOC = "litex_soc"
+FAST = "-O0"
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return draw_network(2, n_sequences=3, max_neurons=9, max_inputs=9, n_timesteps=5)
+
+
+@pytest.fixture(scope="module")
+def manifest(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    path = write_core(drawn.network, core, tmp_path_factory.mktemp("litex"))
+    generate(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def package(drawn: Drawn, manifest: Path) -> Path:
+    generate_axi(manifest)
+    return write_package(manifest, drawn.payloads[:1], manifest.parent / "package").folder
+
+
+def test_the_package_has_the_standard_top(manifest: Path, package: Path, drawn: Drawn) -> None:
+    name = drawn.network.params.name
+    assert TOP == SHIM_TOP == AXI_TOP
+    files = {path.name for path in (package / "axi").iterdir()}
+    assert files == {f"{name}_axi.v", f"{name}_axi.h", f"{name}_axi.md", "litex_dmp_core.py"}
+    assert '"axi": {' in (package / f"{name}.core").read_text()
+    changed = manifest.parent / "changed"
+    changed.mkdir()
+    (changed / "manifest.json").write_text(manifest.read_text() + "\n")
+    (changed / f"{name}_axi.v").write_text((manifest.parent / f"{name}_axi.v").read_text())
+    with pytest.raises(UserError, match="belongs to an earlier manifest: write it again"):
+        axi_files(changed / "manifest.json", name)
+    assert axi_files(changed / "manifest.json", "other") == {}
+
+
+@pytest.mark.parametrize("bus", ["axi-lite", "wishbone"])
+def test_a_soc_runs_the_core(bus: str, manifest: Path, package: Path, drawn: Drawn) -> None:
+    name = drawn.network.params.name
+    out = manifest.parent / bus / f"{SOC}.v"
+    out.parent.mkdir()
+    script = Path(__file__).with_name(f"{SOC}.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(package / "axi"), bus, str(out)],
+        cwd=out.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    verilog = package / "axi" / f"{name}_axi.v"
+    assert str(verilog) in done.stdout.splitlines(), "the platform knows the core's file"
+    shim = SHIM.read_text().replace(f"V{SHIM_TOP}", f"V{SOC}")
+    # The core has no timescale; and LiteX writes `always @(*)` with non-blocking assignments.
+    system = re.sub(
+        r"^`timescale.*$", "/* verilator lint_off COMBDLY */", out.read_text(), flags=re.M
+    )
+    sources = {"core.v": verilog.read_text(), out.name: system, SHIM.name: shim}
+    library = build_library(sources, SOC, out.parent / "verilator", FAST)
+    golden = run(drawn.network, drawn.payloads, block=drawn.hardware.block)
+    with Device(Simulated(manifest, shared_object=library), manifest) as device:
+        device.load()
+        results = device.run(drawn.payloads)
+        assert np.array_equal(results.logits, golden.logits)
+        assert np.array_equal(results.classes, golden.classes)
+        counters = device.counters()
+        for counter, counts in expected_counters(device.core, golden).items():
+            assert counters[counter] == counts.sum(), counter
