@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from driver.simulated import SHIM, Simulated
 from driver.simulated import TOP as SHIM_TOP
 from export.manifest import write_core
 from golden.errors import UserError
-from golden.hardware import CoreParams
+from golden.hardware import CoreParams, HardwareParams
 from golden.integer import run
 from handoff.litex import TOP, axi_files
 from handoff.package import write_package
@@ -32,7 +33,9 @@ FAST = "-O0"
 
 @pytest.fixture(scope="module")
 def drawn() -> Drawn:
-    return draw_network(2, n_sequences=3, max_neurons=9, max_inputs=9, n_timesteps=5)
+    drawn = draw_network(21, n_sequences=3, max_neurons=4, max_inputs=4, n_timesteps=5)
+    assert len(drawn.network.layers) == 1  # a small one: compiling it is what takes time
+    return replace(drawn, hardware=HardwareParams(2))
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +67,8 @@ def test_the_package_has_the_standard_top(manifest: Path, package: Path, drawn: 
     assert axi_files(changed / "manifest.json", "other") == {}
 
 
-@pytest.mark.parametrize("bus", ["axi-lite", "wishbone"])
-def test_a_soc_runs_the_core(bus: str, manifest: Path, package: Path, drawn: Drawn) -> None:
-    name = drawn.network.params.name
-    out = manifest.parent / bus / f"{SOC}.v"
+def write_soc(package: Path, bus: str, out: Path) -> list[str]:
+    """Write the Verilog of a SoC with this bus; return the files that it needs besides."""
     out.parent.mkdir()
     script = Path(__file__).with_name(f"{SOC}.py")
     done = subprocess.run(
@@ -75,8 +76,24 @@ def test_a_soc_runs_the_core(bus: str, manifest: Path, package: Path, drawn: Dra
         cwd=out.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_every_port_is_connected(manifest: Path, package: Path, drawn: Drawn) -> None:
+    out = manifest.parent / "lite" / f"{SOC}.v"
+    write_soc(package, "axi-lite", out)
+    (instance,) = re.findall(rf"^{TOP} {TOP}\s?\((.*?)^\);", out.read_text(), re.M | re.S)
+    verilog = (package / "axi" / f"{drawn.network.params.name}_axi.v").read_text()
+    ports = verilog.split(f"module {TOP}(")[1].split(")")[0]
+    assert sorted(re.findall(r"\.(\w+)\s*\(", instance)) == sorted(re.findall(r"\w+", ports))
+
+
+def test_a_soc_runs_the_core(manifest: Path, package: Path, drawn: Drawn) -> None:
+    """Through the Wishbone that LiteX has by default, so through its bridges as well."""
+    name = drawn.network.params.name
+    out = manifest.parent / "wishbone" / f"{SOC}.v"
     verilog = package / "axi" / f"{name}_axi.v"
-    assert str(verilog) in done.stdout.splitlines(), "the platform knows the core's file"
+    assert str(verilog) in write_soc(package, "wishbone", out), "the platform knows the file"
     shim = SHIM.read_text().replace(f"V{SHIM_TOP}", f"V{SOC}")
     # The core has no timescale; and LiteX writes `always @(*)` with non-blocking assignments.
     system = re.sub(
@@ -84,7 +101,7 @@ def test_a_soc_runs_the_core(bus: str, manifest: Path, package: Path, drawn: Dra
     )
     sources = {"core.v": verilog.read_text(), out.name: system, SHIM.name: shim}
     library = build_library(sources, SOC, out.parent / "verilator", FAST)
-    golden = run(drawn.network, drawn.payloads, block=drawn.hardware.block)
+    golden = run(drawn.network, drawn.payloads)
     with Device(Simulated(manifest, shared_object=library), manifest) as device:
         device.load()
         results = device.run(drawn.payloads)
