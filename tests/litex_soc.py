@@ -11,7 +11,7 @@ from typing import Any
 from litex.build.generic_platform import Pins, Subsignal
 from litex.build.sim import SimPlatform
 from litex.soc.integration.soc_core import SoCMini
-from litex.soc.interconnect import axi
+from litex.soc.interconnect import axi, stream
 from migen import ClockDomain, Module
 
 folder, bus, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -69,12 +69,14 @@ class Soc(SoCMini):
                     self.comb += inner.eq(pad | ORIGIN if signal == "addr" else pad)
         core = add_dmp_core(self, origin=ORIGIN)
         events, results = platform.request("s_axis_events"), platform.request("m_axis_results")
+        source: Any = stream.Endpoint([("data", 32)])
+        sink: Any = stream.Endpoint([("data", 32)])
+        self.comb += [source.connect(core.events), core.results.connect(sink)]
         self.comb += [
-            core.events.data.eq(events.tdata), core.events.last.eq(events.tlast),
-            core.events.user.eq(events.tuser), core.events.valid.eq(events.tvalid),
-            events.tready.eq(core.events.ready), results.tdata.eq(core.results.data),
-            results.tlast.eq(core.results.last), results.tvalid.eq(core.results.valid),
-            core.results.ready.eq(results.tready),
+            source.data.eq(events.tdata), source.last.eq(events.tlast),
+            source.valid.eq(events.tvalid), events.tready.eq(source.ready),
+            results.tdata.eq(sink.data), results.tlast.eq(sink.last),
+            results.tvalid.eq(sink.valid), sink.ready.eq(results.tready),
         ]  # fmt: skip
 
 

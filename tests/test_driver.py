@@ -170,10 +170,11 @@ def test_a_run_that_was_broken_off(
 
 
 def test_a_reset_keeps_what_was_loaded(rows: Rows, device: Device, simulated: Simulated) -> None:
-    simulated.send_events(np.array([1 << 30 | 1 << 16 | 4], np.uint32))
-    assert device.busy
+    simulated.send_events(np.array([1 << 30 | 1 << 16 | 4, 1 << 16 | 99], np.uint32))
+    assert device.busy and device.errors() == ["layer0.out_of_range"]
     simulated.reset()
-    assert not device.busy
+    assert not device.busy and device.errors() == []
+    assert device.counters()["layer0.out_of_range"] == 0
     assert np.array_equal(device.run(rows.payloads[:1]).logits, rows.golden.logits[:1])
 
 
