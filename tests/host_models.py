@@ -149,10 +149,13 @@ class Bridge:
 
 
 class FakeLine:
-    """An open port with a bridge behind it; a read returns a few bytes at a time, or none."""
+    """An open port with a bridge behind it; a read returns a few bytes at a time, or none. Bytes that
+    have `arrived` are the host's: a break does not reach them.
+    """
 
     def __init__(self, bridge: Bridge, seed: int = 0) -> None:
         self.bridge, self.closed = bridge, False
+        self.arrived = bytearray()
         self._rng = np.random.default_rng(seed)
         self._break = False
 
@@ -169,16 +172,18 @@ class FakeLine:
     def write(self, data: bytes, /) -> int | None:
         assert not self._break
         self.bridge.feed(data)
+        self.arrived += self.bridge.sent
+        self.bridge.sent.clear()
         return len(data)
 
     def read(self, size: int, /) -> bytes:
         size = min(size, int(self._rng.integers(1, 4)))
-        found = bytes(self.bridge.sent[:size])
-        del self.bridge.sent[:size]
+        found = bytes(self.arrived[:size])
+        del self.arrived[:size]
         return found
 
     def reset_input_buffer(self) -> None:
-        self.bridge.sent.clear()
+        self.arrived.clear()
 
     def close(self) -> None:
         self.closed = True

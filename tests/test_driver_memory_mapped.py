@@ -73,7 +73,7 @@ def test_results_are_packets() -> None:
 def test_recovering_drops_what_is_on_the_way() -> None:
     core, fifo, transport = make()
     fifo.write(0x10, 1)  # of a host that was stopped
-    core.results.extend([(1, True), (2, False), (3, True), (4, True)])
+    core.results.extend([(1, False), (1, True), (2, False), (3, True), (4, True)])
     transport.receive(1)
     fifo.read(0x24)
     transport.recover()

@@ -19,10 +19,10 @@ from tests.host_models import Bridge, FakeLine, ListedCore, served
 ID, DATA = 0x0000, 0x0018
 
 
-def make() -> tuple[ListedCore, Bridge, Uart]:
+def make() -> tuple[ListedCore, FakeLine, Uart]:
     core = ListedCore({ID: 0x444D_5043, DATA: 0})
-    bridge = Bridge(core)
-    return core, bridge, Uart(FakeLine(bridge), "a board")
+    line = FakeLine(Bridge(core))
+    return core, line, Uart(line, "a board")
 
 
 def test_the_bytes_are_those_of_the_protocol() -> None:
@@ -54,7 +54,7 @@ def test_the_bytes_are_those_of_the_protocol() -> None:
 
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 512, 700])
 def test_long_bursts_are_several_commands(count: int) -> None:
-    core, bridge, uart = make()
+    core, line, uart = make()
     words = np.arange(count, dtype=np.uint32) * 0x0100_0193
     uart.write_burst(DATA, words)
     uart.send_events(words)
@@ -65,7 +65,7 @@ def test_long_bursts_are_several_commands(count: int) -> None:
     assert found.tolist() == words.tolist()
     assert last.tolist() == [place % 11 == 10 for place in range(count)]
     n_commands = -(-count // 256)
-    assert bridge.commands == ["B"] * n_commands + ["E"] * n_commands + ["G"] * n_commands
+    assert line.bridge.commands == ["B"] * n_commands + ["E"] * n_commands + ["G"] * n_commands
 
 
 def test_an_answer_of_the_bus_is_an_error() -> None:
@@ -95,8 +95,8 @@ def test_a_bridge_that_does_not_know_a_command() -> None:
 
 
 def test_silence_is_told_and_a_break_recovers() -> None:
-    core, bridge, uart = make()
-    bridge.feed(b"B\x18\x00\x05half of it")  # of a host that was stopped
+    core, line, uart = make()
+    line.bridge.feed(b"B\x18\x00\x05half of it")  # of a host that was stopped
     with pytest.raises(Silence, match="a board: 0 of 5 bytes came in answer to 'R': check port"):
         uart.read(ID)
     uart.recover()
@@ -107,7 +107,7 @@ def test_silence_is_told_and_a_break_recovers() -> None:
     core.results.append((8, True))
     uart.recover()
     assert uart.read(ID) == 0x444D_5043, "the results' command is forgotten"
-    bridge.sent += b"noise"
+    line.arrived += b"noise"
     uart.recover()
     assert uart.read(ID) == 0x444D_5043, "what waited is dropped"
 
