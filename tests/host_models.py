@@ -149,8 +149,8 @@ class Bridge:
 
 
 class FakeLine:
-    """An open port with a bridge behind it; a read returns a few bytes at a time, or none. Bytes that
-    have `arrived` are the host's: a break does not reach them.
+    """An open port with a bridge behind it; a read returns a few bytes at a time, or none. Bytes
+    that have `arrived` are the host's: a break does not reach them.
     """
 
     def __init__(self, bridge: Bridge, seed: int = 0) -> None:
