@@ -37,7 +37,7 @@ class UartBridge(Component):
     lost
         Since the last break a byte was dropped: its stop bit was wrong, or there was no room.
 
-    Latency: see `UartReceiver` and `UartCommands`; 2 cycles more for a byte between them.
+    Latency: see `UartReceiver` and `UartCommands`; 3 cycles more for a byte between them.
     """
 
     def __init__(self, clocks_per_bit: int) -> None:
@@ -65,10 +65,16 @@ class UartBridge(Component):
             self.tx.eq(transmitter.line),
             waiting.w_data.eq(receiver.o.payload),
             waiting.w_en.eq(receiver.o.valid),
-            commands.i.payload.eq(waiting.r_data),
-            commands.i.valid.eq(waiting.r_rdy),
-            waiting.r_en.eq(commands.i.ready),
+            waiting.r_en.eq(~commands.i.valid),
         ]
+        # A block RAM is slow: a register is between it and what it decides.
+        with m.If(~commands.i.valid):
+            m.d.sync += [
+                commands.i.payload.eq(waiting.r_data),
+                commands.i.valid.eq(waiting.r_rdy & ~receiver.broken),
+            ]
+        with m.Elif(commands.i.ready | receiver.broken):
+            m.d.sync += commands.i.valid.eq(0)
         wiring.connect(m, commands.o, transmitter.i)
         wiring.connect(m, commands.registers, wiring.flipped(self.registers))
         wiring.connect(m, commands.events, wiring.flipped(self.events))
