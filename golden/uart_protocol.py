@@ -3,24 +3,25 @@
 8N1. Numbers of more bytes come low byte first. The host sends a command, waits for the whole
 response, then sends the next one; so nothing can overflow.
 
-=======  ==================================================  =======================================
-Command  Its bytes                                           The response
-=======  ==================================================  =======================================
-WRITE    "W", address u16, data u32                          status u8
-READ     "R", address u16                                    status u8, data u32 (0 with an error)
-BURST    "B", address u16, words - 1 u8, data u32 a word     status u8, the OR of all: every word
-                                                             is written to the same address
-EVENTS   "E", words - 1 u8, `EVENT_WORD` u32 a word          status u8, when the core has taken all
-RESULTS  "G", words - 1 u8                                   word u32 and flags u8 a result, each as
-                                                             soon as there is one
-other    any other byte                                      `UNKNOWN`, and the next command may come
-=======  ==================================================  =======================================
+=======  ============================================  ============================================
+Command  Its bytes                                     The response
+=======  ============================================  ============================================
+WRITE    "W", address u16, data u32                    status u8
+READ     "R", address u16                              status u8, data u32 (0 with an error)
+BURST    "B", address u16, words - 1 u8, a u32 a word  status u8, the OR of all: every word is
+                                                       written to the same address
+EVENTS   "E", words - 1 u8, an `EVENT_WORD` u32 a      status u8, when the core has taken all
+         word
+RESULTS  "G", words - 1 u8                             word u32 and flags u8 a result, each as soon
+                                                       as there is one
+other    any other byte                                `UNKNOWN`, and the next command may come
+=======  ============================================  ============================================
 
 A status is `OKAY` or the response of AXI. A byte with a wrong stop bit is dropped, so that its
-command stays incomplete. A break, which is a line that is low for longer than `BREAK_BITS` bits,
-drops the command that was begun, its response, and all bytes that wait; what was written or taken
-stays so, and the core goes on. So a host that waits in vain sends a break, drops what it has
-received, and starts anew.
+command stays incomplete. A break, which is a line that is low for longer than a frame, drops the
+command that was begun, its response, and all bytes that wait; what was written or taken stays so,
+and the core goes on. So a host that waits in vain sends a break of `BREAK_BITS`, waits a frame for
+the end of a byte that is on its way, drops what it has received, and starts anew.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ from golden.registers import ADDRESS_WIDTH, WORD_BYTES
 
 BAUD = 1_000_000  # bits a second, unless a board is built for others
 FRAME_BITS = 10  # a start bit, 8 bits with the lowest first, a stop bit
-BREAK_BITS = 2 * FRAME_BITS  # bits for which a host holds the line low, at least
+BREAK_BITS = 2 * FRAME_BITS  # a host holds the line low for so long, or longer
 
 WRITE, READ, BURST, EVENTS, RESULTS = b"WRBEG"
 ADDRESS_BYTES = 2
 COUNT_BYTES = 1  # holds one less than the words
 MAX_WORDS = 256  # of one command
+MAX_COMMAND_BYTES = 1 + ADDRESS_BYTES + COUNT_BYTES + MAX_WORDS * WORD_BYTES
 RESULT_BYTES = WORD_BYTES + 1
 
 OKAY = 0
