@@ -167,7 +167,10 @@ class FakeLine:
     def break_condition(self, value: bool) -> None:
         self._break = value
         if value:
-            self.bridge.line_break()
+            self.line_break()
+
+    def line_break(self) -> None:
+        self.bridge.line_break()
 
     def write(self, data: bytes, /) -> int | None:
         assert not self._break
