@@ -244,7 +244,9 @@ def invoke(rows: Rows, *options: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_command_line_streams_digits(rows: Rows, simulated: Simulated) -> None:
+def test_the_command_line_streams_digits(
+    rows: Rows, simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, output = invoke(rows)
     assert code == 0, output
     assert "digit 2: class 1, label 1, " in output and "3 classes right: 100.00 %" in output
@@ -253,6 +255,17 @@ def test_the_command_line_streams_digits(rows: Rows, simulated: Simulated) -> No
         code, output = invoke(rows, "--back-end", "uart", "--port", url)
     assert code == 0, output
     assert "digit 2: class 1, label 1, " in output and "cycles" not in output
+    assert "compared  33 values" in output
+
+    def open_models(registers: str, fifo: str, *, timeout: float) -> MemoryMapped:
+        assert (registers, fifo) == ("0x43C00000", "/dev/uio1")
+        core = VerilatedCore(simulated, rows.n_results)
+        return MemoryMapped(RegisterWindow(core), StreamFifo(core), timeout)
+
+    monkeypatch.setattr(MemoryMapped, "open", open_models)
+    windows = ["--registers", "0x43C00000", "--fifo", "/dev/uio1"]
+    code, output = invoke(rows, "--back-end", "memory", *windows)
+    assert code == 0, output
     assert "compared  33 values" in output
 
 
