@@ -45,8 +45,13 @@ def open_transport(
         if registers is None or fifo is None:
             raise UserError("--back-end memory needs --registers and --fifo, as 0x43C00000")
         return MemoryMapped.open(registers, fifo, timeout=timeout)
-    from driver.simulated import Simulated  # which alone needs Verilator
-
+    try:
+        from driver.simulated import Simulated  # which alone needs Verilator and the bench
+    except ImportError as error:
+        raise UserError(
+            f"the simulated back end needs {error.name}: use the whole project, with the extra"
+            " 'sim', or --back-end uart or memory"
+        ) from None
     click.echo("building the Verilator model...", err=True)
     return Simulated(manifest, optimize=optimize)
 

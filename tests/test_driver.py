@@ -4,6 +4,7 @@ and the command line.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -304,6 +305,13 @@ def test_a_wrong_logit_is_an_exit_status(rows: Rows, monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_run_is_one_line(rows: Rows, options: list[str], message: str) -> None:
     code, output = invoke(rows, *options)
     assert code == 2 and message in output, output
+
+
+def test_a_host_without_the_bench_is_told(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tb.verilator", None)
+    monkeypatch.delitem(sys.modules, "driver.simulated")
+    code, output = invoke(rows)
+    assert code == 2 and "error: the simulated back end needs tb.verilator: use the whole" in output
 
 
 def test_images_are_what_is_loaded(rows: Rows, device: Device) -> None:
