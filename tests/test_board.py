@@ -90,10 +90,11 @@ def test_shipped_digits_over_the_uart_are_the_golden_ones(tmp_path: Path) -> Non
     network, images = load_network("rows"), 5
     core = CoreParams(network.params, HardwareParams(lanes=8))
     manifest = str(write_core(network, core, tmp_path))
-    options = ["--top", NAME, "--baud", str(SIMULATED.baud)]
+    options = ["--top", NAME, "--baud", str(SIMULATED.baud), "--out", str(tmp_path / "uart")]
     done = CliRunner().invoke(generate_main, [manifest, *options])
     assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(run_main, [manifest, "--digits", str(images)])
+    options = ["--verilog", str(tmp_path / "uart"), "--digits", str(images)]
+    done = CliRunner().invoke(run_main, [manifest, *options])
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "uart.json").read_text())
     dataset = find_dataset(load_stored("rows")[1], None).select(slice(images))

@@ -22,6 +22,7 @@ ALLOWED = {
         "golden.params",
         "golden.hardware",
         "golden.registers",
+        "golden.uart_protocol",
         "golden.errors",
     ),
     "tb": ("tb", "golden", "export"),
