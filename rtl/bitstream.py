@@ -96,7 +96,7 @@ def main(manifest: Path, board: str, mhz: float, baud: int, seeds: int, jobs: in
         slower = fastest_pll(BOARDS[board].clock_mhz, best.fmax_mhz).output_mhz
         raise UserError(
             f"the best of {seeds} seeds holds {best.fmax_mhz:.1f} MHz, not {mhz:g}: no bitstream;"
-            f" use more seeds, or --mhz {slower:.7g}"
+            f" use more seeds, or --mhz {slower:.7g} (make: CLOCK={slower:.7g})"
         )
     print(f"bitstream {bitstream}")
 

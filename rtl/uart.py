@@ -87,7 +87,9 @@ class UartReceiver(Component):
                         m.d.sync += self.o.payload.eq(Cat(self.o.payload[1:], line))
                     with m.Else():
                         m.d.sync += [self.o.valid.eq(line), self.dropped.eq(~line)]
-                        m.next = "RELEASE"
+                        m.next = "IDLE"  # at once: the next start bit may come early
+                        with m.If(~line):
+                            m.next = "RELEASE"
             with m.State("RELEASE"):
                 with m.If(line):
                     m.next = "IDLE"

@@ -99,12 +99,15 @@ class Board:
         return record
 
 
-def build_board(manifest: Path, board: str, *, optimize: str = "-O2") -> Board:
+def build_board(
+    manifest: Path, board: str, folder: Path | None = None, *, optimize: str = "-O2"
+) -> Board:
     """Build the model of a manifest's core on a board, unless that is done already; `python -m rtl
-    --top BOARD` must have written its Verilog. Or raise `UserError`.
+    --top BOARD` must have written its Verilog into `folder` [default: beside the manifest]. Or
+    raise `UserError`.
     """
     core, images = read_images(manifest)
-    verilog = manifest.parent / f"{core.network.name}_{board.replace('-', '_')}.v"
+    verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
     if not verilog.exists() or not described.exists():
         raise UserError(f"no {verilog}: generate it first (python -m rtl --top {board})")
@@ -249,6 +252,11 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
 @click.command(context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl")
+@click.option(
+    "--verilog",
+    type=click.Path(path_type=Path),
+    help="Folder with the board's Verilog [default: beside the manifest]",
+)
 @click.option("--digits", "n_digits", default=5, type=click.IntRange(1), help="From the first")
 @click.option(
     "--network",
@@ -260,7 +268,14 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
 )
 @report_user_errors
-def main(manifest: Path, board: str, n_digits: int, network: str | None, data: Path | None) -> None:
+def main(
+    manifest: Path,
+    board: str,
+    verilog: Path | None,
+    n_digits: int,
+    network: str | None,
+    data: Path | None,
+) -> None:
     """Simulate the core of MANIFEST on a board, with a UART at its pins; write uart.json beside the
     manifest.
 
@@ -274,8 +289,8 @@ def main(manifest: Path, board: str, n_digits: int, network: str | None, data: P
         raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
     dataset = dataset.select(slice(n_digits))
     click.echo("building the Verilator model...", err=True)
-    model = build_board(manifest, board)
-    found = run_digits(model, dataset.sequences(), manifest.parent / "uart")
+    model = build_board(manifest, board, verilog)
+    found = run_digits(model, dataset.sequences(), manifest.parent / "uart_run")
     write_report(found, report)
     click.echo("\n".join([*lines(found, dataset.labels), f"report       {report}"]))
     if found["mismatches"]:

@@ -32,7 +32,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "host", "train", "study", "all"):
+    for name in ("run", "host", "train", "study", "synth", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -187,6 +187,32 @@ def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     done = make(clone, "synth", "NET=two", "OUT=an out", "SEEDS=3", "JOBS=5")
     assert done.returncode == 0, done.stderr
     assert commands(clone)[-1] == [*expected, "--seeds", "3", "--jobs", "5"]
+
+
+def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> None:
+    board = ["NET=two", "OUT=an out", "BOARD=ulx3s-85f", "SEEDS=3", "JOBS=5", "CLOCK=75"]
+    done = make(clone, "synth", *board)
+    assert done.returncode == 0, done.stderr
+    assert commands(clone)[1:] == [
+        ["-m", "rtl", "an out/manifest.json"],
+        [
+            "-m", "rtl.bitstream", "an out/manifest.json", "--board", "ulx3s-85f",
+            "--mhz", "75", "--seeds", "3", "--jobs", "5",
+        ],
+    ]  # fmt: skip
+    (clone / "arguments").unlink()
+    done = make(clone, "uart-sim", "NET=two", "OUT=an out", "DATA=the data")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone)[1:] == [
+        [
+            "-m", "rtl", "an out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
+            "--out", "an out/uart",
+        ],
+        [
+            "-m", "tb.board", "an out/manifest.json", "--board", "ulx3s-85f",
+            "--verilog", "an out/uart", "--digits", "5", "--network", "two", "--data", "the data",
+        ],
+    ]  # fmt: skip
 
 
 def test_targets_do_not_run_at_once(clone: Path) -> None:

@@ -13,7 +13,7 @@ from rtl.uart import UartReceiver, UartTransmitter
 from tests.streams import replay, simulate
 
 Levels = list[tuple[int, float]]  # (level, bits that it lasts)
-RATES = (8, 13, 50)
+RATES = (4, 8, 13, 50)
 
 
 def frame(byte: int, stop: int = 1) -> Levels:
