@@ -146,6 +146,36 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.argument("name")
+@click.option("--out", type=FOLDER, help="[default: build/start/NAME.pt]")
+@report_user_errors
+def checkpoint(name: str, out: Path | None) -> None:
+    """Write network NAME (a shipped one, or a folder) as a checkpoint to train further from.
+
+    `make train NET=.. RECIPE="--start build/start/NAME.pt ..."` starts there, also with another
+    dilation, or for W_f in fewer bits.
+    """
+    from golden.quantize import dequantize
+    from golden.topology import Topology
+    from golden.train import save_start
+
+    network, card = load_stored(name)
+    try:
+        topology = Topology.from_dict(card.recipe["topology"])
+        epochs_done = int(card.recipe["epochs_done"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"the card of {name} does not say how it was trained: train it anew"
+        ) from None
+    restored = dequantize(network, topology)
+    out = out or Path("build/start") / f"{network.params.name}.pt"
+    save_start(out, network.params.name, restored, card.recipe)
+    click.echo(
+        f"wrote {out}: {restored.n_parameters()} parameters, trained for {epochs_done} epochs"
+    )
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{where} {count}" for where, count in counts.items()) or "none"
 

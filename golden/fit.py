@@ -22,7 +22,7 @@ from golden.hardware import (
     MemoryParams,
     possible_blocks,
 )
-from golden.integer import NetworkIntegers, Run, run
+from golden.integer import NetworkIntegers, Run, count_arrivals, run
 from golden.timeline import Timeline
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
@@ -36,14 +36,16 @@ class Activity:
     """What a network did with B sequences of K timesteps.
 
     `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
-    and the readout received, for each block that a core can have; `items` (B, K) what enters the
-    first layer's list.
+    and the readout received, for each block that a core can have, and `arrivals` the same before
+    delays: what `LayerRun` calls arrivals and slots, None for a layer without delays; `items`
+    (B, K) what enters the first layer's list.
     """
 
     network: NetworkIntegers
     payloads: np.ndarray
     run: Run
     addresses: dict[int, list[np.ndarray]]
+    arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]]
     items: np.ndarray
 
     @property
@@ -57,6 +59,10 @@ class Activity:
             replace(layer, addresses=found)
             for layer, found in zip(self.run.layers, addresses, strict=False)
         ]
+        for index, arrived in enumerate(self.arrivals[block]):
+            if arrived is not None:
+                arrivals, slots = arrived
+                layers[index] = replace(layers[index], arrivals=arrivals, arrival_slots=slots)
         return replace(self.run, layers=layers, readout_addresses=addresses[-1])
 
 
@@ -74,9 +80,21 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
         for spikes in received:
             assert spikes is not None
             addresses[block].append(by_block(spikes, block).any(2).sum(2))
+    arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]] = {b: [] for b in addresses}
+    for block, found in arrivals.items():
+        for index, (params, layer) in enumerate(
+            zip(network.params.layers, network.layers, strict=True)
+        ):
+            values = sent[index]
+            assert values is not None
+            found.append(
+                count_arrivals(layer.delays, values, block, external=index == 0)
+                if params.max_delay
+                else None
+            )
     for layer in golden.layers:
         layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
-    return Activity(network, payloads, golden, addresses, events[0] + 1)
+    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from golden.params import LayerParams, NetworkParams, ReadoutParams, from_dict
 VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
+SEGMENT_DEPTH = 1 << 11  # words that a loaded memory has behind one another
 BLOCKS = (1, 2, 4, 8, 16)
 
 # Stages of a part's pipeline: cycles after the group schedule issues a step.
@@ -104,6 +105,14 @@ class MemoryParams:
     @property
     def bits(self) -> int:
         return self.depth * self.width
+
+    @property
+    def segments(self) -> list[int]:
+        """The depths of the memories that a loaded one is made of: a deeper one would be slow, as
+        what is read would pass from block RAM to block RAM before it comes to a register.
+        """
+        full, rest = divmod(self.depth, SEGMENT_DEPTH)
+        return [SEGMENT_DEPTH] * full + [rest] * (rest > 0)
 
 
 @dataclass(frozen=True)

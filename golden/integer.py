@@ -245,6 +245,19 @@ class _Waiting:
         self.soon[:] = self.late[:] = False
 
 
+def count_arrivals(
+    delays: np.ndarray, values: np.ndarray, block: int, external: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `LayerRun.arrivals` and `arrival_slots` (B,) of what arrives, values (B, K, M), at
+    a layer with these delays, from outside or from another layer.
+    """
+    waiting = _Waiting(delays, len(values), block, external)
+    for k in range(values.shape[1]):
+        waiting.add(k, values[:, k])
+    waiting.end_block()
+    return waiting.arrivals, waiting.slots
+
+
 def run(
     network: NetworkIntegers,
     payloads: np.ndarray,

@@ -1,4 +1,4 @@
-// Leaky integrate-and-fire scan over time and its hand-written backward, on bfloat16 tensors of shape
+// Leaky integrate-and-fire scan over time and axonal delays, with their hand-written backward, on bfloat16 tensors of shape
 // (n_timesteps, n_columns), row-major. Only the reset makes the scan sequential, so columns are vectorised and blocks
 // of columns go to threads. State is float32 in L1; bfloat16 is only how tensors travel.
 #include <cstdint>
@@ -71,6 +71,45 @@ void backward(const uint16_t* grad_spikes, const float* grad_counts, const uint1
     }
 }
 }  // namespace
+
+// Input column j of spikes (n_timesteps, n_rows, n_columns) held back by steps[j] timesteps (or moved ahead by -steps[j]);
+// zeros move in.
+extern "C" void delay_shift(const uint16_t* in, uint16_t* out, const int64_t* steps, int64_t n_timesteps, int64_t n_rows,
+                            int64_t n_columns) {
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < n_timesteps; ++k)
+        for (int64_t row = 0; row < n_rows; ++row) {
+            uint16_t* to = out + (k * n_rows + row) * n_columns;
+            for (int64_t j = 0; j < n_columns; ++j) {
+                const int64_t from = k - steps[j];
+                const bool inside = from >= 0 && from < n_timesteps;
+                to[j] = inside ? in[(from * n_rows + row) * n_columns + j] : 0;
+            }
+        }
+}
+
+// The gradient of each delay, for `grad` of what was held back: each spike adds the slope of the gradient around the
+// timestep that it was moved to, over `reach` timesteps on both sides.
+extern "C" void delay_slope(const uint16_t* spikes, const uint16_t* grad, const int64_t* steps, float* grad_delays,
+                            int64_t n_timesteps, int64_t n_rows, int64_t n_columns, int64_t reach) {
+    for (int64_t j = 0; j < n_columns; ++j) grad_delays[j] = 0;
+    for (int64_t row = 0; row < n_rows; ++row)
+        for (int64_t k = 0; k < n_timesteps; ++k) {
+            const uint16_t* fired = spikes + (k * n_rows + row) * n_columns;
+            for (int64_t j = 0; j < n_columns; ++j) {
+                if (!fired[j]) continue;
+                float slope = 0;
+                for (int64_t r = -reach; r <= reach; ++r) {
+                    const int64_t near = k + r, moved = near + steps[j];
+                    if (r == 0 || near < 0 || near >= n_timesteps || moved < 0 || moved >= n_timesteps) continue;
+                    const float g = to_float(grad[(moved * n_rows + row) * n_columns + j]);
+                    slope += r > 0 ? g : -g;
+                }
+                grad_delays[j] += to_float(fired[j]) * slope;
+            }
+        }
+    for (int64_t j = 0; j < n_columns; ++j) grad_delays[j] /= float(reach * (reach + 1));
+}
 
 extern "C" void lif_forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* counts,
                             int64_t n_timesteps, int64_t n_columns, float leak, float threshold, int subtract) {

@@ -35,7 +35,7 @@ KERNEL_FLAGS = (
 
 
 @cache
-def _kernel() -> ctypes.CDLL:
+def kernel() -> ctypes.CDLL:
     """Compile `lif.cpp` once for this machine and load it, or raise `UserError`."""
     source = Path(__file__).with_name("lif.cpp")
     cpu = [
@@ -75,7 +75,8 @@ def _kernel() -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def _pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Return where a contiguous tensor lies, for the kernel."""
     return ctypes.c_void_p(tensor.data_ptr() if tensor is not None else None)
 
 
@@ -98,8 +99,8 @@ class LifScan(torch.autograd.Function):
         current = current.contiguous()
         spikes, slope = torch.empty_like(current), torch.empty_like(current)
         counts = torch.empty(current.shape[1:], dtype=torch.float32)
-        _kernel().lif_forward(
-            *(_pointer(t) for t in (current, spikes, slope, counts)),
+        kernel().lif_forward(
+            *(pointer(t) for t in (current, spikes, slope, counts)),
             *(ctypes.c_int64(n) for n in (len(current), counts.numel())),
             ctypes.c_float(leak),
             ctypes.c_float(threshold),
@@ -115,8 +116,8 @@ class LifScan(torch.autograd.Function):
         spikes, slope = ctx.saved_tensors
         grads = [g if g is None else g.contiguous() for g in grad_outputs]
         grad_current = torch.empty_like(spikes)
-        _kernel().lif_backward(
-            *(_pointer(t) for t in (*grads, spikes, slope, grad_current)),
+        kernel().lif_backward(
+            *(pointer(t) for t in (*grads, spikes, slope, grad_current)),
             *(ctypes.c_int64(n) for n in (len(spikes), spikes[0].numel())),
             ctypes.c_float(ctx.leak),
             ctypes.c_int(ctx.subtract),

@@ -9,13 +9,13 @@ features): time first, so that the scan runs over contiguous rows.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from golden.delay import AxonalDelay
 from golden.formats import Fixed
 from golden.lif import scan
 from golden.params import LayerFormats
@@ -25,7 +25,6 @@ CHUNK = 56  # timesteps of slow state computed by one matrix product
 LOGIT_GAIN = (
     10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
 )
-DELAY_SLOPE = 3  # timesteps before and behind an event that its delay's gradient looks at
 
 
 def legendre_zoh(n_state: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -52,47 +51,6 @@ def snap(values: Tensor, fmt: Fixed) -> Tensor:
     scale = 2.0**fmt.frac
     snapped = torch.floor(values.detach() * scale + 0.5).clamp(fmt.min, fmt.max) / scale
     return values + (snapped - values.detach())
-
-
-class AxonalDelay(torch.autograd.Function):
-    """Hold back input j of spikes (K, B, M) by round(delays[j]) timesteps.
-
-    The gradient of a delay is the slope in time of what it delays, smoothed over `DELAY_SLOPE`
-    timesteps on both sides (after SLAYER, Shrestha and Orchard 2018).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, spikes: Tensor, delays: Tensor) -> Tensor:
-        steps = delays.detach().round().long()
-        ctx.save_for_backward(spikes, steps)
-        return _shifted(spikes, steps)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
-        spikes, steps = ctx.saved_tensors
-        [grad] = grad_outputs
-        slope = torch.zeros_like(spikes, dtype=torch.float32)
-        for reach in range(1, DELAY_SLOPE + 1):
-            slope[reach:] -= spikes[:-reach]
-            slope[:-reach] += spikes[reach:]
-        # d/d delay of s(k - delay) is minus the slope: what comes before less what comes behind.
-        slope = -slope / (DELAY_SLOPE * (DELAY_SLOPE + 1))
-        grad_delays = (_shifted(slope, steps) * grad).sum((0, 1))
-        return _shifted(grad, -steps), grad_delays
-
-
-def _shifted(values: Tensor, steps: Tensor) -> Tensor:
-    """Return values (K, B, M) with input j moved by steps[j] timesteps, zeros moved in."""
-    moved = torch.zeros_like(values)
-    for step in steps.unique().tolist():
-        inputs = steps == step
-        if step >= len(values) or -step >= len(values):
-            continue
-        if step >= 0:
-            moved[step:, :, inputs] = values[: len(values) - step, :, inputs]
-        else:
-            moved[:step, :, inputs] = values[-step:, :, inputs]
-    return moved
 
 
 class SlowState(nn.Module):

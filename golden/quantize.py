@@ -32,6 +32,7 @@ from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.model import DmpLayer, DmpNetwork, legendre_zoh
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.topology import Topology
 
 HEADROOM = 1.25  # digits outside of the calibration reach further
 DEFAULT_WIDTHS = LayerFormats()
@@ -302,6 +303,48 @@ def quantize(
         integers(b_o, readout.b_o, "readout.b_o"),
     )
     return Quantized(quantized, ranges, clamped)
+
+
+def dequantize(network: NetworkIntegers, topology: Topology) -> DmpNetwork:
+    """Return a network in Torch with the weights that integers stand for: to train them further.
+
+    W_m is not stored; it is what comes closest to P = W_m A and V = W_m B at once (least squares).
+
+    Raises
+    ------
+    UserError
+        The integers are of another shape than the topology.
+    """
+    shapes = [(shape.n_inputs, shape.n_neurons, shape.n_state) for shape in topology.layers]
+    found = [(p.n_inputs, p.n_neurons, p.n_state) for p in network.params.layers]
+    if shapes != found or topology.n_classes != network.params.readout.n_classes:
+        raise UserError(f"{network.params.name} is of another shape than its topology")
+    result = DmpNetwork(topology)
+
+    def assign(parameter: torch.Tensor, values: np.ndarray | float) -> None:
+        real = torch.from_numpy(np.asarray(values, np.float64)).to(parameter.dtype)
+        parameter.copy_(real.reshape(parameter.shape))
+
+    with torch.no_grad():
+        for layer, integers, params in zip(
+            layers_of(result), network.layers, network.params.layers, strict=True
+        ):
+            f = params.formats
+            assign(layer.fast.weight, f.w_f.to_real(integers.w_f))
+            assign(layer.fast.bias, f.c.to_real(integers.c))
+            if params.max_delay:
+                assign(layer.delays, integers.delays)
+            if params.n_state:
+                a, b = legendre_zoh(params.n_state, layer.topology.theta)
+                fused = np.column_stack([f.p.to_real(integers.p), f.v.to_real(integers.v)])
+                solution = np.linalg.lstsq(np.column_stack([a, b]).T, fused.T, rcond=None)[0]
+                assign(layer.slow.weight, solution.T)
+                assign(layer.drive_weight, f.w_x.to_real(integers.w_x))
+                assign(layer.drive_bias, f.b_x.to_real(np.asarray(integers.b_x)))
+        readout = network.params.readout
+        assign(result.readout.weight, readout.w_o.to_real(network.w_o))
+        assign(result.readout.bias, readout.b_o.to_real(network.b_o))
+    return result
 
 
 def evaluate_integers(

@@ -154,6 +154,29 @@ def load_recipe(path: Path) -> dict[str, Any]:
     }
 
 
+def save_start(path: Path, name: str, network: DmpNetwork, recipe: dict[str, Any]) -> None:
+    """Write a network as a checkpoint that a training can start from (`Recipe.start`); `recipe` is
+    what `load_recipe` will say of it.
+    """
+    settings = {
+        key: value
+        for key, value in recipe.items()
+        if key not in ("topology", "epochs_done", "start")
+    }
+    content = dict.fromkeys(CHECKPOINT_KEYS) | {
+        "name": name,
+        "settings": settings,
+        "topology": network.topology.to_dict(),
+        "epoch": recipe["epochs_done"],
+        "start": recipe.get("start"),
+        "network": network.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.rename(path)
+
+
 def train(
     name: str,
     topology: Topology,

@@ -36,7 +36,8 @@ class Macro:
 
 
 def expected_macros(core: CoreParams) -> dict[str, Macro]:
-    """Return the memory macros of a core by the names of `golden.hardware`.
+    """Return the memory macros of a core by the names of `golden.hardware`, the segments of a deep
+    one numbered.
 
     A memory of one word is a register, and so are the scalars and the first word of a queue of
     masks.
@@ -44,11 +45,15 @@ def expected_macros(core: CoreParams) -> dict[str, Macro]:
     found = {}
     for part, hardware in core.parts.items():
         for name, memory in (hardware.memories | hardware.buffers).items():
-            depth = memory.depth - (name == "masks")
+            depths = [memory.depth - (name == "masks")]
+            if name in hardware.memories:
+                depths = memory.segments
             reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
-            if depth > 1 and name != "scalars":
-                clocked = name not in UNCLOCKED
-                found[f"{part}.{name}"] = Macro(part, depth, memory.width, reads, clocked)
+            for index, depth in enumerate(depths):
+                if depth > 1 and name != "scalars":
+                    where = f"{part}.{name}" + (f"[{index}]" if len(depths) > 1 else "")
+                    clocked = name not in UNCLOCKED
+                    found[where] = Macro(part, depth, memory.width, reads, clocked)
     return found
 
 

@@ -93,7 +93,7 @@ class SlowState(Component):
         d, n_blocks, lanes = p.n_state, layer.n_state_blocks, layer.state_lanes
         index_width = address_width(d)
         m.submodules.coefficients = coefficients = Bank(
-            layer.memories["ab"], self.number, self.load_width
+            layer.memories["ab"], self.number, self.load_width, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         queue = layer.buffers["drives"]
@@ -186,7 +186,6 @@ class SlowState(Component):
         driven = delay(m, column == d, 1, "driven")
         fresh = delay(m, update.fresh, 1, "fresh")
         driving = delay(m, drive, 1, "driving")
-        word = delay(m, coefficients.data, 1, "word")
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x))
         m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, read.data)))
         step_valid = delay(m, running, 3, "step_valid")
@@ -198,7 +197,7 @@ class SlowState(Component):
         for index in range(lanes):
             product = Signal(shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}")
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}")
-            m.d.sync += product.eq(lane(word, index, f.a) * operand)
+            m.d.sync += product.eq(lane(coefficients.data, index, f.a) * operand)
             with m.If(step_valid):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)

@@ -73,7 +73,7 @@ class SpikePath(Component):
             part.hardware.events_per_cycle, part.block, part.payload.width
         )  # fmt: skip
         m.submodules.weights = weights = Bank(
-            self.memory, self.number, self.load_width, n_reads=n_events
+            self.memory, self.number, self.load_width, n_reads=n_events, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
@@ -90,7 +90,6 @@ class SpikePath(Component):
             weights.enable.eq(sparse),
             self.weight_reads.eq(sum(sparse[1:], sparse[0])),
         ]
-        words = delay(m, weights.data, 1, "words")  # stage 4, the memory's output register
         used = Cat(sparse[event].replicate(block * payload_width) for event in range(n_events))
         payloads = delay(m, self.payloads & used, 2, "payloads")
         fires = [
@@ -105,7 +104,7 @@ class SpikePath(Component):
             for index in range(lanes):
                 added = []
                 for event in range(n_events):
-                    word = words.word_select(event, self.memory.width)
+                    word = weights.data.word_select(event, self.memory.width)  # stage 4
                     product = Signal(product_shape, name=f"product_{event}_{t}_{index}")
                     m.d.sync += product.eq(
                         weighted(lane(word, index, self.memory.element), fires[event * block + t])

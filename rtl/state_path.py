@@ -76,7 +76,7 @@ class StatePath(Component):
         issue = delay(m, self.issue, READ_STAGE, "issue")
         dense = issue.valid & issue.dense
         m.submodules.coefficients = coefficients = Bank(
-            layer.memories["p"], self.number, self.load_width
+            layer.memories["p"], self.number, self.load_width, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         address = Signal.like(coefficients.address)  # of the next step in the block
@@ -96,8 +96,8 @@ class StatePath(Component):
             self.history_index.eq(issue.step),
         ]
 
-        # Stage READ_STAGE + 1: what the memories hold. It is registered into the multipliers'
-        # operands, one of its own for each lane.
+        # Stage READ_STAGE + 1: what the slow state's memory holds. It is registered into the
+        # multipliers' operands, one of its own for each lane, as the bank registers coefficients.
         driven = delay(m, issue.step == steps - 1, 1, "driven")
         fresh = delay(m, issue.fresh, 1, "fresh")
         list_buffer = delay(m, issue.buffer, 1, "list_buffer")
@@ -121,8 +121,7 @@ class StatePath(Component):
         for index in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
-                factor = Signal(shape_of(f.p), name=f"factor_{slot}_{index}")
-                m.d.sync += factor.eq(lane(coefficients.data, slot * lanes + index, f.p))
+                factor = lane(coefficients.data, slot * lanes + index, f.p)
                 for t in range(block):
                     value = Signal(operand_shape, name=f"value_{slot}_{t}_{index}")
                     product = Signal(

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden import hardware
 from golden.formats import Fixed
 from golden.hardware import MAX_DEPTH, MemoryParams, address_width
+from rtl import bank
 from rtl.bank import Bank
 from tests.streams import join, replay
 
@@ -18,11 +20,22 @@ N_CYCLES = 600
 
 @pytest.mark.parametrize("loads", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("n_reads", [1, 2])
-@pytest.mark.parametrize(("depth", "lanes"), [(1, 1), (5, 3), (8, 2)])
-def test_reads_what_was_loaded(depth: int, lanes: int, n_reads: int, loads: float) -> None:
-    """A word is there two cycles after the load bus had it; in the cycle between it is as it was or
-    as it will be. In the cycle after a load the second port is not its own.
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize(("depth", "lanes"), [(1, 1), (5, 3), (8, 2), (9, 1), (21, 2), (32, 3)])
+def test_reads_what_was_loaded(
+    depth: int,
+    lanes: int,
+    n_reads: int,
+    registered: bool,
+    loads: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also from segments of 8 words. A word is there two cycles after the load bus had it; in the
+    cycle between it is as it was or as it will be. In the cycle after a load the second port is not
+    its own.
     """
+    for module in (hardware, bank):
+        monkeypatch.setattr(module, "SEGMENT_DEPTH", 8)
     rng = np.random.default_rng([depth, n_reads, int(loads * 10)])
     memory = MemoryParams("words", depth, lanes, Fixed(11))
     bits, width = address_width(depth), memory.width
@@ -51,7 +64,7 @@ def test_reads_what_was_loaded(depth: int, lanes: int, n_reads: int, loads: floa
             address = addresses[port]
             free = port == 0 or not selected[-1]
             if enable[port] and free and loaded[address] < cycle - 1:
-                expected[cycle + 1, port] = words[address]
+                expected[cycle + 1 + registered, port] = words[address]
         kind = rng.choice(["this", "this", "other", "beyond"])
         address, word = int(rng.integers(depth)), int(rng.integers(1 << width))
         if kind == "beyond":
@@ -66,7 +79,8 @@ def test_reads_what_was_loaded(depth: int, lanes: int, n_reads: int, loads: floa
             | load(number, address, word)
             | {"load.valid": valid}
         )
-    record = replay(Bank(memory, NUMBER, LOAD_WIDTH, n_reads), ["data"], [*cycles, {}])
+    part = Bank(memory, NUMBER, LOAD_WIDTH, n_reads, registered=registered)
+    record = replay(part, ["data"], [*cycles, {}, {}])
     assert {
         (cycle, port): record[cycle]["data"] >> port * width & (1 << width) - 1
         for cycle, port in expected

@@ -124,6 +124,23 @@ def test_addresses_are_those_of_a_run_by_blocks(n_timesteps: int) -> None:
         assert np.array_equal(found.logits, golden.logits)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_arrives_before_delays_is_that_of_a_run_by_blocks(seed: int) -> None:
+    """Before the first layer, where there are delays, and before inner ones."""
+    drawn = draw_network(seed, n_timesteps=19, delays=True)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    compared = 0
+    for block in BLOCKS:
+        golden, found = run(drawn.network, drawn.payloads, block=block), activity.of_block(block)
+        for mine, its in zip(found.layers, golden.layers, strict=True):
+            for name in ("arrivals", "arrival_slots"):
+                one, other = getattr(mine, name), getattr(its, name)
+                assert (one is None) == (other is None)
+                compared += one is not None
+                assert one is None or np.array_equal(one, other), (block, name)
+    assert compared
+
+
 def test_a_recurrent_networks_activity_is_that_of_a_run() -> None:
     """Its own spikes are events, also of the first layer's list, and it has no blocks."""
     drawn = draw_recurrent(6)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golden.errors import UserError
-from golden.lif import LifScan, LoopScan, _kernel, scan
+from golden.lif import LifScan, LoopScan, kernel, scan
 
 BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
 
@@ -203,6 +203,6 @@ def test_a_missing_or_failing_compiler_is_one_line(
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("PATH", str(programs))
     with pytest.raises(UserError, match=message) as error:
-        _kernel.__wrapped__()
+        kernel.__wrapped__()
     assert "\n" not in str(error.value)
     assert not list((cache / "dmp-core").iterdir())

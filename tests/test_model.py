@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from golden.formats import Fixed
 from golden.model import (
     CHUNK,
-    AxonalDelay,
     DmpLayer,
     DmpNetwork,
     SlowState,
@@ -45,60 +43,6 @@ def test_snapped_values_are_those_of_the_format(fmt: Fixed) -> None:
     weights = torch.arange(len(values)).double()
     (found * weights).sum().backward()
     assert values.grad is not None and torch.equal(values.grad, weights)
-
-
-N_TIMESTEPS = 8
-DELAYS = [0.0, 1.0, 2.4, 2.6, 7.0, 8.0, 20.0]
-STEPS = [0, 1, 2, 3, 7, 8, 20]
-
-
-def test_delays_hold_inputs_back() -> None:
-    """Among them none at all, the last timestep, and beyond the sequence."""
-    generator = torch.Generator().manual_seed(1)
-    shape = (N_TIMESTEPS, 3, len(DELAYS))
-    spikes = (torch.rand(shape, generator=generator) < 0.5).bfloat16().requires_grad_()
-    delays = torch.tensor(DELAYS, requires_grad=True)
-    gradient = torch.randn(shape, generator=generator).bfloat16()
-    found = AxonalDelay.apply(spikes, delays)
-    assert isinstance(found, Tensor) and found.dtype == torch.bfloat16
-    found.backward(gradient)
-    assert spikes.grad is not None
-    for j, step in enumerate(STEPS):
-        for k in range(N_TIMESTEPS):
-            before, behind = k - step, k + step
-            expected = spikes[before, :, j] if before >= 0 else torch.zeros(3)
-            assert torch.equal(found[k, :, j].float(), expected.float())
-            expected = gradient[behind, :, j] if behind < N_TIMESTEPS else torch.zeros(3)
-            assert torch.equal(spikes.grad[k, :, j].float(), expected.float())
-
-
-def test_the_gradient_of_a_delay_is_minus_the_slope_of_what_arrives() -> None:
-    """Of ramps, whose slope is the same however it is smoothed."""
-    ramps = torch.arange(20.0)[:, None, None] * torch.tensor([1.0, -2.0, 0.25])
-    delays = torch.tensor([0.0, 3.0, 5.0], requires_grad=True)
-    gradient = torch.zeros(20, 1, 3)
-    gradient[9, 0] = torch.tensor([1.0, 1.0, 2.0])
-    delayed = AxonalDelay.apply(ramps, delays)
-    assert isinstance(delayed, Tensor)
-    delayed.backward(gradient)
-    assert delays.grad is not None
-    torch.testing.assert_close(delays.grad, torch.tensor([-1.0, 2.0, -0.5]))
-
-
-def test_a_delay_descends_to_the_one_that_matches() -> None:
-    bump = torch.exp(-(((torch.arange(40.0) - 15) / 4) ** 2))[:, None, None].expand(40, 1, 3)
-    target = torch.roll(bump[:, :, :1], 6, 0)  # six timesteps later
-    delays = torch.tensor([3.0, 9.0, 6.0], requires_grad=True)
-    slopes = None
-    for _ in range(30):
-        delayed = AxonalDelay.apply(bump, delays)
-        assert isinstance(delayed, Tensor)
-        (slope,) = torch.autograd.grad(((delayed - target) ** 2).sum(), delays)
-        slopes = slope if slopes is None else slopes
-        with torch.no_grad():
-            delays -= slope
-    assert slopes is not None and slopes[0] < -0.1 and slopes[1] > 0.1 and abs(slopes[2]) < 1e-6
-    assert delays.detach().round().tolist() == [6, 6, 6]
 
 
 def test_delays_stay_within_their_bound_and_can_come_back() -> None:

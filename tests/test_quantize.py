@@ -31,6 +31,7 @@ from golden.quantize import (
     apply_grids,
     calibrate,
     choose_formats,
+    dequantize,
     evaluate_integers,
     extract,
     fit,
@@ -38,8 +39,8 @@ from golden.quantize import (
     layers_of,
     quantize,
 )
-from golden.topology import ARCHITECTURES, GRADED, SPIKE, TOPOLOGIES, Topology
-from golden.train import Recipe, evaluate, load_network, train
+from golden.topology import ARCHITECTURES, GRADED, SPIKE, TOPOLOGIES, Topology, find_topology
+from golden.train import Recipe, evaluate, load_network, load_recipe, train
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken
 
@@ -551,3 +552,61 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         result.stderr
         == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (make train)\n"
     )
+
+
+@pytest.mark.parametrize("architecture", ["dmp", "fsnn", "dsnn", "dmp-delays", "rsnn"])
+def test_a_network_of_integers_becomes_the_same_integers_again(architecture: str) -> None:
+    """What was restored in Torch rounds to the integers that it was restored from, and P and V,
+    of which only W_m is left, to neighbours of them.
+    """
+    topology = replace(
+        find_topology("spoken", architecture), n_inputs=12, n_neurons=(9, 7), theta=20.0
+    )
+    torch.manual_seed(3)
+    payloads = np.random.default_rng(3).integers(0, 2, (20, 30, 12), dtype=np.uint8)
+    first = quantize(DmpNetwork(topology), payloads, "drawn").network
+    restored = dequantize(first, topology)
+    again = quantize(restored, payloads, "drawn").network
+    for layer, other, params, reshaped in zip(
+        first.layers, again.layers, first.params.layers, again.params.layers, strict=True
+    ):
+        f, g = params.formats, reshaped.formats
+        for name in ("w_f", "w_x", "b_x", "c", "p", "v"):
+            one = getattr(f, name).to_real(getattr(layer, name))
+            two = getattr(g, name).to_real(getattr(other, name))
+            # A finer format may be chosen for what was rounded already; c and b_x have the scale
+            # of u, whose range may move.
+            allowed = 2.0 ** -min(getattr(f, name).frac, getattr(g, name).frac)
+            assert np.abs(one - two).max(initial=0) <= allowed, name
+        assert (layer.delays == other.delays).all()
+    assert np.array_equal(
+        first.params.readout.w_o.to_real(first.w_o), again.params.readout.w_o.to_real(again.w_o)
+    )
+
+
+def test_integers_of_another_shape_are_refused() -> None:
+    topology = replace(find_topology("spoken"), n_inputs=12, n_neurons=(9, 7))
+    payloads = np.zeros((2, 30, 12), np.uint8)
+    network = quantize(DmpNetwork(topology), payloads, "drawn").network
+    with pytest.raises(UserError, match="drawn is of another shape"):
+        dequantize(network, replace(topology, n_neurons=(9, 8)))
+
+
+def test_the_command_writes_what_a_training_can_start_from(tmp_path: Path) -> None:
+    """Also with another dilation; a network whose card has no recipe is refused in one line."""
+    out = tmp_path / "start.pt"
+    result = CliRunner().invoke(main, ["checkpoint", "spoken", "--out", str(out)])
+    assert result.exit_code == 0 and "38680 parameters" in result.output
+    make_spoken(tmp_path)
+    topology = replace(TOPOLOGIES["spoken"], dilation=5)
+    recipe = Recipe(epochs=1, batch=8, limit=8, learning_rate=0.0, start=str(out))
+    trained = load_network(train("more", topology, tmp_path, tmp_path, recipe, quiet=True))
+    started = load_network(out)
+    for name, value in started.state_dict().items():
+        assert torch.equal(trained.state_dict()[name], value), name
+    assert load_recipe(tmp_path / "more.pt")["start"]["epochs_done"] == 80
+    network, card = load_stored("rows")
+    save_network(network, tmp_path / "mute", replace(card, recipe={}))
+    result = CliRunner().invoke(main, ["checkpoint", str(tmp_path / "mute"), "--out", "no.pt"])
+    assert result.exit_code == 2 and "does not say how it was trained" in result.stderr
+    assert not Path("no.pt").exists()

@@ -424,7 +424,8 @@ def test_the_command_trains(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert load_recipe(tmp_path / "rows_dmp_delays.pt") == recipe | {
         "topology": topology.to_dict(), "learning_rate": 0.02, "augmentation": 0.0, "seed": 4,
-        "weight_bits": 5, "aware_epochs": 1, "start": str(tmp_path / "start.pt"),
+        "weight_bits": 5, "aware_epochs": 1,
+        "start": recipe | {"topology": topology.to_dict()},
     }  # fmt: skip
     result = CliRunner().invoke(main, ["rows", *options, "--name", "mine", "--start", "nowhere"])
     assert result.exit_code == 2 and not (tmp_path / "mine.pt").exists()
