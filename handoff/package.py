@@ -16,12 +16,13 @@ from handoff.constraints import write_constraints
 from handoff.fusesoc import core_name, describe_core
 from handoff.ipxact import write_component
 from handoff.lint import write_waivers
+from handoff.litex import axi_files
 from handoff.testbench import image_files, make_vectors, write_testbench
 from handoff.vivado import write_packaging
 from tb.interface import Interface, read_interface
 
 XILINX_PART = "xc7z020clg400-1"  # of the PYNQ-Z2
-FOLDERS = ("rtl", "images", "tb", "lint", "constraints")
+FOLDERS = ("rtl", "images", "tb", "lint", "constraints", "axi")
 
 _README = """# {name}: {description}
 
@@ -29,7 +30,8 @@ _README = """# {name}: {description}
 2. `fusesoc --cores-root . run --target=sim {core}` runs {n_sequences} sequences and compares every logit with the golden model's (`sim_icarus`: in Icarus); `--target=lint` is Verilator's `-Wall`.
 3. Without FuseSoC: `cd tb && iverilog -g2012 -s {testbench} -o sim {testbench}.sv {sources} && cp ../images/*.mem . && vvp -n sim`.
 4. `constraints/` asks for {clock_mhz:g} MHz; `component.xml` is the core in IP-XACT; `vivado -mode batch -source package_ip.tcl` packages it for Vivado.
-5. `LANES=..`, `BLOCK=..` and the network are in the first lines of `rtl/{name}.v`, with the SHA-256 of the manifest that all this was made from.
+5. `axi/`, if the standard top was written before (`python -m rtl MANIFEST --top axi`): the core behind AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
+6. `LANES=..`, `BLOCK=..` and the network are in the first lines of `rtl/{name}.v`, with the SHA-256 of the manifest that all this was made from.
 """  # noqa: E501
 
 
@@ -96,6 +98,7 @@ def write_package(
     core, images = read_images(manifest)
     interface = read_interface(manifest)
     files = _collect(manifest, core, interface, wrappers, clock_mhz)
+    files |= axi_files(manifest, core, images)
     vectors = make_vectors(core, images, interface, payloads)
     name, top = core.network.name, interface.top
     testbench, description = f"{name}_tb", _description(core)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import CoreParams, EventKind
+from golden.hardware import CoreParams
 from golden.registers import BUS_WIDTH
-from rtl.axi_events import AxiEvents
 from rtl.axi_lite import AxiLite, AxiLiteBus
-from rtl.axi_results import AxiResults
 from rtl.component import Component
-from rtl.core import Core
-from rtl.register_file import RegisterFile
+from rtl.host_core import HostCore
 
 # What IP packagers that know these attributes (Vivado's among them) need beyond the names of the
 # ports: the clock of each bus.
@@ -28,20 +25,15 @@ _RESET = {
     "X_INTERFACE_INFO": "xilinx.com:signal:reset:1.0 aresetn RST",
     "X_INTERFACE_PARAMETER": "POLARITY ACTIVE_LOW",
 }
-IN_CORE_WIDTH = 16  # bits of a count of sequences: many more than all lists of a core hold
 
 
 class AxiCore(Component):
     """Give a core the buses that systems have: events on one AXI4-Stream, results on another, and
     registers on AXI4-Lite, through which every memory is loaded.
 
-    The words of the streams and the registers are those of `golden.registers`; what they mean is
-    with `AxiEvents`, `AxiResults` and `RegisterFile`, how the bus answers with `AxiLite`. Nothing
-    is dropped: each side may stall the others for as long as it likes. No output depends on an
-    input of the same cycle.
-
-    Load every memory before the first event, and again only while STATUS.BUSY is 0. A reset keeps
-    what was loaded. To leave a sequence that was broken off, end it, and throw its result away.
+    What is behind the buses, and how to use it, is with `HostCore`; how the bus of the registers
+    answers, with `AxiLite`. Nothing is dropped: each side may stall the others for as long as it
+    likes. No output depends on an input of the same cycle.
 
     Parameters
     ----------
@@ -89,44 +81,26 @@ class AxiCore(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first, readout = self.core.network.layers[0], self.core.network.readout
         domain: Any = ClockDomain("sync")
         m.domains.sync = domain
         domain.clk = self.aclk
         m.d.comb += domain.rst.eq(~self.aresetn)
-        m.submodules.core = core = Core(self.core)
         m.submodules.bus = bus = AxiLite()
-        m.submodules.registers = registers = RegisterFile(self.core)
-        m.submodules.events = events = AxiEvents(first.n_inputs, first.formats.payload.width)
-        m.submodules.results = results = AxiResults(readout.n_classes, readout.logit_width)
+        m.submodules.host = host = HostCore(self.core)
 
         for name, member in bus.bus.signature.members.items():
             port, signal = getattr(self, f"s_axi_{name}"), getattr(bus.bus, name)
             m.d.comb += signal.eq(port) if member.flow == wiring.In else port.eq(signal)
-        wiring.connect(m, bus.registers, registers.bus)
-        wiring.connect(m, registers.load, core.i_load)
-        wiring.connect(m, events.o, core.i_events)
-        wiring.connect(m, core.o_results, results.i)
+        wiring.connect(m, bus.registers, host.registers)
         m.d.comb += [
-            events.i.payload.data.eq(self.s_axis_events_tdata),
-            events.i.payload.last.eq(self.s_axis_events_tlast),
-            events.i.payload.user.eq(self.s_axis_events_tuser),
-            events.i.valid.eq(self.s_axis_events_tvalid),
-            self.s_axis_events_tready.eq(events.i.ready),
-            self.m_axis_results_tdata.eq(results.o.payload.data),
-            self.m_axis_results_tlast.eq(results.o.payload.last),
-            self.m_axis_results_tvalid.eq(results.o.valid),
-            results.o.ready.eq(self.m_axis_results_tready),
-            core.i_counter.eq(registers.counter),
-            registers.counter_value.eq(core.o_counter),
-            core.i_clear.eq(registers.clear),
-            registers.errors.eq(core.o_errors),
+            host.events.payload.data.eq(self.s_axis_events_tdata),
+            host.events.payload.last.eq(self.s_axis_events_tlast),
+            host.events.payload.user.eq(self.s_axis_events_tuser),
+            host.events.valid.eq(self.s_axis_events_tvalid),
+            self.s_axis_events_tready.eq(host.events.ready),
+            self.m_axis_results_tdata.eq(host.results.payload.data),
+            self.m_axis_results_tlast.eq(host.results.payload.last),
+            self.m_axis_results_tvalid.eq(host.results.valid),
+            host.results.ready.eq(self.m_axis_results_tready),
         ]
-
-        in_core = Signal(IN_CORE_WIDTH)  # sequences that have ended, their results not taken
-        ends = core.i_events.payload.kind == EventKind.END_SEQUENCE
-        ended = core.i_events.valid & core.i_events.ready & ends
-        taken = results.o.valid & results.o.ready & results.o.payload.last
-        m.d.sync += in_core.eq(in_core + ended - taken)
-        m.d.comb += registers.busy.eq(events.begun | in_core.any())
         return m

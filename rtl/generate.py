@@ -19,6 +19,7 @@ from amaranth.lib import data, wiring
 from golden.errors import UserError
 from golden.hardware import VERSION, CoreParams, EventKind, read_core
 from rtl.axi import AxiCore
+from rtl.board import BOARDS, BoardCore, Clocking
 from rtl.component import Component
 from rtl.core import Core
 from rtl.names import make_readable
@@ -27,6 +28,7 @@ from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
 
 TOP = "dmp_core"
 AXI_TOP = "dmp_core_axi"
+BOARD_TOP = "dmp_core_board"
 
 _YOSYS = """
 import sys
@@ -257,4 +259,33 @@ def generate_axi(manifest: Path, out: Path | None = None) -> Path:
     _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, digest, out, " --top axi"))
     for suffix, page in pages.items():
         _write_if_changed(verilog.with_suffix(suffix), page)
+    return verilog
+
+
+def generate_board(manifest: Path, clocking: Clocking, out: Path | None = None) -> Path:
+    """Write the Verilog of a core on a board (`rtl.board`), beside it the board's pins (LPF) and
+    what a host must know (JSON); return the Verilog's path.
+
+    They are called `NAME_BOARD` and hold the whole core, without trace ports. For the rest see
+    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate.
+    """
+    core, _ = read_core(manifest)
+    core = replace(core, hardware=replace(core.hardware, trace=False))
+    digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    described = {
+        **asdict(clocking),
+        "device": BOARDS[clocking.board].device,
+        "top": BOARD_TOP,
+        "clocks_per_bit": clocking.clocks_per_bit,
+        "pll": asdict(clocking.pll),
+        "manifest_sha256": digest,
+    }
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    verilog = out / f"{core.network.name}_{clocking.board.replace('-', '_')}.v"
+    options = f" --top {clocking.board} --mhz {clocking.mhz:g} --baud {clocking.baud}"
+    top = BoardCore(core, clocking)
+    _write_if_changed(verilog, _verilog(top, BOARD_TOP, core, digest, out, options))
+    _write_if_changed(verilog.with_suffix(".lpf"), BOARDS[clocking.board].constraints())
+    _write_if_changed(verilog.with_suffix(".json"), json.dumps(described, indent=1) + "\n")
     return verilog

@@ -97,6 +97,7 @@ def place(
     *,
     jobs: int,
     done: Callable[[Placement], None] = lambda placement: None,
+    options: Callable[[int], Sequence[str]] = lambda seed: (),
 ) -> list[Placement]:
     """Place and route a netlist (Yosys' JSON) with every seed, for a clock of `mhz`; return the
     placements, fastest first. A clock that is not reached is no error.
@@ -105,6 +106,8 @@ def place(
     ----------
     done
         Told of every placement as it ends.
+    options
+        More of nextpnr's options for a seed; files lie beside the netlist.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def place(
         report = f"seed{seed}.json"
         command = [
             program, *device.options, "--json", netlist.name, "--seed", str(seed), "--freq",
-            f"{mhz:g}", "--timing-allow-fail", "--report", report,
+            f"{mhz:g}", "--timing-allow-fail", "--report", report, *options(seed),
         ]  # fmt: skip
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if ended.returncode:

@@ -32,7 +32,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "train", "study", "all"):
+    for name in ("run", "host", "train", "study", "synth", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -100,11 +100,39 @@ def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
         ["-m", "rtl", "an out/manifest.json"],
+        ["-m", "rtl", "an out/manifest.json", "--top", "axi"],
         [
             "-m", "handoff", "an out/manifest.json", "--network", "my net", "--sequences", "1",
             "--clock", "80", "--data", "the data",
         ],
     ]  # fmt: skip
+
+
+def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
+    for values in ((), ("PORT=a port", "DATA=the data", "DIGITS=3")):
+        done = make(clone, "host", "NET=my net", "OUT=an out", *values)
+        assert done.returncode == 0, done.stderr
+    export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"]
+    verilog = ["-m", "rtl", "an out/manifest.json", "--top", "axi"]
+    run = ["-m", "driver", "an out/manifest.json", "--digits"]
+    assert commands(clone) == [
+        export,
+        verilog,
+        [*run, "20", "--network", "my net"],
+        export,
+        verilog,
+        [*run, "3", "--network", "my net", "--back-end", "uart", "--port", "a port", "--data",
+         "the data"],
+    ]  # fmt: skip
+
+
+def test_the_page_shows_one_network(clone: Path) -> None:
+    done = make(clone, "docs")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        ["-m", "export", "core", "rows", *shape(8, 1, 1, 1), "--out", "build/rows"],
+        ["-m", "rtl.page", "build/rows/manifest.json", "docs/integration.md"],
+    ]
 
 
 def test_training_takes_a_recipe(clone: Path) -> None:
@@ -159,6 +187,32 @@ def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     done = make(clone, "synth", "NET=two", "OUT=an out", "SEEDS=3", "JOBS=5")
     assert done.returncode == 0, done.stderr
     assert commands(clone)[-1] == [*expected, "--seeds", "3", "--jobs", "5"]
+
+
+def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> None:
+    board = ["NET=two", "OUT=an out", "BOARD=ulx3s-85f", "SEEDS=3", "JOBS=5", "CLOCK=75"]
+    done = make(clone, "synth", *board)
+    assert done.returncode == 0, done.stderr
+    assert commands(clone)[1:] == [
+        ["-m", "rtl", "an out/manifest.json"],
+        [
+            "-m", "rtl.bitstream", "an out/manifest.json", "--board", "ulx3s-85f",
+            "--mhz", "75", "--seeds", "3", "--jobs", "5",
+        ],
+    ]  # fmt: skip
+    (clone / "arguments").unlink()
+    done = make(clone, "uart-sim", "NET=two", "OUT=an out", "DATA=the data")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone)[1:] == [
+        [
+            "-m", "rtl", "an out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
+            "--out", "an out/uart",
+        ],
+        [
+            "-m", "tb.board", "an out/manifest.json", "--board", "ulx3s-85f",
+            "--verilog", "an out/uart", "--digits", "5", "--network", "two", "--data", "the data",
+        ],
+    ]  # fmt: skip
 
 
 def test_targets_do_not_run_at_once(clone: Path) -> None:

@@ -1,0 +1,302 @@
+"""`python -m tb.board`: run sequences through the Verilog of a board, with a host's UART at its
+pins, and hold logits, classes, counters and error flags against the golden model.
+
+The host speaks the protocol of `golden.uart_protocol`: it loads every memory, sends the events, and
+reads what comes back, one command after another. The Verilog is that of the bitstream; only its PLL
+is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl --top BOARD --baud ..`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from export.images import Images, unpack
+from export.manifest import read_images
+from export.store import find_dataset, load_stored
+from golden import uart_protocol as uart
+from golden.errors import UserError, report_user_errors
+from golden.hardware import LOAD_WIDTH, CoreParams, load_header
+from golden.integer import NetworkIntegers, run
+from golden.registers import BUS_WIDTH, EVENT_WORD, STATUS_BITS, pack_word, register_map
+from tb import uart_pins
+from tb.compare import COUNTER_MODULUS, expected_counters
+from tb.report import write_report
+from tb.simulate import settle_cycles, watchdog_cycles
+from tb.verilator import build_model, run_model
+
+BENCH = "board_bench"
+PLL = Path(__file__).with_name("ehxplll.v")
+REPORT = "uart.json"
+RESET_CYCLES = 64  # in which the stand-in of the PLL locks, and more
+WRAPPER = f"""module {BENCH};
+    logic clk /*verilator public_flat_rw*/;
+    logic button_n /*verilator public_flat_rw*/;
+    logic uart_rx /*verilator public_flat_rw*/;
+    logic uart_tx /*verilator public_flat_rw*/;
+    logic [7:0] led /*verilator public_flat_rw*/;
+    %s board (
+        .clk(clk), .button_n(button_n), .uart_rx(uart_rx), .uart_tx(uart_tx), .led(led),
+        .wifi_gpio0()
+    );
+endmodule
+"""
+
+Step = dict[str, Any]  # what the pins do: see `tb.uart_pins`
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board's Verilated model, with the core that is on it and what is to be loaded."""
+
+    core: CoreParams
+    images: Images
+    model: Path
+    clocks_per_bit: int
+
+    @property
+    def network(self) -> NetworkIntegers:
+        """The network of the images."""
+        return unpack(self.images, self.core)
+
+    def ask(self, command: bytes, n_bytes: int = 1) -> list[Step]:
+        """Return the steps that send a command and receive its response."""
+        patience = watchdog_cycles(self.core)
+        return [{"send": command.hex()}, {"receive": [n_bytes, patience]}]
+
+    def exchange(
+        self, steps: Sequence[Step], folder: Path, *, bit_length: float = 1.0
+    ) -> dict[str, Any]:
+        """Do the steps at the pins; return `received` (bytes of each step), `leds` behind each
+        step, and `cycles` in all.
+
+        Parameters
+        ----------
+        bit_length
+            Of the host's bits, in those of the board.
+        """
+        folder = folder.resolve()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        job = folder / "job.json"
+        content = {
+            "clocks_per_bit": self.clocks_per_bit, "bit_length": bit_length,
+            "settle_cycles": RESET_CYCLES, "steps": list(steps),
+        }  # fmt: skip
+        job.write_text(json.dumps(content))
+        run_model(self.model, BENCH, uart_pins.__name__, folder, {uart_pins.JOB_VARIABLE: str(job)})
+        record = json.loads((folder / uart_pins.RECEIVED).read_text())
+        record["received"] = [bytes.fromhex(content) for content in record["received"]]
+        return record
+
+
+def build_board(
+    manifest: Path, board: str, folder: Path | None = None, *, optimize: str = "-O2"
+) -> Board:
+    """Build the model of a manifest's core on a board, unless that is done already; `python -m rtl
+    --top BOARD` must have written its Verilog into `folder` [default: beside the manifest]. Or
+    raise `UserError`.
+    """
+    core, images = read_images(manifest)
+    verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
+    described = verilog.with_suffix(".json")
+    if not verilog.exists() or not described.exists():
+        raise UserError(f"no {verilog}: generate it first (python -m rtl --top {board})")
+    content = json.loads(described.read_text())
+    if content["manifest_sha256"] != hashlib.sha256(manifest.read_bytes()).hexdigest():
+        raise UserError(f"{verilog} belongs to an earlier manifest: generate it again")
+    sources = {
+        verilog.name: verilog.read_text(),
+        PLL.name: PLL.read_text(),
+        f"{BENCH}.sv": WRAPPER % content["top"],
+    }
+    model = build_model(sources, BENCH, manifest.parent / "verilator", optimize)
+    return Board(core, images, model, content["clocks_per_bit"])
+
+
+def event_words(payloads: np.ndarray) -> list[int]:
+    """Return the words of one sequence (K, M): the events of a timestep by address, the last with
+    its end, and at last the end of the sequence.
+    """
+    words: list[int] = []
+    for timestep in payloads:
+        fired = np.flatnonzero(timestep).tolist() or [0]
+        found = [pack_word(EVENT_WORD, address=a, payload=int(timestep[a])) for a in fired]
+        words += found[:-1] + [found[-1] | pack_word(EVENT_WORD, end_timestep=1)]
+    return words[:-1] + [words[-1] | pack_word(EVENT_WORD, end_sequence=1)]
+
+
+def batches(words: Sequence[int]) -> Iterable[Sequence[int]]:
+    """Yield words in parts of one command each."""
+    for start in range(0, len(words), uart.MAX_WORDS):
+        yield words[start : start + uart.MAX_WORDS]
+
+
+def load_commands(core: CoreParams, images: Images) -> list[bytes]:
+    """Return the commands that load every memory; each has a status."""
+    registers = register_map(core)
+    commands = []
+    for number, (name, memory) in enumerate(core.memories.items()):
+        n_items, mask = -(-memory.width // LOAD_WIDTH), (1 << LOAD_WIDTH) - 1
+        items = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_items)]
+        commands.append(uart.write_command(registers["LOAD_HEADER"].offset, load_header(number)))
+        commands += [
+            uart.burst_command(registers["LOAD_DATA"].offset, part) for part in batches(items)
+        ]
+    return commands
+
+
+def sequence_steps(board: Board, payloads: np.ndarray) -> list[Step]:
+    """Return the steps that send a sequence (K, M) and receive its result, in the last step."""
+    steps = [step for part in batches(event_words(payloads))
+             for step in board.ask(uart.events_command(part))]  # fmt: skip
+    count = board.core.network.readout.n_classes + 1
+    return steps + board.ask(uart.results_command(count), count * uart.RESULT_BYTES)
+
+
+def to_logits(response: bytes) -> tuple[list[int], int]:
+    """Return logits and class of a sequence's result, or raise `UserError` where it is none."""
+    try:
+        found = uart.results_response(response)
+    except ValueError as error:
+        raise UserError(f"the board sent {len(response)} bytes of a result: {error}") from None
+    if [last for _, last in found] != [False] * (len(found) - 1) + [True]:
+        raise UserError("the board sent a result whose last word is not the last")
+    sign = 1 << BUS_WIDTH - 1
+    return [(word ^ sign) - sign for word, _ in found[:-1]], found[-1][0]
+
+
+def run_digits(board: Board, payloads: np.ndarray, folder: Path) -> dict[str, Any]:
+    """Load the board, run sequences (B, K, M) on it, read its counters and flags; return what
+    `uart.json` holds, with how many values differ from the golden model's.
+    """
+    core, registers = board.core, register_map(board.core)
+    golden = run(board.network, payloads, block=core.hardware.block)
+    counts = {name: int(of.sum()) for name, of in expected_counters(core, golden).items()}
+    flags = sum(1 << i for i, name in enumerate(core.errors) if counts.get(name))
+    expected = {r.offset: r.value for r in registers.values() if r.value is not None}
+    expected[registers["STATUS"].offset] = pack_word(STATUS_BITS, error=int(flags > 0))
+    for index, address in enumerate(registers["ERROR"].words):
+        expected[address] = flags >> BUS_WIDTH * index & (1 << BUS_WIDTH) - 1
+    for name, count in counts.items():
+        address = registers["COUNTER"].words[core.counters.index(name)]
+        expected[address] = count % COUNTER_MODULUS
+
+    steps = [step for command in load_commands(core, board.images) for step in board.ask(command)]
+    n_loading, ends = len(steps), []
+    for sequence in payloads:
+        steps += sequence_steps(board, sequence)
+        ends.append(len(steps) - 1)
+    settle = -(-settle_cycles(core) // board.clocks_per_bit)
+    steps.append({"wait": settle})
+    first_read = len(steps)
+    for address in expected:
+        steps += board.ask(uart.read_command(address), uart.READ_RESPONSE_BYTES)
+    record = board.exchange(steps, folder)
+    received = record["received"]
+
+    # Of each command its bytes, then its response.
+    statuses = [received[i] for i in range(1, first_read - 1, 2) if i not in ends]
+    results = [to_logits(received[end]) for end in ends]
+    found = [uart.read_response(content) for content in received[first_read + 1 :: 2]]
+    pairs = [
+        *((status, bytes([uart.OKAY])) for status in statuses),
+        *zip(
+            results, zip(golden.logits.tolist(), golden.classes.tolist(), strict=True), strict=True
+        ),
+        *zip(found, ((uart.OKAY, value) for value in expected.values()), strict=True),
+    ]
+    sent = sum(len(step.get("send", "")) // 2 for step in steps)
+    loading = sum(len(step.get("send", "")) // 2 for step in steps[:n_loading])
+    return {
+        "network": core.network.name,
+        "lanes": core.hardware.lanes,
+        "digits": len(payloads),
+        "classes": [best for _, best in results],
+        "golden_classes": golden.classes.tolist(),
+        "compared": len(pairs),
+        "mismatches": sum(one != other for one, other in pairs),
+        "error_flags": flags,
+        "bytes_sent": sent,
+        "bytes_to_load": loading,
+        "bytes_received": sum(map(len, received)),
+        "cycles": record["cycles"],
+        "clocks_per_bit": board.clocks_per_bit,
+    }
+
+
+def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
+    """Return what people read."""
+    seconds = found["bytes_to_load"] * uart.FRAME_BITS / uart.BAUD
+    right = int((labels == np.array(found["classes"])).sum())
+    return [
+        f"{found['network']}, {found['lanes']} lanes, over a UART at the pins",
+        f"digits       {found['digits']}, of which {right} right",
+        f"compared     {found['compared']} values; {found['mismatches']} differ from golden's",
+        f"error flags  0x{found['error_flags']:x}",
+        f"bytes        {found['bytes_sent']} sent, {found['bytes_received']} received",
+        f"loading      {found['bytes_to_load']} bytes: {seconds:.2f} s at {uart.BAUD} baud",
+        f"cycles       {found['cycles']}, {found['clocks_per_bit']} a bit",
+    ]
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl")
+@click.option(
+    "--verilog",
+    type=click.Path(path_type=Path),
+    help="Folder with the board's Verilog [default: beside the manifest]",
+)
+@click.option("--digits", "n_digits", default=5, type=click.IntRange(1), help="From the first")
+@click.option(
+    "--network",
+    help="The shipped network, or the folder, that the core was made from [default: by its name]",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
+)
+@report_user_errors
+def main(
+    manifest: Path,
+    board: str,
+    verilog: Path | None,
+    n_digits: int,
+    network: str | None,
+    data: Path | None,
+) -> None:
+    """Simulate the core of MANIFEST on a board, with a UART at its pins; write uart.json beside the
+    manifest.
+
+    Exits with status 1 where a value differs from the golden model's.
+    """
+    report = manifest.parent / REPORT
+    report.unlink(missing_ok=True)
+    core, _ = read_images(manifest)
+    dataset = find_dataset(load_stored(network or core.network.name)[1], data)
+    if n_digits > len(dataset):
+        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
+    dataset = dataset.select(slice(n_digits))
+    click.echo("building the Verilator model...", err=True)
+    model = build_board(manifest, board, verilog)
+    found = run_digits(model, dataset.sequences(), manifest.parent / "uart_run")
+    write_report(found, report)
+    click.echo("\n".join([*lines(found, dataset.labels), f"report       {report}"]))
+    if found["mismatches"]:
+        click.echo(f"error: {found['mismatches']} values differ from the golden model", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The PLL's dividers: within the limits of the device, and such as Project Trellis finds them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from golden.errors import UserError
+from rtl.place import find_program
+from rtl.pll import fastest_pll, find_pll, plls
+
+
+@pytest.mark.parametrize("mhz", [12.5, 50, 62.5, 75, 80, 100, 125, 200])
+def test_a_clock_is_made_within_the_limits(mhz: float) -> None:
+    """The output is what the divided input and the divided output of the oscillator agree on."""
+    pll = find_pll(25.0, mhz)
+    assert 25.0 / pll.divider == pytest.approx(mhz / pll.feedback) and pll.output_mhz == mhz
+    assert 3.125 <= 25.0 / pll.divider <= 400 and 400 <= mhz * pll.output_divider <= 800
+    assert 1 <= pll.divider <= 128 and 1 <= pll.feedback <= 80 and 1 <= pll.output_divider <= 128
+
+
+@pytest.mark.parametrize("mhz", [75, 100])
+def test_trellis_finds_the_same(mhz: float) -> None:
+    command = [find_program("yowasp-ecppll"), "-i", "25", "-o", str(mhz)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    numbers = {
+        name: float(re.search(rf"{name}: ([\d.]+)", said)[1])  # type: ignore[index]
+        for name in ("Refclk divisor", "Feedback divisor", "clkout0 divisor", "VCO frequency")
+    }
+    pll = find_pll(25.0, mhz)
+    assert [pll.divider, pll.feedback, pll.output_divider, mhz * pll.output_divider] == list(
+        numbers.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("mhz", "near"), [(101.3, "100 or 103.125"), (1, "3.125 or "), (500, " or 400")]
+)
+def test_no_divider_is_an_error_with_the_nearest_ones(mhz: float, near: str) -> None:
+    with pytest.raises(UserError, match=f"no divider of the PLL makes {mhz:g} MHz .*{near}"):
+        find_pll(25.0, mhz)
+
+
+def test_the_fastest_below_a_clock() -> None:
+    found = sorted({pll.output_mhz for pll in plls(25.0)})
+    assert found[0] == 3.125 and found[-1] == 400.0
+    for most in (3.2, 73.4, 99.99, 100.0):
+        pll = fastest_pll(25.0, most)
+        assert pll.output_mhz == max(mhz for mhz in found if mhz <= most)
+        # The command takes it as it is printed.
+        assert find_pll(25.0, float(f"{pll.output_mhz:.7g}")).output_mhz == pll.output_mhz
+    with pytest.raises(UserError, match="no divider of the PLL makes 3 MHz or less"):
+        fastest_pll(25.0, 3.0)
