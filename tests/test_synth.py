@@ -20,8 +20,9 @@ from export.store import load_network
 from golden.errors import UserError
 from golden.hardware import CoreParams, HardwareParams
 from golden.integer import NetworkIntegers
+from rtl.devices import DEVICES
 from rtl.generate import AXI_TOP, TOP, generate, generate_axi
-from rtl.place import DEVICES, find_program, place, read_report, signal_of
+from rtl.place import find_program, place, read_report, signal_of
 from rtl.synth import Synthesis, main, part_of, synthesize
 from tb.verilator import find_verilator
 
