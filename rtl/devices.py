@@ -21,6 +21,8 @@ class Device:
 
     Parameters
     ----------
+    name
+        What `DEVICES` calls it.
     synthesis
         Yosys' command.
     cells
@@ -39,6 +41,7 @@ class Device:
         For `pins.cst`, which the options name.
     """
 
+    name: str
     synthesis: str
     cells: dict[str, str]
     block_ram_bits: int
@@ -52,6 +55,7 @@ class Device:
 
 def _ecp5(size: str) -> Device:
     return Device(
+        f"ecp5-{size}",
         "synth_ecp5 -abc9",
         {
             "LUT4": "luts", "TRELLIS_FF": "ffs", "TRELLIS_DPR16X4": "distributed_rams",
@@ -70,6 +74,7 @@ def _ecp5(size: str) -> Device:
 # Its block RAMs have a port that writes and one that reads. Its SPRAMs have one port, so that a
 # memory of a core, which is read while another word of it is loaded, cannot be one.
 _ICE40_UP5K = Device(
+    "ice40-up5k",
     "synth_ice40 -device u -dsp -spram -abc9",
     {
         "SB_LUT4": "luts", "SB_DFF.*": "ffs", "SB_RAM40_4K.*": "block_rams",
@@ -87,6 +92,7 @@ _ICE40_UP5K = Device(
 
 # The 20K LUTs of a Tang Nano 20K, whose pins these are: nextpnr places no pin on its own there.
 _GW2A_18 = Device(
+    "gowin-gw2a-18",
     "synth_gowin -family gw2a",
     {
         "LUT[1-8]": "luts", "DFF.*": "ffs", "RAM16SDP[124]": "distributed_rams",
@@ -109,6 +115,7 @@ _GW2A_18 = Device(
 )  # fmt: skip
 
 _XILINX_7 = Device(
+    "xilinx-7",
     "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
     {
         "LUT[1-6]|SRL.*": "luts", "FD[RSCP]E(_1)?": "ffs", "RAM[0-9]+(M|X.*)": "distributed_rams",
@@ -119,8 +126,6 @@ _XILINX_7 = Device(
 )  # fmt: skip
 
 DEVICES = {
-    **{f"ecp5-{size}": _ecp5(size) for size in ("25k", "45k", "85k")},
-    "ice40-up5k": _ICE40_UP5K,
-    "gowin-gw2a-18": _GW2A_18,
-    "xilinx-7": _XILINX_7,
+    device.name: device
+    for device in (*map(_ecp5, ("25k", "45k", "85k")), _ICE40_UP5K, _GW2A_18, _XILINX_7)
 }

@@ -54,7 +54,7 @@ def find_program(name: str) -> str:
 def find_placer(device: Device) -> str:
     """Return the path of a device's placer, or raise `UserError`."""
     if device.placer is None:
-        raise UserError("this device has no placer here: synthesize only (make synth-check)")
+        raise UserError(f"{device.name} has no placer here: synthesize it only (make synth-check)")
     return find_program(device.placer)
 
 
