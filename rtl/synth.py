@@ -68,7 +68,8 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
             source.write(wrap_in_pins(json.loads(described.read_text())["ports"], top))
         top = PINS_TOP
     command = f"tee -q -o log.txt {device.synthesis} -top {top}"
-    run_yosys(folder, "read_verilog core.v", command, "write_json netlist.json")
+    # synth_xilinx leaves cells without the names that tell their part.
+    run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()

@@ -154,6 +154,8 @@ def test_every_family_takes_memories_in_rams(
     else:
         assert in_ffs == [] and cells["distributed_rams"] > 0 < cells["block_rams"]
     assert cells["multipliers"] == core.multipliers and cells["sprams"] == 0
+    assert synthesis.parts["layer0"]["multipliers"] == core.multipliers
+    assert synthesis.parts["layer0"]["ffs"] > 0 < synthesis.parts["readout"]["luts"]
     ports = json.loads(tiny.with_name("ports.json").read_text())["ports"]
     around = sum(port["width"] for port in ports) * DEVICES[device].pins
     filed = sum(macro.depth * macro.width for macro in files) * bool(in_ffs)
