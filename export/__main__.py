@@ -231,6 +231,43 @@ def core(
 
 
 @main.command()
+@click.argument("name")
+@click.option(
+    "--inputs", default=28, type=click.IntRange(1), help="28: it takes the rows of a digit"
+)
+@click.option("--neurons", default=32, type=click.IntRange(1), help="Of every layer")
+@click.option("--layers", default=1, type=click.IntRange(1))
+@click.option("--state", default=8, type=click.IntRange(0), help="Values of a layer's slow state")
+@click.option("--classes", default=10, type=click.IntRange(1))
+@click.option("--seed", default=0)
+@click.option("--out", type=FOLDER, help="[default: build/drawn/NAME]")
+@report_user_errors
+def draw(
+    name: str,
+    inputs: int,
+    neurons: int,
+    layers: int,
+    state: int,
+    classes: int,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Store a network of these sizes that nobody trained: to try a core that fits a small device.
+    What it says of a digit is chance.
+    """
+    from golden.synthetic import draw_layers
+
+    payload = load_network("rows").params.layers[0].formats.payload
+    network = draw_layers(
+        name, (inputs, *[neurons] * layers), state, classes, seed, payload=payload, threshold=256
+    )
+    data = "rows" if inputs == 28 else "drawn"
+    out = out or Path("build/drawn") / name
+    save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
+    click.echo(f"wrote {out}")
+
+
+@main.command()
 @click.option("--data", type=FOLDER, help="Folder with the MNIST idx files [default: fetch]")
 @click.option(
     "--count", default=200, type=click.IntRange(1), help="How many of the first test digits"

@@ -7,6 +7,7 @@ a network tells nothing about accuracy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,24 +47,8 @@ def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
     events in the timesteps of `payloads` (B, K, 140) that have any; or, where those are more than
     half of its neurons, about half.
     """
-    rng = np.random.default_rng(seed)
-    formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
-    network = NetworkIntegers(
-        NetworkParams(
-            name,
-            tuple(
-                LayerParams(n_inputs, n, SHD_STATE, formats=formats)
-                for n_inputs, n in zip(SHD_SIZES, SHD_SIZES[1:], strict=False)
-            ),
-            ReadoutParams(SHD_SIZES[-1], SHD_CLASSES),
-        ),
-        tuple(
-            _layer(rng, n_inputs, n, formats)
-            for n_inputs, n in zip(SHD_SIZES, SHD_SIZES[1:], strict=False)
-        ),
-        rng.integers(-64, 64, (SHD_CLASSES, SHD_SIZES[-1])),
-        np.zeros(SHD_CLASSES, np.int64),
-    )
+    network = draw_layers(name, SHD_SIZES, SHD_STATE, SHD_CLASSES, seed)
+    formats = network.params.layers[0].formats
     samples = payloads[:_SAMPLES]
     active = samples.any(2)
     if not active.any():
@@ -84,13 +69,40 @@ def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
     return replace(network, layers=tuple(layers))
 
 
+def draw_layers(
+    name: str,
+    sizes: Sequence[int],
+    n_state: int,
+    n_classes: int,
+    seed: int,
+    *,
+    payload: Fixed = LayerFormats.payload,
+    threshold: int = 0,
+) -> NetworkIntegers:
+    """Return a network whose layers take `sizes[i]` inputs to `sizes[i + 1]` neurons, with the same
+    threshold, in units of their format; the first layer's events carry `payload`.
+    """
+    rng = np.random.default_rng(seed)
+    formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
+    pairs = list(zip(sizes, sizes[1:], strict=False))
+    params = [LayerParams(n_inputs, n, n_state, formats=formats) for n_inputs, n in pairs]
+    params[0] = replace(params[0], formats=replace(formats, payload=payload))
+    layers = tuple(_layer(rng, n_inputs, n, n_state, formats) for n_inputs, n in pairs)
+    return NetworkIntegers(
+        NetworkParams(name, tuple(params), ReadoutParams(sizes[-1], n_classes)),
+        tuple(replace(layer, threshold=threshold) for layer in layers),
+        rng.integers(-64, 64, (n_classes, sizes[-1])),
+        np.zeros(n_classes, np.int64),
+    )
+
+
 def _layer(
-    rng: np.random.Generator, n_inputs: int, n_neurons: int, formats: LayerFormats
+    rng: np.random.Generator, n_inputs: int, n_neurons: int, n_state: int, formats: LayerFormats
 ) -> LayerIntegers:
     f = formats
-    rotation = np.linalg.qr(rng.normal(size=(SHD_STATE, SHD_STATE)))[0]
-    a, b = _DECAY * rotation, rng.normal(0, 0.1, SHD_STATE)
-    w_m = rng.normal(0, 0.05, (n_neurons, SHD_STATE))
+    rotation = np.linalg.qr(rng.normal(size=(n_state, n_state)))[0]
+    a, b = _DECAY * rotation, rng.normal(0, 0.1, n_state)
+    w_m = rng.normal(0, 0.05, (n_neurons, n_state))
     return LayerIntegers(
         w_f=f.w_f.quantize(rng.normal(0, 0.15, (n_neurons, n_inputs))),
         w_x=f.w_x.quantize(np.abs(rng.normal(0, 0.03, n_inputs))),

@@ -17,8 +17,9 @@ from golden.errors import UserError, report_user_errors
 from golden.hardware import read_core
 from golden.uart_protocol import BAUD
 from rtl.board import BOARDS, Clocking
+from rtl.devices import DEVICES
 from rtl.generate import BOARD_TOP, generate_board
-from rtl.place import DEVICES, Placement, find_program, place
+from rtl.place import Placement, find_program, place
 from rtl.pll import fastest_pll
 from rtl.synth import summarize, synthesize, table
 

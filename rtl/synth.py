@@ -5,6 +5,7 @@ it: block RAMs, multipliers, logic, by parts of the core; the clock, and what bo
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -18,13 +19,10 @@ from tqdm import tqdm
 
 from golden.errors import UserError, report_user_errors
 from golden.hardware import read_core
+from rtl.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.generate import TOP, run_yosys
-from rtl.place import DEVICES, Device, Placement, place
-
-KINDS = {
-    "luts": "LUTs", "ffs": "flip-flops", "distributed_rams": "distributed RAMs",
-    "block_rams": "block RAMs", "multipliers": "multipliers",
-}  # fmt: skip
+from rtl.pins import PINS_TOP, PREFIX, wrap_in_pins
+from rtl.place import Placement, find_placer, place
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,18 @@ class Synthesis:
     netlist
         Yosys' JSON, which nextpnr reads.
     parts
-        Cells of each kind in each part of the core: `layer0`, ..., `readout`, and `core` for what
-        is in none of them.
+        Cells of each kind in each part of the core: `layer0`, ..., `readout`, `core` for what is in
+        none of them, and `pins` for what is around the core (`rtl.pins`).
+    cells
+        Cells of each type that counts, as the vendor calls them.
+    memories_in_ffs
+        Paths of the memories that no RAM of the device could hold: they are flip-flops.
     """
 
     netlist: Path
     parts: dict[str, Counter[str]]
+    cells: Counter[str]
+    memories_in_ffs: list[str]
 
     @property
     def total(self) -> Counter[str]:
@@ -49,27 +53,50 @@ class Synthesis:
 
 
 def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> Synthesis:
-    """Synthesize Verilog for a device with Yosys into `folder`."""
+    """Synthesize Verilog for a device with Yosys into `folder`; within `rtl.pins`, by the
+    `ports.json` beside it, where the device asks for that.
+    """
     if not verilog.exists():
         raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(verilog, folder / "core.v")
-    run_yosys(folder, "read_verilog core.v", f"{device.synthesis} -top {top} -json netlist.json")
+    if device.pins:
+        described = verilog.with_name("ports.json")
+        if not described.exists():
+            raise UserError(f"no {described}, which names the ports: generate it first (make rtl)")
+        with (folder / "core.v").open("a") as source:
+            source.write(wrap_in_pins(json.loads(described.read_text())["ports"], top))
+        top = PINS_TOP
+    command = f"tee -q -o log.txt {device.synthesis} -top {top}"
+    # synth_xilinx leaves cells without the names that tell their part.
+    run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
-    cells = json.loads(netlist.read_text())["modules"][top]["cells"]
     parts: dict[str, Counter[str]] = {}
-    for name, cell in cells.items():
-        kind = device.cells.get(cell["type"])
+    cells: Counter[str] = Counter()
+    for name, cell in json.loads(netlist.read_text())["modules"][top]["cells"].items():
+        kind = kind_of(cell["type"], device)
         if kind is not None:
-            parts.setdefault(part_of(name), Counter())[kind] += 1
-    return Synthesis(netlist, dict(sorted(parts.items())))
+            cells[cell["type"]] += 1
+            counted = device.weights.get(cell["type"], 1)
+            parts.setdefault(part_of(name), Counter())[kind] += counted
+    log = (folder / "log.txt").read_text()
+    in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
+    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs))
+
+
+def kind_of(cell_type: str, device: Device) -> str | None:
+    """Return what a type of cell counts as, or None."""
+    found = (kind for types, kind in device.cells.items() if re.fullmatch(types, cell_type))
+    return next(found, None)
 
 
 def part_of(cell: str) -> str:
     """Return the part of the core that a cell of a flattened netlist is in, by its name; within
-    another top, `host.core.layer0.` is what `layer0.` is alone.
+    another top, `host.core.layer0.` or `core.layer0.` is what `layer0.` is alone.
     """
-    part = cell.removeprefix("host.core.").split(".")[0]
+    if cell.startswith(PREFIX):
+        return "pins"
+    part = cell.removeprefix("host.").removeprefix("core.").split(".")[0]
     return part if part == "readout" or part.removeprefix("layer").isdigit() else "core"
 
 
@@ -82,6 +109,9 @@ def summarize(
         "device": device,
         "lanes": lanes,
         **{kind: synthesis.total[kind] for kind in KINDS},
+        "block_ram_bits": DEVICES[device].block_ram_bits,
+        "cells": dict(sorted(synthesis.cells.items())),
+        "memories_in_ffs": synthesis.memories_in_ffs,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }
     if placements:
@@ -100,22 +130,29 @@ def summarize(
     return found
 
 
-def speeds(report: Path, fmax_mhz: float) -> dict[str, float] | None:
+def speeds(report: Path, fmax_mhz: float) -> dict[str, Any] | None:
     """Return timesteps and samples a second at that clock, from the cycles that `make sim` counted
-    in the Verilog, or None where it did not run.
+    in the Verilog, or None where it did not run: of the slowest layer from start to start, which
+    is the core's, and in `parts` of every layer and the readout on its own, from its busy cycles.
     """
     try:
         measured = json.loads(report.read_text())
-        cycles = float(measured["slowest_layer"]["cycles_per_timestep"])
         length = measured["timesteps"] / measured["digits"]
-    except (OSError, ValueError, KeyError, TypeError):
+
+        def speed(cycles: float) -> dict[str, float]:
+            per_second = fmax_mhz * 1e6 / cycles
+            return {
+                "cycles_per_timestep": cycles,
+                "timesteps_per_second": per_second,
+                "samples_per_second": per_second / length,
+            }
+
+        busy = measured["cycles_per_timestep"]["measured"]
+        parts = {part: speed(float(cycles)) for part, cycles in busy.items()}
+        slowest = speed(float(measured["slowest_layer"]["cycles_per_timestep"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
         return None
-    per_second = fmax_mhz * 1e6 / cycles
-    return {
-        "cycles_per_timestep": cycles,
-        "timesteps_per_second": per_second,
-        "samples_per_second": per_second / length,
-    }
+    return {**slowest, "parts": parts}
 
 
 def table(summary: Mapping[str, Any]) -> str:
@@ -127,9 +164,12 @@ def table(summary: Mapping[str, Any]) -> str:
     for part, counts in (*summary["parts"].items(), ("in all", summary)):
         cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
         lines.append(f"{part:<10}{''.join(cells)}")
+    lines.append(f"cells     {', '.join(f'{n} {cell}' for cell, n in summary['cells'].items())}")
+    if summary["memories_in_ffs"]:
+        lines.append(f"memories in flip-flops: {', '.join(summary['memories_in_ffs'])}")
     if "fmax_mhz" in summary:
         used = ", ".join(
-            f"{KINDS[kind]} {summary['used'][kind]} of {summary['available'][kind]}"
+            f"{PLACED_KINDS[kind]} {summary['used'][kind]} of {summary['available'][kind]}"
             for kind in summary["used"]
         )
         mhz = summary["seeds_mhz"].values()
@@ -150,6 +190,12 @@ def table(summary: Mapping[str, Any]) -> str:
             f" {speed['samples_per_second']:.1f} samples a second"
             f" ({speed['cycles_per_timestep']:.2f} cycles a timestep, as counted in the Verilog)"
         )
+        lines += [
+            f"  {part:<8}{of['timesteps_per_second']:.0f} timesteps a second,"
+            f" {of['samples_per_second']:.1f} samples a second on its own"
+            f" ({of['cycles_per_timestep']:.2f} cycles)"
+            for part, of in speed["parts"].items()
+        ]
     return "\n".join(lines)
 
 
@@ -169,6 +215,8 @@ def main(manifest: Path, device: str, seeds: int, mhz: float, jobs: int, out: Pa
     """
     core, _ = read_core(manifest)
     name, chosen = core.network.name, DEVICES[device]
+    if seeds:
+        find_placer(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         synthesis = synthesize(manifest.parent / f"{name}.v", chosen, Path(scratch))
         placements: list[Placement] = []

@@ -1,5 +1,5 @@
-"""The generated Verilog as other tools read it: lint in Verilator, synthesis for an ECP5, placed
-and routed.
+"""The generated Verilog as other tools read it: lint in Verilator, synthesis for several families
+of devices, placed and routed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from click.testing import CliRunner
 from export.manifest import write_core
 from export.store import load_network
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware import CoreParams, HardwareParams, read_core
 from golden.integer import NetworkIntegers
-from rtl.generate import AXI_TOP, TOP, generate, generate_axi
-from rtl.place import DEVICES, find_program, place, read_report, signal_of
-from rtl.synth import Synthesis, main, part_of, synthesize
+from golden.synthetic import draw_layers
+from rtl.devices import DEVICES
+from rtl.generate import AXI_TOP, TOP, generate, generate_axi, run_yosys
+from rtl.netlist import expected_macros
+from rtl.pins import wrap_in_pins
+from rtl.place import find_program, place, read_report, signal_of
+from rtl.synth import Synthesis, kind_of, main, part_of, synthesize
 from tb.verilator import find_verilator
 
 BLOCK_RAM_BITS = 18 * 1024
@@ -98,6 +102,7 @@ def test_a_core_is_placed_and_routed(
     assert any(part_of(name) != "core" for name, _, _ in placement.path)
     measured = {
         "slowest_layer": {"cycles_per_timestep": 50.0}, "timesteps": 56, "digits": 2,
+        "cycles_per_timestep": {"measured": {"layer0": 40.0, "readout": 10.0}},
     }  # fmt: skip
     (verilog.parent / "report.json").write_text(json.dumps(measured))
     options = ["--device", "ecp5-25k", "--seeds", "1", "--mhz", "50"]
@@ -110,7 +115,114 @@ def test_a_core_is_placed_and_routed(
     assert {"luts", "ffs", "block_rams", "multipliers"} < set(found)
     assert found["speed"]["timesteps_per_second"] == pytest.approx(placement.fmax_mhz * 1e6 / 50)
     assert found["speed"]["samples_per_second"] * 28 == found["speed"]["timesteps_per_second"]
+    parts = found["speed"]["parts"]
+    assert parts["layer0"]["timesteps_per_second"] == placement.fmax_mhz * 1e6 / 40
+    assert parts["readout"]["samples_per_second"] == placement.fmax_mhz * 1e6 / 10 / 28
     assert f"{placement.fmax_mhz:.1f} MHz" in done.output and "critical path" in done.output
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Verilog of a core that fits an iCE40 UP5K."""
+    network = draw_layers("tiny", (28, 32), 8, 10, seed=0)
+    core = CoreParams(network.params, HardwareParams(lanes=1))
+    return generate(write_core(network, core, tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def on_ecp5(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    return synthesize(tiny, DEVICES["ecp5-25k"], tmp_path_factory.mktemp("ecp5"))
+
+
+@pytest.mark.parametrize("device", ["ice40-up5k", "gowin-gw2a-18", "xilinx-7"])
+def test_every_family_takes_memories_in_rams(
+    device: str, tiny: Path, on_ecp5: Synthesis, tmp_path: Path
+) -> None:
+    """Only a register file, read without a clock, is flip-flops where there are no distributed
+    RAMs; the other registers are those of an ECP5, and of the shift registers of the pins.
+    """
+    core, _ = read_core(tiny.with_name("manifest.json"))
+    synthesis = synthesize(tiny, DEVICES[device], tmp_path)
+    cells, in_ffs = synthesis.total, synthesis.memories_in_ffs
+    macros = expected_macros(core)
+    files = [macro for macro in macros.values() if not macro.clocked]
+    assert on_ecp5.memories_in_ffs == [] and len(files) == 1
+    if device == "ice40-up5k":
+        assert in_ffs == ["layer0.slow_state.drives.storage"]
+        assert cells["distributed_rams"] == 0
+        assert cells["block_rams"] >= len(macros) - len(files)
+    else:
+        assert in_ffs == [] and cells["distributed_rams"] > 0 < cells["block_rams"]
+    assert cells["multipliers"] == core.multipliers and cells["sprams"] == 0
+    assert synthesis.parts["layer0"]["multipliers"] == core.multipliers
+    assert synthesis.parts["layer0"]["ffs"] > 0 < synthesis.parts["readout"]["luts"]
+    ports = json.loads(tiny.with_name("ports.json").read_text())["ports"]
+    around = sum(port["width"] for port in ports) * DEVICES[device].pins
+    filed = sum(macro.depth * macro.width for macro in files) * bool(in_ffs)
+    assert cells["ffs"] <= on_ecp5.total["ffs"] + around + filed
+    assert ("pins" in synthesis.parts) == DEVICES[device].pins
+    assert set(on_ecp5.parts) == {"core", "layer0", "readout"} == set(synthesis.parts) - {"pins"}
+
+
+def test_a_core_is_placed_on_a_small_device(tiny: Path, tmp_path: Path) -> None:
+    """Within shift registers: five pins, whose names are not on the path within the core."""
+    device = DEVICES["ice40-up5k"]
+    synthesis = synthesize(tiny, device, tmp_path)
+    [placement] = place(synthesis.netlist, device, [1], 30.0, jobs=1)
+    assert 10 < placement.fmax_mhz < 100
+    assert placement.available == {
+        "logic_cells": 5280, "block_rams": 30, "sprams": 4, "multipliers": 8
+    }  # fmt: skip
+    assert placement.used["block_rams"] == synthesis.total["block_rams"]
+    assert placement.used["multipliers"] == synthesis.total["multipliers"]
+    assert placement.used["logic_cells"] >= max(synthesis.total["luts"], synthesis.total["ffs"])
+    assert not any(name.startswith("core.") for name, _, _ in placement.path)
+
+
+def test_pins_shift_every_port_in_and_out(tmp_path: Path) -> None:
+    """Simulated by Yosys, around a module that inverts."""
+    ports = [
+        {"name": "clk", "direction": "input", "width": 1},
+        {"name": "rst", "direction": "input", "width": 1},
+        {"name": "i_a", "direction": "input", "width": 2},
+        {"name": "i_b", "direction": "input", "width": 1},
+        {"name": "o_a", "direction": "output", "width": 3},
+    ]
+    inner = (
+        "module top(input clk, input rst, input [1:0] i_a, input i_b, output [2:0] o_a);\n"
+        "assign o_a = ~{i_a, i_b};\nendmodule\n"
+    )
+    # After 3 shifts the input register holds 110; loaded, its complement 001 is shifted out.
+    check = (
+        "module check(input clk);\nreg [3:0] n = 0; wire o;\nalways @(posedge clk) n <= n + 1;\n"
+        "dmp_core_pins d(.clk(clk), .rst(1'b0), .pins_i(n < 2), .pins_load(n == 3), .pins_o(o));\n"
+        "always @(posedge clk) if (n == 4 || n == 5) assert(!o);\n"
+        "always @(posedge clk) if (n == 6) assert(o);\nendmodule\n"
+    )
+    (tmp_path / "all.v").write_text(inner + wrap_in_pins(ports, "top") + check)
+    run_yosys(
+        tmp_path,
+        "read_verilog -sv -formal all.v",
+        "prep -top check",
+        *("flatten", "async2sync", "chformal -lower"),
+        "sat -verify -prove-asserts -tempinduct -tempinduct-baseonly -maxsteps 8",
+    )
+
+
+def test_a_device_without_a_placer_is_named(tiny: Path) -> None:
+    options = ["--device", "xilinx-7", "--seeds", "1"]
+    done = CliRunner().invoke(main, [str(tiny.with_name("manifest.json")), *options])
+    assert done.exit_code == 2 and done.output.count("\n") == 1
+    assert "xilinx-7 has no placer here" in done.output
+
+
+def test_block_rams_of_double_size_count_twice() -> None:
+    device = DEVICES["xilinx-7"]
+    assert {kind_of(cell, device) for cell in ("RAMB18E1", "RAMB36E1")} == {"block_rams"}
+    assert device.weights == {"RAMB36E1": 2} and device.block_ram_bits == 18 * 1024
+    assert [kind_of(cell, device) for cell in ("LUT6", "FDRE", "DSP48E1", "RAM32M", "CARRY4")] == [
+        "luts", "ffs", "multipliers", "distributed_rams", None
+    ]  # fmt: skip
 
 
 def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:

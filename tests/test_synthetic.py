@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from export.__main__ import main
+from export.store import find_dataset, load_network, load_stored
 from golden.errors import UserError
 from golden.integer import NetworkIntegers, run
-from golden.synthetic import SHD_SIZES, SHD_TIMESTEPS, draw_events, draw_network
+from golden.synthetic import SHD_SIZES, SHD_TIMESTEPS, draw_events, draw_layers, draw_network
 
 
 @pytest.mark.parametrize("rate", [0.3, 5, 20, 70])
@@ -92,3 +97,26 @@ def test_more_events_than_can_be_sent_leave_half() -> None:
 def test_no_events_are_an_error() -> None:
     with pytest.raises(UserError, match="no events to choose the thresholds on"):
         draw_network("none", draw_events(0, 2, seed=0), seed=0)
+
+
+def test_networks_of_other_sizes_are_stored(tmp_path: Path) -> None:
+    """The command writes what `draw_layers` draws, for the shipped digits; another seed differs."""
+    out = tmp_path / "small"
+    options = ["--neurons", "12", "--layers", "2", "--state", "3", "--classes", "4"]
+    done = CliRunner().invoke(main, ["draw", "small", *options, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    stored, card = load_stored(out)
+    assert stored.params.widths == (28, 12, 12) and stored.params.readout.n_classes == 4
+    assert [layer.n_state for layer in stored.params.layers] == [3, 3]
+    assert card.data == "rows" and card.n_test == 0 and card.recipe == {"drawn": 0}
+    payload = load_network("rows").params.layers[0].formats.payload
+    drawn, other = (
+        draw_layers("small", (28, 12, 12), 3, 4, seed, payload=payload, threshold=256)
+        for seed in (0, 1)
+    )
+    assert drawn.params == stored.params
+    assert all(np.array_equal(a, b) for a, b in zip(arrays(drawn), arrays(stored), strict=True))
+    assert not np.array_equal(drawn.layers[1].w_f, other.layers[1].w_f)
+    digits = find_dataset(card, None).sequences(slice(20))
+    for layer in run(stored, digits).layers:
+        assert 0 < layer.spike_counts.mean() < 12, "some neurons fire"
