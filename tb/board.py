@@ -70,7 +70,7 @@ class Board:
 
     def ask(self, command: bytes, n_bytes: int = 1) -> list[Step]:
         """Return the steps that send a command and receive its response."""
-        patience = watchdog_cycles(self.core)
+        patience = watchdog_cycles(self.core, uart.MAX_WORDS)
         return [{"send": command.hex()}, {"receive": [n_bytes, patience]}]
 
     def exchange(
