@@ -88,7 +88,7 @@ def test_shipped_digits_over_the_uart_are_the_golden_ones(tmp_path: Path) -> Non
     network as it is shipped.
     """
     network, images = load_network("rows"), 5
-    core = CoreParams(network.params, HardwareParams(lanes=8))
+    core = CoreParams(network.params, HardwareParams(lanes=4))
     manifest = str(write_core(network, core, tmp_path))
     options = ["--top", NAME, "--baud", str(SIMULATED.baud), "--out", str(tmp_path / "uart")]
     done = CliRunner().invoke(generate_main, [manifest, *options])
