@@ -18,9 +18,9 @@ from golden.hardware import read_core
 from golden.uart_protocol import BAUD
 from rtl.board import BOARDS, Clocking
 from rtl.generate import BOARD_TOP, generate_board
-from rtl.place import DEVICES, Placement, find_program, place
+from rtl.place import Placement, find_program, place
 from rtl.pll import fastest_pll
-from rtl.synth import summarize, synthesize, table
+from rtl.synth import DEVICES, summarize, synthesize, table
 
 
 def configuration(seed: int) -> str:

@@ -66,10 +66,10 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
 
 
 def part_of(cell: str) -> str:
-    """Return the part of the core that a cell of a flattened netlist is in, by its name; within
-    another top, `host.core.layer0.` is what `layer0.` is alone.
+    """Return the part of the core that a cell of a flattened netlist is in, by its name; on a
+    board, `host.core.layer0.` is what `layer0.` is alone.
     """
-    part = cell.removeprefix("host.core.").split(".")[0]
+    part = cell.removeprefix("host.").removeprefix("core.").split(".")[0]
     return part if part == "readout" or part.removeprefix("layer").isdigit() else "core"
 
 
