@@ -11,7 +11,7 @@ from golden.hardware import LayerHardware, ReadoutHardware, address_width
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
-from rtl.streams import event_layout
+from rtl.streams import event_layout, walk_end_layout
 
 
 class EventList(Component):
@@ -56,6 +56,8 @@ class EventList(Component):
         A closed list waits to be walked, its addresses, its timesteps (a bit each), whether it is
         the end of a sequence instead, and its buffer. They look past a list that is being released
         in this cycle.
+    plain_end, refreshed_end
+        Where the walk of a group ends in that list, without and with a refresh (`walk_end_layout`).
     release
         The list in front has been read for the last time.
     read, index
@@ -92,6 +94,8 @@ class EventList(Component):
                 "unclosed": Out(1),
                 "available": Out(1),
                 "count": Out(range(n_addresses + 1)),
+                "plain_end": Out(walk_end_layout(part)),
+                "refreshed_end": Out(walk_end_layout(part)),
                 "length": Out(block),
                 "sequence_end": Out(1),
                 "buffer": Out(address_width(n_lists)),
@@ -113,6 +117,9 @@ class EventList(Component):
         filling = Signal(range(n_lists))
         front = Signal(range(n_lists))
         counts = Array(Signal(range(n_addresses + 1), name=f"count_{b}") for b in range(n_lists))
+        layout = walk_end_layout(self.part)
+        plain_ends = Array(Signal(layout, name=f"plain_end_{b}") for b in range(n_lists))
+        refreshed_ends = Array(Signal(layout, name=f"refreshed_end_{b}") for b in range(n_lists))
         lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
         ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))
         count = Signal(range(n_addresses + 1))
@@ -174,6 +181,10 @@ class EventList(Component):
                 filling.eq(after(filling)),
                 taken.bit_select(filling, 1).eq(1),
                 counts[filling].eq(Mux(self.closed, count, 0)),
+                plain_ends[filling].eq(self._end(count, self.part.output_steps)),
+                refreshed_ends[filling].eq(
+                    self._end(count, max(self.part.dense_steps, self.part.output_steps))
+                ),
                 lengths[filling].eq(self.closing_timesteps),
                 ends[filling].eq(self.discarded),
             ]
@@ -186,15 +197,31 @@ class EventList(Component):
                 taken.bit_select(front, 1).eq(0),
                 waiting.bit_select(front, 1).eq(0),
             ]
+        # Both are looked up before it is known which one it will be.
+        behind = after(front)
         m.d.comb += [
-            self.buffer.eq(Mux(self.release, after(front), front)),
-            self.available.eq(waiting.bit_select(self.buffer, 1)),
-            self.count.eq(counts[self.buffer]),
-            self.length.eq(lengths[self.buffer]),
-            self.sequence_end.eq(ends[self.buffer]),
+            self.buffer.eq(Mux(self.release, behind, front)),
+            self.available.eq(
+                Mux(self.release, waiting.bit_select(behind, 1), waiting.bit_select(front, 1))
+            ),
+            self.count.eq(Mux(self.release, counts[behind], counts[front])),
+            self.length.eq(Mux(self.release, lengths[behind], lengths[front])),
+            self.sequence_end.eq(Mux(self.release, ends[behind], ends[front])),
         ]
+        for port, values in (
+            (self.plain_end, plain_ends), (self.refreshed_end, refreshed_ends),
+        ):  # fmt: skip
+            value = Mux(self.release, values[behind].as_value(), values[front].as_value())
+            m.d.comb += port.as_value().eq(value)
         self._store(m, filling, front, count)
         return m
+
+    def _end(self, count: Value, least: int) -> Value:
+        """Where a walk of `count` addresses ends whose other paths take `least` steps."""
+        sparse = count if self.part.hardware.events_per_cycle == 1 else (count + 1) >> 1
+        longer = sparse > least
+        last = Mux(longer, sparse - 1, least - 1)[: address_width(self.part.max_steps)]
+        return Cat(last, ~longer if least == 1 else Const(0, 1))
 
     def _store(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
         """The memories: addresses in the order of their first events, payloads by address."""

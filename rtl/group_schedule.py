@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware import LayerHardware, ReadoutHardware, address_width
 from rtl.component import Component
-from rtl.streams import issue_layout
+from rtl.streams import issue_layout, walk_end_layout
 
 
 class GroupSchedule(Component):
@@ -26,7 +26,7 @@ class GroupSchedule(Component):
 
     Members
     -------
-    available, count, length, sequence_end, buffer
+    available, count, plain_end, refreshed_end, length, sequence_end, buffer
         From the event list.
     release
         To the event list: its front buffer is read for the last time in this cycle.
@@ -55,6 +55,8 @@ class GroupSchedule(Component):
             {
                 "available": In(1),
                 "count": In(range(part.n_addresses + 1)),
+                "plain_end": In(walk_end_layout(part)),
+                "refreshed_end": In(walk_end_layout(part)),
                 "length": In(part.block),
                 "sequence_end": In(1),
                 "buffer": In(address_width(part.n_lists)),
@@ -95,8 +97,8 @@ class GroupSchedule(Component):
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))
 
-        last = step == last_step
-        last_group = group == n_groups - 1
+        last, single = Signal(), Signal()  # the step is its group's last one; a group has but one
+        last_group = Signal()
         stalled = ((walking & last) | ending) & ~self.room
         m.d.comb += [
             self.stalled.eq(stalled),
@@ -125,10 +127,13 @@ class GroupSchedule(Component):
                 step.eq(step + 1),
                 left.eq(Mux(left > n_events, left - n_events, 0)),
                 dense_left.eq(Mux(issue.dense, dense_left - 1, 0)),
+                last.eq(step + 1 == last_step),
             ]
             with m.If(last):
                 m.d.sync += [
                     step.eq(0),
+                    last.eq(single),
+                    last_group.eq(group + 1 == n_groups - 1),
                     left.eq(count),
                     dense_left.eq(Mux(has_dense, part.dense_steps, 0)),
                     group.eq(group + 1),
@@ -163,16 +168,17 @@ class GroupSchedule(Component):
             with m.If(self.sequence_end):
                 m.d.sync += ending.eq(1)
             with m.Else():
-                sparse = self.count if n_events == 1 else (self.count + 1) >> 1
                 dense = Mux(refreshing.any(), part.dense_steps, 0)
-                least = Mux(
-                    refreshing.any(), max(part.dense_steps, part.output_steps), part.output_steps
-                )
+                end = Signal(walk_end_layout(part))
+                m.d.comb += end.eq(Mux(refreshing.any(), self.refreshed_end, self.plain_end))
                 m.d.comb += self.starting.eq(1)
                 m.d.sync += [
                     walking.eq(1),
                     step.eq(0),
-                    last_step.eq(Mux(sparse > least, sparse, least) - 1),
+                    last_step.eq(end.last),
+                    last.eq(end.single),
+                    single.eq(end.single),
+                    last_group.eq(n_groups == 1),
                     count.eq(self.count),
                     left.eq(self.count),
                     dense_left.eq(dense),

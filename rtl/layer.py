@@ -278,6 +278,8 @@ def connect_schedule(
     m.d.comb += [
         schedule.available.eq(events.available),
         schedule.count.eq(events.count),
+        schedule.plain_end.eq(events.plain_end),
+        schedule.refreshed_end.eq(events.refreshed_end),
         schedule.length.eq(events.length),
         schedule.sequence_end.eq(events.sequence_end),
         schedule.buffer.eq(events.buffer),

@@ -91,6 +91,13 @@ class RegisterBus(wiring.Signature):
         )
 
 
+def walk_end_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
+    """Return the layout of where a walk of a group ends: at step `last`, which is its first one if
+    `single`.
+    """
+    return data.StructLayout({"last": address_width(part.max_steps), "single": 1})
+
+
 def issue_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from export.manifest import read_images
 from export.store import find_dataset, load_stored
 from golden import uart_protocol as uart
 from golden.errors import UserError, report_user_errors
-from golden.hardware import LOAD_WIDTH, CoreParams, load_header
+from golden.hardware import CoreParams
 from golden.integer import NetworkIntegers, run
-from golden.registers import BUS_WIDTH, EVENT_WORD, STATUS_BITS, pack_word, register_map
+from golden.registers import BUS_WIDTH, STATUS_BITS, pack_word, register_map
 from tb import uart_pins
 from tb.compare import COUNTER_MODULUS, expected_counters
 from tb.report import write_report
 from tb.simulate import settle_cycles, watchdog_cycles
+from tb.uart_host import batches, event_words, load_commands, to_logits
 from tb.verilator import build_model, run_model
 
 BENCH = "board_bench"
@@ -70,7 +71,7 @@ class Board:
 
     def ask(self, command: bytes, n_bytes: int = 1) -> list[Step]:
         """Return the steps that send a command and receive its response."""
-        patience = watchdog_cycles(self.core)
+        patience = watchdog_cycles(self.core, uart.MAX_WORDS)
         return [{"send": command.hex()}, {"receive": [n_bytes, patience]}]
 
     def exchange(
@@ -123,56 +124,12 @@ def build_board(
     return Board(core, images, model, content["clocks_per_bit"])
 
 
-def event_words(payloads: np.ndarray) -> list[int]:
-    """Return the words of one sequence (K, M): the events of a timestep by address, the last with
-    its end, and at last the end of the sequence.
-    """
-    words: list[int] = []
-    for timestep in payloads:
-        fired = np.flatnonzero(timestep).tolist() or [0]
-        found = [pack_word(EVENT_WORD, address=a, payload=int(timestep[a])) for a in fired]
-        words += found[:-1] + [found[-1] | pack_word(EVENT_WORD, end_timestep=1)]
-    return words[:-1] + [words[-1] | pack_word(EVENT_WORD, end_sequence=1)]
-
-
-def batches(words: Sequence[int]) -> Iterable[Sequence[int]]:
-    """Yield words in parts of one command each."""
-    for start in range(0, len(words), uart.MAX_WORDS):
-        yield words[start : start + uart.MAX_WORDS]
-
-
-def load_commands(core: CoreParams, images: Images) -> list[bytes]:
-    """Return the commands that load every memory; each has a status."""
-    registers = register_map(core)
-    commands = []
-    for number, (name, memory) in enumerate(core.memories.items()):
-        n_items, mask = -(-memory.width // LOAD_WIDTH), (1 << LOAD_WIDTH) - 1
-        items = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_items)]
-        commands.append(uart.write_command(registers["LOAD_HEADER"].offset, load_header(number)))
-        commands += [
-            uart.burst_command(registers["LOAD_DATA"].offset, part) for part in batches(items)
-        ]
-    return commands
-
-
 def sequence_steps(board: Board, payloads: np.ndarray) -> list[Step]:
     """Return the steps that send a sequence (K, M) and receive its result, in the last step."""
     steps = [step for part in batches(event_words(payloads))
              for step in board.ask(uart.events_command(part))]  # fmt: skip
     count = board.core.network.readout.n_classes + 1
     return steps + board.ask(uart.results_command(count), count * uart.RESULT_BYTES)
-
-
-def to_logits(response: bytes) -> tuple[list[int], int]:
-    """Return logits and class of a sequence's result, or raise `UserError` where it is none."""
-    try:
-        found = uart.results_response(response)
-    except ValueError as error:
-        raise UserError(f"the board sent {len(response)} bytes of a result: {error}") from None
-    if [last for _, last in found] != [False] * (len(found) - 1) + [True]:
-        raise UserError("the board sent a result whose last word is not the last")
-    sign = 1 << BUS_WIDTH - 1
-    return [(word ^ sign) - sign for word, _ in found[:-1]], found[-1][0]
 
 
 def run_digits(board: Board, payloads: np.ndarray, folder: Path) -> dict[str, Any]:

@@ -216,11 +216,11 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
     return Model(core, images, interface, verilog, folder)
 
 
-def watchdog_cycles(core: CoreParams) -> int:
+def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
     """Return cycles in which a working core must transfer something: what it needs for all the
-    blocks of timesteps that it can hold, each at its slowest, and all gaps.
+    blocks of timesteps that it can hold, and `waiting` others, each at its slowest, and all gaps.
     """
-    held = sum(part.n_lists + 1 for part in core.parts.values())
+    held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
     walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
     updates = [layer.block_update_cycles for layer in core.layers]
     return held * max(*walks, *updates) + 100_000

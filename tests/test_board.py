@@ -23,8 +23,9 @@ from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
 from rtl.__main__ import main as generate_main
 from rtl.board import BOARDS, Clocking
 from rtl.generate import BOARD_TOP, generate_board
-from tb.board import Board, Step, build_board, event_words, load_commands, run_digits, to_logits
+from tb.board import Board, Step, build_board, run_digits
 from tb.board import main as run_main
+from tb.uart_host import event_words, load_commands, to_logits
 from tests.networks import Drawn, draw_network
 
 NAME = "ulx3s-85f"
@@ -88,7 +89,7 @@ def test_shipped_digits_over_the_uart_are_the_golden_ones(tmp_path: Path) -> Non
     network as it is shipped.
     """
     network, images = load_network("rows"), 5
-    core = CoreParams(network.params, HardwareParams(lanes=8))
+    core = CoreParams(network.params, HardwareParams(lanes=4))
     manifest = str(write_core(network, core, tmp_path))
     options = ["--top", NAME, "--baud", str(SIMULATED.baud), "--out", str(tmp_path / "uart")]
     done = CliRunner().invoke(generate_main, [manifest, *options])

@@ -4,6 +4,7 @@ and releases.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,8 @@ STROBES = ["accepted", "first_accepted", "closed", "discarded", *ERRORS]
 OUTPUTS = [
     "i.ready", *STROBES, "address", "payload", "timesteps",
     "closing_buffer", "closing_timesteps", "closing_fresh",
-    "available", "count", "length", "sequence_end", "buffer", "walked_address", "walked_payload",
+    "available", "count", "plain_end.last", "plain_end.single", "refreshed_end.last",
+    "refreshed_end.single", "length", "sequence_end", "buffer", "walked_address", "walked_payload",
 ]  # fmt: skip
 
 
@@ -126,6 +128,11 @@ class Model:
             }
             if not front.sequence_end:
                 expected["length"] = front.timesteps
+                sparse = math.ceil(len(front.payloads) / self.part.hardware.events_per_cycle)
+                for name, dense in (("plain", 0), ("refreshed", self.part.dense_steps)):
+                    steps = max(sparse, dense, self.part.output_steps)
+                    expected[f"{name}_end.last"] = steps - 1
+                    expected[f"{name}_end.single"] = steps == 1
         return expected
 
     def _receive(self, cycle: int, kind: int, address: int, payload: int) -> dict[str, int]:

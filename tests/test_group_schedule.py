@@ -210,6 +210,11 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
             ctx.set(dut.available, int(available))
             now = lists[seen] if available else None
             ctx.set(dut.count, now.addresses if now else int(rng.integers(n_inputs + 1)))
+            for of, others in (("plain", 0), ("refreshed", part.dense_steps)):
+                n_events = part.hardware.events_per_cycle
+                sparse = -(-now.addresses // n_events) if now else int(rng.integers(n_inputs + 1))
+                steps = max(sparse, others, part.output_steps)
+                ctx.set(getattr(dut, f"{of}_end"), {"last": steps - 1, "single": steps == 1})
             n_timesteps = now.n_timesteps if now else int(rng.integers(part.block + 1))
             ctx.set(dut.length, (1 << n_timesteps) - 1)
             ctx.set(dut.sequence_end, int(not n_timesteps))

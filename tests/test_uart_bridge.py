@@ -25,9 +25,9 @@ OUTPUTS = (
 )  # fmt: skip
 
 
-def is_broken(address: int) -> bool:
-    """Whether the registers of these tests answer an address with an error."""
-    return address // 4 % 5 == 3
+def is_broken(address: int, word: int = 0) -> bool:
+    """Whether the registers of these tests answer with an error, to a write also for some words."""
+    return address // 4 % 5 == 3 or word % 5 == 2
 
 
 def content(address: int) -> int:
@@ -64,12 +64,13 @@ class World:
         self.offered = self.offered or bool(self.results and self.rng.random() >= self.stall)
         word, last = self.results[0] if self.offered else (noise, noise & 1)
         address = seen["registers.read_address"] if seen else 0
+        fails = write and is_broken(seen["registers.write_address"], seen["registers.write_data"])
         self.given = {
             "registers.write_ready": write,
-            "registers.write_error": is_broken(seen["registers.write_address"]) if write else 1,
+            "registers.write_error": fails if write else noise >> 1 & 1,
             "registers.read_ready": read,
             "registers.read_data": content(address) if read else noise,
-            "registers.read_error": is_broken(address) if read else 1,
+            "registers.read_error": is_broken(address) if read else noise >> 1 & 1,
             "events.ready": go["event"] and not self.held,
             "results.valid": self.offered,
             "results.payload.data": word,
@@ -100,7 +101,8 @@ def expect(
 ) -> tuple[list[int], list[int], list[Action]]:
     """Return the bytes of a command and of its response, and what it does behind the bridge."""
     exists = address >> ADDRESS_WIDTH == 0
-    status = 0 if exists and not is_broken(address) else 2
+    written = words if kind in "WB" else [0]
+    status = 2 if not exists or any(is_broken(address, word) for word in written) else 0
     count, data = [len(words) - 1], [byte for word in words for byte in little(word, 4)]
     if kind in "WB":
         n = [] if kind == "W" else count
@@ -243,15 +245,16 @@ def test_a_break_drops_what_was_begun() -> None:
         assert not record[-1]["lost"]
 
 
-def test_a_break_leaves_a_core_that_takes_nothing() -> None:
+@pytest.mark.parametrize("bits", [FRAME_BITS + 1, BREAK_BITS])
+def test_a_break_leaves_a_core_that_takes_nothing(bits: int) -> None:
     """The word that waits is withdrawn, with those behind it; then the core takes others."""
     rng = np.random.default_rng(3)
-    sent, _, _ = expect("E", 0, rng.integers(0, 1 << 32, 9).tolist(), [])
+    sent, _, _ = expect("E", 0, rng.integers(0, 1 << 32, 99).tolist(), [])
     then, answer, actions = expect("E", 0, [0xCAFE_F00D], [])
     world = World(rng, 0.0, [])
-    broken: Levels = [(0, float(BREAK_BITS)), (1, float(FRAME_BITS))]
+    broken: Levels = [(0, float(bits)), (1, float(FRAME_BITS))]
     levels = [[(1, 3.0)], spoken(sent), broken, spoken(then), [(1, 80.0)]]
-    held = range(4 * (3 + len(sent) * FRAME_BITS + BREAK_BITS))
+    held = range(4 * (3 + len(sent) * FRAME_BITS + bits))
     found, _ = on_lines(levels, world, held)
     assert found == answer and world.actions == actions
 
