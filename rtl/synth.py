@@ -20,6 +20,7 @@ from tqdm import tqdm
 from golden.errors import UserError, report_user_errors
 from golden.hardware import read_core
 from rtl.devices import DEVICES, KINDS, PLACED_KINDS, Device
+from rtl.fold import fold_registers
 from rtl.generate import TOP, run_yosys
 from rtl.pins import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.place import Placement, find_placer, place
@@ -71,9 +72,12 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
     # synth_xilinx leaves cells without the names that tell their part.
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
+    content = json.loads(netlist.read_text())
+    if fold_registers(content["modules"][top]):
+        netlist.write_text(json.dumps(content))
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()
-    for name, cell in json.loads(netlist.read_text())["modules"][top]["cells"].items():
+    for name, cell in content["modules"][top]["cells"].items():
         kind = kind_of(cell["type"], device)
         if kind is not None:
             cells[cell["type"]] += 1
