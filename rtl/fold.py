@@ -79,13 +79,14 @@ def _fold(
     nets = cell["connections"]
     touched: set[str] = set()
     taken: dict[str, Control] = {}
-    for factor in FACTORS:
-        ports = [f"{factor}{i}" for i in range(FACTOR_WIDTH) if nets.get(f"{factor}{i}")]
-        names = {port: driver.get(nets[port][0]) for port in ports if nets[port][0] != "0"}
-        control = _control(names.values(), cells)
-        if control is not None:
+    # Both factors or none: with one in a register, the other's way leads through the multiplier.
+    factors = {factor: _registers(nets, factor, driver) for factor in FACTORS}
+    controls = {f: _control(names.values(), cells) for f, names in factors.items() if names}
+    if controls and None not in controls.values():
+        for factor, control in controls.items():
+            assert control is not None
             taken[f"INPUT{factor}"] = control
-            for port, register in names.items():
+            for port, register in factors[factor].items():
                 assert register is not None
                 nets[port] = list(cells[register]["connections"]["DI"])
                 touched.add(register)
@@ -103,6 +104,16 @@ def _fold(
                 touched.add(register)
     _clock(cell, taken)
     return touched
+
+
+def _registers(
+    nets: dict[str, list[Any]], factor: str, driver: dict[Any, str]
+) -> dict[str, str | None]:
+    """Return by port of a factor the register that drives it, None where none does; not of bits
+    that are 0.
+    """
+    ports = [f"{factor}{i}" for i in range(FACTOR_WIDTH) if nets.get(f"{factor}{i}")]
+    return {port: driver.get(nets[port][0]) for port in ports if nets[port][0] != "0"}
 
 
 def _control(names: Any, cells: Cells) -> Control | None:

@@ -40,7 +40,7 @@ DESIGNS = {
         reg signed [3:0] x; reg signed [7:0] z;
         always @(posedge clk) if (rst) begin x <= 0; z <= 0; end
             else begin x <= a; z <= x * b; end
-        assign o = z;""", 12, {"INPUTA", "OUTPUT"}),
+        assign o = z;""", 8, {"OUTPUT"}),
     "registers that are enabled, or reset to 1": ("""
         reg signed [3:0] x, y; reg signed [7:0] z;
         always @(posedge clk) begin
