@@ -22,13 +22,14 @@ from golden.params import LayerParams, NetworkParams, ReadoutParams, from_dict
 VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
-SEGMENT_DEPTH = 1 << 11  # words that a loaded memory has behind one another
+SEGMENT_DEPTH = 1 << 10  # words that a loaded memory has behind one another
 BLOCKS = (1, 2, 4, 8, 16)
 
 # Stages of a part's pipeline: cycles after the group schedule issues a step.
 READ_STAGE = 2  # weights, coefficients and slow states are addressed
 MULTIPLY_STAGE = 4  # operands are registered
 NEURON_STAGE = 6  # sums are complete; membranes, biases and logits are addressed
+MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
 LOGIT_LATENCY = 2  # from a logit's address to its write
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
@@ -371,19 +372,32 @@ class LayerHardware(PartHardware):
         return self.fold if self.block == 1 else max(self.fold, MEMBRANE_LOOP)
 
     @cached_property
-    def membrane_loop(self) -> int:
-        """Cycles from a membrane's operand register to that of its next timestep: one more than
-        need be, for a faster clock, where nothing has to wait for it.
+    def relaxed(self) -> bool:
+        """Whether the neuron stage takes two cycles more than need be, for a faster clock: where
+        nothing has to wait for it.
         """
-        relaxed = MEMBRANE_LOOP + 1
-        written = relaxed + 1 + (self.block - 1) * self.interval
+        loop = MEMBRANE_LOOP + 1
+        written = MEMBRANE_READ + 1 + loop + (self.block - 1) * self.interval
         waits = self.params.recurrent or self.n_groups * self.output_steps <= written
-        within = self.block == 1 or self.interval >= relaxed
-        return relaxed if within and not waits else MEMBRANE_LOOP
+        return not waits and (self.block == 1 or self.interval >= loop)
+
+    @property
+    def membrane_read(self) -> int:
+        """Cycles from a membrane's address to its operand register: what is read is registered if
+        relaxed.
+        """
+        return MEMBRANE_READ + self.relaxed
+
+    @property
+    def membrane_loop(self) -> int:
+        """Cycles from a membrane's operand register to that of its next timestep: sums are
+        registered before they are clamped if relaxed.
+        """
+        return MEMBRANE_LOOP + self.relaxed
 
     @property
     def output_latency(self) -> int:
-        return self.membrane_loop + 1
+        return self.membrane_read + self.membrane_loop
 
     @property
     def write_stage(self) -> int:

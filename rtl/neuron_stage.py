@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import MEMBRANE_LOOP, LayerHardware
+from golden.hardware import MEMBRANE_LOOP, MEMBRANE_READ, LayerHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate
@@ -94,13 +94,15 @@ class NeuronStage(Component):
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         units, fold, block, lanes = layer.neuron_units, layer.fold, layer.block, layer.lanes
         m.submodules.walk = walk = OutputWalk(layer)
-        m.submodules.biases = biases = Bank(layer.memories["c"], self.number, self.load_width)
+        m.submodules.biases = biases = Bank(
+            layer.memories["c"], self.number, self.load_width, registered=layer.relaxed
+        )
         wiring.connect(m, wiring.flipped(self.load), biases.load)
         m.d.comb += walk.issue.eq(self.issue)
 
-        # Cycle 0: membranes are addressed. 1: operands. 2: products. 3: sums; in the last cycle,
-        # which is the same or the next one, they are clamped, and written at its end.
-        last = layer.output_latency
+        # Cycle 0: membranes are addressed. Cycle `at`: operands. Then products; then sums; in the
+        # last cycle, which is the same or the next one, they are clamped, and written at its end.
+        at, last = layer.membrane_read, layer.output_latency
         step = [walk.o]
         for cycle in range(1, last + 2):
             step.append(delay(m, step[-1], 1, f"step_{cycle}"))
@@ -128,7 +130,9 @@ class NeuronStage(Component):
                 self.h_read.eq(held_read.en),
                 self.h_write.eq(held_write.en),
             ]
-            held_word = delay(m, held_read.data, 1, "held_word")
+            held_word = delay(m, held_read.data, at, "held_word")
+
+        membrane_word = delay(m, read.data, at - MEMBRANE_READ, "membrane_word")
 
         def around(value: Value, cycles: int, name: str) -> Value:
             """A unit's value of the timestep before, `cycles` cycles after it."""
@@ -141,7 +145,7 @@ class NeuronStage(Component):
             bias = Signal(shape_of(f.c), name=f"bias_{unit}")
             bias_before = around(bias, layer.interval, f"bias_before_{unit}")
             loaded = lane(biases.data, unit, f.c)
-            m.d.comb += bias.eq(Mux(step[1].first, loaded, bias_before) if block > 1 else loaded)
+            m.d.comb += bias.eq(Mux(step[at].first, loaded, bias_before) if block > 1 else loaded)
             fast = align(spike_sum, p.spike_shift) + bias
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}")
             m.d.sync += fast_sum.eq(fast)
@@ -157,9 +161,9 @@ class NeuronStage(Component):
                     before: Value = lane(held_word, unit, p.current)
                     if block > 1:
                         held_before = around(held, layer.interval, f"held_before_{unit}")
-                        before = Mux(step[2].first, before, held_before).as_signed()
-                    m.d.comb += held.eq(Mux(step[2].refresh, current, before))
-                    held_words.append(delay(m, held, last - 2, f"held_written_{unit}"))
+                        before = Mux(step[at + 1].first, before, held_before).as_signed()
+                    m.d.comb += held.eq(Mux(step[at + 1].refresh, current, before))
+                    held_words.append(delay(m, held, last - at - 1, f"held_written_{unit}"))
                     current = held
                 total = fast_sum + current
             # Twice, with and without the threshold: so comparing and subtracting wait for nothing.
@@ -167,11 +171,11 @@ class NeuronStage(Component):
             bare = Signal(total.shape(), name=f"bare_{unit}")
             less = Signal(over_threshold.shape(), name=f"less_{unit}")
             kept = Signal(shape_of(f.u), name=f"kept_{unit}")
-            membrane = lane(read.data, unit, f.u)
-            fresh = Mux(step[1].fresh, 0, membrane).as_signed()
+            membrane = lane(membrane_word, unit, f.u)
+            fresh = Mux(step[at].fresh, 0, membrane).as_signed()
             if block > 1:
                 before = around(kept, layer.interval - layer.membrane_loop, f"kept_before_{unit}")
-                fresh = Mux(step[1].first, fresh, before).as_signed()
+                fresh = Mux(step[at].first, fresh, before).as_signed()
             operand = Signal(shape_of(f.u), name=f"operand_{unit}")
             product_shape = (operand * self.leak).shape()
             product = Signal(product_shape, name=f"product_{unit}")
@@ -263,7 +267,7 @@ class NeuronStage(Component):
             ]
         with m.Elif(shift):
             m.d.sync += [a.eq(b) for a, b in zip(links, links[1:], strict=False)]
-        return links[0].as_signed()
+        return delay(m, links[0].as_signed(), layer.membrane_read - MEMBRANE_READ, f"{name}_{unit}")
 
     def _load(self, m: Module) -> Value:
         return m.submodules.walk.o.load  # pyright: ignore
@@ -277,4 +281,4 @@ class NeuronStage(Component):
         return (word < last_word) | ((word == last_word) & (unit < left))
 
 
-assert MEMBRANE_LOOP == 2, "the stage takes its cycles from it"
+assert (MEMBRANE_READ, MEMBRANE_LOOP) == (1, 2), "the stage takes its cycles from these"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.hardware import MEMBRANE_LOOP, NEURON_STAGE, HardwareParams, LayerHardware
+from golden.hardware import NEURON_STAGE, HardwareParams, LayerHardware
 from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
@@ -212,7 +212,7 @@ def test_layers_cover_the_corners() -> None:
         for layer in layers
     }
     assert {0, 1} <= spare and min(spare) == 0
-    relaxed = [layer for layer in layers if layer.membrane_loop > MEMBRANE_LOOP]
+    relaxed = [layer for layer in layers if layer.relaxed]
     assert 0 < len(relaxed) < len(layers)
     for kind in (
         lambda one: one.block > 1,
