@@ -157,10 +157,12 @@ def core_block_rams(core: CoreParams) -> int:
     """Return an estimate of the ECP5's block RAMs for all memories of a core."""
     total = 0
     for part in core.parts.values():
-        for name, memory in {**part.memories, **part.buffers}.items():
+        total += sum(map(block_rams, part.buffers.values()))
+        for name, memory in part.memories.items():
+            reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
             if name != "scalars":
-                weights = name in ("w_f", "w_o")
-                total += block_rams(memory, core.hardware.events_per_cycle if weights else 1)
+                segments = (replace(memory, depth=depth) for depth in memory.segments)
+                total += sum(block_rams(segment, reads) for segment in segments)
     return total
 
 

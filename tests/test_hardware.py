@@ -164,6 +164,34 @@ def test_steps_of_a_group() -> None:
 
 
 @pytest.mark.parametrize(
+    ("depth", "segments"),
+    [(1, [1]), (1024, [1024]), (1025, [1024, 1]), (3000, [1024, 1024, 952]), (2048, [1024] * 2)],
+)
+def test_segments_of_a_loaded_memory(depth: int, segments: list[int]) -> None:
+    assert MemoryParams("some", depth, 1, Fixed(8)).segments == segments
+
+
+@pytest.mark.parametrize(
+    ("part", "relaxed"),
+    [
+        (layer(32, 10, lanes=8), True),
+        # In blocks, only where a unit has three neurons or more to go round.
+        (layer(32, 10, lanes=8, block=2), True),
+        (layer(32, 10, lanes=8, block=4), False),
+        # So few cycles that the next block would wait.
+        (layer(6, 0, lanes=1), True),
+        (layer(5, 0, lanes=1), False),
+        (layer(8, 10, lanes=8, block=2), False),
+    ],
+)
+def test_the_neuron_stage_is_relaxed_where_nothing_waits(
+    part: LayerHardware, relaxed: bool
+) -> None:
+    assert part.relaxed == relaxed and (part.drain == 0 or not relaxed)
+    assert part.output_latency == (5 if relaxed else 3)
+
+
+@pytest.mark.parametrize(
     ("part", "fold", "interval", "output_steps", "drain"),
     [
         # 11 dense steps: so many cycles have the units for T times the fold.
