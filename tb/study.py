@@ -58,8 +58,8 @@ class Trial:
         return f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}".replace("-", "_")
 
 
-def plan(preset: str, epochs: int | None, quick: bool) -> list[Trial]:
-    """Return the trials of a study.
+def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None) -> list[Trial]:
+    """Return the trials of a study, which train for so many epochs on so many sequences.
 
     Accuracy against parameters for every architecture; against the slow state's size, its window
     and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
@@ -69,6 +69,7 @@ def plan(preset: str, epochs: int | None, quick: bool) -> list[Trial]:
         raise UserError(f"--preset {preset}: use {', '.join(RECIPES)}")
     recipe = RECIPES[preset] | ({"epochs": 8, "limit": 2048} if quick else {})
     recipe |= {"epochs": epochs} if epochs else {}
+    recipe |= {"limit": limit} if limit else {}
     recipe["aware_epochs"] = max(1, recipe["epochs"] // 5)
     found: list[Trial] = []
 
@@ -226,6 +227,9 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
 @click.option(
     "--epochs", type=click.IntRange(1), help="Of each trial [default: as the preset needs; quick 8]"
 )
+@click.option(
+    "--limit", type=click.IntRange(1), help="Sequences of each trial [default: all; quick 2048]"
+)
 @click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
 @click.option(
     "--value", "values", multiple=True, type=float, help="Only at these: of neurons, speakers, ..."
@@ -249,6 +253,7 @@ def main(
     out: Path,
     quick: bool,
     epochs: int | None,
+    limit: int | None,
     groups: tuple[str, ...],
     values: tuple[float, ...],
     architectures: tuple[str, ...],
@@ -261,7 +266,7 @@ def main(
 
     Exits with status 1 where a core's Verilog differs from the golden model.
     """
-    trials = plan(preset, epochs, quick)
+    trials = plan(preset, epochs, quick, limit)
     known = list(dict.fromkeys(trial.group for trial in trials))
     for group in groups:
         if group not in known:

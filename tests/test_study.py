@@ -50,6 +50,9 @@ def test_every_trial_of_a_plan_can_be_trained_and_has_its_own_name() -> None:
             assert topology.n_inputs == 140 and trial.recipe["epochs"] == 3
         assert {t.architecture for t in trials if t.group == "neurons"} == set(ARCHITECTURES)
     assert not [trial for trial in plan("rows", 3, False) if trial.group == "speaker"]
+    for quick, given, limit in ((True, None, 2048), (True, 99, 99), (False, 99, 99)):
+        assert {t.recipe["limit"] for t in plan("rows", 3, quick, given)} == {limit}
+    assert not any("limit" in trial.recipe for trial in plan("rows", 3, False))
 
 
 def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(tb.study, "run_study", record)
     options = ["--group", "neurons", "--group", "speaker", "--value", "64", "--value", "3"]
-    options += ["--architecture", "fsnn", "--architecture", "dmp"]
+    options += ["--architecture", "fsnn", "--architecture", "dmp", "--limit", "100"]
     result = CliRunner().invoke(main, [*options, "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     expected = [
@@ -134,6 +137,7 @@ def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         for of in ("dmp", "fsnn")
     ]
     assert [(trial.group, trial.value, trial.architecture) for trial in chosen] == expected
+    assert all(trial.recipe["limit"] == 100 for trial in chosen)
 
 
 def test_a_damaged_data_folder_is_named(tmp_path: Path) -> None:
