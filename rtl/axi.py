@@ -51,7 +51,7 @@ class AxiCore(Component):
     m_axis_results_...
         Results, 32 bits wide, with TLAST.
 
-    Latency: an inference takes 3 cycles more than with the core alone: one on the way in, two to
+    Latency: an inference takes 4 cycles more than with the core alone: two on the way in, two to
     the class, which is a word of its own. Throughput: that of the core, a beat's event and ends of
     timestep and sequence being an item each.
     """

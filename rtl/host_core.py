@@ -12,6 +12,7 @@ from rtl.axi_results import AxiResults
 from rtl.component import Component
 from rtl.core import Core
 from rtl.register_file import RegisterFile
+from rtl.stream_register import StreamRegister
 from rtl.streams import RegisterBus, beat_layout
 
 IN_CORE_WIDTH = 16  # bits of a count of sequences: many more than all lists of a core hold
@@ -44,7 +45,7 @@ class HostCore(Component):
     busy, error
         As in STATUS.
 
-    Latency: an inference takes 3 cycles more than with the core alone: one on the way in, two to
+    Latency: an inference takes 4 cycles more than with the core alone: two on the way in, two to
     the class, which is a word of its own. Throughput: that of the core, a beat's event and ends of
     timestep and sequence being an item each.
     """
@@ -73,8 +74,13 @@ class HostCore(Component):
         wiring.connect(m, wiring.flipped(self.registers), registers.bus)
         wiring.connect(m, wiring.flipped(self.events), events.i)
         wiring.connect(m, results.o, wiring.flipped(self.results))
-        wiring.connect(m, registers.load, core.i_load)
-        wiring.connect(m, events.o, core.i_events)
+        m.submodules.loaded = loaded = StreamRegister(registers.load.payload.shape())
+        wiring.connect(m, registers.load, loaded.i)
+        wiring.connect(m, loaded.o, core.i_load)
+        # Words are taken apart in front of it, lists are filled behind it.
+        m.submodules.entry = entry = StreamRegister(events.o.payload.shape())
+        wiring.connect(m, events.o, entry.i)
+        wiring.connect(m, entry.o, core.i_events)
         wiring.connect(m, core.o_results, results.i)
         m.d.comb += [
             core.i_counter.eq(registers.counter),
@@ -89,7 +95,7 @@ class HostCore(Component):
         taken = results.o.valid & results.o.ready & results.o.payload.last
         m.d.sync += in_core.eq(in_core + ended - taken)
         m.d.comb += [
-            self.busy.eq(events.begun | in_core.any()),
+            self.busy.eq(events.begun | entry.o.valid | in_core.any()),
             self.error.eq(core.o_errors.any()),
             registers.busy.eq(self.busy),
         ]
