@@ -220,8 +220,10 @@ class EventList(Component):
         """Where a walk of `count` addresses ends whose other paths take `least` steps."""
         sparse = count if self.part.hardware.events_per_cycle == 1 else (count + 1) >> 1
         longer = sparse > least
-        last = Mux(longer, sparse - 1, least - 1)[: address_width(self.part.max_steps)]
-        return Cat(last, ~longer if least == 1 else Const(0, 1))
+        last = Mux(longer, sparse - 1, least - 1)
+        bits = address_width(self.part.max_steps)
+        # Of as many bits as the layout has, whatever the widths of the counts.
+        return Cat(Cat(last, Const(0, bits))[:bits], ~longer if least == 1 else Const(0, 1))
 
     def _store(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
         """The memories: addresses in the order of their first events, payloads by address."""

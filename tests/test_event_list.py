@@ -48,9 +48,10 @@ def layer(
     *,
     external: bool = True,
     recurrent: bool = False,
+    dilation: int = 1,
 ) -> LayerHardware:
     formats = LayerFormats(payload=Fixed(width, 0, signed=False))
-    params = LayerParams(n_inputs, 3, n_state, formats=formats, recurrent=recurrent)
+    params = LayerParams(n_inputs, 3, n_state, dilation, formats=formats, recurrent=recurrent)
     hardware = HardwareParams(2, block=block, events_per_cycle=n_events)
     return LayerHardware(params, hardware, external=external)
 
@@ -72,6 +73,7 @@ PARTS: dict[str, Part] = {
     "recurrent, graded": layer(9, 8, 0, 1, 1, recurrent=True),
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
+    "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
 }
 
 
