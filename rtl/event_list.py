@@ -117,9 +117,9 @@ class EventList(Component):
         filling = Signal(range(n_lists))
         front = Signal(range(n_lists))
         counts = Array(Signal(range(n_addresses + 1), name=f"count_{b}") for b in range(n_lists))
-        layout = walk_end_layout(self.part)
-        plain_ends = Array(Signal(layout, name=f"plain_end_{b}") for b in range(n_lists))
-        refreshed_ends = Array(Signal(layout, name=f"refreshed_end_{b}") for b in range(n_lists))
+        width = walk_end_layout(self.part).size
+        plain_ends = Array(Signal(width, name=f"plain_end_{b}") for b in range(n_lists))
+        refreshed_ends = Array(Signal(width, name=f"refreshed_end_{b}") for b in range(n_lists))
         lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
         ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))
         count = Signal(range(n_addresses + 1))
@@ -211,8 +211,7 @@ class EventList(Component):
         for port, values in (
             (self.plain_end, plain_ends), (self.refreshed_end, refreshed_ends),
         ):  # fmt: skip
-            value = Mux(self.release, values[behind].as_value(), values[front].as_value())
-            m.d.comb += port.as_value().eq(value)
+            m.d.comb += port.as_value().eq(Mux(self.release, values[behind], values[front]))
         self._store(m, filling, front, count)
         return m
 
