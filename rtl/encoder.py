@@ -76,8 +76,13 @@ class Encoder(Component):
         free = Signal(range(MASK_QUEUE_DEPTH + 1), init=MASK_QUEUE_DEPTH)
         skipped = self.valid & ~queued
         taken = queue.r_en & queue.r_rdy
-        m.d.comb += self.room.eq(free != 0)
-        m.d.sync += free.eq(free - self.reserve + skipped + taken)
+        # Always `free != 0`, as a register: the schedule's longest path begins with it.
+        room = Signal(init=1)
+        m.d.comb += self.room.eq(room)
+        m.d.sync += [
+            free.eq(free - self.reserve + skipped + taken),
+            room.eq((free > 1) | ((free == 1) & ~self.reserve) | skipped | taken),
+        ]
 
         # The group being sent, lowest lane first; `o` is a register behind it.
         left = Signal(lanes * block)
