@@ -41,12 +41,15 @@ class Synthesis:
         Cells of each type that counts, as the vendor calls them.
     memories_in_ffs
         Paths of the memories that no RAM of the device could hold: they are flip-flops.
+    folded
+        Flip-flops that have moved into multipliers (`rtl.fold`), and are not counted.
     """
 
     netlist: Path
     parts: dict[str, Counter[str]]
     cells: Counter[str]
     memories_in_ffs: list[str]
+    folded: int = 0
 
     @property
     def total(self) -> Counter[str]:
@@ -73,7 +76,8 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
     content = json.loads(netlist.read_text())
-    if fold_registers(content["modules"][top]):
+    folded = fold_registers(content["modules"][top])
+    if folded:
         netlist.write_text(json.dumps(content))
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()
@@ -85,7 +89,7 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
             parts.setdefault(part_of(name), Counter())[kind] += counted
     log = (folder / "log.txt").read_text()
     in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
-    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs))
+    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), folded)
 
 
 def kind_of(cell_type: str, device: Device) -> str | None:
@@ -116,6 +120,7 @@ def summarize(
         "block_ram_bits": DEVICES[device].block_ram_bits,
         "cells": dict(sorted(synthesis.cells.items())),
         "memories_in_ffs": synthesis.memories_in_ffs,
+        "ffs_in_multipliers": synthesis.folded,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }
     if placements:
