@@ -67,7 +67,8 @@ class Bank(Component):
         memory, segments = self.memory, self.memory.segments
         width, address_bits = memory.width, address_width(memory.depth)
         low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
-        writing, loaded = Signal(), Signal(address_bits)
+        writing = Signal()
+        loaded = Signal(address_bits)
         word = Signal(width)
         m.d.sync += [
             writing.eq(

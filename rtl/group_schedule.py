@@ -97,7 +97,8 @@ class GroupSchedule(Component):
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))
 
-        last, single = Signal(), Signal()  # the step is its group's last one; a group has but one
+        last = Signal()  # the step is its group's last one
+        single = Signal()  # a group has but one
         last_group = Signal()
         stalled = ((walking & last) | ending) & ~self.room
         m.d.comb += [
