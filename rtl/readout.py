@@ -135,7 +135,8 @@ class Readout(Component):
             m.d.comb += total.eq(clamped)
             kept.append(total)
             in_use = ~step[2].last_group if index >= readout.last_group_lanes else 1
-            saturated.append(outside & step[2].valid & in_use)
+            told = outside & step[2].valid & in_use
+            saturated.append(delay(m, told, 1, f"saturated_{index}"))  # counted a cycle later
         m.d.comb += [
             write.en.eq(step[2].valid & step[2].last),
             write.addr.eq(step[2].word),
