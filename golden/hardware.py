@@ -445,18 +445,25 @@ class LayerHardware(PartHardware):
         Between refreshes the walk needs no slow state, so the update may lag behind it. It cannot
         run ahead: from the start of any block to the next refresh, all updates must fit.
         """
+        choices = range(1, max(1, self.params.n_state) + 1)
+        fitting = (lanes for lanes in choices if self._keeps_up(lanes, rounded=0))
+        return next(fitting, min(choices, key=lambda n: self._block_update(n, 1, rounded=0)))
+
+    @cached_property
+    def rounded(self) -> bool:
+        """Whether a row of the slow state is registered between its rounding and its writing, for a
+        faster clock: where the walk has not to wait for it.
+        """
+        return self._keeps_up(self.state_lanes, rounded=1)
+
+    def _keeps_up(self, lanes: int, rounded: int) -> bool:
+        """Whether updates with so many multipliers never bound the walk."""
         periods = self._refresh_blocks
         held = self.n_groups * self.output_steps + self.drain  # cycles of a block without a refresh
         refreshed = self.n_groups * max(self.dense_steps, self.output_steps) + self.drain
         walks = {blocks: blocks * held for blocks in range(1, periods)}
         walks[periods] = refreshed + (periods - 1) * held
-        choices = range(1, max(1, self.params.n_state) + 1)
-        fitting = (
-            lanes
-            for lanes in choices
-            if all(self._block_update(lanes, blocks) <= walks[blocks] for blocks in walks)
-        )
-        return next(fitting, min(choices, key=lambda n: self._block_update(n, 1)))
+        return all(self._block_update(lanes, blocks, rounded) <= walks[blocks] for blocks in walks)
 
     @cached_property
     def _refresh_blocks(self) -> int:
@@ -468,40 +475,40 @@ class LayerHardware(PartHardware):
         """Blocks that may have been started and whose last state update has not."""
         return self._refresh_blocks
 
-    def _update(self, lanes: int) -> tuple[int, int]:
+    def _update(self, lanes: int, rounded: int) -> tuple[int, int]:
         """Return the cycles from an update's first step to the next one's, and to the first step of
         a walk that uses its result being allowed to be decided on.
         """
         d, blocks = self.params.n_state, -(-self.params.n_state // lanes)
         steps = blocks * (d + 1)
-        last_write = steps - 1 + UPDATE_LATENCY + d - (blocks - 1) * lanes
+        last_write = steps - 1 + UPDATE_LATENCY + rounded + d - (blocks - 1) * lanes
         # The last row is read d - 1 steps after the first, or as many words.
         following = max(steps, last_write - (d - 1) + 1)
         word = (d - 1) // self.hardware.products_per_cycle
         return following, max(1, last_write - word - READ_STAGE - 1)
 
-    def _block_update(self, lanes: int, blocks: int) -> int:
+    def _block_update(self, lanes: int, blocks: int, rounded: int) -> int:
         """Return the cycles that the updates of so many blocks take, from a start to a start."""
         if not self.params.n_state:
             return 0
-        following, announced = self._update(lanes)
+        following, announced = self._update(lanes, rounded)
         updates = blocks * self.block
         return max(updates * following, START_LATENCY + (updates - 1) * following + announced)
 
     @cached_property
     def update_interval(self) -> int:
         """Cycles from the first step of an update to the first step of the next one."""
-        return self._update(self.state_lanes)[0]
+        return self._update(self.state_lanes, self.rounded)[0]
 
     @cached_property
     def announce_delay(self) -> int:
         """Cycles from the first step of an update until a walk that uses it may be announced."""
-        return self._update(self.state_lanes)[1]
+        return self._update(self.state_lanes, self.rounded)[1]
 
     @property
     def block_update_cycles(self) -> int:
         """Cycles from the start of a block to that of the next that its state updates ask for."""
-        return self._block_update(self.state_lanes, 1)
+        return self._block_update(self.state_lanes, 1, self.rounded)
 
     @property
     def n_state_blocks(self) -> int:

@@ -205,21 +205,21 @@ class SlowState(Component):
         # A block's rows leave through one rounding and one saturation, one a cycle, while the next
         # block is summed.
         left = Signal(range(lanes + 1))
-        row = Signal(index_width)
-        done_blocks = Signal(range(n_blocks))
         leaving = Signal.like(update)
-        value, saturated = saturate(align(rows[0], p.state_shift), f.m)
-        m.d.comb += [
-            self.valid.eq(left != 0),
-            self.value.eq(value),
-            self.saturated.eq(self.valid & saturated),
-            write.en.eq(self.valid),
-            write.addr.eq(Cat(row, ~leaving.source)),
-            write.data.eq(value),
+        rounding = Signal()
+        rounded, clamped = saturate(align(rows[0], p.state_shift), f.m)
+        m.d.comb += rounding.eq(left != 0)
+        written = Signal.like(update)  # the update whose row is written
+        m.d["sync" if layer.rounded else "comb"] += [
+            self.valid.eq(rounding),
+            self.value.eq(rounded),
+            self.saturated.eq(rounding & clamped),
+            written.eq(leaving),
         ]
-        with m.If(self.valid):
-            m.d.sync += [left.eq(left - 1), row.eq(row + 1)]
+        with m.If(rounding):
+            m.d.sync += left.eq(left - 1)
             m.d.sync += [rows[i].eq(rows[i + 1]) for i in range(lanes - 1)]
+        done_blocks = Signal(range(n_blocks))
         last_rows = d - (n_blocks - 1) * lanes
         with m.If(complete):
             m.d.sync += [rows[i].eq(sums[i]) for i in range(lanes)]
@@ -228,12 +228,21 @@ class SlowState(Component):
                 done_blocks.eq(Mux(done_blocks == n_blocks - 1, 0, done_blocks + 1)),
                 leaving.eq(completed),
             ]
-            with m.If(done_blocks == 0):
-                m.d.sync += row.eq(0)
-        self._keep(m, row, value, leaving)
+
+        row = Signal(index_width)
+        last = Signal()
+        m.d.comb += [
+            last.eq(row == d - 1),
+            write.en.eq(self.valid),
+            write.addr.eq(Cat(row, ~written.source)),
+            write.data.eq(self.value),
+        ]
+        with m.If(self.valid):
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+        self._keep(m, last, written)
         return m
 
-    def _keep(self, m: Module, row: Signal, value: object, leaving: Any) -> None:
+    def _keep(self, m: Module, last: Signal, written: Any) -> None:
         """The history: a value goes to its row's word and slot, and there to its timestep."""
         layer, block = self.layer, self.layer.block
         per_cycle = layer.hardware.products_per_cycle
@@ -252,20 +261,20 @@ class SlowState(Component):
             m.d.sync += slot.eq(Mux(slot == per_cycle - 1, 0, slot + 1))
             with m.If(slot == per_cycle - 1):
                 m.d.sync += word.eq(word + 1)
-            with m.If(row == layer.params.n_state - 1):
+            with m.If(last):
                 m.d.sync += [slot.eq(0), word.eq(0)]
         place = Signal(range(memory.n_lanes))
         m.d.comb += [
-            place.eq(slot * block + leaving.timestep),
-            self.history_write.eq(self.valid & leaving.kept),
+            place.eq(slot * block + written.timestep),
+            self.history_write.eq(self.valid & written.kept),
             write.en.eq(Mux(self.history_write, 1 << place, 0)),
-            write.addr.eq(Cat(word, leaving.buffer)),
+            write.addr.eq(Cat(word, written.buffer)),
             read.en.eq(self.history_read),
             read.addr.eq(Cat(self.history_index, self.history_buffer)),
             self.history.eq(read.data.as_value()),
         ]
         for lane_index in range(memory.n_lanes):
-            m.d.comb += write.data[lane_index].eq(value)
+            m.d.comb += write.data[lane_index].eq(self.value)
 
 
 assert UPDATE_LATENCY == 4 and START_LATENCY == 3, "the update takes its stages from these"

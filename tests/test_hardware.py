@@ -295,21 +295,22 @@ def test_the_readout_takes_a_timestep_a_cycle(
 @pytest.mark.parametrize(
     ("part", "lanes", "blocks", "interval", "delay", "block_cycles"),
     [
-        # 44 cycles a block. 3 rows at a time are 4 x 11 steps; the last row is written 5 cycles
-        # behind them, 48, and read as the walk's 10th word: 1 + 1 + 2 + 9 after being announced.
-        (layer(32, 10, lanes=8), 3, 4, 44, 36, 44),
-        (layer(32, 10, lanes=2, block=4), 3, 4, 44, 36, 4 * 44),
-        # Too short for any: the fastest is 11 steps; 10 rows are written until 24, of which the
-        # next update reads the last one in its 10th step, and the walk in word 9 or 9 // 4.
+        # 44 cycles a block. 3 rows at a time are 4 x 11 steps; the last row is written 6 cycles
+        # behind them, 49, and read as the walk's 10th word: 1 + 1 + 2 + 9 after being announced.
+        (layer(32, 10, lanes=8), 3, 4, 44, 37, 44),
+        (layer(32, 10, lanes=2, block=4), 3, 4, 44, 37, 4 * 44),
+        # Too short for any: the fastest is 11 steps; 10 rows are written until 24, not registered
+        # before, of which the next update reads the last one in its 10th step, and the walk in
+        # word 9 or 9 // 4.
         (layer(32, 10, lanes=8, block=4), 10, 1, 16, 12, 4 * 16),
         (layer(32, 10, lanes=8, products=4), 10, 1, 16, 19, 3 + 19),
-        # 16 groups of a step between refreshes: one update of 16 cycles.
+        # 16 groups of a step between refreshes: one update of 16 cycles, which leaves no register.
         (layer(32, 10, 2, lanes=2), 10, 1, 16, 12, 16),
-        # 32 of them: 5 rows at a time (22 steps, written until 30), as 4 take 33 steps.
-        (layer(64, 10, 2, lanes=2), 5, 2, 22, 18, 22),
-        (layer(64, 10, 1000, lanes=2), 5, 2, 22, 18, 22),
-        # One value: written in cycle 6, at most one word is read; the update follows after 7.
-        (layer(64, 1, lanes=2), 1, 1, 7, 3, 7),
+        # 32 of them: 5 rows at a time (22 steps, written until 31), as 4 take 33 steps.
+        (layer(64, 10, 2, lanes=2), 5, 2, 23, 19, 23),
+        (layer(64, 10, 1000, lanes=2), 5, 2, 23, 19, 23),
+        # One value: written in cycle 7, at most one word is read; the update follows after 8.
+        (layer(64, 1, lanes=2), 1, 1, 8, 4, 8),
     ],
 )
 def test_state_updates(
@@ -340,9 +341,8 @@ def test_no_value_of_the_state_is_read_before_it_is_written(part: LayerHardware)
     """Follow every row of an update, counted from its first step."""
     d, lanes, per_cycle = part.params.n_state, part.state_lanes, part.hardware.products_per_cycle
     # A row is complete with the last step of its block; then rows are written one a cycle.
-    written = [
-        (row // lanes + 1) * (d + 1) - 1 + UPDATE_LATENCY + 1 + row % lanes for row in range(d)
-    ]
+    latency = UPDATE_LATENCY + part.rounded + 1
+    written = [(row // lanes + 1) * (d + 1) - 1 + latency + row % lanes for row in range(d)]
     spare = [part.update_interval + row - written[row] for row in range(d)]
     assert min(spare) >= 1 and part.update_interval >= part.n_state_blocks * (d + 1)
     assert min(spare) == 1 or part.update_interval == part.n_state_blocks * (d + 1)

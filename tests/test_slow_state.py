@@ -145,7 +145,7 @@ class Model:
         for row, value in enumerate(self.state.tolist()):
             last_step = self.begun + (row // lanes + 1) * (d + 1) - 1
             saturated = bool(exact[row] != value)
-            self.expected[last_step + UPDATE_LATENCY + 1 + row % lanes] |= {
+            self.expected[last_step + UPDATE_LATENCY + layer.rounded + 1 + row % lanes] |= {
                 "valid": 1, "value": value, "saturated": saturated, "history_write": kept
             }  # fmt: skip
             if saturated:
@@ -217,3 +217,4 @@ def test_cases_cover_the_corners() -> None:
     assert {1, 16} <= {layer.state_lag for layer in layers}
     assert any(1 < layer.dilation < layer.block for layer in layers)
     assert any(layer.drain for layer in layers)
+    assert {layer.rounded for layer in layers} == {False, True}
