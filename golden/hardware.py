@@ -26,17 +26,19 @@ SEGMENT_DEPTH = 1 << 10  # words that a loaded memory has behind one another
 BLOCKS = (1, 2, 4, 8, 16)
 
 # Stages of a part's pipeline: cycles after the group schedule issues a step.
-READ_STAGE = 2  # weights, coefficients and slow states are addressed
-MULTIPLY_STAGE = 4  # operands are registered
-NEURON_STAGE = 6  # sums are complete; membranes, biases and logits are addressed
+STATE_STAGE = 2  # slow states are addressed
+READ_STAGE = 3  # weights and coefficients are addressed
+MULTIPLY_STAGE = 5  # operands are registered
+NEURON_STAGE = 7  # sums are complete; membranes, biases and logits are addressed
 MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
 LOGIT_LATENCY = 2  # from a logit's address to its write
+RELEASE_LATENCY = 3  # from the release of a list to its buffer's first event
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
 DRIVE_LATENCY = 6  # from the same arrival to the drive of the block's first timestep
-UPDATE_LATENCY = 4  # from the last step of some rows of the state update to their sums
+UPDATE_LATENCY = (5, 7)  # from the last step of some rows of the state update to a write; relaxed
 START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told
 DELAY_LATENCY = 4  # from an end of block's arrival at a delay line to the read of its first word
 RING_WIDTH = 32  # bits of a word of a delay line's ring
@@ -446,24 +448,31 @@ class LayerHardware(PartHardware):
         run ahead: from the start of any block to the next refresh, all updates must fit.
         """
         choices = range(1, max(1, self.params.n_state) + 1)
-        fitting = (lanes for lanes in choices if self._keeps_up(lanes, rounded=0))
-        return next(fitting, min(choices, key=lambda n: self._block_update(n, 1, rounded=0)))
+        fitting = (lanes for lanes in choices if self._keeps_up(lanes, relaxed=False))
+        return next(fitting, min(choices, key=lambda n: self._block_update(n, 1, relaxed=False)))
 
     @cached_property
-    def rounded(self) -> bool:
-        """Whether a row of the slow state is registered between its rounding and its writing, for a
-        faster clock: where the walk has not to wait for it.
+    def update_relaxed(self) -> bool:
+        """Whether the state update takes two cycles more than need be, for a faster clock: where
+        the walk has not to wait for it.
         """
-        return self._keeps_up(self.state_lanes, rounded=1)
+        return self._keeps_up(self.state_lanes, relaxed=True)
 
-    def _keeps_up(self, lanes: int, rounded: int) -> bool:
+    @property
+    def update_latency(self) -> int:
+        """Cycles from the last step of some rows of the state update to the first of them being
+        written: what is read, and what is rounded, is registered if relaxed.
+        """
+        return UPDATE_LATENCY[self.update_relaxed]
+
+    def _keeps_up(self, lanes: int, relaxed: bool) -> bool:
         """Whether updates with so many multipliers never bound the walk."""
         periods = self._refresh_blocks
         held = self.n_groups * self.output_steps + self.drain  # cycles of a block without a refresh
         refreshed = self.n_groups * max(self.dense_steps, self.output_steps) + self.drain
         walks = {blocks: blocks * held for blocks in range(1, periods)}
         walks[periods] = refreshed + (periods - 1) * held
-        return all(self._block_update(lanes, blocks, rounded) <= walks[blocks] for blocks in walks)
+        return all(self._block_update(lanes, blocks, relaxed) <= walks[blocks] for blocks in walks)
 
     @cached_property
     def _refresh_blocks(self) -> int:
@@ -475,40 +484,40 @@ class LayerHardware(PartHardware):
         """Blocks that may have been started and whose last state update has not."""
         return self._refresh_blocks
 
-    def _update(self, lanes: int, rounded: int) -> tuple[int, int]:
+    def _update(self, lanes: int, relaxed: bool) -> tuple[int, int]:
         """Return the cycles from an update's first step to the next one's, and to the first step of
         a walk that uses its result being allowed to be decided on.
         """
         d, blocks = self.params.n_state, -(-self.params.n_state // lanes)
         steps = blocks * (d + 1)
-        last_write = steps - 1 + UPDATE_LATENCY + rounded + d - (blocks - 1) * lanes
+        last_write = steps - 2 + UPDATE_LATENCY[relaxed] + d - (blocks - 1) * lanes
         # The last row is read d - 1 steps after the first, or as many words.
         following = max(steps, last_write - (d - 1) + 1)
         word = (d - 1) // self.hardware.products_per_cycle
-        return following, max(1, last_write - word - READ_STAGE - 1)
+        return following, max(1, last_write - word - STATE_STAGE - 1)
 
-    def _block_update(self, lanes: int, blocks: int, rounded: int) -> int:
+    def _block_update(self, lanes: int, blocks: int, relaxed: bool) -> int:
         """Return the cycles that the updates of so many blocks take, from a start to a start."""
         if not self.params.n_state:
             return 0
-        following, announced = self._update(lanes, rounded)
+        following, announced = self._update(lanes, relaxed)
         updates = blocks * self.block
         return max(updates * following, START_LATENCY + (updates - 1) * following + announced)
 
     @cached_property
     def update_interval(self) -> int:
         """Cycles from the first step of an update to the first step of the next one."""
-        return self._update(self.state_lanes, self.rounded)[0]
+        return self._update(self.state_lanes, self.update_relaxed)[0]
 
     @cached_property
     def announce_delay(self) -> int:
         """Cycles from the first step of an update until a walk that uses it may be announced."""
-        return self._update(self.state_lanes, self.rounded)[1]
+        return self._update(self.state_lanes, self.update_relaxed)[1]
 
     @property
     def block_update_cycles(self) -> int:
         """Cycles from the start of a block to that of the next that its state updates ask for."""
-        return self._block_update(self.state_lanes, 1, self.rounded)
+        return self._block_update(self.state_lanes, 1, self.update_relaxed)
 
     @property
     def n_state_blocks(self) -> int:

@@ -16,6 +16,7 @@ from golden.hardware import (
     DELAY_LATENCY,
     DRIVE_LATENCY,
     MASK_QUEUE_DEPTH,
+    RELEASE_LATENCY,
     CoreParams,
     LayerHardware,
 )
@@ -136,7 +137,7 @@ class _Part:
         that `ends` a list closes it. Own spikes go first, and an end waits for all of them.
         """
         before = self.closed - self.hardware.n_lists  # the list that was in this buffer
-        room = self.released[before] + 1 if before >= 0 else 0
+        room = self.released[before] + RELEASE_LATENCY if before >= 0 else 0
         cycle = max(earliest, self.last_item + 1, room)
         if ends:
             cycle = max(cycle, self.last_close + self.hardware.block, self.own_end)

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LayerHardware, ReadoutHardware, address_width
+from golden.hardware import RELEASE_LATENCY, LayerHardware, ReadoutHardware, address_width
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
@@ -59,9 +59,10 @@ class EventList(Component):
     plain_end, refreshed_end
         Where the walk of a group ends in that list, without and with a refresh (`walk_end_layout`).
     release
-        The list in front has been read for the last time.
+        The list in front is read for the last time: its buffer takes events `RELEASE_LATENCY`
+        cycles later.
     read, index
-        Read word `index` of the list in front: its `walked_address` are there the cycle after, one
+        Read word `index` of the list in front: its `walked_address` are there two cycles after, one
         for each event of a cycle, and their `walked_payload` the cycle after that.
 
     Latency: `close_latency` cycles from an end of block to `available`; throughput: one event a
@@ -192,11 +193,11 @@ class EventList(Component):
         with m.If(opened[0]):
             m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
         with m.If(self.release):
-            m.d.sync += [
-                front.eq(after(front)),
-                taken.bit_select(front, 1).eq(0),
-                waiting.bit_select(front, 1).eq(0),
-            ]
+            m.d.sync += [front.eq(after(front)), waiting.bit_select(front, 1).eq(0)]
+        # A buffer takes events again when the last of its payloads has been read.
+        freed = delay(m, Cat(self.release, front), RELEASE_LATENCY - 1, "freed")
+        with m.If(freed[0]):
+            m.d.sync += taken.bit_select(freed[1:], 1).eq(0)
         # Both are looked up before it is known which one it will be.
         behind = after(front)
         m.d.comb += [
@@ -242,8 +243,8 @@ class EventList(Component):
             write.addr.eq(Cat(Cat(place, Const(0, word_bits))[:word_bits], filling)),
             read.en.eq(self.read),
             read.addr.eq(Cat(Cat(self.index, Const(0, word_bits))[:word_bits], front)),
-            self.walked_address.eq(read.data.as_value()),
         ]
+        m.d.sync += self.walked_address.eq(read.data.as_value())
         for event in range(n_events):
             m.d.comb += write.data[event].eq(self.address)
         if not part.has_payloads:
@@ -251,8 +252,8 @@ class EventList(Component):
             return
         address_bits = address_width(part.n_addresses)
         # The first event of an address clears the payloads of the block's other timesteps.
-        fronted = delay(m, front, 1, "fronted")
-        walked = delay(m, self.read, 1, "walked")
+        fronted = delay(m, front, 2, "fronted")
+        walked = delay(m, self.read, 2, "walked")
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(

@@ -182,22 +182,26 @@ class SlowState(Component):
             self.m_read.eq(reading),
         ]
 
-        # Memories, operands, products, sums: a cycle each.
-        driven = delay(m, column == d, 1, "driven")
-        fresh = delay(m, update.fresh, 1, "fresh")
-        driving = delay(m, drive, 1, "driving")
+        # Memories, operands, products, sums: a cycle each; relaxed, what is read is registered.
+        relaxed = int(layer.update_relaxed)
+        driven = delay(m, column == d, 1 + relaxed, "driven")
+        fresh = delay(m, update.fresh, 1 + relaxed, "fresh")
+        driving = delay(m, drive, 1 + relaxed, "driving")
+        state = delay(m, read.data, relaxed, "state")
+        factors = delay(m, coefficients.data, relaxed, "factors")
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x))
-        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, read.data)))
-        step_valid = delay(m, running, 3, "step_valid")
-        step_first = delay(m, column == 0, 3, "step_first")
-        complete = delay(m, running & (column == d), UPDATE_LATENCY, "complete")
-        completed = delay(m, update, UPDATE_LATENCY, "completed")
+        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
+        step_valid = delay(m, running, 3 + relaxed, "step_valid")
+        step_first = delay(m, column == 0, 3 + relaxed, "step_first")
+        summed = layer.update_latency - 1 - relaxed
+        complete = delay(m, running & (column == d), summed, "complete")
+        completed = delay(m, update, summed, "completed")
         rows = Array(Signal(shape_of(p.state_sum), name=f"row_{r}") for r in range(lanes))
         sums = []
         for index in range(lanes):
             product = Signal(shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}")
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}")
-            m.d.sync += product.eq(lane(coefficients.data, index, f.a) * operand)
+            m.d.sync += product.eq(lane(factors, index, f.a) * operand)
             with m.If(step_valid):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)
@@ -210,7 +214,7 @@ class SlowState(Component):
         rounded, clamped = saturate(align(rows[0], p.state_shift), f.m)
         m.d.comb += rounding.eq(left != 0)
         written = Signal.like(update)  # the update whose row is written
-        m.d["sync" if layer.rounded else "comb"] += [
+        m.d["sync" if relaxed else "comb"] += [
             self.valid.eq(rounding),
             self.value.eq(rounded),
             self.saturated.eq(rounding & clamped),
@@ -277,4 +281,4 @@ class SlowState(Component):
             m.d.comb += write.data[lane_index].eq(self.value)
 
 
-assert UPDATE_LATENCY == 4 and START_LATENCY == 3, "the update takes its stages from these"
+assert UPDATE_LATENCY == (5, 7) and START_LATENCY == 3, "the update takes its stages from these"

@@ -7,7 +7,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware import LayerHardware, MemoryParams, ReadoutHardware, address_width
+from golden.hardware import (
+    MULTIPLY_STAGE,
+    NEURON_STAGE,
+    READ_STAGE,
+    LayerHardware,
+    MemoryParams,
+    ReadoutHardware,
+    address_width,
+)
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane, weighted
@@ -32,7 +40,7 @@ class SpikePath(Component):
     issue
         From the group schedule (stage 0).
     addresses, payloads
-        The events that step `issue.step` adds: addresses at stage 1, payloads at stage 2, the first
+        The events that step `issue.step` adds: addresses at stage 2, payloads at stage 3, the first
         event and its first timestep lowest.
     sums
         A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
@@ -77,13 +85,13 @@ class SpikePath(Component):
         )
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
-        base = delay(m, self.issue.weight_base, 1, "weight_base")
-        sparse = delay(m, Mux(self.issue.valid, self.issue.sparse, 0), 2, "sparse")
+        base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base")
+        sparse = delay(m, Mux(self.issue.valid, self.issue.sparse, 0), READ_STAGE, "sparse")
         address_bits, word_bits = (
             address_width(part.n_addresses),
             len(weights.address) // n_events,
         )
-        for event in range(n_events):  # addressed at stage 2
+        for event in range(n_events):  # addressed at `READ_STAGE`
             address = weights.address.word_select(event, word_bits)
             m.d.sync += address.eq(base + self.addresses.word_select(event, address_bits))
         m.d.comb += [
@@ -91,20 +99,20 @@ class SpikePath(Component):
             self.weight_reads.eq(sum(sparse[1:], sparse[0])),
         ]
         used = Cat(sparse[event].replicate(block * payload_width) for event in range(n_events))
-        payloads = delay(m, self.payloads & used, 2, "payloads")
+        payloads = delay(m, self.payloads & used, MULTIPLY_STAGE - READ_STAGE, "payloads")
         fires = [
             payloads.word_select(event * block + t, payload_width)
             for event in range(n_events)
             for t in range(block)
         ]
         m.d.comb += self.additions.eq(sum((fire.any() for fire in fires[1:]), fires[0].any()))
-        first = delay(m, self.issue.valid & self.issue.first, 5, "first")
+        first = delay(m, self.issue.valid & self.issue.first, NEURON_STAGE - 1, "first")
         product_shape = shape_of(Fixed(self.memory.element.width + payload_width))
         for t in range(block):
             for index in range(lanes):
                 added = []
                 for event in range(n_events):
-                    word = weights.data.word_select(event, self.memory.width)  # stage 4
+                    word = weights.data.word_select(event, self.memory.width)  # at `MULTIPLY_STAGE`
                     product = Signal(product_shape, name=f"product_{event}_{t}_{index}")
                     m.d.sync += product.eq(
                         weighted(lane(word, index, self.memory.element), fires[event * block + t])

@@ -7,7 +7,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware import MULTIPLY_STAGE, READ_STAGE, LayerHardware, address_width
+from golden.hardware import (
+    MULTIPLY_STAGE,
+    READ_STAGE,
+    STATE_STAGE,
+    LayerHardware,
+    address_width,
+)
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane
@@ -35,7 +41,7 @@ class StatePath(Component):
     issue
         From the group schedule (stage 0).
     history_read, history_buffer, history_index, history
-        The slow states before each timestep: addressed at `READ_STAGE`, there the cycle after (see
+        The slow states before each timestep: addressed at `STATE_STAGE`, there the cycle after (see
         `SlowState`).
     drives
         The drives of every buffer of the event list.
@@ -73,7 +79,8 @@ class StatePath(Component):
         lanes, block, per_cycle = layer.lanes, layer.block, layer.hardware.products_per_cycle
         steps = layer.dense_steps
         driven_slot = p.n_state % per_cycle  # where the last step has V; unused ones follow
-        issue = delay(m, self.issue, READ_STAGE, "issue")
+        early = delay(m, self.issue, STATE_STAGE, "early")
+        issue = delay(m, early, READ_STAGE - STATE_STAGE, "issue")
         dense = issue.valid & issue.dense
         m.submodules.coefficients = coefficients = Bank(
             layer.memories["p"], self.number, self.load_width, registered=True
@@ -84,20 +91,25 @@ class StatePath(Component):
         with m.If(dense):
             m.d.sync += address.eq(address + 1)
         # A start comes a stage early, so that the first step already sees what it changes.
-        starting = delay(m, self.issue.start, READ_STAGE - 1, "starting")
+        choosing = delay(m, self.issue.start, STATE_STAGE - 1, "choosing")
+        with m.If(choosing):
+            m.d.sync += buffer.eq(~buffer)
+        starting = delay(m, choosing, READ_STAGE - STATE_STAGE, "starting")
         with m.If(starting):
-            m.d.sync += [address.eq(0), buffer.eq(~buffer)]
+            m.d.sync += address.eq(0)
         m.d.comb += [
             coefficients.address.eq(address),
             coefficients.enable.eq(dense),
             self.p_read.eq(dense),
-            self.history_read.eq(dense),
+            self.history_read.eq(early.valid & early.dense),
             self.history_buffer.eq(buffer),
-            self.history_index.eq(issue.step),
+            self.history_index.eq(early.step),
         ]
 
-        # Stage READ_STAGE + 1: what the slow state's memory holds. It is registered into the
-        # multipliers' operands, one of its own for each lane, as the bank registers coefficients.
+        # Stage READ_STAGE + 1: what the slow state's memory held a stage before. It is registered
+        # into the multipliers' operands, one of its own for each lane, as the bank registers
+        # coefficients.
+        history = delay(m, self.history, READ_STAGE - STATE_STAGE, "history")
         driven = delay(m, issue.step == steps - 1, 1, "driven")
         fresh = delay(m, issue.fresh, 1, "fresh")
         list_buffer = delay(m, issue.buffer, 1, "list_buffer")
@@ -107,7 +119,7 @@ class StatePath(Component):
         operands = []
         for slot in range(per_cycle):
             for t in range(block):
-                state = lane(self.history, slot * block + t, f.m)
+                state = lane(history, slot * block + t, f.m)
                 operand = Mux(fresh, 0, state).as_signed() if t == 0 else state
                 if slot == driven_slot:
                     operand = Mux(driven, lane(drives, t, f.x), operand).as_signed()

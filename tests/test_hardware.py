@@ -18,8 +18,7 @@ from golden.hardware import (
     BLOCKS,
     MEMBRANE_LOOP,
     NEURON_STAGE,
-    READ_STAGE,
-    UPDATE_LATENCY,
+    STATE_STAGE,
     CoreParams,
     HardwareParams,
     LayerHardware,
@@ -135,8 +134,8 @@ def test_a_recurrent_layers_own_spikes_have_places_and_weights(events: int) -> N
     assert (places.depth, places.width) == (3 * 256 // events, 8 * events)
     assert part.buffers["payloads0"].depth == 3 * 256
     assert part.max_steps == part.sparse_steps(130) == 130 // events
-    # 10 stages, 4 of the encoder, one until the list is open.
-    assert (part.close_latency, part.loop_latency) == (1, 15)
+    # 11 stages, 4 of the encoder, one until the list is open.
+    assert (part.close_latency, part.loop_latency) == (1, 16)
     plain = LayerHardware(LayerParams(100, 30, 0), HardwareParams(4))
     assert (plain.close_latency, plain.loop_latency, plain.n_addresses) == (5, 0, 100)
 
@@ -275,12 +274,12 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
 @pytest.mark.parametrize(
     ("classes", "lanes", "block", "expected"),
     [
-        (10, 4, 1, (1, 0, 8)),
-        (10, 5, 1, (1, 0, 8)),
-        (10, 16, 1, (1, 1, 8)),
-        (10, 16, 4, (4, 1, 11)),
-        (10, 5, 4, (4, 0, 11)),
-        (1, 1, 16, (16, 1, 23)),
+        (10, 4, 1, (1, 0, 9)),
+        (10, 5, 1, (1, 0, 9)),
+        (10, 16, 1, (1, 1, 9)),
+        (10, 16, 4, (4, 1, 12)),
+        (10, 5, 4, (4, 0, 12)),
+        (1, 1, 16, (16, 1, 24)),
     ],
 )
 def test_the_readout_takes_a_timestep_a_cycle(
@@ -295,22 +294,22 @@ def test_the_readout_takes_a_timestep_a_cycle(
 @pytest.mark.parametrize(
     ("part", "lanes", "blocks", "interval", "delay", "block_cycles"),
     [
-        # 44 cycles a block. 3 rows at a time are 4 x 11 steps; the last row is written 6 cycles
-        # behind them, 49, and read as the walk's 10th word: 1 + 1 + 2 + 9 after being announced.
-        (layer(32, 10, lanes=8), 3, 4, 44, 37, 44),
-        (layer(32, 10, lanes=2, block=4), 3, 4, 44, 37, 4 * 44),
-        # Too short for any: the fastest is 11 steps; 10 rows are written until 24, not registered
-        # before, of which the next update reads the last one in its 10th step, and the walk in
+        # 44 cycles a block. 3 rows at a time are 4 x 11 steps; the last row is written 7 cycles
+        # behind them, 50, and read as the walk's 10th word: 1 + 1 + 2 + 9 after being announced.
+        (layer(32, 10, lanes=8), 3, 4, 44, 38, 44),
+        (layer(32, 10, lanes=2, block=4), 3, 4, 44, 38, 4 * 44),
+        # Too short for any: the fastest is 11 steps; 10 rows are written until 24, nothing
+        # registered, of which the next update reads the last one in its 10th step, and the walk in
         # word 9 or 9 // 4.
         (layer(32, 10, lanes=8, block=4), 10, 1, 16, 12, 4 * 16),
         (layer(32, 10, lanes=8, products=4), 10, 1, 16, 19, 3 + 19),
-        # 16 groups of a step between refreshes: one update of 16 cycles, which leaves no register.
+        # 16 groups of a step between refreshes: one update of 16 cycles, nothing registered.
         (layer(32, 10, 2, lanes=2), 10, 1, 16, 12, 16),
-        # 32 of them: 5 rows at a time (22 steps, written until 31), as 4 take 33 steps.
-        (layer(64, 10, 2, lanes=2), 5, 2, 23, 19, 23),
-        (layer(64, 10, 1000, lanes=2), 5, 2, 23, 19, 23),
-        # One value: written in cycle 7, at most one word is read; the update follows after 8.
-        (layer(64, 1, lanes=2), 1, 1, 8, 4, 8),
+        # 32 of them: 5 rows at a time (22 steps, written until 32), as 4 take 33 steps.
+        (layer(64, 10, 2, lanes=2), 5, 2, 24, 20, 24),
+        (layer(64, 10, 1000, lanes=2), 5, 2, 24, 20, 24),
+        # One value: written in cycle 8, at most one word is read; the update follows after 9.
+        (layer(64, 1, lanes=2), 1, 1, 9, 5, 9),
     ],
 )
 def test_state_updates(
@@ -341,13 +340,14 @@ def test_no_value_of_the_state_is_read_before_it_is_written(part: LayerHardware)
     """Follow every row of an update, counted from its first step."""
     d, lanes, per_cycle = part.params.n_state, part.state_lanes, part.hardware.products_per_cycle
     # A row is complete with the last step of its block; then rows are written one a cycle.
-    latency = UPDATE_LATENCY + part.rounded + 1
-    written = [(row // lanes + 1) * (d + 1) - 1 + latency + row % lanes for row in range(d)]
+    written = [
+        (row // lanes + 1) * (d + 1) - 1 + part.update_latency + row % lanes for row in range(d)
+    ]
     spare = [part.update_interval + row - written[row] for row in range(d)]
     assert min(spare) >= 1 and part.update_interval >= part.n_state_blocks * (d + 1)
     assert min(spare) == 1 or part.update_interval == part.n_state_blocks * (d + 1)
     # A walk is decided on in the cycle after it is announced, and issues its first step behind.
-    first = part.announce_delay + 2 + READ_STAGE
+    first = part.announce_delay + 2 + STATE_STAGE
     spare = [first + row // per_cycle - written[row] for row in range(d)]
     assert min(spare) == 1 or (min(spare) > 1 and part.announce_delay == 1)
 

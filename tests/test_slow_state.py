@@ -15,8 +15,7 @@ from golden.formats import Fixed, rshift
 from golden.hardware import (
     CLOSE_LATENCY,
     DRIVE_LATENCY,
-    READ_STAGE,
-    UPDATE_LATENCY,
+    STATE_STAGE,
     HardwareParams,
     LayerHardware,
 )
@@ -121,7 +120,7 @@ class Model:
                     cycle += self.gap()
                 if step >= dense:
                     continue
-                there = cycle + READ_STAGE
+                there = cycle + STATE_STAGE
                 self.inputs[there] |= {
                     "history_read": 1, "history_buffer": (number + 1) % 2, "history_index": step
                 }  # fmt: skip
@@ -145,7 +144,7 @@ class Model:
         for row, value in enumerate(self.state.tolist()):
             last_step = self.begun + (row // lanes + 1) * (d + 1) - 1
             saturated = bool(exact[row] != value)
-            self.expected[last_step + UPDATE_LATENCY + layer.rounded + 1 + row % lanes] |= {
+            self.expected[last_step + layer.update_latency + row % lanes] |= {
                 "valid": 1, "value": value, "saturated": saturated, "history_write": kept
             }  # fmt: skip
             if saturated:
@@ -217,4 +216,4 @@ def test_cases_cover_the_corners() -> None:
     assert {1, 16} <= {layer.state_lag for layer in layers}
     assert any(1 < layer.dilation < layer.block for layer in layers)
     assert any(layer.drain for layer in layers)
-    assert {layer.rounded for layer in layers} == {False, True}
+    assert {layer.update_relaxed for layer in layers} == {False, True}

@@ -10,6 +10,7 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware import (
     NEURON_STAGE,
+    READ_STAGE,
     HardwareParams,
     LayerHardware,
     ReadoutHardware,
@@ -58,21 +59,23 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     cycles: list[dict[str, Any]] = load_cycles(3, words)
     expected: dict[int, list[int]] = {}
     weight_reads = additions = 0
-    behind: tuple[list[int], list[int]] | None = None  # events of the step issued a cycle before
-    payload_word = 0  # payloads of the step issued two cycles before
+    # Events of the steps issued one and two cycles before, payloads of the one issued three before.
+    on_their_way: list[tuple[list[int], list[int]] | None] = [None] * (READ_STAGE - 1)
+    payload_word = 0
 
     def issue(item: dict[str, int], events: tuple[list[int], list[int]] | None) -> None:
         """Issue `item`, whose events (addresses, words of payloads) come in the cycles behind; what
         is not walked is random.
         """
-        nonlocal behind, payload_word
+        nonlocal payload_word
         addresses = rng.integers(1 << address_width(n_inputs), size=n_events).tolist()
         payloads = [int(rng.integers(1 << width * block)) for _ in range(n_events)]
-        if behind is not None:
+        if (behind := on_their_way.pop(0)) is not None:
             addresses[: len(behind[0])], payloads[: len(behind[1])] = behind
         address_word = join(addresses, address_width(n_inputs))
         cycles.append({"issue": item, "addresses": address_word, "payloads": payload_word})
-        behind, payload_word = events, join(payloads, width * block)
+        on_their_way.append(events)
+        payload_word = join(payloads, width * block)
 
     for index in range(25):
         count = int(rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))]))

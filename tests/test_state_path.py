@@ -4,13 +4,20 @@ and what it reads, and what it says it multiplied.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import NEURON_STAGE, READ_STAGE, HardwareParams, LayerHardware
+from golden.hardware import (
+    NEURON_STAGE,
+    READ_STAGE,
+    STATE_STAGE,
+    HardwareParams,
+    LayerHardware,
+)
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
 from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
@@ -66,8 +73,8 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     pv[:, : d + 1] = draw(rng, f.p, n_groups, d + 1, lanes)
     words = [join(word.ravel(), f.p.width) for word in pv.reshape(n_groups * dense, per_cycle, -1)]
     cycles: list[dict[str, Any]] = load_cycles(5, words)
-    put: dict[int, dict[str, int]] = {}  # what memories answer, by cycle
-    reads: dict[int, dict[str, int]] = {}
+    put: defaultdict[int, dict[str, int]] = defaultdict(dict)  # what memories answer, by cycle
+    reads: defaultdict[int, dict[str, int]] = defaultdict(dict)
     products: dict[int, int] = {}
     sums: dict[int, dict[int, list[int]]] = {}  # by cycle and timestep
 
@@ -98,11 +105,11 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
             cycles.append({"issue": step})
             column = step["step"] * per_cycle
             if step["dense"]:
-                reads[issued + READ_STAGE] = {
+                reads[issued + STATE_STAGE] |= {
                     "history_read": 1, "history_index": step["step"],
-                    "history_buffer": n_started % 2, "p_read": 1,
+                    "history_buffer": n_started % 2,
                 }  # fmt: skip
-                answered = issued + READ_STAGE + 1
+                reads[issued + READ_STAGE] |= {"p_read": 1}
                 word = [
                     states[t, column + slot]
                     if column + slot < d
@@ -112,10 +119,9 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                 ]
                 buffers = draw(rng, f.x, layer.n_lists, block)
                 buffers[list_buffer] = drives
-                put[answered] = {
-                    "history": join(word, f.m.width), "drives": join(buffers.ravel(), f.x.width)
-                }  # fmt: skip
-                products[answered] = min(per_cycle, d + 1 - column) * len(refreshed)
+                put[issued + STATE_STAGE + 1]["history"] = join(word, f.m.width)
+                put[issued + READ_STAGE + 1]["drives"] = join(buffers.ravel(), f.x.width)
+                products[issued + READ_STAGE + 1] = min(per_cycle, d + 1 - column) * len(refreshed)
             if step["last"] and refreshed:
                 known = states.copy()
                 known[0] *= not fresh
@@ -133,8 +139,8 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     outputs = ["history_read", "history_buffer", "history_index", "p_read", "products", "sums"]
     record = replay(StatePath(layer, 5, LOAD_WIDTH), outputs, cycles)
     for cycle, found in enumerate(record):
-        expected = reads.get(cycle, {"history_read": 0, "p_read": 0})
-        expected |= {"products": products.get(cycle, 0)}
+        expected = {"history_read": 0, "p_read": 0, "products": products.get(cycle, 0)}
+        expected |= reads.get(cycle, {})
         assert {name: found[name] for name in expected} == expected, f"cycle {cycle}"
         totals = split(found["sums"], p.current_sum.width, block * lanes)
         wanted = sums.get(cycle, {})
