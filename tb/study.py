@@ -63,7 +63,8 @@ def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None)
 
     Accuracy against parameters for every architecture; against the slow state's size, its window
     and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
-    and for spoken digits every architecture without one of the speakers.
+    against the leak, where there is no slow state; and for spoken digits every architecture without
+    one of the speakers.
     """
     if preset not in RECIPES:
         raise UserError(f"--preset {preset}: use {', '.join(RECIPES)}")
@@ -92,6 +93,11 @@ def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None)
         add("dilation", dilation, dilation=dilation, **small)
     for bits in (4,) if quick else (2, 3, 4, 6):
         add("bits", bits, weight_bits=bits, **small)
+    # Without a slow state, what lasts of an event is what membranes keep.
+    compared = 16 if quick else 128
+    for leak in (0.9,) if quick else (0.5, 0.9, 0.98):
+        for architecture in ARCHITECTURES[1:4]:
+            add("leak", leak, architecture, leak=leak, n_neurons=(compared, compared))
     if preset == "spoken" and not quick:
         for speaker in SPEAKERS:
             for architecture in ARCHITECTURES[:4]:

@@ -15,6 +15,7 @@ _AXES = {
     "dilation": "timesteps between refreshes",
     "bits": "bits of W_f",
     "delays": "window / timesteps, with short delays",
+    "leak": "leak of a membrane",
     "speaker": "speaker left out",
 }
 
