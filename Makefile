@@ -44,7 +44,7 @@ help: ## Show the targets and the variables
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) (of make synth: python -m rtl.synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
-	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
@@ -128,7 +128,7 @@ synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multip
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
 
 synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE)) --seeds $(SEEDS) --jobs $(JOBS)
+	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) --seeds $(SEEDS) --jobs $(JOBS)
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5

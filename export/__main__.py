@@ -239,6 +239,7 @@ def core(
 @click.option("--layers", default=1, type=click.IntRange(1))
 @click.option("--state", default=8, type=click.IntRange(0), help="Values of a layer's slow state")
 @click.option("--classes", default=10, type=click.IntRange(1))
+@click.option("--spikes", is_flag=True, help="Inputs are spikes, not the bytes of pixels")
 @click.option("--seed", default=0)
 @click.option("--out", type=FOLDER, help="[default: build/drawn/NAME]")
 @report_user_errors
@@ -249,6 +250,7 @@ def draw(
     layers: int,
     state: int,
     classes: int,
+    spikes: bool,
     seed: int,
     out: Path | None,
 ) -> None:
@@ -256,12 +258,12 @@ def draw(
     What it says of a digit is chance.
     """
     from golden.synthetic import draw_layers
+    from golden.topology import GRADED, SPIKE
 
-    payload = load_network("rows").params.layers[0].formats.payload
-    network = draw_layers(
-        name, (inputs, *[neurons] * layers), state, classes, seed, payload=payload, threshold=256
-    )
-    data = "rows" if inputs == 28 else "drawn"
+    sizes = (inputs, *[neurons] * layers)
+    payload = SPIKE if spikes else GRADED
+    network = draw_layers(name, sizes, state, classes, seed, payload=payload, threshold=256)
+    data = "rows" if inputs == 28 and not spikes else "drawn"
     out = out or Path("build/drawn") / name
     save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
     click.echo(f"wrote {out}")

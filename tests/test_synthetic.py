@@ -12,7 +12,15 @@ from export.__main__ import main
 from export.store import find_dataset, load_network, load_stored
 from golden.errors import UserError
 from golden.integer import NetworkIntegers, run
-from golden.synthetic import SHD_SIZES, SHD_TIMESTEPS, draw_events, draw_layers, draw_network
+from golden.synthetic import (
+    SHD_CLASSES,
+    SHD_SIZES,
+    SHD_STATE,
+    SHD_TIMESTEPS,
+    draw_events,
+    draw_layers,
+    draw_network,
+)
 
 
 @pytest.mark.parametrize("rate", [0.3, 5, 20, 70])
@@ -120,3 +128,14 @@ def test_networks_of_other_sizes_are_stored(tmp_path: Path) -> None:
     digits = find_dataset(card, None).sequences(slice(20))
     for layer in run(stored, digits).layers:
         assert 0 < layer.spike_counts.mean() < 12, "some neurons fire"
+
+
+def test_the_network_of_the_bench_is_stored(tmp_path: Path) -> None:
+    """With spikes as inputs, and the sizes of `draw_network`: the same core."""
+    sizes = ["--inputs", str(SHD_SIZES[0]), "--neurons", str(SHD_SIZES[1]), "--layers", "2"]
+    sizes += ["--state", str(SHD_STATE), "--classes", str(SHD_CLASSES), "--spikes"]
+    done = CliRunner().invoke(main, ["draw", "shd", *sizes, "--out", str(tmp_path / "shd")])
+    assert done.exit_code == 0, done.output
+    stored, card = load_stored(tmp_path / "shd")
+    assert stored.params == draw_network("shd", draw_events(20, 8, seed=0), seed=0).params
+    assert card.data == "drawn"
