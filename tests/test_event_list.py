@@ -277,6 +277,8 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     expected: list[dict[str, int]] = []
     # What is walked: in which cycle, of which output, which bits, their value.
     walked: list[tuple[int, str, int, int, int]] = []
+    reads: set[tuple[int, int]] = set()  # cycles and buffers in which payloads are read
+    writes: set[tuple[int, int]] = set()  # and written
     seen: Counter[str] = Counter()
     offered: Item | None = None
     left = 4  # cycles after the last release
@@ -289,6 +291,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         if not opened or rng.random() < 0.2:
             return {"read": 0, "index": int(rng.integers(-(-n_inputs // n_events)))}
         index = int(rng.integers(n_words))
+        reads.add((cycle + 2, model.n_released % part.n_lists))
         for event, address in enumerate(list(front)[index * n_events :][:n_events]):
             place = event * address_bits, address_bits
             walked.append((cycle + 2, "walked_address", *place, address))
@@ -310,6 +313,8 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         release = bool(opened and rng.random() < (0.5 if cycle // (20 * block) % 2 else 0.1 * full))
         now = model.predict(cycle, offered, release)
         expected.append(now)
+        if now["accepted"]:
+            writes.add((cycle, model.n_closed % part.n_lists))
         inputs = {"release": release, **read(cycle)}
         inputs |= {"i.valid": offered is not None, "i.payload": offered or scramble(rng, layout)}
         seen.update(strobe for strobe in STROBES if now[strobe])
@@ -325,6 +330,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     record = play(EventList(part), OUTPUTS, step)
     for cycle, (found, now) in enumerate(zip(record, expected, strict=True)):
         assert {name: found[name] for name in now} == now, f"cycle {cycle}"
+    assert not reads & writes, "a block RAM does not say what is read while it is written"
     for cycle, output, start, length, value in walked:
         bits = record[cycle][output] >> start & (1 << length) - 1
         assert bits == value, f"{output} from bit {start} in cycle {cycle}"
