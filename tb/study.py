@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -55,7 +56,8 @@ class Trial:
 
     @property
     def name(self) -> str:
-        return f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}".replace("-", "_")
+        name = f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}"
+        return re.sub(r"\W", "_", name)
 
 
 def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None) -> list[Trial]:

@@ -45,6 +45,7 @@ def test_every_trial_of_a_plan_can_be_trained_and_has_its_own_name() -> None:
     for quick in (False, True):
         trials = plan("spoken", 3, quick)
         assert len({trial.name for trial in trials}) == len(trials)
+        assert all(trial.name.isidentifier() for trial in trials), "a network can be called that"
         for trial in trials:
             topology = find_topology("spoken", trial.architecture, **trial.changes)
             assert topology.n_inputs == 140 and trial.recipe["epochs"] == 3
