@@ -352,6 +352,12 @@ class _Training:
             labels = torch.from_numpy(training.labels[chosen].astype(np.int64)).to(process.device)
             logits, rates = self.parallel(payloads)
             loss = functional.cross_entropy(logits, labels)
+            found = float(loss.detach())
+            if not math.isfinite(found):
+                raise UserError(
+                    f"{self.name}: the loss is {found} in epoch {self.epoch + 1}: use a lower"
+                    " --learning-rate or --leak"
+                )
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -359,7 +365,7 @@ class _Training:
             if self.average is not None:
                 self.average.update_parameters(self.network)
             self.scheduler.step()
-            loss_sum += float(loss.detach())
+            loss_sum += found
             correct += float((logits.argmax(1) == labels).float().mean())
             bar.set_postfix_str(
                 f"loss {loss_sum / (index + 1):.4f} accuracy {100 * correct / (index + 1):.2f} %"

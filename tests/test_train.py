@@ -176,6 +176,12 @@ def test_training_again_with_other_settings_is_refused(data: Path, tmp_path: Pat
     assert path.read_bytes() == before
 
 
+def test_a_training_that_diverges_ends_in_one_line(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^rows: the loss is nan in epoch \d: use a lower --learn"):
+        train_rows(data, tmp_path, epochs=2, batch=32, learning_rate=float("inf"))
+    assert not (tmp_path / "rows.pt").exists()
+
+
 def test_settings_that_a_checkpoint_does_not_know_had_their_defaults(
     data: Path, tmp_path: Path
 ) -> None:
