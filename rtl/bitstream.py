@@ -19,7 +19,7 @@ from golden.uart_protocol import BAUD
 from rtl.board import BOARDS, Clocking
 from rtl.devices import DEVICES
 from rtl.generate import BOARD_TOP, generate_board
-from rtl.place import Placement, find_program, place
+from rtl.place import PLACERS, Placement, find_program, place
 from rtl.pll import fastest_pll
 from rtl.synth import summarize, synthesize, table
 
@@ -47,9 +47,12 @@ def pack(configuration: Path, bitstream: Path) -> None:
 @click.option("--mhz", default=100.0, help="The core's clock, which a PLL makes")
 @click.option("--baud", default=BAUD, help="Bits a second of the UART")
 @click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with so many")
+@click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
 @report_user_errors
-def main(manifest: Path, board: str, mhz: float, baud: int, seeds: int, jobs: int) -> None:
+def main(
+    manifest: Path, board: str, mhz: float, baud: int, seeds: int, placer: str, jobs: int
+) -> None:
     """Write the Verilog, the pins, the bitstream and synth.json of the core of MANIFEST on a board,
     beside it.
 
@@ -77,7 +80,14 @@ def main(manifest: Path, board: str, mhz: float, baud: int, seeds: int, jobs: in
 
             tried = range(1, seeds + 1)
             placements = place(
-                synthesis.netlist, device, tried, mhz, jobs=jobs, done=done, options=options
+                synthesis.netlist,
+                device,
+                tried,
+                mhz,
+                jobs=jobs,
+                placer=placer,
+                done=done,
+                options=options,
             )
         best = placements[0]
         holds = best.fmax_mhz >= mhz

@@ -18,6 +18,8 @@ from typing import Any
 from golden.errors import UserError
 from rtl.devices import Device
 
+# nextpnr's: the second takes longer, and leaves a core that fills its device routable.
+PLACERS = ("heap", "static")
 # Beginnings of the types of cells, which Yosys puts behind the name of a signal.
 _CELLS = "TRELLIS|LUT[1-8]|CCU2C|PFUMX|L6MUX|MUX2|MULT|DP16KD|SB_|DFF|ALU|RAM16"
 
@@ -65,6 +67,7 @@ def place(
     mhz: float,
     *,
     jobs: int,
+    placer: str = PLACERS[0],
     done: Callable[[Placement], None] = lambda placement: None,
     options: Callable[[int], Sequence[str]] = lambda seed: (),
 ) -> list[Placement]:
@@ -73,6 +76,8 @@ def place(
 
     Parameters
     ----------
+    placer
+        One of `PLACERS`.
     done
         Told of every placement as it ends.
     options
@@ -91,7 +96,8 @@ def place(
         report = f"seed{seed}.json"
         command = [
             program, *device.options, "--json", netlist.name, "--seed", str(seed), "--freq",
-            f"{mhz:g}", "--timing-allow-fail", "--report", report, *options(seed),
+            f"{mhz:g}", "--placer", placer, "--timing-allow-fail", "--report", report,
+            *options(seed),
         ]  # fmt: skip
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if ended.returncode:

@@ -23,7 +23,7 @@ from rtl.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.fold import fold_registers
 from rtl.generate import TOP, run_yosys
 from rtl.pins import PINS_TOP, PREFIX, wrap_in_pins
-from rtl.place import Placement, find_placer, place
+from rtl.place import PLACERS, Placement, find_placer, place
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,19 @@ def table(summary: Mapping[str, Any]) -> str:
     "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
 )
 @click.option("--mhz", default=100.0, help="The clock that the placer aims at")
+@click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
-def main(manifest: Path, device: str, seeds: int, mhz: float, jobs: int, out: Path | None) -> None:
+def main(
+    manifest: Path,
+    device: str,
+    seeds: int,
+    mhz: float,
+    placer: str,
+    jobs: int,
+    out: Path | None,
+) -> None:
     """Synthesize the core of MANIFEST, whose Verilog is beside it; print and store what it takes,
     and with seeds its clock.
     """
@@ -236,8 +245,9 @@ def main(manifest: Path, device: str, seeds: int, mhz: float, jobs: int, out: Pa
                     bar.set_postfix_str(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz")
                     bar.update()
 
+                tried = range(1, seeds + 1)
                 placements = place(
-                    synthesis.netlist, chosen, range(1, seeds + 1), mhz, jobs=jobs, done=done
+                    synthesis.netlist, chosen, tried, mhz, jobs=jobs, placer=placer, done=done
                 )
         summary = summarize(name, device, synthesis, placements, core.hardware.lanes)
     if placements:

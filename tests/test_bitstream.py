@@ -71,12 +71,15 @@ def test_no_bitstream_where_the_clock_is_missed(
     path = manifest.parent / "random112_ulx3s_85f.bit"
     path.write_bytes(b"an earlier one")
 
-    def place(*_: Any, **__: Any) -> list[Placement]:
+    def place(*_: Any, placer: str, **__: Any) -> list[Placement]:
+        assert placer == "static"
         some = {"luts": 1}
         return [Placement(seed, 60.0 - seed, some, some, []) for seed in (2, 3)]
 
     monkeypatch.setattr(bitstream, "place", place)
-    done = CliRunner().invoke(main, [str(manifest), "--mhz", "75", "--seeds", "2"])
+    done = CliRunner().invoke(
+        main, [str(manifest), "--mhz", "75", "--seeds", "2", "--placer", "static"]
+    )
     assert done.exit_code == 2
     assert done.output.strip().splitlines()[-1] == (
         "error: the best of 2 seeds holds 58.0 MHz, not 75: no bitstream; use more seeds, or --mhz"

@@ -184,9 +184,11 @@ def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     expected = ["-m", "rtl.synth", "an out/manifest.json", "--device", "ecp5-85k"]
     assert commands(clone)[-1] == expected
-    done = make(clone, "synth", "NET=two", "OUT=an out", "SEEDS=3", "JOBS=5", "CLOCK=80")
+    options = ["SEEDS=3", "JOBS=5", "CLOCK=80", "PLACER=static"]
+    done = make(clone, "synth", "NET=two", "OUT=an out", *options)
     assert done.returncode == 0, done.stderr
-    assert commands(clone)[-1] == [*expected, "--mhz", "80", "--seeds", "3", "--jobs", "5"]
+    expected += ["--mhz", "80", "--seeds", "3", "--jobs", "5", "--placer", "static"]
+    assert commands(clone)[-1] == expected
 
 
 def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -239,6 +240,24 @@ def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
     netlist = synthesize(source, device, tmp_path / "out").netlist
     with pytest.raises(UserError, match="nextpnr failed: .*"):
         place(netlist, device, [1], 50.0, jobs=1)
+
+
+def test_nextpnr_is_told_its_placer_seed_and_clock(tmp_path: Path) -> None:
+    program = tmp_path / "nextpnr"
+    report = {"fmax": {"clk": {"achieved": 50.0}}, "critical_paths": [], "utilization": {}}
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys\nfrom pathlib import Path\n"
+        "Path('said').write_text(json.dumps(sys.argv[1:]))\n"
+        f"Path(sys.argv[sys.argv.index('--report') + 1]).write_text('{json.dumps(report)}')\n"
+    )
+    program.chmod(0o755)
+    device = replace(DEVICES["ecp5-25k"], placer=str(program), options=("--25k",))
+    for placer, options in (("heap", {}), ("static", {"placer": "static"})):
+        [placement] = place(tmp_path / "netlist.json", device, [3], 80.0, jobs=1, **options)
+        said = json.loads((tmp_path / "said").read_text())
+        given = dict(zip(said[1::2], said[2::2], strict=False))
+        assert said[0] == "--25k" and placement.fmax_mhz == 50.0
+        assert (given["--placer"], given["--seed"], given["--freq"]) == (placer, "3", "80")
 
 
 def test_the_fastest_of_a_report_and_its_signals() -> None:
