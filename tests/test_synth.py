@@ -26,7 +26,7 @@ from rtl.devices import DEVICES
 from rtl.generate import AXI_TOP, TOP, generate, generate_axi, run_yosys
 from rtl.netlist import expected_macros
 from rtl.pins import wrap_in_pins
-from rtl.place import find_program, place, read_report, signal_of
+from rtl.place import PLACERS, find_program, place, read_report, signal_of
 from rtl.synth import Synthesis, kind_of, main, part_of, synthesize
 from tb.verilator import find_verilator
 
@@ -252,8 +252,8 @@ def test_nextpnr_is_told_its_placer_seed_and_clock(tmp_path: Path) -> None:
     )
     program.chmod(0o755)
     device = replace(DEVICES["ecp5-25k"], placer=str(program), options=("--25k",))
-    for placer, options in (("heap", {}), ("static", {"placer": "static"})):
-        [placement] = place(tmp_path / "netlist.json", device, [3], 80.0, jobs=1, **options)
+    for placer in PLACERS:
+        [placement] = place(tmp_path / "netlist.json", device, [3], 80.0, jobs=1, placer=placer)
         said = json.loads((tmp_path / "said").read_text())
         given = dict(zip(said[1::2], said[2::2], strict=False))
         assert said[0] == "--25k" and placement.fmax_mhz == 50.0
