@@ -33,7 +33,8 @@ NEURON_STAGE = 7  # sums are complete; membranes, biases and logits are addresse
 MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
 LOGIT_LATENCY = 2  # from a logit's address to its write
-RELEASE_LATENCY = 3  # from the release of a list to its buffer's first event
+# From the release of a list to its buffer's first event: its last payloads are read a stage before.
+RELEASE_LATENCY = READ_STAGE
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered

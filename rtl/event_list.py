@@ -7,7 +7,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import RELEASE_LATENCY, LayerHardware, ReadoutHardware, address_width
+from golden.hardware import (
+    READ_STAGE,
+    RELEASE_LATENCY,
+    LayerHardware,
+    ReadoutHardware,
+    address_width,
+)
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
@@ -62,8 +68,8 @@ class EventList(Component):
         The list in front is read for the last time: its buffer takes events `RELEASE_LATENCY`
         cycles later.
     read, index
-        Read word `index` of the list in front: its `walked_address` are there two cycles after, one
-        for each event of a cycle, and their `walked_payload` the cycle after that.
+        Read word `index` of the list in front: its `walked_address` are there `READ_STAGE - 1`
+        cycles later, one for each event of a cycle, their `walked_payload` the cycle after that.
 
     Latency: `close_latency` cycles from an end of block to `available`; throughput: one event a
     cycle. Two blocks end at least as many cycles apart as a block has timesteps.
@@ -244,7 +250,9 @@ class EventList(Component):
             read.en.eq(self.read),
             read.addr.eq(Cat(Cat(self.index, Const(0, word_bits))[:word_bits], front)),
         ]
-        m.d.sync += self.walked_address.eq(read.data.as_value())
+        addressed = READ_STAGE - 1  # the stage at which the addresses are there
+        walked_address = delay(m, read.data.as_value(), addressed - 1, "walked_address")
+        m.d.comb += self.walked_address.eq(walked_address)
         for event in range(n_events):
             m.d.comb += write.data[event].eq(self.address)
         if not part.has_payloads:
@@ -252,8 +260,8 @@ class EventList(Component):
             return
         address_bits = address_width(part.n_addresses)
         # The first event of an address clears the payloads of the block's other timesteps.
-        fronted = delay(m, front, 2, "fronted")
-        walked = delay(m, self.read, 2, "walked")
+        fronted = delay(m, front, addressed, "fronted")
+        walked = delay(m, self.read, addressed, "walked")
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(

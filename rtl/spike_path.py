@@ -40,8 +40,8 @@ class SpikePath(Component):
     issue
         From the group schedule (stage 0).
     addresses, payloads
-        The events that step `issue.step` adds: addresses at stage 2, payloads at stage 3, the first
-        event and its first timestep lowest.
+        The events that step `issue.step` adds: addresses a stage before `READ_STAGE`, payloads at
+        it, the first event and its first timestep lowest.
     sums
         A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
         its last step: use them in that cycle.

@@ -17,6 +17,7 @@ from golden.hardware import (
     BLOCKS,
     CLOSE_LATENCY,
     LOOP_CLOSE_LATENCY,
+    READ_STAGE,
     RELEASE_LATENCY,
     EventKind,
     HardwareParams,
@@ -281,7 +282,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     writes: set[tuple[int, int]] = set()  # and written
     seen: Counter[str] = Counter()
     offered: Item | None = None
-    left = 4  # cycles after the last release
+    left = READ_STAGE + 1  # cycles after the last release
 
     def read(cycle: int) -> dict[str, int]:
         """Read a word of the front list, if it is open and has any."""
@@ -291,14 +292,14 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         if not opened or rng.random() < 0.2:
             return {"read": 0, "index": int(rng.integers(-(-n_inputs // n_events)))}
         index = int(rng.integers(n_words))
-        reads.add((cycle + 2, model.n_released % part.n_lists))
+        reads.add((cycle + READ_STAGE - 1, model.n_released % part.n_lists))
         for event, address in enumerate(list(front)[index * n_events :][:n_events]):
             place = event * address_bits, address_bits
-            walked.append((cycle + 2, "walked_address", *place, address))
+            walked.append((cycle + READ_STAGE - 1, "walked_address", *place, address))
             for t, payload in enumerate(front[address]):
                 if model.closed[0].timesteps >> t & 1:
                     place = (event * block + t) * width, width
-                    walked.append((cycle + 3, "walked_payload", *place, payload))
+                    walked.append((cycle + READ_STAGE, "walked_payload", *place, payload))
         return {"read": 1, "index": index}
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
