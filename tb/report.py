@@ -239,17 +239,15 @@ def _formats(layer: LayerParams) -> str:
     return ", ".join(f"{name} {fmt}" for name, fmt in formats.items())
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def describe_hardware(hardware: HardwareParams) -> str:
     """Return in words what is turned on a core."""
-    counts = {
-        "lane": hardware.lanes,
-        "timestep": hardware.block,
-        "event": hardware.events_per_cycle,
-        "product": hardware.products_per_cycle,
-    }
-    lanes, block, events, products = (
-        f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items()
-    )
+    lanes, block = _counted(hardware.lanes, "lane"), _counted(hardware.block, "timestep")
+    events = _counted(hardware.events_per_cycle, "event")
+    products = _counted(hardware.products_per_cycle, "product")
     return f"{lanes}, {block} at once, {events} and {products} a cycle"
 
 
@@ -264,17 +262,18 @@ def describe(core: CoreParams) -> list[str]:
         "          formats are sign and width.fractional bits",
     ]
     for index, layer in enumerate(network.layers):
+        every = "timestep" if layer.dilation == 1 else f"{layer.dilation} timesteps"
         state = (
-            f"slow state of {layer.n_state}, refreshed every {layer.dilation}"
+            f"slow state of {layer.n_state}, refreshed every {every}"
             if layer.n_state
             else "recurrent"
             if layer.recurrent
             else "no slow state"
         )
         lines.append(
-            f"  layer {index}: {layer.n_inputs} inputs ({layer.formats.payload}),"
-            f" {layer.n_neurons} neurons, {state},"
-            f" {core.layers[index].n_groups} groups"
+            f"  layer {index}: {_counted(layer.n_inputs, 'input')} ({layer.formats.payload}),"
+            f" {_counted(layer.n_neurons, 'neuron')}, {state},"
+            f" {_counted(core.layers[index].n_groups, 'group')}"
         )
         lines.append(f"           {_formats(layer)}")
     lines.append(

@@ -200,7 +200,13 @@ def test_what_is_printed_is_what_is_reported() -> None:
 def test_a_core_is_described_with_its_hardware() -> None:
     text = "\n".join(describe(CORE))
     assert "tiny on 2 lanes, 2 timesteps at once, 1 event and 2 products a cycle" in text
-    assert "15 multipliers" in text and "15 neurons, slow state of 2, refreshed every 2" in text
+    assert (
+        "15 multipliers" in text
+        and "15 neurons, slow state of 2, refreshed every 2 timesteps" in text
+    )
+    shipped = CoreParams(load_stored("smnist")[0].params, HardwareParams(8))
+    text = "\n".join(describe(shipped))
+    assert "1 input (" in text and "slow state of 40, refreshed every timestep, 28 groups" in text
 
 
 def test_a_recurrent_layer_is_described_and_bounded_with_its_loop() -> None:
