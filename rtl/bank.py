@@ -68,8 +68,8 @@ class Bank(Component):
         width, address_bits = memory.width, address_width(memory.depth)
         low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
         writing = Signal()
-        loaded = Signal(address_bits)
-        word = Signal(width)
+        loaded = Signal(address_bits, reset_less=True)
+        word = Signal(width, reset_less=True)
         m.d.sync += [
             writing.eq(
                 self.load.valid
@@ -107,7 +107,7 @@ class Bank(Component):
                     read.addr.eq(address),
                 ]
                 name = f"segment_{index}_of_{port}"
-                read_words[port].append(delay(m, read.data, self.registered, name))
+                read_words[port].append(delay(m, read.data, self.registered, name, reset_less=True))
         for port, (wanted, found) in enumerate(zip(addresses, read_words, strict=True)):
             chosen = Signal(address_bits - low_bits, name=f"chosen_{port}")
             with m.If(self.enable[port]):

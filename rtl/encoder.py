@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -10,6 +13,8 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import MASK_QUEUE_DEPTH, EventKind, LayerHardware, address_width
 from rtl.component import Component
 from rtl.streams import event_layout
+
+SEGMENT = 8  # lanes of a group that are looked through in a cycle
 
 
 class Encoder(Component):
@@ -84,46 +89,77 @@ class Encoder(Component):
             room.eq((free > 1) | ((free == 1) & ~self.reserve) | skipped | taken),
         ]
 
-        # The group being sent, lowest lane first; `o` is a register behind it.
-        left = Signal(lanes * block)
+        # The group being sent, lowest lane first: what is left of one segment of it, and which of
+        # those that follow have spikes. `o` is a register behind it.
+        segment = min(lanes, SEGMENT)
+        n_segments = -(-lanes // segment)
+        left = Signal(segment * block)
+        index = Signal(range(n_segments))  # of the segment
+        group = Signal(lanes * block)
+        following = Signal(n_segments)
         first = Signal(address_bits)
         timesteps = Signal(block)
         sequence_end = Signal()
         pending = left.any() | timesteps.any() | sequence_end
-        lowest, sent, rest = lowest_lane(m, left, block)
+        lowest, sent, rest = lowest_lane(left, block)
+        address = index * segment + lowest  # in the group
         advance = ~self.o.valid | self.o.ready
         marks = timesteps.any() | sequence_end
-        ends = Mux(left.any(), ~rest.any() & ~marks, 1)
+        ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marks, 1)
         m.d.comb += queue.r_en.eq(~pending | (advance & ends))
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(pending),
                 self.o.payload.payload.eq(Mux(left.any(), sent, timesteps)),
-                self.o.payload.address.eq(Mux(left.any(), first + lowest, 0)),
+                self.o.payload.address.eq(Mux(left.any(), first + address, 0)),
             ]
             with m.If(left.any()):
                 m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(rest)]
+                with m.If(~rest.any()):
+                    found, place, others = lowest_part(group, segment * block, following)
+                    m.d.sync += [left.eq(found), index.eq(place), following.eq(others)]
             with m.Else():
                 kind = Mux(timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
                 m.d.sync += [
                     self.o.payload.kind.eq(kind), timesteps.eq(0), sequence_end.eq(0)
                 ]  # fmt: skip
+        word = queue.r_data[: lanes * block]
+        arrived = used_parts(word, segment * block)
+        found, place, others = lowest_part(word, segment * block, arrived)
         with m.If(taken):
-            m.d.sync += Cat(left, first, timesteps, sequence_end).eq(queue.r_data)
+            m.d.sync += [
+                Cat(group, first, timesteps, sequence_end).eq(queue.r_data),
+                left.eq(found),
+                index.eq(place),
+                following.eq(others),
+            ]
         return m
 
 
-def lowest_lane(m: Module, word: Value, block: int) -> tuple[Signal, Signal, Value]:
+def parts_of(word: Value, width: int) -> list[Value]:
+    """Return a word in parts of so many bits; the last one may have fewer."""
+    return [word[start : start + width] for start in range(0, len(word), width)]
+
+
+def used_parts(word: Value, width: int) -> Value:
+    """Return which parts of a word have any bit set."""
+    return Cat(part.any() for part in parts_of(word, width))
+
+
+def lowest_part(word: Value, width: int, used: Value) -> tuple[Value, Value, Value]:
+    """Return the lowest part of a word that is used, its number, and which others are."""
+    parts = parts_of(word, width)
+    lowest = [used[n] & ~used[:n].any() for n in range(len(parts))]
+    found = (Mux(chosen, part, 0) for chosen, part in zip(lowest, parts, strict=True))
+    number = (Mux(chosen, n, 0) for n, chosen in enumerate(lowest))
+    others = Cat(used[n] & used[:n].any() for n in range(len(parts)))
+    bits = (len(parts) - 1).bit_length()
+    return reduce(or_, found), reduce(or_, number)[:bits], others
+
+
+def lowest_lane(word: Value, block: int) -> tuple[Value, Value, Value]:
     """Return the lowest lane of a word that has any of its `block` bits set, its bits, and the word
     without them.
     """
-    lanes = len(word) // block
-    used = Cat(word.word_select(lane, block).any() for lane in range(lanes))
-    rest = used & (used - 1)[:lanes]
-    lowest = Signal(range(lanes))
-    bits = Signal(block)
-    for lane in reversed(range(lanes)):
-        with m.If(used[lane]):
-            m.d.comb += [lowest.eq(lane), bits.eq(word.word_select(lane, block))]
-    kept = Cat(rest[lane].replicate(block) for lane in range(lanes))
-    return lowest, bits, word & kept
+    bits, lane, others = lowest_part(word, block, used_parts(word, block))
+    return lane, bits, word & Cat(other.replicate(block) for other in others)

@@ -1,4 +1,6 @@
-"""The only places where a number gets narrower: `align` (a rounding shift) and `saturate`."""
+"""The only places where a number gets narrower: `align` (a rounding shift) and `saturate`; and
+registers in a row.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from golden.formats import Fixed
+
+LANES_A_COPY = 8  # lanes that share a register of what goes to all of them
 
 
 def align(value: Value, shift: int) -> Value:
@@ -46,10 +50,35 @@ def weighted(weight: Value, payload: Value) -> Value:
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 
-def delay(m: Module, value: Any, cycles: int, name: str) -> Any:
-    """Return `value` as it was `cycles` ago, through registers."""
+def delay(m: Module, value: Any, cycles: int, name: str, *, reset_less: bool = False) -> Any:
+    """Return `value` as it was `cycles` ago, through registers; a reset leaves numbers that nothing
+    looks at behind it as they are (`reset_less`).
+    """
     for stage in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{stage + 1}")
+        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def spread(
+    m: Module, value: Value, cycles: int, n_lanes: int, name: str, *, init: int = 0
+) -> list[Value]:
+    """Return `value` as it was `cycles` ago (at least 1) for every lane. The last register is there
+    once for `LANES_A_COPY` lanes, as one alone could not lie near all of them; `keep` tells
+    synthesis not to merge the copies. Lanes n, n + copies, ... share one, as they share a unit of
+    the neuron stage.
+    """
+    value = delay(m, value, cycles - 1, name)
+    n_copies = -(-n_lanes // LANES_A_COPY)
+    copies = [
+        Signal(
+            value.shape(),
+            name=f"{name}_{cycles}" if n_copies == 1 else f"{name}_copy_{index}",
+            init=init,
+            attrs={"keep": 1} if n_copies > 1 else {},
+        )
+        for index in range(n_copies)
+    ]
+    m.d.sync += [copy.eq(value) for copy in copies]
+    return [copies[index % n_copies] for index in range(n_lanes)]

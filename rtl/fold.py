@@ -6,9 +6,11 @@ from typing import Any
 
 MULTIPLIER, REGISTER = "MULT18X18D", "TRELLIS_FF"
 FACTORS, FACTOR_WIDTH, PRODUCT_WIDTH = ("A", "B"), 18, 36
-# Of a register that a multiplier has as well: always enabled, reset to 0, with the clock.
+# Of a register that a multiplier has as well: always enabled, reset to 0, with the clock; or never
+# reset, when Yosys leaves out the mode.
 FITS = {
-    "CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET", "SRMODE": "LSR_OVER_CE",
+    "CEMUX": ("1 ",), "CLKMUX": ("CLK",), "LSRMUX": ("LSR",), "REGSET": ("RESET",),
+    "SRMODE": ("LSR_OVER_CE", None),
 }  # fmt: skip
 
 Cells = dict[str, dict[str, Any]]
@@ -125,7 +127,7 @@ def _control(names: Any, cells: Cells) -> Control | None:
         register = cells.get(name) if name else None
         if register is None or register["type"] != REGISTER:
             return None
-        if any(register["parameters"].get(key) != value for key, value in FITS.items()):
+        if any(register["parameters"].get(key) not in values for key, values in FITS.items()):
             return None
         nets = register["connections"]
         found.add((nets["CLK"][0], nets["LSR"][0]))

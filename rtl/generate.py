@@ -205,6 +205,7 @@ def _verilog(
             "proc -norom",
             # Memories start undefined: what is read before it was written is not used.
             "delete t:$meminit_v2",
+            "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",  # copies of a register: not merged
             "memory_collect",
             *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
             *(

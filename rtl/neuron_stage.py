@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import MEMBRANE_LOOP, MEMBRANE_READ, LayerHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, lane, saturate
+from rtl.fixed import align, delay, lane, saturate, spread
 from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
@@ -130,31 +130,41 @@ class NeuronStage(Component):
                 self.h_read.eq(held_read.en),
                 self.h_write.eq(held_write.en),
             ]
-            held_word = delay(m, held_read.data, at, "held_word")
+            held_word = delay(m, held_read.data, at, "held_word", reset_less=True)
 
-        membrane_word = delay(m, read.data, at - MEMBRANE_READ, "membrane_word")
+        membrane_word = delay(m, read.data, at - MEMBRANE_READ, "membrane_word", reset_less=True)
 
         def around(value: Value, cycles: int, name: str) -> Value:
             """A unit's value of the timestep before, `cycles` cycles after it."""
-            return delay(m, value, cycles, name) if cycles else value
+            return delay(m, value, cycles, name, reset_less=True) if cycles else value
 
+        loading = spread(m, walk.o.coming, 1, lanes, "loading")
+        moving = spread(m, walk.o.moving, 1, lanes, "moving")
         kept_words, fired_words, held_words, outsides = [], [], [], []
         half = Const(1 << p.leak_shift >> 1, p.leak_shift)
         for unit in range(units):
-            spike_sum = self._chain(m, self.sums, p.spike_sum.width, unit, step[1].shift, "spike")
+            spike_sum = self._chain(
+                m, loading[unit], moving[unit], self.sums, p.spike_sum.width, unit, "spike"
+            )
             bias = Signal(shape_of(f.c), name=f"bias_{unit}")
             bias_before = around(bias, layer.interval, f"bias_before_{unit}")
             loaded = lane(biases.data, unit, f.c)
             m.d.comb += bias.eq(Mux(step[at].first, loaded, bias_before) if block > 1 else loaded)
             fast = align(spike_sum, p.spike_shift) + bias
-            fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}")
+            fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}", reset_less=True)
             m.d.sync += fast_sum.eq(fast)
             total: Value = fast_sum
             if p.n_state:
                 current_sum = self._chain(
-                    m, self.currents, p.current_sum.width, unit, step[1].shift, "current"
+                    m,
+                    loading[unit],
+                    moving[unit],
+                    self.currents,
+                    p.current_sum.width,
+                    unit,
+                    "current",
                 )
-                current = Signal(shape_of(p.current), name=f"current_{unit}")
+                current = Signal(shape_of(p.current), name=f"current_{unit}", reset_less=True)
                 m.d.sync += current.eq(align(current_sum, p.current_shift))
                 if held_word is not None:
                     held = Signal(shape_of(p.current), name=f"held_{unit}")
@@ -163,22 +173,24 @@ class NeuronStage(Component):
                         held_before = around(held, layer.interval, f"held_before_{unit}")
                         before = Mux(step[at + 1].first, before, held_before).as_signed()
                     m.d.comb += held.eq(Mux(step[at + 1].refresh, current, before))
-                    held_words.append(delay(m, held, last - at - 1, f"held_written_{unit}"))
+                    held_words.append(
+                        delay(m, held, last - at - 1, f"held_written_{unit}", reset_less=True)
+                    )
                     current = held
                 total = fast_sum + current
             # Twice, with and without the threshold: so comparing and subtracting wait for nothing.
             over_threshold = total - self.threshold
-            bare = Signal(total.shape(), name=f"bare_{unit}")
-            less = Signal(over_threshold.shape(), name=f"less_{unit}")
+            bare = Signal(total.shape(), name=f"bare_{unit}", reset_less=True)
+            less = Signal(over_threshold.shape(), name=f"less_{unit}", reset_less=True)
             kept = Signal(shape_of(f.u), name=f"kept_{unit}")
             membrane = lane(membrane_word, unit, f.u)
             fresh = Mux(step[at].fresh, 0, membrane).as_signed()
             if block > 1:
                 before = around(kept, layer.interval - layer.membrane_loop, f"kept_before_{unit}")
                 fresh = Mux(step[at].first, fresh, before).as_signed()
-            operand = Signal(shape_of(f.u), name=f"operand_{unit}")
+            operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
             product_shape = (operand * self.leak).shape()
-            product = Signal(product_shape, name=f"product_{unit}")
+            product = Signal(product_shape, name=f"product_{unit}", reset_less=True)
             m.d.sync += [
                 operand.eq(fresh),
                 product.eq(operand * self.leak),
@@ -187,8 +199,10 @@ class NeuronStage(Component):
             ]
             new = (product + Cat(half, bare).as_signed()).shift_right(p.leak_shift)
             reduced = (product + Cat(half, less).as_signed()).shift_right(p.leak_shift)
-            new = delay(m, new, layer.membrane_loop - MEMBRANE_LOOP, f"new_{unit}")
-            reduced = delay(m, reduced, layer.membrane_loop - MEMBRANE_LOOP, f"reduced_{unit}")
+            new = delay(m, new, layer.membrane_loop - MEMBRANE_LOOP, f"new_{unit}", reset_less=True)
+            reduced = delay(
+                m, reduced, layer.membrane_loop - MEMBRANE_LOOP, f"reduced_{unit}", reset_less=True
+            )
             clamped, outside = saturate(new, f.u)
             fired = ~reduced[-1]
             after = Mux(outside, f.u.max - self.threshold, reduced) if p.reset == "subtract" else 0
@@ -203,7 +217,7 @@ class NeuronStage(Component):
             m.d.comb += held_write.data.eq(Cat(*held_words))  # pyright: ignore
         # The spikes of a group come in by words, timestep by timestep, and leave by lanes.
         words = fold * block
-        collected = [Signal(units, name=f"spikes_{i}") for i in range(words)]
+        collected = [Signal(units, name=f"spikes_{i}", reset_less=True) for i in range(words)]
         with m.If(step[last].shift):
             m.d.sync += [a.eq(b) for a, b in zip(collected, collected[1:], strict=False)]
             m.d.sync += collected[-1].eq(Cat(*fired_words))
@@ -247,7 +261,14 @@ class NeuronStage(Component):
         return words, words.read_port(transparent_for=(write,) if collides else ()), write
 
     def _chain(
-        self, m: Module, sums: Value, width: int, unit: int, shift: Value, name: str
+        self,
+        m: Module,
+        loading: Value,
+        moving: Value,
+        sums: Value,
+        width: int,
+        unit: int,
+        name: str,
     ) -> Value:
         """A unit's sums in the order in which it needs them: of its neurons, timestep by timestep;
         the first one.
@@ -258,19 +279,22 @@ class NeuronStage(Component):
             for t in range(layer.block)
             for index in range(layer.fold)
         ]
-        load = self._load(m)
-        links = [Signal(width, name=f"{name}_{unit}_{i}") for i in range(len(places))]
-        with m.If(load):
+        links = [
+            Signal(width, name=f"{name}_{unit}_{i}", reset_less=True) for i in range(len(places))
+        ]
+        words = [sums.word_select(place, width) for place in places]
+        with m.If(moving):
             m.d.sync += [
-                link.eq(sums.word_select(place, width))
-                for link, place in zip(links, places, strict=True)
+                link.eq(Mux(loading, word, following))
+                for link, word, following in zip(links, words, [*links[1:], words[-1]], strict=True)
             ]
-        with m.Elif(shift):
-            m.d.sync += [a.eq(b) for a, b in zip(links, links[1:], strict=False)]
-        return delay(m, links[0].as_signed(), layer.membrane_read - MEMBRANE_READ, f"{name}_{unit}")
-
-    def _load(self, m: Module) -> Value:
-        return m.submodules.walk.o.load  # pyright: ignore
+        return delay(
+            m,
+            links[0].as_signed(),
+            layer.membrane_read - MEMBRANE_READ,
+            f"{name}_{unit}",
+            reset_less=True,
+        )
 
     def _used(self, step: object, unit: int) -> Value:
         """Whether a unit's neuron of a word exists."""

@@ -22,10 +22,14 @@ def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     its last one; `refresh`: the current is refreshed in it; `any_refresh`: in some timestep of the
     block; `fresh`: it is a sequence's first timestep; `shift`: a word is taken, also for a timestep
     that a partial block lacks; `final`: it is the group's last; `last_group`: of the block.
-    `timesteps` are those of the block, a bit each.
+    `timesteps` are those of the block, a bit each. `coming`: the next cycle has `load`; `moving`:
+    it has, or this one has `shift`.
     """
     words = part.n_groups * part.fold
-    flags = ("valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
+    flags = (
+        "valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final",
+        "coming", "moving",
+    )  # fmt: skip
     return data.StructLayout(
         dict.fromkeys(flags, 1)
         | {"last_group": 1, "timesteps": part.block, "word": address_width(words)}
@@ -61,7 +65,9 @@ class OutputWalk(Component):
         block = part.block
         fold, interval = part.fold, part.interval
         issue = delay(m, self.issue, NEURON_STAGE, "issue")
-        load = issue.valid & issue.last
+        complete = self.issue.valid & self.issue.last
+        coming = delay(m, complete, NEURON_STAGE - 1, "coming")
+        load = delay(m, coming, 1, "load")
 
         running = Signal()  # behind a group's first cycle
         timestep = Signal(block, init=1)  # where the walk is
@@ -94,6 +100,8 @@ class OutputWalk(Component):
         taken = active & (place < fold)
         m.d.comb += [
             o.load.eq(load),
+            o.coming.eq(coming),
+            o.moving.eq(coming | taken),
             o.shift.eq(taken),
             o.valid.eq(taken & (timestep & begun.timesteps).any()),
             o.first.eq(timestep[0]),

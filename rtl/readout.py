@@ -11,7 +11,7 @@ from golden.hardware import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, lane, saturate
+from rtl.fixed import delay, lane, saturate, spread
 from rtl.group_schedule import GroupSchedule
 from rtl.layer import connect_schedule, counts_signature
 from rtl.output_walk import OutputWalk
@@ -107,29 +107,36 @@ class Readout(Component):
             read.addr.eq(Mux(sending, sending_group, walk.o.word)),
         ]
         # Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
+        loading = spread(m, walk.o.coming, 1, lanes, "loading")
+        moving = spread(m, walk.o.moving, 1, lanes, "moving")
         kept, saturated = [], []
         for index in range(lanes):
-            links = [Signal(shape_of(p.spike_sum), name=f"link_{index}_{t}") for t in range(block)]
-            with m.If(walk.o.load):
+            links = [
+                Signal(shape_of(p.spike_sum), name=f"link_{index}_{t}", reset_less=True)
+                for t in range(block)
+            ]
+            words = [
+                spike_path.sums.word_select(t * lanes + index, p.spike_sum.width)
+                for t in range(block)
+            ]
+            with m.If(moving[index]):
                 m.d.sync += [
-                    link.eq(spike_path.sums.word_select(t * lanes + index, p.spike_sum.width))
-                    for t, link in enumerate(links)
+                    link.eq(Mux(loading[index], word, later))
+                    for link, word, later in zip(links, words, [*links[1:], words[-1]], strict=True)
                 ]
-            with m.Elif(step[1].shift):
-                m.d.sync += [a.eq(b) for a, b in zip(links, links[1:], strict=False)]
             loaded = lane(biases.data, index, p.b_o)
             bias = Signal(shape_of(p.b_o), name=f"bias_{index}")
             old = Mux(step[1].fresh, 0, lane(read.data, index, p.logit)).as_signed()
             total = Signal(shape_of(p.logit), name=f"total_{index}")
             if block > 1:
-                held = delay(m, bias, 1, f"held_{index}")
+                held = delay(m, bias, 1, f"held_{index}", reset_less=True)
                 m.d.comb += bias.eq(Mux(step[1].first, loaded, held))
                 old = Mux(step[1].first, old, total).as_signed()
             else:
                 m.d.comb += bias.eq(loaded)
             added = links[0] + bias
-            adding = Signal(added.shape(), name=f"adding_{index}")
-            before = Signal(shape_of(p.logit), name=f"before_{index}")
+            adding = Signal(added.shape(), name=f"adding_{index}", reset_less=True)
+            before = Signal(shape_of(p.logit), name=f"before_{index}", reset_less=True)
             m.d.sync += [adding.eq(added), before.eq(old)]
             clamped, outside = saturate(before + adding, p.logit)
             m.d.comb += total.eq(clamped)
@@ -160,7 +167,7 @@ class Readout(Component):
         with m.If(ending):
             m.d.sync += ended.eq(1)
         m.d.comb += schedule.hold.eq(ending | ended)
-        word = Signal(lanes * p.logit_width)
+        word = Signal(lanes * p.logit_width, reset_less=True)
         empty = Signal()  # the sequence had no timestep: what the memory holds is an earlier one's
         left = Signal(range(lanes + 1))  # lanes of `word` not yet sent
         reading = Signal(range(3))  # cycles until the addressed word is there

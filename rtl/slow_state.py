@@ -186,21 +186,25 @@ class SlowState(Component):
         relaxed = int(layer.update_relaxed)
         driven = delay(m, column == d, 1 + relaxed, "driven")
         fresh = delay(m, update.fresh, 1 + relaxed, "fresh")
-        driving = delay(m, drive, 1 + relaxed, "driving")
-        state = delay(m, read.data, relaxed, "state")
-        factors = delay(m, coefficients.data, relaxed, "factors")
-        operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x))
+        driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True)
+        state = delay(m, read.data, relaxed, "state", reset_less=True)
+        factors = delay(m, coefficients.data, relaxed, "factors", reset_less=True)
+        operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
         m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
         step_valid = delay(m, running, 3 + relaxed, "step_valid")
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
         summed = layer.update_latency - 1 - relaxed
         complete = delay(m, running & (column == d), summed, "complete")
         completed = delay(m, update, summed, "completed")
-        rows = Array(Signal(shape_of(p.state_sum), name=f"row_{r}") for r in range(lanes))
+        rows = Array(
+            Signal(shape_of(p.state_sum), name=f"row_{r}", reset_less=True) for r in range(lanes)
+        )
         sums = []
         for index in range(lanes):
-            product = Signal(shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}")
-            total = Signal(shape_of(p.state_sum), name=f"sum_{index}")
+            product = Signal(
+                shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
+            )
+            total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
             m.d.sync += product.eq(lane(factors, index, f.a) * operand)
             with m.If(step_valid):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ from golden.hardware import (
 )
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, lane, weighted
+from rtl.fixed import delay, lane, spread, weighted
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
@@ -99,26 +99,36 @@ class SpikePath(Component):
             self.weight_reads.eq(sum(sparse[1:], sparse[0])),
         ]
         used = Cat(sparse[event].replicate(block * payload_width) for event in range(n_events))
-        payloads = delay(m, self.payloads & used, MULTIPLY_STAGE - READ_STAGE, "payloads")
+        stages = MULTIPLY_STAGE - READ_STAGE
+        payloads = delay(m, self.payloads & used, stages, "payloads")
         fires = [
-            payloads.word_select(event * block + t, payload_width)
+            payloads.word_select(event * block + t, payload_width).any()
             for event in range(n_events)
             for t in range(block)
         ]
-        m.d.comb += self.additions.eq(sum((fire.any() for fire in fires[1:]), fires[0].any()))
-        first = delay(m, self.issue.valid & self.issue.first, NEURON_STAGE - 1, "first")
+        m.d.comb += self.additions.eq(sum(fires[1:], fires[0]))
+        # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
+        inverted = Const(-1 if payload_width == 1 else 0, len(self.payloads))
+        sent = spread(
+            m, (self.payloads & used) ^ inverted, stages, lanes, "sent", init=inverted.value
+        )
+        starts = self.issue.valid & self.issue.first
+        first = spread(m, starts, NEURON_STAGE - 1, lanes, "first")
         product_shape = shape_of(Fixed(self.memory.element.width + payload_width))
         for t in range(block):
             for index in range(lanes):
                 added = []
                 for event in range(n_events):
                     word = weights.data.word_select(event, self.memory.width)  # at `MULTIPLY_STAGE`
-                    product = Signal(product_shape, name=f"product_{event}_{t}_{index}")
+                    product = Signal(
+                        product_shape, name=f"product_{event}_{t}_{index}", reset_less=True
+                    )
+                    payload = (sent[index] ^ inverted).word_select(event * block + t, payload_width)
                     m.d.sync += product.eq(
-                        weighted(lane(word, index, self.memory.element), fires[event * block + t])
+                        weighted(lane(word, index, self.memory.element), payload)
                     )
                     added.append(product)
-                total = Signal(shape_of(self.accumulator), name=f"sum_{t}_{index}")
-                m.d.sync += total.eq(Mux(first, 0, total) + sum(added[1:], added[0]))
+                total = Signal(shape_of(self.accumulator), name=f"sum_{t}_{index}", reset_less=True)
+                m.d.sync += total.eq(Mux(first[index], 0, total) + sum(added[1:], added[0]))
                 m.d.comb += self.sums.word_select(t * lanes + index, width).eq(total)
         return m

@@ -16,7 +16,7 @@ from golden.hardware import (
 )
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, lane
+from rtl.fixed import delay, lane, spread
 from rtl.scalars import shape_of
 from rtl.streams import LoadBus, issue_layout
 
@@ -81,7 +81,7 @@ class StatePath(Component):
         driven_slot = p.n_state % per_cycle  # where the last step has V; unused ones follow
         early = delay(m, self.issue, STATE_STAGE, "early")
         issue = delay(m, early, READ_STAGE - STATE_STAGE, "issue")
-        dense = issue.valid & issue.dense
+        dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
         m.submodules.coefficients = coefficients = Bank(
             layer.memories["p"], self.number, self.load_width, registered=True
         )
@@ -109,7 +109,7 @@ class StatePath(Component):
         # Stage READ_STAGE + 1: what the slow state's memory held a stage before. It is registered
         # into the multipliers' operands, one of its own for each lane, as the bank registers
         # coefficients.
-        history = delay(m, self.history, READ_STAGE - STATE_STAGE, "history")
+        history = delay(m, self.history, READ_STAGE - STATE_STAGE, "history", reset_less=True)
         driven = delay(m, issue.step == steps - 1, 1, "driven")
         fresh = delay(m, issue.fresh, 1, "fresh")
         list_buffer = delay(m, issue.buffer, 1, "list_buffer")
@@ -128,17 +128,18 @@ class StatePath(Component):
         n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
         m.d.comb += self.products.eq(sum(n_slots[1:], n_slots[0]))
         stages = MULTIPLY_STAGE - READ_STAGE - 1
-        adding = delay(m, refresh, stages + 1, "adding")
-        first = delay(m, issue.valid & issue.first, stages + 2, "first")
+        adding = spread(m, refresh, stages + 1, lanes, "adding")
+        first = spread(m, issue.valid & issue.first, stages + 2, lanes, "first")
         for index in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
                 factor = lane(coefficients.data, slot * lanes + index, f.p)
                 for t in range(block):
-                    value = Signal(operand_shape, name=f"value_{slot}_{t}_{index}")
+                    value = Signal(operand_shape, name=f"value_{slot}_{t}_{index}", reset_less=True)
                     product = Signal(
                         shape_of(Fixed(len(factor) + len(value))),
                         name=f"product_{slot}_{t}_{index}",
+                        reset_less=True,
                     )
                     m.d.sync += [
                         value.eq(operands[slot * block + t]),
@@ -146,8 +147,8 @@ class StatePath(Component):
                     ]
                     products[t].append(product)
             for t in range(block):
-                total = Signal(shape_of(p.current_sum), name=f"sum_{t}_{index}")
+                total = Signal(shape_of(p.current_sum), name=f"sum_{t}_{index}", reset_less=True)
                 added = sum(products[t][1:], products[t][0])
-                m.d.sync += total.eq(Mux(first, 0, total) + Mux(adding[t], added, 0))
+                m.d.sync += total.eq(Mux(first[index], 0, total) + Mux(adding[index][t], added, 0))
                 m.d.comb += self.sums.word_select(t * lanes + index, p.current_sum.width).eq(total)
         return m

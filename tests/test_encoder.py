@@ -95,7 +95,19 @@ def hand_over(ctx: Any, dut: Encoder, group: Group) -> None:
 @pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.3), (0, 0.95)])
 @pytest.mark.parametrize(
     ("n_neurons", "lanes", "block"),
-    [(1, 1, 1), (10, 4, 1), (32, 16, 1), (1, 4, 4), (3, 8, 2), (7, 1, 8), (21, 5, 4), (18, 8, 16)],
+    [
+        (1, 1, 1),
+        (10, 4, 1),
+        (32, 16, 1),
+        (1, 4, 4),
+        (3, 8, 2),
+        (7, 1, 8),
+        (21, 5, 4),
+        (18, 8, 16),
+        (61, 24, 1),
+        (23, 12, 2),
+        (40, 40, 1),
+    ],
 )
 def test_events_come_in_order(
     n_neurons: int, lanes: int, block: int, gaps: float, stall: float

@@ -41,6 +41,10 @@ DESIGNS = {
         always @(posedge clk) if (rst) begin x <= 0; z <= 0; end
             else begin x <= a; z <= x * b; end
         assign o = z;""", 8, {"OUTPUT"}),
+    "registers that are never reset": ("""
+        reg signed [3:0] x, y; reg signed [7:0] z;
+        always @(posedge clk) begin x <= a; if (rst) y <= 0; else y <= b; z <= x * y; end
+        assign o = z;""", 16, {"INPUTA", "INPUTB", "OUTPUT"}),
     "registers that are enabled, or reset to 1": ("""
         reg signed [3:0] x, y; reg signed [7:0] z;
         always @(posedge clk) begin
