@@ -130,7 +130,7 @@ class Device:
             raise UserError("a sequence runs on the device: recover it before you load it")
         header, data = (self.registers[name].offset for name in ("LOAD_HEADER", "LOAD_DATA"))
         for number, (name, memory) in enumerate(self.core.memories.items()):
-            n_bytes = -(-memory.width // LOAD_WIDTH) * LOAD_WIDTH // 8
+            n_bytes = memory.items * LOAD_WIDTH // 8
             content = b"".join(word.to_bytes(n_bytes, "little") for word in self.images[name])
             words = np.frombuffer(content, "<u4").astype(np.uint32)
             self.transport.write(header, load_header(number))
@@ -140,7 +140,7 @@ class Device:
     @property
     def load_words(self) -> int:
         """The writes of LOAD_DATA that load every memory."""
-        return sum(m.depth * -(-m.width // LOAD_WIDTH) for m in self.core.memories.values())
+        return sum(m.depth * m.items for m in self.core.memories.values())
 
     def run(
         self, payloads: np.ndarray, progress: Callable[[int], object] = lambda n: None

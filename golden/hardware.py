@@ -22,6 +22,7 @@ from golden.params import LayerParams, NetworkParams, ReadoutParams, from_dict
 VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
+MAX_ITEMS = 1 << 12  # items of the load stream that a word of a memory may take
 SEGMENT_DEPTH = 1 << 10  # words that a loaded memory has behind one another
 BLOCKS = (1, 2, 4, 8, 16)
 
@@ -100,6 +101,11 @@ class MemoryParams:
             raise UserError(
                 f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed"
             )
+        if self.items > MAX_ITEMS:
+            raise UserError(
+                f"memory {self.name} has words of {self.width} bits: at most"
+                f" {MAX_ITEMS * LOAD_WIDTH} can be loaded"
+            )
 
     @property
     def width(self) -> int:
@@ -108,6 +114,11 @@ class MemoryParams:
     @property
     def bits(self) -> int:
         return self.depth * self.width
+
+    @property
+    def items(self) -> int:
+        """Items of the load stream that a word takes."""
+        return -(-self.width // LOAD_WIDTH)
 
     @property
     def segments(self) -> list[int]:

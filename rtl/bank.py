@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import SEGMENT_DEPTH, MemoryParams, address_width
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
-from rtl.streams import LoadBus
+from rtl.loader import collect
+from rtl.streams import LOAD_BUS
 
 
 class Bank(Component):
@@ -22,8 +23,6 @@ class Bank(Component):
     ----------
     memory, number
         Its shape, and its number on the load bus.
-    load_width
-        Width of the load bus.
     n_reads
         Read ports. The last of two shares its address with the write port, as a block RAM of two
         ports does.
@@ -36,17 +35,16 @@ class Bank(Component):
         The words read, those of the first port lowest: `data` is valid the cycle after `address`
         and `enable`, or two cycles after if registered.
     load
-        The load bus. A word loaded for another memory, or beyond the last word, is ignored.
+        The load bus. Items for another memory, or beyond the last word, are ignored.
 
     Latency: 1 cycle, or 2 if registered; throughput: one word a cycle. A loaded word can be
-    addressed two cycles after it was on the bus.
+    addressed two cycles after its last item was on the bus.
     """
 
     def __init__(
         self,
         memory: MemoryParams,
         number: int,
-        load_width: int,
         n_reads: int = 1,
         *,
         registered: bool = False,
@@ -58,7 +56,7 @@ class Bank(Component):
                 "address": In(n_reads * address_width(memory.depth)),
                 "enable": In(n_reads),
                 "data": Out(n_reads * memory.width),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -67,18 +65,7 @@ class Bank(Component):
         memory, segments = self.memory, self.memory.segments
         width, address_bits = memory.width, address_width(memory.depth)
         low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
-        writing = Signal()
-        loaded = Signal(address_bits, reset_less=True)
-        word = Signal(width, reset_less=True)
-        m.d.sync += [
-            writing.eq(
-                self.load.valid
-                & (self.load.memory == self.number)
-                & (self.load.address < memory.depth)
-            ),
-            loaded.eq(self.load.address),
-            word.eq(self.load.data),
-        ]
+        writing, loaded, word = collect(m, self.load, self.number, memory.depth, width)
         addresses = [self.address.word_select(port, address_bits) for port in range(self.n_reads)]
         read_words: list[list[Value]] = [[] for _ in addresses]
         for index, depth in enumerate(segments):

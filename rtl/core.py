@@ -10,7 +10,7 @@ from golden.hardware import COUNTER_WIDTH, CoreParams, address_width
 from rtl.component import Component
 from rtl.counters import Counters
 from rtl.layer import Layer
-from rtl.loader import Loader, load_bus_width
+from rtl.loader import Loader
 from rtl.readout import Readout
 from rtl.streams import LOAD_ITEM, event_layout, result_layout
 
@@ -49,15 +49,12 @@ class Core(Component):
 
     def __init__(self, core: CoreParams) -> None:
         self.core = core
-        width = load_bus_width(core)
         numbers: dict[str, dict[str, int]] = {}
         for number, name in enumerate(core.memories):
             part, memory = name.split(".")
             numbers.setdefault(part, {})[memory] = number
-        self.layers = [
-            Layer(layer, numbers[f"layer{i}"], width) for i, layer in enumerate(core.layers)
-        ]
-        self.readout = Readout(core.readout, numbers["readout"], width)
+        self.layers = [Layer(layer, numbers[f"layer{i}"]) for i, layer in enumerate(core.layers)]
+        self.readout = Readout(core.readout, numbers["readout"])
         first, readout = core.network.layers[0], core.network.readout
         parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {
             "readout": self.readout

@@ -15,7 +15,7 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay
 from rtl.slot_reader import SlotReader
-from rtl.streams import LoadBus, event_layout
+from rtl.streams import LOAD_BUS, event_layout
 
 
 class DelayLine(Component):
@@ -34,7 +34,7 @@ class DelayLine(Component):
     ----------
     layer
         The layer behind it.
-    number, load_width
+    number
         Of the bank of delays, of which none may exceed the layer's largest one.
 
     Members
@@ -57,8 +57,8 @@ class DelayLine(Component):
     comes out to its own; throughput: one event a cycle in, and out as `SlotReader` has it.
     """
 
-    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
-        self.layer, self.number, self.load_width = layer, number, load_width
+    def __init__(self, layer: LayerHardware, number: int) -> None:
+        self.layer, self.number = layer, number
         n_inputs, memories = layer.params.n_inputs, layer.ring_memories
         received = layer.payload.width if layer.external else layer.block
         super().__init__(
@@ -72,7 +72,7 @@ class DelayLine(Component):
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
                 "ring_writes": Out(range(memories * (layer.ring_depth + 1) + 1)),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -83,7 +83,7 @@ class DelayLine(Component):
         m.submodules.arrivals = arrivals = Arrivals(
             n_inputs, n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
         )
-        m.submodules.delays = delays = Bank(layer.memories["delays"], self.number, self.load_width)
+        m.submodules.delays = delays = Bank(layer.memories["delays"], self.number)
         m.submodules.reader = reader = SlotReader(layer)
         wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         wiring.connect(m, wiring.flipped(self.load), delays.load)

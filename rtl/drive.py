@@ -11,7 +11,7 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import align, delay, lane, saturate, weighted
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus
+from rtl.streams import LOAD_BUS
 
 
 class Drive(Component):
@@ -25,7 +25,7 @@ class Drive(Component):
     ----------
     layer
         The layer.
-    number, load_width
+    number
         Of the bank of w_x.
 
     Members
@@ -50,8 +50,8 @@ class Drive(Component):
     throughput: one event a cycle.
     """
 
-    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
-        self.layer, self.number, self.load_width = layer, number, load_width
+    def __init__(self, layer: LayerHardware, number: int) -> None:
+        self.layer, self.number = layer, number
         f, block = layer.params.formats, layer.block
         super().__init__(
             {
@@ -72,7 +72,7 @@ class Drive(Component):
                 "last": Out(1),
                 "saturated": Out(1),
                 "w_x_read": Out(1),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -80,7 +80,7 @@ class Drive(Component):
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         block, total_shape = layer.block, shape_of(p.drive_sum)
-        m.submodules.weights = weights = Bank(layer.memories["w_x"], self.number, self.load_width)
+        m.submodules.weights = weights = Bank(layer.memories["w_x"], self.number)
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
         # Cycle 0: the event. 1: its weight. 2: the product. 3: the sums, with the marker at its

@@ -21,7 +21,7 @@ from rtl.scalars import Scalars
 from rtl.slow_state import SlowState
 from rtl.spike_path import SpikePath
 from rtl.state_path import StatePath
-from rtl.streams import LoadBus, event_layout
+from rtl.streams import LOAD_BUS, event_layout
 
 
 class Layer(Component):
@@ -37,8 +37,6 @@ class Layer(Component):
         Parameters and lanes.
     numbers
         The load bus number of each of its memories.
-    load_width
-        Width of the load bus.
 
     Members
     -------
@@ -59,15 +57,15 @@ class Layer(Component):
     for each spike that its last groups leave to be sent.
     """
 
-    def __init__(self, layer: LayerHardware, numbers: dict[str, int], load_width: int) -> None:
-        self.layer, self.numbers, self.load_width = layer, numbers, load_width
+    def __init__(self, layer: LayerHardware, numbers: dict[str, int]) -> None:
+        self.layer, self.numbers = layer, numbers
         p, f = layer.params, layer.params.formats
         units = layer.neuron_units
         received = f.payload.width if layer.external else layer.block
         members = {
             "i": In(stream.Signature(event_layout(p.n_inputs, received))),
             "o": Out(stream.Signature(event_layout(p.n_neurons, layer.block))),
-            "load": In(LoadBus(load_width)),
+            "load": In(LOAD_BUS),
             "counts": Out(counts_signature(layer)),
         }
         if layer.delayed:
@@ -91,21 +89,16 @@ class Layer(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer, p, f, width = (
-            self.layer,
-            self.layer.params,
-            self.layer.params.formats,
-            self.load_width,
-        )
+        layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         numbers, memories, counts = self.numbers, layer.memories, self.counts
 
-        m.submodules.scalars = scalars = Scalars(f, numbers["scalars"], width)
+        m.submodules.scalars = scalars = Scalars(f, numbers["scalars"])
         m.submodules.events = events = EventList(layer)
         m.submodules.schedule = schedule = GroupSchedule(layer)
         m.submodules.spike_path = spike_path = SpikePath(
-            layer, p.spike_sum, memories["w_f"], numbers["w_f"], width
+            layer, p.spike_sum, memories["w_f"], numbers["w_f"]
         )
-        m.submodules.neurons = neurons = NeuronStage(layer, numbers["c"], width)
+        m.submodules.neurons = neurons = NeuronStage(layer, numbers["c"])
         m.submodules.encoder = encoder = Encoder(layer)
         loaded = [scalars, spike_path, neurons]
 
@@ -113,7 +106,7 @@ class Layer(Component):
         arriving: Any = wiring.flipped(self.i)
         inlet: EventList | DelayLine = events
         if layer.delayed:
-            m.submodules.line = inlet = line = DelayLine(layer, numbers["delays"], width)
+            m.submodules.line = inlet = line = DelayLine(layer, numbers["delays"])
             loaded.append(line)
             wiring.connect(m, arriving, line.i)
             arriving = line.o
@@ -150,9 +143,9 @@ class Layer(Component):
         wiring.connect(m, encoder.o, wiring.flipped(self.o))
 
         if p.n_state:
-            m.submodules.drive = drive = Drive(layer, numbers["w_x"], width)
-            m.submodules.state_path = state_path = StatePath(layer, numbers["p"], width)
-            m.submodules.slow_state = slow_state = SlowState(layer, numbers["ab"], width)
+            m.submodules.drive = drive = Drive(layer, numbers["w_x"])
+            m.submodules.state_path = state_path = StatePath(layer, numbers["p"])
+            m.submodules.slow_state = slow_state = SlowState(layer, numbers["ab"])
             loaded += [drive, state_path, slow_state]
             m.d.comb += [
                 getattr(drive, name).eq(getattr(events, name))

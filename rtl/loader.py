@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Signal
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LOAD_WIDTH, CoreParams
+from golden.hardware import LOAD_WIDTH, CoreParams, address_width
 from rtl.component import Component
-from rtl.streams import LOAD_HEADER, LOAD_ITEM, LoadBus
+from rtl.streams import LOAD_BUS, LOAD_HEADER, LOAD_ITEM
 
 
-def load_bus_width(core: CoreParams) -> int:
-    """Return the width of the widest memory, in whole items of the load stream."""
-    widest = max(memory.width for memory in core.memories.values())
-    return -(-widest // LOAD_WIDTH) * LOAD_WIDTH
+def collect(
+    m: Module, load: Any, number: int, depth: int, width: int
+) -> tuple[Signal, Signal, Value]:
+    """Collect the words of memory `number` from the load bus: return whether a word within `depth`
+    is complete, the cycle after its last item, its address, and its `width` bits.
+    """
+    complete = Signal()
+    address = Signal(address_width(depth), reset_less=True)
+    word = Signal(-(-width // LOAD_WIDTH) * LOAD_WIDTH, reset_less=True)
+    ours = load.valid & (load.memory == number)
+    m.d.sync += [
+        complete.eq(ours & load.last & (load.address < depth)),
+        address.eq(load.address),
+    ]
+    for index in range(len(word) // LOAD_WIDTH):
+        with m.If(ours & (load.index == index)):
+            m.d.sync += word.word_select(index, LOAD_WIDTH).eq(load.data)
+    return complete, address, word[:width]
 
 
 class Loader(Component):
-    """Assemble the words of a memory from items of `LOAD_WIDTH` bits and write them one after
-    another.
+    """Number the items of the words of a memory, and the words: each memory collects its own.
 
     An item with `first` set is a header: the memory's number and the address of the first word. The
     items after it are the words, the low part first; addresses count up. A header drops a word that
@@ -36,45 +51,40 @@ class Loader(Component):
     i
         The load stream.
     o
-        The load bus, valid for one cycle a word.
+        The load bus, valid for one cycle an item.
 
-    Latency: 1 cycle from a word's last item; throughput: one item a cycle.
+    Latency: 1 cycle; throughput: one item a cycle.
     """
 
     def __init__(self, core: CoreParams) -> None:
         self.core = core
-        super().__init__(
-            {"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LoadBus(load_bus_width(core)))}
-        )
+        super().__init__({"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LOAD_BUS)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        items = [-(-memory.width // LOAD_WIDTH) for memory in self.core.memories.values()]
+        items = [memory.items for memory in self.core.memories.values()]
         last_items = Array([count - 1 for count in items])
-        header = self.i.payload.data
         item = Signal(range(max(items)))
         following = Signal.like(self.o.address)
-        parts = self.o.data
+        fields = LOAD_HEADER(self.i.payload.data)
 
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += self.o.valid.eq(0)
-        with m.If(self.i.valid):
-            with m.If(self.i.payload.first):
-                fields = LOAD_HEADER(header)
-                m.d.sync += [
-                    self.o.memory.eq(fields.memory),
-                    following.eq(fields.address),
-                    item.eq(0),
-                ]
-            with m.Else():
-                m.d.sync += parts.word_select(item, LOAD_WIDTH).eq(self.i.payload.data)
-                with m.If(item == last_items[self.o.memory]):
-                    m.d.sync += [
-                        item.eq(0),
-                        self.o.valid.eq(1),
-                        self.o.address.eq(following),
-                        following.eq(following + 1),
-                    ]
-                with m.Else():
-                    m.d.sync += item.eq(item + 1)
+        with m.If(self.i.valid & self.i.payload.first):
+            m.d.sync += [
+                self.o.memory.eq(fields.memory),
+                following.eq(fields.address),
+                item.eq(0),
+            ]
+        with m.Elif(self.i.valid):
+            last = item == last_items[self.o.memory]
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.address.eq(following),
+                self.o.index.eq(item),
+                self.o.last.eq(last),
+                self.o.data.eq(self.i.payload.data),
+                item.eq(Mux(last, 0, item + 1)),
+                following.eq(following + last),
+            ]
         return m

@@ -15,7 +15,7 @@ from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate, spread
 from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus, issue_layout
+from rtl.streams import LOAD_BUS, issue_layout
 
 
 class NeuronStage(Component):
@@ -34,7 +34,7 @@ class NeuronStage(Component):
     ----------
     layer
         The layer.
-    number, load_width
+    number
         Of the bank of biases c.
 
     Members
@@ -61,8 +61,8 @@ class NeuronStage(Component):
     Latency: `write_stage` cycles; throughput: a group in `output_steps` cycles.
     """
 
-    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
-        self.layer, self.number, self.load_width = layer, number, load_width
+    def __init__(self, layer: LayerHardware, number: int) -> None:
+        self.layer, self.number = layer, number
         p, f, units = layer.params, layer.params.formats, layer.neuron_units
         members = {
             "issue": In(issue_layout(layer)),
@@ -83,7 +83,7 @@ class NeuronStage(Component):
             "writes": Out(1),
             "h_write": Out(1),
             "products": Out(1),
-            "load": In(LoadBus(load_width)),
+            "load": In(LOAD_BUS),
         }
         if p.n_state:
             members["currents"] = In(layer.block * layer.lanes * p.current_sum.width)
@@ -95,7 +95,7 @@ class NeuronStage(Component):
         units, fold, block, lanes = layer.neuron_units, layer.fold, layer.block, layer.lanes
         m.submodules.walk = walk = OutputWalk(layer)
         m.submodules.biases = biases = Bank(
-            layer.memories["c"], self.number, self.load_width, registered=layer.relaxed
+            layer.memories["c"], self.number, registered=layer.relaxed
         )
         wiring.connect(m, wiring.flipped(self.load), biases.load)
         m.d.comb += walk.issue.eq(self.issue)

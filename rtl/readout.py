@@ -17,7 +17,7 @@ from rtl.layer import connect_schedule, counts_signature
 from rtl.output_walk import OutputWalk
 from rtl.scalars import shape_of
 from rtl.spike_path import SpikePath
-from rtl.streams import LoadBus, event_layout, result_layout
+from rtl.streams import LOAD_BUS, event_layout, result_layout
 
 
 class Readout(Component):
@@ -33,8 +33,6 @@ class Readout(Component):
         Parameters and lanes.
     numbers
         The load bus number of each of its memories.
-    load_width
-        Width of the load bus.
 
     Members
     -------
@@ -51,14 +49,14 @@ class Readout(Component):
     Throughput: groups of classes * max(events, 1) + drain cycles a timestep.
     """
 
-    def __init__(self, readout: ReadoutHardware, numbers: dict[str, int], load_width: int) -> None:
-        self.readout, self.numbers, self.load_width = readout, numbers, load_width
+    def __init__(self, readout: ReadoutHardware, numbers: dict[str, int]) -> None:
+        self.readout, self.numbers = readout, numbers
         p = readout.params
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(p.n_inputs, readout.block))),
                 "o": Out(stream.Signature(result_layout(p.n_classes, p.logit_width))),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
                 "counts": Out(counts_signature(readout)),
                 "start": Out(1),
             }
@@ -66,15 +64,15 @@ class Readout(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        readout, p, width = self.readout, self.readout.params, self.load_width
+        readout, p = self.readout, self.readout.params
         lanes, n_groups, block = readout.lanes, readout.n_groups, readout.block
         memories, numbers = readout.memories, self.numbers
         m.submodules.events = events = EventList(readout)
         m.submodules.schedule = schedule = GroupSchedule(readout)
         m.submodules.spike_path = spike_path = SpikePath(
-            readout, p.spike_sum, memories["w_o"], numbers["w_o"], width
+            readout, p.spike_sum, memories["w_o"], numbers["w_o"]
         )
-        m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"], width)
+        m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"])
         m.submodules.walk = walk = OutputWalk(readout)
         collides = readout.reads_while_writing
         m.submodules.logits = logits = Memory(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golden.hardware import LOAD_WIDTH, CoreParams
+from golden.hardware import CoreParams
 from golden.registers import (
     EVENT_WORD,
     Bits,
@@ -79,7 +79,7 @@ def c_header(core: CoreParams) -> str:
         lines += [
             _define(_name("memory", name), f"{number}u"),
             _define(_name("memory", name, "depth"), f"{memory.depth}u"),
-            _define(_name("memory", name, "items"), f"{-(-memory.width // LOAD_WIDTH)}u"),
+            _define(_name("memory", name, "items"), f"{memory.items}u"),
         ]
     return "\n".join([*lines, "", "#endif", ""])
 
@@ -140,7 +140,7 @@ def markdown(core: CoreParams) -> str:
         *_table(
             ("Number", "Memory", "Words", "Bits", "Writes a word"),
             (
-                (number, name, memory.depth, memory.width, -(-memory.width // LOAD_WIDTH))
+                (number, name, memory.depth, memory.width, memory.items)
                 for number, (name, memory) in enumerate(core.memories.items())
             ),
         ),

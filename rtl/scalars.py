@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.params import LayerFormats
 from rtl.component import Component
-from rtl.streams import LoadBus
+from rtl.loader import collect
+from rtl.streams import LOAD_BUS
 
 
 def shape_of(fmt: Fixed) -> Shape:
@@ -23,27 +24,27 @@ class Scalars(Component):
     ----------
     formats
         Of the layer.
-    number, load_width
-        The memory's number on the load bus, and the width of that bus.
+    number
+        The memory's number on the load bus.
 
     Members
     -------
     leak, threshold, drive_bias
         Constant while a sequence runs; in their formats. A reset keeps them, as it keeps memories.
     load
-        The load bus. A word loaded for another memory, or beyond word 2, is ignored.
+        The load bus. Items for another memory, or beyond word 2, are ignored.
 
-    Latency: 1 cycle from the load bus.
+    Latency: 2 cycles from the load bus.
     """
 
-    def __init__(self, formats: LayerFormats, number: int, load_width: int) -> None:
+    def __init__(self, formats: LayerFormats, number: int) -> None:
         self.number = number
         super().__init__(
             {
                 "leak": Out(shape_of(formats.leak)),
                 "threshold": Out(shape_of(formats.threshold)),
                 "drive_bias": Out(shape_of(formats.b_x)),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -58,8 +59,10 @@ class Scalars(Component):
             self.threshold.eq(threshold),
             self.drive_bias.eq(drive_bias),
         ]
-        with m.If(self.load.valid & (self.load.memory == self.number)):
-            for address, register in enumerate((leak, threshold, drive_bias)):
-                with m.If(self.load.address == address):
-                    m.d.sync += register.eq(self.load.data)
+        registers = (leak, threshold, drive_bias)
+        width = max(len(register) for register in registers)
+        complete, address, word = collect(m, self.load, self.number, len(registers), width)
+        for place, register in enumerate(registers):
+            with m.If(complete & (address == place)):
+                m.d.sync += register.eq(word)
         return m

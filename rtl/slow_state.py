@@ -16,7 +16,7 @@ from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, lane, saturate
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus
+from rtl.streams import LOAD_BUS
 
 
 class SlowState(Component):
@@ -32,7 +32,7 @@ class SlowState(Component):
     ----------
     layer
         The layer; it says how many multipliers the update has.
-    number, load_width
+    number
         Of the bank of A and B: word `block * (d + 1) + j` holds column j of A, or B, of the block's
         rows.
 
@@ -59,8 +59,8 @@ class SlowState(Component):
     Throughput: a timestep in `update_interval` cycles.
     """
 
-    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
-        self.layer, self.number, self.load_width = layer, number, load_width
+    def __init__(self, layer: LayerHardware, number: int) -> None:
+        self.layer, self.number = layer, number
         f = layer.params.formats
         slots = layer.block * layer.hardware.products_per_cycle
         super().__init__(
@@ -82,7 +82,7 @@ class SlowState(Component):
                 "a_read": Out(1),
                 "m_read": Out(1),
                 "history_write": Out(1),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -93,7 +93,7 @@ class SlowState(Component):
         d, n_blocks, lanes = p.n_state, layer.n_state_blocks, layer.state_lanes
         index_width = address_width(d)
         m.submodules.coefficients = coefficients = Bank(
-            layer.memories["ab"], self.number, self.load_width, registered=True
+            layer.memories["ab"], self.number, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         queue = layer.buffers["drives"]

@@ -20,7 +20,7 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane, spread, weighted
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus, issue_layout
+from rtl.streams import LOAD_BUS, issue_layout
 
 
 class SpikePath(Component):
@@ -31,7 +31,7 @@ class SpikePath(Component):
     ----------
     part, accumulator
         A layer or the readout, and the format that holds its largest sum.
-    memory, number, load_width
+    memory, number
         Of the weight bank: word `group * n_addresses + address` holds the weights of the group's
         lanes.
 
@@ -57,10 +57,9 @@ class SpikePath(Component):
         accumulator: Fixed,
         memory: MemoryParams,
         number: int,
-        load_width: int,
     ) -> None:
         self.part, self.accumulator = part, accumulator
-        self.memory, self.number, self.load_width = memory, number, load_width
+        self.memory, self.number = memory, number
         n_events, block = part.hardware.events_per_cycle, part.block
         super().__init__(
             {
@@ -70,7 +69,7 @@ class SpikePath(Component):
                 "sums": Out(block * part.lanes * accumulator.width),
                 "weight_reads": Out(range(n_events + 1)),
                 "additions": Out(range(n_events * block + 1)),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -81,7 +80,7 @@ class SpikePath(Component):
             part.hardware.events_per_cycle, part.block, part.payload.width
         )  # fmt: skip
         m.submodules.weights = weights = Bank(
-            self.memory, self.number, self.load_width, n_reads=n_events, registered=True
+            self.memory, self.number, n_reads=n_events, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 

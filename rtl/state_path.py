@@ -18,7 +18,7 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, lane, spread
 from rtl.scalars import shape_of
-from rtl.streams import LoadBus, issue_layout
+from rtl.streams import LOAD_BUS, issue_layout
 
 
 class StatePath(Component):
@@ -32,7 +32,7 @@ class StatePath(Component):
     ----------
     layer
         The layer; it has a slow state.
-    number, load_width
+    number
         Of the bank of P and V: word `group * dense steps + i` holds the columns of step i, all
         lanes of the first one lowest; behind V it is filled up with 0.
 
@@ -54,8 +54,8 @@ class StatePath(Component):
     Latency: `NEURON_STAGE` cycles; throughput: a step a cycle.
     """
 
-    def __init__(self, layer: LayerHardware, number: int, load_width: int) -> None:
-        self.layer, self.number, self.load_width = layer, number, load_width
+    def __init__(self, layer: LayerHardware, number: int) -> None:
+        self.layer, self.number = layer, number
         p, f = layer.params, layer.params.formats
         slots = layer.block * layer.hardware.products_per_cycle
         super().__init__(
@@ -69,7 +69,7 @@ class StatePath(Component):
                 "sums": Out(layer.block * layer.lanes * p.current_sum.width),
                 "p_read": Out(1),
                 "products": Out(range(slots + 1)),
-                "load": In(LoadBus(load_width)),
+                "load": In(LOAD_BUS),
             }
         )
 
@@ -83,7 +83,7 @@ class StatePath(Component):
         issue = delay(m, early, READ_STAGE - STATE_STAGE, "issue")
         dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
         m.submodules.coefficients = coefficients = Bank(
-            layer.memories["p"], self.number, self.load_width, registered=True
+            layer.memories["p"], self.number, registered=True
         )
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         address = Signal.like(coefficients.address)  # of the next step in the block

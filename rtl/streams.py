@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import (
     LOAD_WIDTH,
     MAX_DEPTH,
+    MAX_ITEMS,
     MAX_MEMORIES,
     EventKind,
     LayerHardware,
@@ -48,18 +49,18 @@ LOAD_HEADER = data.StructLayout(
 )
 
 
-class LoadBus(wiring.Signature):
-    """One word for one memory, in any cycle in which `valid` is set; nobody may stall it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(
-            {
-                "valid": Out(1),
-                "memory": Out(address_width(MAX_MEMORIES)),
-                "address": Out(address_width(MAX_DEPTH)),
-                "data": Out(width),
-            }
-        )
+# An item of a memory's word, in any cycle in which `valid` is set; nobody may stall it. The items
+# of a word come in order, the low one (`index` 0) first; with the `last` one it is complete.
+LOAD_BUS = wiring.Signature(
+    {
+        "valid": Out(1),
+        "memory": Out(address_width(MAX_MEMORIES)),
+        "address": Out(address_width(MAX_DEPTH)),
+        "index": Out(address_width(MAX_ITEMS)),
+        "last": Out(1),
+        "data": Out(LOAD_WIDTH),
+    }
+)
 
 
 def beat_layout(user: int = 0) -> data.StructLayout:

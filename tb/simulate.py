@@ -168,7 +168,7 @@ def load_items(interface: Interface, core: CoreParams, images: Images) -> np.nda
     """Return the payloads (n,) uint64 of the load stream that write every memory."""
     first, data = [], []
     for number, (name, memory) in enumerate(core.memories.items()):
-        n_chunks = -(-memory.width // LOAD_WIDTH)
+        n_chunks = memory.items
         mask = (1 << LOAD_WIDTH) - 1
         chunks = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
         first += [1] + [0] * len(chunks)

@@ -36,7 +36,7 @@ def load_commands(core: CoreParams, images: Images) -> list[bytes]:
     registers = register_map(core)
     commands = []
     for number, (name, memory) in enumerate(core.memories.items()):
-        n_items, mask = -(-memory.width // LOAD_WIDTH), (1 << LOAD_WIDTH) - 1
+        n_items, mask = memory.items, (1 << LOAD_WIDTH) - 1
         items = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_items)]
         commands.append(uart.write_command(registers["LOAD_HEADER"].offset, load_header(number)))
         commands += [

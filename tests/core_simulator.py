@@ -70,7 +70,7 @@ def simulate(
             ctx.set(top.i_load.payload, {"first": 1, "data": load_header(number)})
             await ctx.tick()
             for word in images[name]:
-                for part in range(-(-memory.width // LOAD_WIDTH)):
+                for part in range(memory.items):
                     ctx.set(
                         top.i_load.payload,
                         {"first": 0, "data": word >> part * LOAD_WIDTH & (1 << LOAD_WIDTH) - 1},

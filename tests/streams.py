@@ -13,7 +13,7 @@ from amaranth.hdl import Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from golden.hardware import EventKind, LayerHardware, ReadoutHardware
+from golden.hardware import LOAD_WIDTH, EventKind, LayerHardware, ReadoutHardware
 from rtl.streams import issue_layout
 
 Inputs = dict[str, Any]
@@ -21,7 +21,6 @@ Outputs = dict[str, int]
 Item = dict[str, int]
 PERIOD = 1e-8
 MAX_CYCLES = 50_000  # many more than any test of a component takes
-LOAD_WIDTH = 512  # of a load bus that carries any word of these tests
 
 
 def simulate(
@@ -89,11 +88,21 @@ def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable
 
 def load_cycles(number: int, words: Sequence[int], start: int = 0) -> list[Inputs]:
     """Return the cycles that load words into memory `number`, and those until they can be read."""
-    cycles: list[Inputs] = [
-        {"load.valid": 1, "load.memory": number, "load.address": start + i, "load.data": word}
+    n_items = max(1, *(-(-int(word).bit_length() // LOAD_WIDTH) for word in words))
+    cycles = [
+        load_item(number, start + i, word, index, last=index == n_items - 1)
         for i, word in enumerate(words)
+        for index in range(n_items)
     ]
-    return [*cycles, {"load.valid": 0}, {}]
+    return [*cycles, {"load.valid": 0}, {}, {}]
+
+
+def load_item(number: int, address: int, word: int, index: int, *, last: bool) -> Inputs:
+    """Return the inputs of a cycle in which an item of a word is on the load bus."""
+    return {
+        "load.valid": 1, "load.memory": number, "load.address": address, "load.index": index,
+        "load.last": last, "load.data": word >> index * LOAD_WIDTH & (1 << LOAD_WIDTH) - 1,
+    }  # fmt: skip
 
 
 def join(values: Iterable[int], width: int) -> int:

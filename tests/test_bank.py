@@ -9,12 +9,12 @@ import pytest
 
 from golden import hardware
 from golden.formats import Fixed
-from golden.hardware import MAX_DEPTH, MemoryParams, address_width
+from golden.hardware import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MemoryParams, address_width
 from rtl import bank
 from rtl.bank import Bank
-from tests.streams import join, replay
+from tests.streams import join, load_item, replay
 
-NUMBER, LOAD_WIDTH = 5, 40
+NUMBER = 5
 N_CYCLES = 600
 
 
@@ -43,43 +43,43 @@ def test_reads_what_was_loaded(
     cycles: list[dict[str, Any]] = []
     expected: dict[tuple[int, int], int] = {}  # by cycle and port
     loaded = [-2] * depth  # by address: the cycle of its last load
-    selected = [False] * 2  # by cycle: a word of this bank is on the load bus
-
-    def load(number: int, address: int, word: int) -> dict[str, int]:
-        return {
-            "load.valid": 1,
-            "load.memory": number,
-            "load.address": address,
-            "load.data": word | int(rng.integers(1 << LOAD_WIDTH - width)) << width,
-        }
+    completed = False  # in the cycle before: a word of this bank
 
     # All words first, while nothing is read.
-    cycles += [load(NUMBER, address, word) | {"enable": 0} for address, word in enumerate(words)]
+    for address, word in enumerate(words):
+        for index in range(memory.items):
+            last = index == memory.items - 1
+            cycles.append(load_item(NUMBER, address, word, index, last=last) | {"enable": 0})
     cycles += [{"load.valid": 0}] * 2
-    start = len(cycles)
-    for cycle in range(start, start + N_CYCLES):
+    kept = words[-1]  # what has been collected
+    for cycle in range(len(cycles), len(cycles) + N_CYCLES):
         addresses = rng.integers(depth, size=n_reads).tolist()
         enable = rng.integers(2, size=n_reads).tolist()
         for port in range(n_reads):
             address = addresses[port]
-            free = port == 0 or not selected[-1]
+            free = port == 0 or not completed
             if enable[port] and free and loaded[address] < cycle - 1:
                 expected[cycle + 1 + registered, port] = words[address]
         kind = rng.choice(["this", "this", "other", "beyond"])
-        address, word = int(rng.integers(depth)), int(rng.integers(1 << width))
+        address, word = int(rng.integers(depth)), int.from_bytes(rng.bytes(8), "little")
         if kind == "beyond":
             address = int(rng.choice([depth, depth + (1 << bits), MAX_DEPTH - 1]))
         number = NUMBER ^ (1 << int(rng.integers(8))) if kind == "other" else NUMBER
-        valid = bool(rng.random() < loads)
-        selected.append(valid and kind == "this")
-        if selected[-1]:
-            words[address], loaded[address] = word, cycle
+        valid, last = bool(rng.random() < loads), bool(rng.integers(2))
+        index = int(rng.choice([*range(memory.items), MAX_ITEMS - 1]))
+        if valid and number == NUMBER and index < memory.items:
+            place = index * LOAD_WIDTH
+            mask = (1 << LOAD_WIDTH) - 1 << place
+            kept = (kept & ~mask | word & mask) & (1 << width) - 1
+        completed = valid and last and kind == "this"
+        if completed:
+            words[address], loaded[address] = kept, cycle
         cycles.append(
             {"address": join(addresses, bits), "enable": join(enable, 1)}
-            | load(number, address, word)
+            | load_item(number, address, word, index, last=last)
             | {"load.valid": valid}
         )
-    part = Bank(memory, NUMBER, LOAD_WIDTH, n_reads, registered=registered)
+    part = Bank(memory, NUMBER, n_reads, registered=registered)
     record = replay(part, ["data"], [*cycles, {}, {}])
     assert {
         (cycle, port): record[cycle]["data"] >> port * width & (1 << width) - 1

@@ -23,7 +23,7 @@ from golden.hardware import (
 )
 from golden.params import LayerParams
 from rtl.delay_line import DelayLine
-from tests.streams import LOAD_WIDTH, PERIOD, Item, load_cycles, offer, play, simulate, take
+from tests.streams import PERIOD, Item, load_cycles, offer, play, simulate, take
 
 EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
 NUMBER = 5  # of its bank on the load bus
@@ -191,7 +191,7 @@ def test_spikes_come_out_their_delay_later(name: str, gaps: float, stall: float)
     draw = draw_timesteps if part.external else draw_blocks
     items = draw(rng, part)
     expected, counts = model(part, delays, items)
-    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
+    dut = DelayLine(part, NUMBER)
     received: list[Item] = []
     found: Counter[str] = Counter()
 
@@ -252,7 +252,7 @@ def test_a_reset_or_an_end_of_sequence_empties_the_ring(name: str) -> None:
     event. The delays are kept, and `clearing` is high after a reset while nothing is taken.
     """
     part = LAYERS[name]
-    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
+    dut = DelayLine(part, NUMBER)
     reset, rng = Signal(), np.random.default_rng(0)
     delays = [part.params.max_delay - a % 2 for a in range(part.params.n_inputs)]
     full = (events(part) + end_of_block(part)) * min(part.ring_slots, 3)
@@ -316,7 +316,7 @@ def test_an_empty_block_leaves_as_fast_as_its_words_are_read(name: str) -> None:
     latency = DELAY_LATENCY + part.ring_words + 2
     cycles += [{"i.valid": 1, "i.payload": end}, *[{}] * (2 * latency)]
     record = play(
-        DelayLine(part, NUMBER, LOAD_WIDTH),
+        DelayLine(part, NUMBER),
         ["i.ready", "o.valid", "ring_reads"],
         lambda cycle, _: cycles[cycle] if cycle < len(cycles) else None,
     )
@@ -352,7 +352,7 @@ def test_events_are_taken_while_a_block_waits_to_be_sent(name: str) -> None:
             return None
         return {"i.valid": 1, "i.payload": items[offered], "o.ready": now >= waited}
 
-    play(DelayLine(part, NUMBER, LOAD_WIDTH), ["i.ready"], step)
+    play(DelayLine(part, NUMBER), ["i.ready"], step)
     first = 2 * len(end)  # of the events
     lost = taken[first + len(fired) - 1] - taken[first - 1] - len(fired)
     assert lost == part.ring_words and len(fired) > DELAY_LATENCY + part.ring_words
@@ -362,7 +362,7 @@ def test_events_are_taken_while_a_block_waits_to_be_sent(name: str) -> None:
 def test_words_for_other_memories_are_not_delays() -> None:
     """Neither a word of another number, nor one behind the last input."""
     part = LAYERS["spikes of a layer"]
-    dut = DelayLine(part, NUMBER, LOAD_WIDTH)
+    dut = DelayLine(part, NUMBER)
     received: list[Item] = []
     rng = np.random.default_rng(0)
     n_inputs = part.params.n_inputs

@@ -11,7 +11,7 @@ from golden.formats import Fixed, rshift
 from golden.hardware import DRIVE_LATENCY, HardwareParams, LayerHardware
 from golden.params import LayerFormats, LayerParams
 from rtl.drive import Drive
-from tests.streams import LOAD_WIDTH, join, load_cycles, replay, split
+from tests.streams import join, load_cycles, replay, split
 
 FORMATS = {
     "spikes": LayerFormats(w_x=Fixed(8, 7), x=Fixed(16, 13)),  # a negative shift
@@ -117,7 +117,7 @@ def test_values_are_as_the_equation_says(name: str, block: int, coefficients: st
         fresh = bool(discarded)
     cycles += [cycle_of() for _ in range(DRIVE_LATENCY + block + 3)]
     cycles[0] |= cycle_of(bias=b_x)
-    dut = Drive(layer, 4, LOAD_WIDTH)
+    dut = Drive(layer, 4)
     outputs = ["valid", "value", "saturated", "first", "last", "values", "w_x_read"]
     record = replay(dut, outputs, cycles)
     assert [cycle for cycle, row in enumerate(record) if row["valid"]] == sorted(expected)

@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from rtl.bank import Bank
-from rtl.loader import Loader, load_bus_width
+from rtl.loader import Loader
 from rtl.streams import LOAD_ITEM
 from tests.streams import Item, play, replay, scramble
 
@@ -28,11 +28,8 @@ class Memories(Elaboratable):
     """A loader and a bank for every memory."""
 
     def __init__(self) -> None:
-        width = load_bus_width(CORE)
         self.loader = Loader(CORE)
-        self.banks = [
-            Bank(memory, number, width) for number, memory in enumerate(CORE.memories.values())
-        ]
+        self.banks = [Bank(memory, number) for number, memory in enumerate(CORE.memories.values())]
         for number, bank in enumerate(self.banks):
             setattr(self, f"bank{number}", bank)
 
@@ -113,7 +110,7 @@ def test_words_reach_their_memory_only(seed: int) -> None:
 
 
 def test_latencies() -> None:
-    """A word is on the bus the cycle after its last item; it can be addressed two cycles later."""
+    """An item is on the bus the cycle after; a word can be addressed two cycles after its last."""
     number = list(CORE.memories).index("layer0.c")
     memory = CORE.memories["layer0.c"]
     word = (1 << memory.width) - 3
@@ -128,10 +125,13 @@ def test_latencies() -> None:
         )
         return sent | {f"{name}.address": 1} if cycle < 12 else None
 
-    record = play(
-        Memories(), ["loader.o.valid", "loader.o.address", "loader.o.data", f"{name}.data"], step
-    )
-    assert [cycle for cycle, row in enumerate(record) if row["loader.o.valid"]] == [4, 7]
-    assert (record[4]["loader.o.address"], record[7]["loader.o.address"]) == (1, 2)
-    assert record[4]["loader.o.data"] & (1 << memory.width) - 1 == word
+    fields = ("valid", "address", "index", "last", "data")
+    record = play(Memories(), [*(f"loader.o.{f}" for f in fields), f"{name}.data"], step)
+    on_bus = [tuple(row[f"loader.o.{f}"] for f in fields[1:]) for row in record[2:8]]
+    assert on_bus == [
+        (1 + k, index, index == 2, part((word, 5)[k], index)["data"])
+        for k in range(2)
+        for index in range(3)
+    ]
+    assert [cycle for cycle, row in enumerate(record) if row["loader.o.valid"]] == [*range(2, 8)]
     assert [row[f"{name}.data"] for row in record].index(word) == 7

@@ -14,7 +14,7 @@ from golden.formats import Fixed, rshift
 from golden.hardware import NEURON_STAGE, HardwareParams, LayerHardware
 from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
-from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
+from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
 
 NARROW = LayerFormats(
     u=Fixed(9, 5), w_f=Fixed(6, 7), p=Fixed(8, 6), bias_width=7, leak=Fixed(7, 6, signed=False)
@@ -187,7 +187,7 @@ def test_every_cycle(name: str, stall: float) -> None:
             noise = int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
             inputs = inputs | {term: operands.get(term, noise)}
         cycles[cycle] = inputs | {"leak": model.leak, "threshold": model.threshold}
-    record = replay(NeuronStage(layer, 2, LOAD_WIDTH), STROBES + MASKS + TRACE, cycles)
+    record = replay(NeuronStage(layer, 2), STROBES + MASKS + TRACE, cycles)
     for cycle, row in enumerate(record):
         wanted = dict.fromkeys(STROBES, 0) | model.expected[cycle]
         assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"

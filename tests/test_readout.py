@@ -12,7 +12,7 @@ from golden.cycles import block_cycles
 from golden.hardware import EventKind, HardwareParams, MemoryParams, ReadoutHardware
 from golden.params import ReadoutParams
 from rtl.readout import Readout
-from tests.streams import LOAD_WIDTH, Item, join, load_cycles, offer, simulate, take
+from tests.streams import Item, join, load_cycles, offer, simulate, take
 
 # Parameters, lanes, timesteps of a block, events a cycle.
 READOUTS = {
@@ -90,7 +90,7 @@ def run(
     rng: np.random.Generator, stall: float,
 ) -> tuple[list[Item], Counter[str]]:  # fmt: skip
     """Return the results, and what the counters count."""
-    dut = Readout(readout, {"w_o": 6, "b_o": 2}, LOAD_WIDTH)
+    dut = Readout(readout, {"w_o": 6, "b_o": 2})
     lanes, memories = readout.lanes, readout.memories
     n_results = readout.params.n_classes * len(sequences)
     counts: Counter[str] = Counter()

@@ -21,7 +21,7 @@ from golden.hardware import (
 )
 from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState
-from tests.streams import LOAD_WIDTH, join, load_cycles, replay, split
+from tests.streams import join, load_cycles, replay, split
 
 NARROW_STATE = LayerFormats(a=Fixed(12, 10), m=Fixed(9, 6), x=Fixed(14, 12))
 WIDE_STATE = LayerFormats(a=Fixed(16, 14), m=Fixed(16, 13), x=Fixed(15, 11))
@@ -188,7 +188,7 @@ def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
         inputs["history_index"] = int(rng.integers(layer.dense_steps))
         inputs |= loading[cycle] if cycle < len(loading) else {}
         cycles.append(inputs | model.inputs[cycle])
-    record = replay(SlowState(layer, 9, LOAD_WIDTH), OUTPUTS, cycles)
+    record = replay(SlowState(layer, 9), OUTPUTS, cycles)
     strobes = ("valid", "saturated", "history_write", "a_read", "m_read")
     for cycle, found in enumerate(record):
         ahead = sum(c < cycle for c in model.announced) - sum(c < cycle for c in model.started)

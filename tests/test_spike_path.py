@@ -18,7 +18,7 @@ from golden.hardware import (
 )
 from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.spike_path import SpikePath
-from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, split, walk
+from tests.streams import idle, join, load_cycles, replay, split, walk
 
 Part = LayerHardware | ReadoutHardware
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
@@ -108,7 +108,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                 additions += np.count_nonzero(payloads)
     for _ in range(NEURON_STAGE + 1):
         issue(idle(rng, part), None)
-    dut = SpikePath(part, p.spike_sum, memory, 3, LOAD_WIDTH)
+    dut = SpikePath(part, p.spike_sum, memory, 3)
     record = replay(dut, ["sums", "weight_reads", "additions"], cycles)
     for cycle, sums in expected.items():
         found = split(record[cycle]["sums"], p.spike_sum.width, block * lanes)

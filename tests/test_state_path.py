@@ -20,7 +20,7 @@ from golden.hardware import (
 )
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
-from tests.streams import LOAD_WIDTH, idle, join, load_cycles, replay, sequence_end, split, walk
+from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
 
 WIDE = LayerFormats(u=Fixed(18, 10), m=Fixed(14, 11), x=Fixed(10, 8), p=Fixed(14, 7))
 WIDE_STATE = LayerFormats(u=Fixed(11, 5), m=Fixed(17, 13), x=Fixed(12, 8))
@@ -137,7 +137,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
         noise["drives"] = draw_word(rng, layer.n_lists * block * f.x.width)
         cycles[cycle] = inputs | noise | put.get(cycle, {})
     outputs = ["history_read", "history_buffer", "history_index", "p_read", "products", "sums"]
-    record = replay(StatePath(layer, 5, LOAD_WIDTH), outputs, cycles)
+    record = replay(StatePath(layer, 5), outputs, cycles)
     for cycle, found in enumerate(record):
         expected = {"history_read": 0, "p_read": 0, "products": products.get(cycle, 0)}
         expected |= reads.get(cycle, {})
