@@ -138,8 +138,8 @@ class NeuronStage(Component):
             """A unit's value of the timestep before, `cycles` cycles after it."""
             return delay(m, value, cycles, name, reset_less=True) if cycles else value
 
-        loading = spread(m, walk.o.coming, 1, lanes, "loading")
-        moving = spread(m, walk.o.moving, 1, lanes, "moving")
+        loading = spread(m, walk.coming, 1, lanes, "loading")
+        moving = spread(m, walk.moving, 1, lanes, "moving")
         kept_words, fired_words, held_words, outsides = [], [], [], []
         half = Const(1 << p.leak_shift >> 1, p.leak_shift)
         for unit in range(units):

@@ -22,14 +22,10 @@ def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     its last one; `refresh`: the current is refreshed in it; `any_refresh`: in some timestep of the
     block; `fresh`: it is a sequence's first timestep; `shift`: a word is taken, also for a timestep
     that a partial block lacks; `final`: it is the group's last; `last_group`: of the block.
-    `timesteps` are those of the block, a bit each. `coming`: the next cycle has `load`; `moving`:
-    it has, or this one has `shift`.
+    `timesteps` are those of the block, a bit each.
     """
     words = part.n_groups * part.fold
-    flags = (
-        "valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final",
-        "coming", "moving",
-    )  # fmt: skip
+    flags = ("valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
     return data.StructLayout(
         dict.fromkeys(flags, 1)
         | {"last_group": 1, "timesteps": part.block, "word": address_width(words)}
@@ -50,24 +46,26 @@ class OutputWalk(Component):
     issue
         From the group schedule (stage 0).
     o
-        What is to be done: see `walk_layout`.
+        What is to be done, as registers: see `walk_layout`.
+    coming, moving
+        The next cycle has `load`; it has, or this one has `shift`.
 
     Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
     """
 
     def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
         self.part = part
-        super().__init__({"issue": In(issue_layout(part)), "o": Out(walk_layout(part))})
+        members = {"issue": In(issue_layout(part)), "o": Out(walk_layout(part))}
+        super().__init__(members | {"coming": Out(1), "moving": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         part, o = self.part, self.o
         block = part.block
         fold, interval = part.fold, part.interval
-        issue = delay(m, self.issue, NEURON_STAGE, "issue")
-        complete = self.issue.valid & self.issue.last
-        coming = delay(m, complete, NEURON_STAGE - 1, "coming")
-        load = delay(m, coming, 1, "load")
+        issue = delay(m, self.issue, NEURON_STAGE - 1, "issue")
+        load = issue.valid & issue.last
+        now = Signal(walk_layout(part))  # a cycle before `o`, which is a register
 
         running = Signal()  # behind a group's first cycle
         timestep = Signal(block, init=1)  # where the walk is
@@ -99,19 +97,19 @@ class OutputWalk(Component):
         later = Cat(begun.timesteps[1:], Const(0, 1))  # the timestep behind is in the block too
         taken = active & (place < fold)
         m.d.comb += [
-            o.load.eq(load),
-            o.coming.eq(coming),
-            o.moving.eq(coming | taken),
-            o.shift.eq(taken),
-            o.valid.eq(taken & (timestep & begun.timesteps).any()),
-            o.first.eq(timestep[0]),
-            o.last.eq(~(timestep & later).any()),
-            o.refresh.eq((timestep & begun.refresh).any()),
-            o.any_refresh.eq(begun.refresh.any()),
-            o.fresh.eq(begun.fresh & timestep[0]),
-            o.final.eq(taken & timestep[-1] & (place == fold - 1)),
-            o.last_group.eq(begun.last_group),
-            o.timesteps.eq(begun.timesteps),
-            o.word.eq(first_word + place),
+            now.load.eq(load),
+            now.shift.eq(taken),
+            now.valid.eq(taken & (timestep & begun.timesteps).any()),
+            now.first.eq(timestep[0]),
+            now.last.eq(~(timestep & later).any()),
+            now.refresh.eq((timestep & begun.refresh).any()),
+            now.any_refresh.eq(begun.refresh.any()),
+            now.fresh.eq(begun.fresh & timestep[0]),
+            now.final.eq(taken & timestep[-1] & (place == fold - 1)),
+            now.last_group.eq(begun.last_group),
+            now.timesteps.eq(begun.timesteps),
+            now.word.eq(first_word + place),
         ]
+        m.d.sync += o.eq(now)
+        m.d.comb += [self.coming.eq(load), self.moving.eq(load | o.shift)]
         return m

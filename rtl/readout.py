@@ -105,8 +105,8 @@ class Readout(Component):
             read.addr.eq(Mux(sending, sending_group, walk.o.word)),
         ]
         # Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
-        loading = spread(m, walk.o.coming, 1, lanes, "loading")
-        moving = spread(m, walk.o.moving, 1, lanes, "moving")
+        loading = spread(m, walk.coming, 1, lanes, "loading")
+        moving = spread(m, walk.moving, 1, lanes, "moving")
         kept, saturated = [], []
         for index in range(lanes):
             links = [
