@@ -38,7 +38,7 @@ class Bank(Component):
         The load bus. Items for another memory, or beyond the last word, are ignored.
 
     Latency: 1 cycle, or 2 if registered; throughput: one word a cycle. A loaded word can be
-    addressed two cycles after its last item was on the bus.
+    addressed three cycles after its last item was on the bus.
     """
 
     def __init__(

@@ -36,7 +36,8 @@ class Device:
     weights
         Types of cells that count as several: a block RAM of the double size as two.
     pins
-        A core has more ports than the device has pins: it is placed within `rtl.pins`.
+        A core alone is placed within `rtl.pins`: it has more ports than the device has pins, or
+        pins all around would draw it apart.
     constraints
         For `pins.cst`, which the options name.
     """
@@ -68,6 +69,7 @@ def _ecp5(size: str) -> Device:
             "luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "block_rams": "DP16KD",
             "multipliers": "MULT18X18D",
         },
+        pins=True,
     )  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware import LOAD_WIDTH, CoreParams, address_width
 from rtl.component import Component
+from rtl.fixed import delay
 from rtl.streams import LOAD_BUS, LOAD_HEADER, LOAD_ITEM
 
 
@@ -17,20 +18,24 @@ def collect(
     m: Module, load: Any, number: int, depth: int, width: int
 ) -> tuple[Signal, Signal, Value]:
     """Collect the words of memory `number` from the load bus: return whether a word within `depth`
-    is complete, the cycle after its last item, its address, and its `width` bits.
+    is complete, two cycles after its last item, its address, and its `width` bits.
+
+    A cycle from the bus to a register that says which item it is, one from there to the word: a
+    wide word lies far from the loader.
     """
-    complete = Signal()
-    address = Signal(address_width(depth), reset_less=True)
-    word = Signal(-(-width // LOAD_WIDTH) * LOAD_WIDTH, reset_less=True)
+    n_items = -(-width // LOAD_WIDTH)
     ours = load.valid & (load.memory == number)
-    m.d.sync += [
-        complete.eq(ours & load.last & (load.address < depth)),
-        address.eq(load.address),
-    ]
-    for index in range(len(word) // LOAD_WIDTH):
-        with m.If(ours & (load.index == index)):
-            m.d.sync += word.word_select(index, LOAD_WIDTH).eq(load.data)
-    return complete, address, word[:width]
+    items = delay(
+        m, Cat(ours & (load.index == index) for index in range(n_items)), 1, "loaded_item"
+    )
+    item = delay(m, load.data, 1, "loaded_data", reset_less=True)
+    word = Signal(n_items * LOAD_WIDTH, reset_less=True, name="loaded_word")
+    for index in range(n_items):
+        with m.If(items[index]):
+            m.d.sync += word.word_select(index, LOAD_WIDTH).eq(item)
+    complete = delay(m, ours & load.last & (load.address < depth), 2, "loaded")
+    address = load.address[: address_width(depth)]
+    return complete, delay(m, address, 2, "loaded_address", reset_less=True), word[:width]
 
 
 class Loader(Component):

@@ -51,7 +51,7 @@ class NeuronStage(Component):
     sequence_end
         At `write_stage`: the end of a sequence passes.
     saturations
-        How many membranes were clamped in this cycle.
+        How many membranes were clamped in the cycle before.
     update_valid, update_membranes, update_spikes
         For the trace: what is kept of the membranes of a word of neurons, and their spikes.
     reads, h_read, writes, h_write, products
@@ -210,7 +210,8 @@ class NeuronStage(Component):
             used = self._used(step[last], unit)
             kept_words.append(kept)
             fired_words.append(fired & used & step[last].valid)
-            outsides.append(outside & used & step[last].valid)
+            clipped = outside & used & step[last].valid
+            outsides.append(delay(m, clipped, 1, f"clipped_{unit}"))
 
         m.d.comb += write.data.eq(Cat(*kept_words))
         if held_words:

@@ -34,7 +34,7 @@ class Scalars(Component):
     load
         The load bus. Items for another memory, or beyond word 2, are ignored.
 
-    Latency: 2 cycles from the load bus.
+    Latency: 3 cycles from the load bus.
     """
 
     def __init__(self, formats: LayerFormats, number: int) -> None:

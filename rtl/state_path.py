@@ -44,7 +44,7 @@ class StatePath(Component):
         The slow states before each timestep: addressed at `STATE_STAGE`, there the cycle after (see
         `SlowState`).
     drives
-        The drives of every buffer of the event list.
+        The drives of every buffer of the event list: those of a step are used at `READ_STAGE`.
     sums
         A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
         its last step: use them in that cycle.
@@ -106,24 +106,24 @@ class StatePath(Component):
             self.history_index.eq(early.step),
         ]
 
-        # Stage READ_STAGE + 1: what the slow state's memory held a stage before. It is registered
-        # into the multipliers' operands, one of its own for each lane, as the bank registers
-        # coefficients.
-        history = delay(m, self.history, READ_STAGE - STATE_STAGE, "history", reset_less=True)
-        driven = delay(m, issue.step == steps - 1, 1, "driven")
-        fresh = delay(m, issue.fresh, 1, "fresh")
-        list_buffer = delay(m, issue.buffer, 1, "list_buffer")
-        refresh = delay(m, Mux(dense, issue.refresh, 0), 1, "refresh")
-        drives = self.drives.word_select(list_buffer, block * f.x.width)
+        # Stage READ_STAGE: what the slow state's memory held a stage before. It is registered, and
+        # a stage later into the multipliers' operands, one of its own for each lane, as the bank
+        # registers coefficients.
+        driving = issue.step == steps - 1
+        drives = self.drives.word_select(issue.buffer, block * f.x.width)
         operand_shape = shape_of(f.m if f.m.width >= f.x.width else f.x)
         operands = []
         for slot in range(per_cycle):
             for t in range(block):
-                state = lane(history, slot * block + t, f.m)
-                operand = Mux(fresh, 0, state).as_signed() if t == 0 else state
+                state = lane(self.history, slot * block + t, f.m)
+                chosen = Mux(issue.fresh, 0, state).as_signed() if t == 0 else state
                 if slot == driven_slot:
-                    operand = Mux(driven, lane(drives, t, f.x), operand).as_signed()
+                    chosen = Mux(driving, lane(drives, t, f.x), chosen).as_signed()
+                operand = Signal(operand_shape, name=f"operand_{slot}_{t}", reset_less=True)
+                m.d.sync += operand.eq(chosen)
                 operands.append(operand)
+        driven = delay(m, driving, 1, "driven")
+        refresh = delay(m, Mux(dense, issue.refresh, 0), 1, "refresh")
         used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
         n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
         m.d.comb += self.products.eq(sum(n_slots[1:], n_slots[0]))
@@ -152,3 +152,6 @@ class StatePath(Component):
                 m.d.sync += total.eq(Mux(first[index], 0, total) + Mux(adding[index][t], added, 0))
                 m.d.comb += self.sums.word_select(t * lanes + index, p.current_sum.width).eq(total)
         return m
+
+
+assert READ_STAGE == STATE_STAGE + 1, "where the operands are chosen"

@@ -18,8 +18,9 @@ import click
 from tqdm import tqdm
 
 from golden.errors import UserError, report_user_errors
-from golden.hardware import read_core
+from golden.hardware import CoreParams, read_core
 from rtl.devices import DEVICES, KINDS, PLACED_KINDS, Device
+from rtl.floorplan import arrange, multiplier_sites
 from rtl.fold import fold_registers
 from rtl.generate import TOP, run_yosys
 from rtl.pins import PINS_TOP, PREFIX, wrap_in_pins
@@ -56,15 +57,19 @@ class Synthesis:
         return sum(self.parts.values(), Counter())
 
 
-def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> Synthesis:
-    """Synthesize Verilog for a device with Yosys into `folder`; within `rtl.pins`, by the
-    `ports.json` beside it, where the device asks for that.
+def synthesize(
+    verilog: Path, device: Device, folder: Path, top: str = TOP, floorplan: CoreParams | None = None
+) -> Synthesis:
+    """Synthesize Verilog for a device with Yosys into `folder`; a core alone within `rtl.pins`, by
+    the `ports.json` beside it, where the device asks for that; with a core's `floorplan`
+    (`rtl.floorplan`) if it is given.
     """
+    sites = multiplier_sites(device) if floorplan else []
     if not verilog.exists():
         raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(verilog, folder / "core.v")
-    if device.pins:
+    if device.pins and top == TOP:
         described = verilog.with_name("ports.json")
         if not described.exists():
             raise UserError(f"no {described}, which names the ports: generate it first (make rtl)")
@@ -77,7 +82,8 @@ def synthesize(verilog: Path, device: Device, folder: Path, top: str = TOP) -> S
     netlist = folder / "netlist.json"
     content = json.loads(netlist.read_text())
     folded = fold_registers(content["modules"][top])
-    if folded:
+    arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
+    if folded or arranged:
         netlist.write_text(json.dumps(content))
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()
@@ -216,6 +222,9 @@ def table(summary: Mapping[str, Any]) -> str:
 )
 @click.option("--mhz", default=100.0, help="The clock that the placer aims at")
 @click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
+@click.option(
+    "--floorplan", is_flag=True, help="Of an ECP5: a layer's multipliers lie together, by units"
+)
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
@@ -225,6 +234,7 @@ def main(
     seeds: int,
     mhz: float,
     placer: str,
+    floorplan: bool,
     jobs: int,
     out: Path | None,
 ) -> None:
@@ -236,7 +246,12 @@ def main(
     if seeds:
         find_placer(chosen)
     with tempfile.TemporaryDirectory() as scratch:
-        synthesis = synthesize(manifest.parent / f"{name}.v", chosen, Path(scratch))
+        synthesis = synthesize(
+            manifest.parent / f"{name}.v",
+            chosen,
+            Path(scratch),
+            floorplan=core if floorplan else None,
+        )
         placements: list[Placement] = []
         if seeds:
             with tqdm(total=seeds, desc="placed", unit="seed") as bar:

@@ -94,7 +94,7 @@ def load_cycles(number: int, words: Sequence[int], start: int = 0) -> list[Input
         for i, word in enumerate(words)
         for index in range(n_items)
     ]
-    return [*cycles, {"load.valid": 0}, {}, {}]
+    return [*cycles, {"load.valid": 0}, {}, {}, {}]
 
 
 def load_item(number: int, address: int, word: int, index: int, *, last: bool) -> Inputs:

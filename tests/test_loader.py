@@ -87,7 +87,7 @@ def test_words_reach_their_memory_only(seed: int) -> None:
         while rng.random() < 0.3:
             cycles.append({"loader.i.valid": 0, "loader.i.payload": scramble(rng, LOAD_ITEM)})
         cycles.append({"loader.i.valid": 1, "loader.i.payload": item})
-    cycles += [{"loader.i.valid": 0}] * 2
+    cycles += [{"loader.i.valid": 0}] * 3
     sending = len(cycles)
     for address in range(max(len(words) for words in contents)):
         cycles.append(
@@ -110,7 +110,7 @@ def test_words_reach_their_memory_only(seed: int) -> None:
 
 
 def test_latencies() -> None:
-    """An item is on the bus the cycle after; a word can be addressed two cycles after its last."""
+    """An item is on the bus a cycle later; a word can be addressed three cycles after its last."""
     number = list(CORE.memories).index("layer0.c")
     memory = CORE.memories["layer0.c"]
     word = (1 << memory.width) - 3
@@ -134,4 +134,4 @@ def test_latencies() -> None:
         for index in range(3)
     ]
     assert [cycle for cycle, row in enumerate(record) if row["loader.o.valid"]] == [*range(2, 8)]
-    assert [row[f"{name}.data"] for row in record].index(word) == 7
+    assert [row[f"{name}.data"] for row in record].index(word) == 8

@@ -118,7 +118,8 @@ class Model:
                 taken = begun + t * layer.interval + word
                 written = self.expected[taken + layer.output_latency]
                 self.expected[taken]["products"] += 1
-                written["saturations"] += int(((new != exact) & used)[neurons].sum())
+                clipped = int(((new != exact) & used)[neurons].sum())
+                self.expected[taken + layer.output_latency + 1]["saturations"] += clipped
                 if t == 0:
                     held = p.n_state > 0 and p.dilation > 1 and not refresh
                     self.expected[taken]["reads"] += 1

@@ -18,7 +18,7 @@ NAMES = ["leak", "threshold", "drive_bias"]
 
 @pytest.mark.parametrize("seed", range(4))
 def test_words_0_to_2_are_held(seed: int) -> None:
-    """Each is there two cycles after its last item, and nothing else changes it."""
+    """Each is there three cycles after its last item, and nothing else changes it."""
     rng = np.random.default_rng(seed)
     formats = LayerFormats(
         leak=Fixed(9 + seed, 8, signed=False), u=Fixed(10 + seed), drive_bias_width=20 + 5 * seed
@@ -26,7 +26,7 @@ def test_words_0_to_2_are_held(seed: int) -> None:
     registers = [formats.leak, formats.threshold, formats.b_x]
     n_items = -(-max(fmt.width for fmt in registers) // LOAD_WIDTH)
     cycles: list[dict[str, Any]] = []
-    expected: list[dict[str, int]] = [dict.fromkeys(NAMES, 0)] * 2
+    expected: list[dict[str, int]] = [dict.fromkeys(NAMES, 0)] * 3
     values, kept = [0, 0, 0], 0
     for _ in range(400):
         valid, number = int(rng.integers(2)), int(rng.choice([6, 7, 7, 7, 8]))

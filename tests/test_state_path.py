@@ -120,7 +120,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                 buffers = draw(rng, f.x, layer.n_lists, block)
                 buffers[list_buffer] = drives
                 put[issued + STATE_STAGE + 1]["history"] = join(word, f.m.width)
-                put[issued + READ_STAGE + 1]["drives"] = join(buffers.ravel(), f.x.width)
+                put[issued + READ_STAGE]["drives"] = join(buffers.ravel(), f.x.width)
                 products[issued + READ_STAGE + 1] = min(per_cycle, d + 1 - column) * len(refreshed)
             if step["last"] and refreshed:
                 known = states.copy()

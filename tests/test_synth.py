@@ -159,12 +159,14 @@ def test_every_family_takes_memories_in_rams(
     assert synthesis.parts["layer0"]["multipliers"] == core.multipliers
     assert synthesis.parts["layer0"]["ffs"] > 0 < synthesis.parts["readout"]["luts"]
     ports = json.loads(tiny.with_name("ports.json").read_text())["ports"]
-    around = sum(port["width"] for port in ports) * DEVICES[device].pins
+    around = on_ecp5.parts["pins"]["ffs"]
+    assert around == sum(port["width"] for port in ports) - 2
     filed = sum(macro.depth * macro.width for macro in files) * bool(in_ffs)
     assert on_ecp5.folded > 0 == synthesis.folded
-    assert cells["ffs"] <= on_ecp5.total["ffs"] + on_ecp5.folded + around + filed
+    assert cells["ffs"] <= on_ecp5.total["ffs"] + on_ecp5.folded + filed
     assert ("pins" in synthesis.parts) == DEVICES[device].pins
-    assert set(on_ecp5.parts) == {"core", "layer0", "readout"} == set(synthesis.parts) - {"pins"}
+    assert set(on_ecp5.parts) == {"core", "layer0", "readout", "pins"}
+    assert set(synthesis.parts) - {"pins"} == set(on_ecp5.parts) - {"pins"}
 
 
 def test_a_core_is_placed_on_a_small_device(tiny: Path, tmp_path: Path) -> None:
