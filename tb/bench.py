@@ -27,6 +27,7 @@ from golden.cycles import block_cycles, bound_cycles
 from golden.errors import UserError, report_user_errors
 from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
 from golden.hardware import CoreParams, HardwareParams, LayerHardware
+from golden.integer import run
 from golden.mnist import to_sequences
 from golden.other_designs import (
     input_stationary_bits,
@@ -129,12 +130,17 @@ def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> 
 
 
 def measure(case: Case, reasons: list[str], job: Job) -> tuple[dict[str, Any], Comparison]:
-    """Run a case's sequences back to back; return its row, and how it compares."""
+    """Run a case's sequences back to back, then each alone; return its row, and how it compares."""
     activity, core = case.activity, job.core
     images = pack(activity.network, core)
     job = replace(job, network=activity.network, load=load_items(job.interface, core, images))
     loaded = LoadedCore(job)
     chain = loaded.run(activity.payloads)
+    alone, alone_predicted = [], []
+    for one in np.split(activity.payloads, len(activity.payloads)):
+        alone.append(int(loaded.run(one).ends[0]) + 1)
+        known = run(activity.network, one, block=core.hardware.block, trace=True)
+        alone_predicted.append(int(Timeline(core, one, known.layers).ends[0]) + 1)
     loaded.close()
     golden = activity.of_block(core.hardware.block)
     timeline = Timeline(core, activity.payloads, golden.layers)
@@ -149,11 +155,17 @@ def measure(case: Case, reasons: list[str], job: Job) -> tuple[dict[str, Any], C
             np.array([chain.counters[name]]),
             ("place",),
         )
-    return describe(case, reasons, core, chain, timeline), comparison
+    comparison.add("cycles alone", np.array(alone_predicted), np.array(alone), ("sequence",))
+    return describe(case, reasons, core, chain, timeline, alone), comparison
 
 
 def describe(
-    case: Case, reasons: list[str], core: CoreParams, chain: Chain, timeline: Timeline
+    case: Case,
+    reasons: list[str],
+    core: CoreParams,
+    chain: Chain,
+    timeline: Timeline,
+    alone: list[int],
 ) -> dict[str, Any]:
     """Return a row of `bench.json`; cycles, words, bits and products are means a timestep.
 
@@ -161,7 +173,7 @@ def describe(
     last one, input always waiting. `utilisation`: of each part, the share of lane-cycles in which
     the path that bounds it works for a neuron, of those in which it did not wait for input or room;
     `chain_utilisation`: of the slowest layer, of all. `latency_cycles`: from the first item to the
-    first sequence's last result.
+    first sequence's last result; `alone_cycles`: that of each sequence run alone.
     """
     activity, hardware, counters = case.activity, core.hardware, chain.counters
     golden, n_timesteps = activity.of_block(hardware.block), activity.n_timesteps
@@ -220,6 +232,7 @@ def describe(
         "cycles_predicted": int(timeline.ends[-1] - timeline.ends[0]) / span,
         "cycles_bound": max(bound),
         "latency_cycles": int(chain.ends[0]) + 1,
+        "alone_cycles": alone,
         "cycles_per_sequence": measured * n_timesteps,
         "utilisation": utilisation(core, counters),
         "slowest_layer": slowest,

@@ -31,6 +31,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     ),
     "products": lambda row: f"{sum(row['products_per_timestep'].values()):.0f}",
     "bits moved": lambda row: f"{sum(row['bits_per_timestep'].values()):.0f}",
+    "a sequence alone": lambda row: f"{max(row['alone_cycles'])}",
 }
 
 
@@ -62,7 +63,8 @@ def markdown(rows: Sequence[Row]) -> str:
         "events), none for events of one bit. *utilisation*: of the lane-cycles in which a",
         "layer did not wait for its neighbours, those in which the path that bounds it works",
         "for a neuron; *in the chain*: of all cycles, for the slowest layer. *weights read*: by",
-        "the layers, and against the released RTL's.",
+        "the layers, and against the released RTL's. *a sequence alone*: cycles from its first",
+        "item to its last result, of the one that takes longest.",
     ]
     for name in dict.fromkeys(row["network"] for row in rows):
         mine = [row for row in rows if row["network"] == name]

@@ -225,12 +225,12 @@ def test_a_row_against_numbers_by_hand() -> None:
     for index, name in enumerate(core.counters):  # they are read one after another at the end
         counters[name] += 3 * index * name.endswith("starved_cycles")
     chain = replace(right, ends=np.array([99, 199, 319]), counters=counters)
-    row = describe(case, ["some"], core, chain, timeline)
+    row = describe(case, ["some"], core, chain, timeline, [100, 107, 98])
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     assert [row[name] for name in ("network", "reasons", *shape)] == ["tiny", ["some"], 4, 2, 2, 3]
     # From the first sequence's end to the third one's are 10 timesteps.
     assert row["cycles_measured"] == 22 and row["cycles_per_sequence"] == 110
-    assert row["latency_cycles"] == 100
+    assert row["latency_cycles"] == 100 and row["alone_cycles"] == [100, 107, 98]
     assert row["cycles_predicted"] == (timeline.ends[2] - timeline.ends[0]) / 10
     # 6 neurons on 2 times 4 lanes, 5 on 8, 3 classes on 3.
     assert row["utilisation"] == {
@@ -305,7 +305,7 @@ def make_rows() -> list[dict[str, Any]]:
             core = CoreParams(
                 case.activity.network.params, HardwareParams(*shape, access_counters=True)
             )
-            rows.append(describe(case, [], core, *make_chain(case, core)))
+            rows.append(describe(case, [], core, *make_chain(case, core), [90, 110, 70]))
     return rows
 
 
@@ -335,6 +335,7 @@ def test_tables_have_a_row_a_core() -> None:
         fair = ratio * row["released_rtl_multipliers"] / row["multipliers"]
         assert per_multiplier(row) == pytest.approx(fair)
         assert line[9:11] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
+        assert line[-1] == "110"
     memories = {line[0] for line in tables["memory"]}
     assert memories > {name for row in rows for name in row["bits_per_timestep"]} - {
         "layer0.payload_reads",
@@ -467,7 +468,9 @@ def test_a_core_in_its_verilog(tmp_path: Path) -> None:
         assert comparison.mismatches == 0, comparison.first
         core = CoreParams(case.activity.network.params, HARDWARE)
         counted = len(expected_counters(core, case.activity.of_block(2)))
-        assert comparison.values_compared == N_SEQUENCES * (3 + 1 + 1) + counted
+        assert comparison.values_compared == N_SEQUENCES * (3 + 1 + 1 + 1) + counted
+        assert row["alone_cycles"][0] == row["latency_cycles"]
+        assert len(row["alone_cycles"]) == N_SEQUENCES
         assert row["cycles_measured"] == row["cycles_predicted"] > row["cycles_bound"]
         assert all(0 < share <= 1 for share in row["utilisation"].values())
         assert 0 < row["chain_utilisation"] < 1
