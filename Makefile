@@ -21,6 +21,7 @@ PYTHON ?= python3
 CLOCK ?= 100
 PLACER ?=
 FLOORPLAN ?=
+CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
 OUT ?= build/$(notdir $(NET:/=))
@@ -44,7 +45,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
-	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) (of make synth: python -m rtl.synth --help)"
+	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: python -m rtl.synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
@@ -130,7 +131,7 @@ synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multip
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
 
 synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)$(if $(FLOORPLAN), --floorplan)) --seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)$(if $(FLOORPLAN), --floorplan)$(if $(CYCLES), --cycles $(CYCLES))) --seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5

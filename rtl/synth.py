@@ -198,6 +198,9 @@ def table(summary: Mapping[str, Any]) -> str:
             f"  {step['logic_ns']:6.2f} {step['routing_ns']:6.2f}  {step['signal']}"
             for step in summary["critical_path"]
         ]
+    if summary.get("inference"):
+        took = summary["inference"]
+        lines.append(f"inference {took['microseconds']:.2f} us, for {took['cycles']} cycles")
     if summary.get("speed"):
         speed = summary["speed"]
         lines.append(
@@ -225,6 +228,11 @@ def table(summary: Mapping[str, Any]) -> str:
 @click.option(
     "--floorplan", is_flag=True, help="Of an ECP5: a layer's multipliers lie together, by units"
 )
+@click.option(
+    "--cycles",
+    type=click.IntRange(1),
+    help="Of an inference: what it takes at that clock [optional]",
+)
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
@@ -235,6 +243,7 @@ def main(
     mhz: float,
     placer: str,
     floorplan: bool,
+    cycles: int | None,
     jobs: int,
     out: Path | None,
 ) -> None:
@@ -267,6 +276,9 @@ def main(
         summary = summarize(name, device, synthesis, placements, core.hardware.lanes)
     if placements:
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
+        if cycles:
+            taken = cycles / placements[0].fmax_mhz
+            summary["inference"] = {"cycles": cycles, "microseconds": taken}
     path = out or manifest.parent / "synth.json"
     path.write_text(json.dumps(summary, indent=1) + "\n")
     print(table(summary))

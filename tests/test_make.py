@@ -184,10 +184,22 @@ def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     expected = ["-m", "rtl.synth", "an out/manifest.json", "--device", "ecp5-85k"]
     assert commands(clone)[-1] == expected
-    options = ["SEEDS=3", "JOBS=5", "CLOCK=80", "PLACER=static", "FLOORPLAN=1"]
+    options = ["SEEDS=3", "JOBS=5", "CLOCK=80", "PLACER=static", "FLOORPLAN=1", "CYCLES=99"]
     done = make(clone, "synth", "NET=two", "OUT=an out", *options)
     assert done.returncode == 0, done.stderr
-    expected += ["--mhz", "80", "--floorplan", "--seeds", "3", "--jobs", "5", "--placer", "static"]
+    expected += [
+        "--mhz",
+        "80",
+        "--floorplan",
+        "--cycles",
+        "99",
+        "--seeds",
+        "3",
+        "--jobs",
+        "5",
+        "--placer",
+        "static",
+    ]
     assert commands(clone)[-1] == expected
 
 

@@ -55,8 +55,11 @@ def verilog(
 
 
 @pytest.fixture(scope="module")
-def synthesis(verilog: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    return synthesize(verilog, DEVICES["ecp5-25k"], tmp_path_factory.mktemp("synthesis"))
+def synthesis(
+    core: CoreParams, verilog: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Synthesis:
+    folder = tmp_path_factory.mktemp("synthesis")
+    return synthesize(verilog, DEVICES["ecp5-25k"], folder, floorplan=core)
 
 
 @pytest.mark.parametrize(("top", "write"), [(TOP, generate), (AXI_TOP, generate_axi)])
@@ -82,7 +85,7 @@ def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
     }  # fmt: skip
     assert cells["multipliers"] == core.multipliers == 19
     assert synthesis.parts["layer0"]["multipliers"] == 19
-    assert set(synthesis.parts) == {"core", "layer0", "readout"}
+    assert set(synthesis.parts) == {"core", "layer0", "readout", "pins"}
     weights = [core.memories[name] for name in core.memories if name.endswith((".w_f", ".p"))]
     bits = sum(memory.bits for memory in weights if memory.depth > 256)
     assert cells["block_rams"] * BLOCK_RAM_BITS >= bits > 0
@@ -93,7 +96,16 @@ def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
 def test_a_core_is_placed_and_routed(
     core: CoreParams, verilog: Path, synthesis: Synthesis, tmp_path: Path
 ) -> None:
-    """One seed, and the same through the command, which finds what a simulation measured."""
+    """One seed, and the same through the command, which finds what a simulation measured; with the
+    multipliers at the places of the floorplan.
+    """
+    [module] = (
+        module
+        for module in json.loads(synthesis.netlist.read_text())["modules"].values()
+        if any(cell["type"] == "TRELLIS_FF" for cell in module.get("cells", {}).values())
+    )
+    multipliers = [cell for cell in module["cells"].values() if cell["type"] == "MULT18X18D"]
+    assert len({cell["attributes"]["BEL"] for cell in multipliers}) == core.multipliers
     [placement] = place(synthesis.netlist, DEVICES["ecp5-25k"], [1], 50.0, jobs=1)
     assert 20 < placement.fmax_mhz < 300
     assert placement.used["multipliers"] == core.multipliers <= placement.available["multipliers"]
@@ -106,7 +118,8 @@ def test_a_core_is_placed_and_routed(
         "cycles_per_timestep": {"measured": {"layer0": 40.0, "readout": 10.0}},
     }  # fmt: skip
     (verilog.parent / "report.json").write_text(json.dumps(measured))
-    options = ["--device", "ecp5-25k", "--seeds", "1", "--mhz", "50"]
+    options = ["--device", "ecp5-25k", "--seeds", "1", "--mhz", "50", "--cycles", "1000"]
+    options.append("--floorplan")
     manifest = verilog.parent / "manifest.json"
     done = CliRunner().invoke(main, [str(manifest), *options, "--out", str(tmp_path / "s.json")])
     assert done.exit_code == 0, done.output
@@ -121,6 +134,9 @@ def test_a_core_is_placed_and_routed(
     assert parts["layer0"]["timesteps_per_second"] == pytest.approx(hertz / 40)
     assert parts["readout"]["samples_per_second"] == pytest.approx(hertz / 10 / 28)
     assert f"{placement.fmax_mhz:.1f} MHz" in done.output and "critical path" in done.output
+    taken = 1000 / placement.fmax_mhz
+    assert found["inference"] == {"cycles": 1000, "microseconds": pytest.approx(taken)}
+    assert f"{taken:.2f} us, for 1000 cycles" in done.output
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +174,6 @@ def test_every_family_takes_memories_in_rams(
     assert cells["multipliers"] == core.multipliers and cells["sprams"] == 0
     assert synthesis.parts["layer0"]["multipliers"] == core.multipliers
     assert synthesis.parts["layer0"]["ffs"] > 0 < synthesis.parts["readout"]["luts"]
-    ports = json.loads(tiny.with_name("ports.json").read_text())["ports"]
-    around = on_ecp5.parts["pins"]["ffs"]
-    assert around == sum(port["width"] for port in ports) - 2
     filed = sum(macro.depth * macro.width for macro in files) * bool(in_ffs)
     assert on_ecp5.folded > 0 == synthesis.folded
     assert cells["ffs"] <= on_ecp5.total["ffs"] + on_ecp5.folded + filed
@@ -238,6 +251,9 @@ def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
         '(* ram_style = "block" *) reg [15:0] m [0:1048575];\n'
         "always @(posedge clk) begin if (we) m[a] <= q + 1; q <= m[a]; end\nendmodule\n"
     )
+    ports = [("clk", 1, "input"), ("we", 1, "input"), ("a", 20, "input"), ("q", 16, "output")]
+    described = [{"name": name, "width": width, "direction": way} for name, width, way in ports]
+    (tmp_path / "ports.json").write_text(json.dumps({"ports": described}))
     device = DEVICES["ecp5-25k"]
     netlist = synthesize(source, device, tmp_path / "out").netlist
     with pytest.raises(UserError, match="nextpnr failed: .*"):
@@ -313,6 +329,9 @@ def test_a_missing_or_broken_file_is_one_line(verilog: Path, tmp_path: Path) -> 
     without = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
     assert without.exit_code == 2 and "no Verilog" in without.output
     (tmp_path / "single.v").write_text("module dmp_core(")
+    alone = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
+    assert alone.exit_code == 2 and "ports.json, which names the ports" in alone.output
+    (tmp_path / "ports.json").write_text((verilog.parent / "ports.json").read_text())
     broken = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
     assert broken.exit_code == 2 and "Yosys failed" in broken.output
     assert not (tmp_path / "synth.json").exists()
