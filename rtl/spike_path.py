@@ -107,7 +107,8 @@ class SpikePath(Component):
         ]
         m.d.comb += self.additions.eq(sum(fires[1:], fires[0]))
         # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
-        inverted = Const(-1 if payload_width == 1 else 0, len(self.payloads))
+        bits = len(self.payloads)
+        inverted = Const((1 << bits) - 1 if payload_width == 1 else 0, bits)
         sent = spread(
             m, (self.payloads & used) ^ inverted, stages, lanes, "sent", init=inverted.value
         )

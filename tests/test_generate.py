@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from export.manifest import write_core
 from golden.errors import UserError
 from golden.hardware import LOAD_WIDTH, VERSION, CoreParams, HardwareParams, address_width
+from golden.synthetic import draw_layers
 from rtl import generate as generate_module
 from rtl.__main__ import main
 from rtl.generate import AXI_TOP, TOP, generate, run_yosys
@@ -37,6 +38,16 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Cor
     """Return manifest, Verilog and core of a generated core; tests do not change its folder."""
     manifest, core = write_manifest(tmp_path_factory.mktemp("core"))
     return manifest, generate(manifest), core
+
+
+def test_copies_of_a_register_stay_apart(tmp_path: Path) -> None:
+    """What goes to every lane has a register for eight lanes each, which Yosys may not merge."""
+    network = draw_layers("wide", (5, 12), 2, 3, seed=0)
+    core = CoreParams(network.params, HardwareParams(12))
+    text = generate(write_core(network, core, tmp_path)).read_text()
+    registers = re.findall(r"^  reg .*?(\w+_copy_\d)\b", text, re.M)
+    one_each = ("loading", "moving", "first", "sent", "adding", "first")  # of both paths: first
+    assert sorted(registers) == sorted(f"{name}_copy_{i}" for name in one_each for i in (0, 1))
 
 
 def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, CoreParams]) -> None:
