@@ -22,7 +22,7 @@ from golden.params import LayerParams, NetworkParams, ReadoutParams, from_dict
 VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
-MAX_ITEMS = 1 << 12  # items of the load stream that a word of a memory may take
+MAX_ITEMS = 1 << 12  # of the load stream, for a word: 256 lanes of 8 products of 64 bits
 SEGMENT_DEPTH = 1 << 10  # words that a loaded memory has behind one another
 BLOCKS = (1, 2, 4, 8, 16)
 
@@ -100,11 +100,6 @@ class MemoryParams:
         if self.depth > MAX_DEPTH:
             raise UserError(
                 f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed"
-            )
-        if self.items > MAX_ITEMS:
-            raise UserError(
-                f"memory {self.name} has words of {self.width} bits: at most"
-                f" {MAX_ITEMS * LOAD_WIDTH} can be loaded"
             )
 
     @property
