@@ -94,7 +94,7 @@ def main(
         if holds:
             pack(Path(scratch) / configuration(best.seed), bitstream)
     summary = summarize(
-        core.network.name, BOARDS[board].device, synthesis, placements, core.hardware.lanes
+        core.network.name, BOARDS[board].device, synthesis, placements, core.hardware
     )
     summary |= {"board": board, "mhz": mhz, "baud": baud}
     if holds:

@@ -18,7 +18,7 @@ import click
 from tqdm import tqdm
 
 from golden.errors import UserError, report_user_errors
-from golden.hardware import CoreParams, read_core
+from golden.hardware import CoreParams, HardwareParams, read_core
 from rtl.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.floorplan import arrange, multiplier_sites
 from rtl.fold import fold_registers
@@ -115,13 +115,20 @@ def part_of(cell: str) -> str:
 
 
 def summarize(
-    name: str, device: str, synthesis: Synthesis, placements: list[Placement], lanes: int
+    name: str,
+    device: str,
+    synthesis: Synthesis,
+    placements: list[Placement],
+    hardware: HardwareParams,
 ) -> dict[str, Any]:
     """Return what `synth.json` holds: of the fastest seed, if any was placed."""
     found: dict[str, Any] = {
         "network": name,
         "device": device,
-        "lanes": lanes,
+        **{
+            field: getattr(hardware, field)
+            for field in ("lanes", "block", "events_per_cycle", "products_per_cycle")
+        },
         **{kind: synthesis.total[kind] for kind in KINDS},
         "block_ram_bits": DEVICES[device].block_ram_bits,
         "cells": dict(sorted(synthesis.cells.items())),
@@ -174,7 +181,11 @@ def table(summary: Mapping[str, Any]) -> str:
     """Return what people read."""
     kinds = [kind for kind in KINDS if summary[kind]]
     width = max(len(KINDS[kind]) for kind in kinds) + 2
-    lines = [f"{summary['network']}, {summary['lanes']} lanes, on {summary['device']}"]
+    shape = (
+        f"{summary['lanes']} lanes, T = {summary['block']}, E = {summary['events_per_cycle']},"
+        f" K = {summary['products_per_cycle']}"
+    )
+    lines = [f"{summary['network']}, {shape}, on {summary['device']}"]
     lines += [" " * 10 + "".join(f"{KINDS[kind]:>{width}}" for kind in kinds)]
     for part, counts in (*summary["parts"].items(), ("in all", summary)):
         cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
@@ -273,7 +284,7 @@ def main(
                 placements = place(
                     synthesis.netlist, chosen, tried, mhz, jobs=jobs, placer=placer, done=done
                 )
-        summary = summarize(name, device, synthesis, placements, core.hardware.lanes)
+        summary = summarize(name, device, synthesis, placements, core.hardware)
     if placements:
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
         if cycles:

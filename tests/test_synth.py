@@ -126,6 +126,7 @@ def test_a_core_is_placed_and_routed(
     found = json.loads((tmp_path / "s.json").read_text())
     assert found["fmax_mhz"] == placement.fmax_mhz and found["seed"] == 1
     assert found["lanes"] == 2 and found["device"] == "ecp5-25k"
+    assert "single, 2 lanes, T = 2, E = 2, K = 2, on ecp5-25k" in done.output
     assert {"luts", "ffs", "block_rams", "multipliers"} < set(found)
     assert found["speed"]["timesteps_per_second"] == pytest.approx(placement.fmax_mhz * 1e6 / 50)
     speed, parts = found["speed"], found["speed"]["parts"]
