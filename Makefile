@@ -131,7 +131,7 @@ synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multip
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
 
 synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)$(if $(FLOORPLAN), --floorplan)$(if $(CYCLES), --cycles $(CYCLES))) --seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5

@@ -24,7 +24,7 @@ def c_images(core: CoreParams, images: Images) -> str:
     ]
     mask, rows = (1 << LOAD_WIDTH) - 1, []
     for name, memory in core.memories.items():
-        n_items = -(-memory.width // LOAD_WIDTH)
+        n_items = memory.items
         items = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_items)]
         array = f"dmp_image_{name.replace('.', '_')}"
         lines += ["", f"static const uint32_t {array}[{len(items)}] = {{"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 WAIVERS = {
     "DECLFILENAME": "a file holds all modules of a core and is named after its network",
     "UNUSEDSIGNAL": "wires that only give a part of another one the name of its source remain",
-    "PROCASSINIT": "registers have the value that reset gives them from the start, as FPGAs do",
+    "PROCASSINIT": "registers start with the value that reset gives them, or with 0 if it does not",
     "WIDTHEXPAND": "operands are as wide as their values need: constants above all",
     "WIDTHTRUNC": "`!` is applied to a whole word, as a comparison with 0",
     "CASEOVERLAP": "of several exclusive choices, each is a case of which the other bits are free",

@@ -115,7 +115,7 @@ def write_testbench(core: CoreParams, interface: Interface, vectors: Vectors, na
         for port in ports
     )
     connections = ", ".join(f".{port.name}({port.name})" for port in ports)
-    chunks = {name: -(-memory.width // LOAD_WIDTH) for name, memory in core.memories.items()}
+    chunks = {name: memory.items for name, memory in core.memories.items()}
     memories = "\n".join(
         f"    reg [{memory.width - 1}:0] {full.replace('.', '_')} [0:{memory.depth - 1}];\n"
         f"    localparam LAST_CHUNK_{number} = {chunks[full] - 1};"

@@ -65,7 +65,7 @@ class Bank(Component):
         memory, segments = self.memory, self.memory.segments
         width, address_bits = memory.width, address_width(memory.depth)
         low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
-        writing, loaded, word = collect(m, self.load, self.number, memory.depth, width)
+        writing, loaded, word = collect(m, self.load, self.number, memory)
         addresses = [self.address.word_select(port, address_bits) for port in range(self.n_reads)]
         read_words: list[list[Value]] = [[] for _ in addresses]
         for index, depth in enumerate(segments):

@@ -21,7 +21,7 @@ from rtl.devices import DEVICES
 from rtl.generate import BOARD_TOP, generate_board
 from rtl.place import PLACERS, Placement, find_program, place
 from rtl.pll import fastest_pll
-from rtl.synth import summarize, synthesize, table
+from rtl.synth import inference, summarize, synthesize, table
 
 
 def configuration(seed: int) -> str:
@@ -48,10 +48,26 @@ def pack(configuration: Path, bitstream: Path) -> None:
 @click.option("--baud", default=BAUD, help="Bits a second of the UART")
 @click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with so many")
 @click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
+@click.option(
+    "--floorplan", is_flag=True, help="Of an ECP5: a layer's multipliers lie together, by units"
+)
+@click.option(
+    "--cycles",
+    type=click.IntRange(1),
+    help="Of an inference: what it takes at that clock [optional]",
+)
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
 @report_user_errors
 def main(
-    manifest: Path, board: str, mhz: float, baud: int, seeds: int, placer: str, jobs: int
+    manifest: Path,
+    board: str,
+    mhz: float,
+    baud: int,
+    seeds: int,
+    placer: str,
+    floorplan: bool,
+    cycles: int | None,
+    jobs: int,
 ) -> None:
     """Write the Verilog, the pins, the bitstream and synth.json of the core of MANIFEST on a board,
     beside it.
@@ -66,7 +82,9 @@ def main(
         earlier.unlink(missing_ok=True)
     pins = verilog.with_suffix(".lpf")
     with tempfile.TemporaryDirectory() as scratch:
-        synthesis = synthesize(verilog, device, Path(scratch), BOARD_TOP)
+        synthesis = synthesize(
+            verilog, device, Path(scratch), BOARD_TOP, floorplan=core if floorplan else None
+        )
         (Path(scratch) / pins.name).write_text(pins.read_text())
 
         def options(seed: int) -> list[str]:
@@ -96,7 +114,7 @@ def main(
     summary = summarize(
         core.network.name, BOARDS[board].device, synthesis, placements, core.hardware
     )
-    summary |= {"board": board, "mhz": mhz, "baud": baud}
+    summary |= {"board": board, "mhz": mhz, "baud": baud, **inference(cycles, placements)}
     if holds:
         digest = hashlib.sha256(bitstream.read_bytes()).hexdigest()
         summary |= {"bitstream": bitstream.name, "bitstream_sha256": digest}

@@ -31,7 +31,7 @@ class Core(Component):
     i_events
         Events, ends of timesteps, ends of sequences; after an end of sequence all state is 0 again.
     i_load
-        Memories, word by word: see `Loader`.
+        Memories, word by word: see `Loader`, also on when the first event may follow.
     o_results
         See `Readout`.
     i_counter, o_counter

@@ -219,7 +219,10 @@ class EventList(Component):
             (self.plain_end, plain_ends), (self.refreshed_end, refreshed_ends),
         ):  # fmt: skip
             m.d.comb += port.as_value().eq(Mux(self.release, values[behind], values[front]))
-        self._store(m, filling, front, count, arrivals.fires)
+        # In a timestep alone, an event that comes again is written too, but not counted: the next
+        # one overwrites it.
+        once = arrivals.fires & (count < n_addresses)
+        self._store(m, filling, front, count, once if block == 1 else self.first_accepted)
         return m
 
     def _end(self, count: Value, least: int) -> Value:
@@ -232,7 +235,7 @@ class EventList(Component):
         return Cat(Cat(last, Const(0, bits))[:bits], ~longer if least == 1 else Const(0, 1))
 
     def _store(
-        self, m: Module, filling: Signal, front: Signal, count: Signal, fires: Value
+        self, m: Module, filling: Signal, front: Signal, count: Signal, listing: Value
     ) -> None:
         """The memories: addresses in the order of their first events, payloads by address."""
         part = self.part
@@ -246,9 +249,8 @@ class EventList(Component):
         word_bits = address_width(-(-part.n_addresses // n_events))
         place = count if n_events == 1 else count[1:]
         lane = 1 if n_events == 1 else Cat(~count[0], count[0])
-        # An event that comes again is written too, but not counted: the next one overwrites it.
         m.d.comb += [
-            write.en.eq(Mux(fires & (count < part.n_addresses), lane, 0)),
+            write.en.eq(Mux(listing, lane, 0)),
             write.addr.eq(Cat(Cat(place, Const(0, word_bits))[:word_bits], filling)),
             read.en.eq(self.read),
             read.addr.eq(Cat(Cat(self.index, Const(0, word_bits))[:word_bits], front)),

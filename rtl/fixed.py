@@ -67,7 +67,7 @@ def spread(
     """Return `value` as it was `cycles` ago (at least 1) for every lane. The last register is there
     once for `LANES_A_COPY` lanes, as one alone could not lie near all of them; `keep` tells
     synthesis not to merge the copies. Lanes n, n + copies, ... share one, as they share a unit of
-    the neuron stage.
+    the neuron stage where there are as many units. `init` is that of the copies.
     """
     value = delay(m, value, cycles - 1, name)
     n_copies = -(-n_lanes // LANES_A_COPY)

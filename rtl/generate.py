@@ -205,7 +205,8 @@ def _verilog(
             "proc -norom",
             # Memories start undefined: what is read before it was written is not used.
             "delete t:$meminit_v2",
-            "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",  # copies of a register: not merged
+            # Copies of a register stay apart if the register says so, not only its wire.
+            "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",
             "memory_collect",
             *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
             *(

@@ -92,7 +92,7 @@ class Layer(Component):
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         numbers, memories, counts = self.numbers, layer.memories, self.counts
 
-        m.submodules.scalars = scalars = Scalars(f, numbers["scalars"])
+        m.submodules.scalars = scalars = Scalars(f, memories["scalars"], numbers["scalars"])
         m.submodules.events = events = EventList(layer)
         m.submodules.schedule = schedule = GroupSchedule(layer)
         m.submodules.spike_path = spike_path = SpikePath(

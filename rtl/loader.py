@@ -8,22 +8,22 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LOAD_WIDTH, CoreParams, address_width
+from golden.hardware import LOAD_WIDTH, CoreParams, MemoryParams, address_width
 from rtl.component import Component
 from rtl.fixed import delay
 from rtl.streams import LOAD_BUS, LOAD_HEADER, LOAD_ITEM
 
 
 def collect(
-    m: Module, load: Any, number: int, depth: int, width: int
+    m: Module, load: Any, number: int, memory: MemoryParams
 ) -> tuple[Signal, Signal, Value]:
-    """Collect the words of memory `number` from the load bus: return whether a word within `depth`
-    is complete, two cycles after its last item, its address, and its `width` bits.
+    """Collect the words of memory `number` from the load bus: return whether a word of the memory
+    is complete, two cycles after its last item, its address, and its bits.
 
     A cycle from the bus to a register that says which item it is, one from there to the word: a
     wide word lies far from the loader.
     """
-    n_items = -(-width // LOAD_WIDTH)
+    n_items = memory.items
     ours = load.valid & (load.memory == number)
     items = delay(
         m, Cat(ours & (load.index == index) for index in range(n_items)), 1, "loaded_item"
@@ -33,9 +33,9 @@ def collect(
     for index in range(n_items):
         with m.If(items[index]):
             m.d.sync += word.word_select(index, LOAD_WIDTH).eq(item)
-    complete = delay(m, ours & load.last & (load.address < depth), 2, "loaded")
-    address = load.address[: address_width(depth)]
-    return complete, delay(m, address, 2, "loaded_address", reset_less=True), word[:width]
+    complete = delay(m, ours & load.last & (load.address < memory.depth), 2, "loaded")
+    address = load.address[: address_width(memory.depth)]
+    return complete, delay(m, address, 2, "loaded_address", reset_less=True), word[: memory.width]
 
 
 class Loader(Component):
@@ -58,7 +58,8 @@ class Loader(Component):
     o
         The load bus, valid for one cycle an item.
 
-    Latency: 1 cycle; throughput: one item a cycle.
+    Latency: 1 cycle; throughput: one item a cycle. A word can be read from the fourth cycle after
+    its last item was taken: no event, and no reset, before that.
     """
 
     def __init__(self, core: CoreParams) -> None:

@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware import MEMBRANE_LOOP, MEMBRANE_READ, LayerHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, lane, saturate, spread
-from rtl.output_walk import OutputWalk
+from rtl.fixed import align, delay, lane, saturate
+from rtl.output_walk import Chains, OutputWalk
 from rtl.scalars import shape_of
 from rtl.streams import LOAD_BUS, issue_layout
 
@@ -138,14 +138,11 @@ class NeuronStage(Component):
             """A unit's value of the timestep before, `cycles` cycles after it."""
             return delay(m, value, cycles, name, reset_less=True) if cycles else value
 
-        loading = spread(m, walk.coming, 1, lanes, "loading")
-        moving = spread(m, walk.moving, 1, lanes, "moving")
+        chains = Chains(m, walk, lanes)
         kept_words, fired_words, held_words, outsides = [], [], [], []
         half = Const(1 << p.leak_shift >> 1, p.leak_shift)
         for unit in range(units):
-            spike_sum = self._chain(
-                m, loading[unit], moving[unit], self.sums, p.spike_sum.width, unit, "spike"
-            )
+            spike_sum = self._sum(m, chains, self.sums, p.spike_sum.width, unit, "spike")
             bias = Signal(shape_of(f.c), name=f"bias_{unit}")
             bias_before = around(bias, layer.interval, f"bias_before_{unit}")
             loaded = lane(biases.data, unit, f.c)
@@ -155,14 +152,8 @@ class NeuronStage(Component):
             m.d.sync += fast_sum.eq(fast)
             total: Value = fast_sum
             if p.n_state:
-                current_sum = self._chain(
-                    m,
-                    loading[unit],
-                    moving[unit],
-                    self.currents,
-                    p.current_sum.width,
-                    unit,
-                    "current",
+                current_sum = self._sum(
+                    m, chains, self.currents, p.current_sum.width, unit, "current"
                 )
                 current = Signal(shape_of(p.current), name=f"current_{unit}", reset_less=True)
                 m.d.sync += current.eq(align(current_sum, p.current_shift))
@@ -261,40 +252,19 @@ class NeuronStage(Component):
         write = words.write_port()
         return words, words.read_port(transparent_for=(write,) if collides else ()), write
 
-    def _chain(
-        self,
-        m: Module,
-        loading: Value,
-        moving: Value,
-        sums: Value,
-        width: int,
-        unit: int,
-        name: str,
+    def _sum(
+        self, m: Module, chains: Chains, sums: Value, width: int, unit: int, name: str
     ) -> Value:
-        """A unit's sums in the order in which it needs them: of its neurons, timestep by timestep;
-        the first one.
+        """A unit's sums, one after another, in the order in which it needs them: of its neurons,
+        timestep by timestep.
         """
         layer = self.layer
-        places = [
-            t * layer.lanes + index * layer.neuron_units + unit
-            for t in range(layer.block)
-            for index in range(layer.fold)
-        ]
-        links = [
-            Signal(width, name=f"{name}_{unit}_{i}", reset_less=True) for i in range(len(places))
-        ]
-        words = [sums.word_select(place, width) for place in places]
-        with m.If(moving):
-            m.d.sync += [
-                link.eq(Mux(loading, word, following))
-                for link, word, following in zip(links, words, [*links[1:], words[-1]], strict=True)
-            ]
+        lanes = [index * layer.neuron_units + unit for index in range(layer.fold)]
+        places = [(t * layer.lanes + lane, lane) for t in range(layer.block) for lane in lanes]
+        words = [(sums.word_select(place, width).as_signed(), lane) for place, lane in places]
+        total = chains.feed(m, words, f"{name}_{unit}")
         return delay(
-            m,
-            links[0].as_signed(),
-            layer.membrane_read - MEMBRANE_READ,
-            f"{name}_{unit}",
-            reset_less=True,
+            m, total, layer.membrane_read - MEMBRANE_READ, f"{name}_{unit}", reset_less=True
         )
 
     def _used(self, step: object, unit: int) -> Value:

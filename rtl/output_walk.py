@@ -4,13 +4,13 @@ another.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware import NEURON_STAGE, LayerHardware, ReadoutHardware, address_width
 from rtl.component import Component
-from rtl.fixed import delay
+from rtl.fixed import delay, spread
 from rtl.streams import issue_layout
 
 
@@ -47,8 +47,10 @@ class OutputWalk(Component):
         From the group schedule (stage 0).
     o
         What is to be done, as registers: see `walk_layout`.
-    coming, moving
-        The next cycle has `load`; it has, or this one has `shift`.
+    coming
+        The next cycle has `load`.
+    moving
+        The next cycle has `load`, or this one has `shift`.
 
     Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
     """
@@ -113,3 +115,35 @@ class OutputWalk(Component):
         m.d.sync += o.eq(now)
         m.d.comb += [self.coming.eq(load), self.moving.eq(load | o.shift)]
         return m
+
+
+class Chains:
+    """Registers in which the sums of complete groups wait for their turn in a walk.
+
+    Parameters
+    ----------
+    m
+        The module that they are in.
+    walk
+        The walk.
+    n_lanes
+        Lanes that sums come from: what moves the registers goes to all of them.
+    """
+
+    def __init__(self, m: Module, walk: OutputWalk, n_lanes: int) -> None:
+        self._loading = spread(m, walk.coming, 1, n_lanes, "loading")
+        self._moving = spread(m, walk.moving, 1, n_lanes, "moving")
+
+    def feed(self, m: Module, sums: list[tuple[Value, int]], name: str) -> Signal:
+        """Return one after another of these sums, each of which is of a lane: the first one in the
+        cycle after the walk's `load`, the next one whenever a word is taken.
+        """
+        links = [
+            Signal(total.shape(), name=f"{name}_{index}", reset_less=True)
+            for index, (total, _) in enumerate(sums)
+        ]
+        behind: list[Value] = [*links[1:], sums[-1][0]]
+        for link, (total, lane), following in zip(links, sums, behind, strict=True):
+            with m.If(self._moving[lane]):
+                m.d.sync += link.eq(Mux(self._loading[lane], total, following))
+        return links[0]

@@ -1,5 +1,5 @@
-"""A top for devices with fewer pins than a core has ports: shift registers, to place a core and
-find its clock.
+"""A top that places a core alone, to find its clock, whatever pins the device has: shift registers
+on five of them.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from golden.hardware import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, lane, saturate, spread
+from rtl.fixed import delay, lane, saturate
 from rtl.group_schedule import GroupSchedule
 from rtl.layer import connect_schedule, counts_signature
-from rtl.output_walk import OutputWalk
+from rtl.output_walk import Chains, OutputWalk
 from rtl.scalars import shape_of
 from rtl.spike_path import SpikePath
 from rtl.streams import LOAD_BUS, event_layout, result_layout
@@ -105,23 +105,15 @@ class Readout(Component):
             read.addr.eq(Mux(sending, sending_group, walk.o.word)),
         ]
         # Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
-        loading = spread(m, walk.coming, 1, lanes, "loading")
-        moving = spread(m, walk.moving, 1, lanes, "moving")
+        chains = Chains(m, walk, lanes)
         kept, saturated = [], []
         for index in range(lanes):
-            links = [
-                Signal(shape_of(p.spike_sum), name=f"link_{index}_{t}", reset_less=True)
-                for t in range(block)
-            ]
+            places = [t * lanes + index for t in range(block)]
             words = [
-                spike_path.sums.word_select(t * lanes + index, p.spike_sum.width)
-                for t in range(block)
+                (spike_path.sums.word_select(place, p.spike_sum.width).as_signed(), index)
+                for place in places
             ]
-            with m.If(moving[index]):
-                m.d.sync += [
-                    link.eq(Mux(loading[index], word, later))
-                    for link, word, later in zip(links, words, [*links[1:], words[-1]], strict=True)
-                ]
+            link = chains.feed(m, words, f"link_{index}")
             loaded = lane(biases.data, index, p.b_o)
             bias = Signal(shape_of(p.b_o), name=f"bias_{index}")
             old = Mux(step[1].fresh, 0, lane(read.data, index, p.logit)).as_signed()
@@ -132,7 +124,7 @@ class Readout(Component):
                 old = Mux(step[1].first, old, total).as_signed()
             else:
                 m.d.comb += bias.eq(loaded)
-            added = links[0] + bias
+            added = link + bias
             adding = Signal(added.shape(), name=f"adding_{index}", reset_less=True)
             before = Signal(shape_of(p.logit), name=f"before_{index}", reset_less=True)
             m.d.sync += [adding.eq(added), before.eq(old)]

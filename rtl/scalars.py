@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
+from golden.hardware import MemoryParams
 from golden.params import LayerFormats
 from rtl.component import Component
 from rtl.loader import collect
@@ -24,8 +25,8 @@ class Scalars(Component):
     ----------
     formats
         Of the layer.
-    number
-        The memory's number on the load bus.
+    memory, number
+        The memory that they are words of, and its number on the load bus.
 
     Members
     -------
@@ -37,8 +38,8 @@ class Scalars(Component):
     Latency: 3 cycles from the load bus.
     """
 
-    def __init__(self, formats: LayerFormats, number: int) -> None:
-        self.number = number
+    def __init__(self, formats: LayerFormats, memory: MemoryParams, number: int) -> None:
+        self.memory, self.number = memory, number
         super().__init__(
             {
                 "leak": Out(shape_of(formats.leak)),
@@ -60,8 +61,7 @@ class Scalars(Component):
             self.drive_bias.eq(drive_bias),
         ]
         registers = (leak, threshold, drive_bias)
-        width = max(len(register) for register in registers)
-        complete, address, word = collect(m, self.load, self.number, len(registers), width)
+        complete, address, word = collect(m, self.load, self.number, self.memory)
         for place, register in enumerate(registers):
             with m.If(complete & (address == place)):
                 m.d.sync += register.eq(word)

@@ -44,6 +44,8 @@ class Synthesis:
         Paths of the memories that no RAM of the device could hold: they are flip-flops.
     folded
         Flip-flops that have moved into multipliers (`rtl.fold`), and are not counted.
+    arranged
+        Multipliers that have a place (`rtl.floorplan`).
     """
 
     netlist: Path
@@ -51,10 +53,13 @@ class Synthesis:
     cells: Counter[str]
     memories_in_ffs: list[str]
     folded: int = 0
+    arranged: int = 0
 
     @property
     def total(self) -> Counter[str]:
-        return sum(self.parts.values(), Counter())
+        """Of the core, without what is around it."""
+        of_core = (counts for part, counts in self.parts.items() if part != "pins")
+        return sum(of_core, Counter())
 
 
 def synthesize(
@@ -95,7 +100,7 @@ def synthesize(
             parts.setdefault(part_of(name), Counter())[kind] += counted
     log = (folder / "log.txt").read_text()
     in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
-    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), folded)
+    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), folded, arranged)
 
 
 def kind_of(cell_type: str, device: Device) -> str | None:
@@ -134,6 +139,7 @@ def summarize(
         "cells": dict(sorted(synthesis.cells.items())),
         "memories_in_ffs": synthesis.memories_in_ffs,
         "ffs_in_multipliers": synthesis.folded,
+        "multipliers_arranged": synthesis.arranged,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }
     if placements:
@@ -150,6 +156,14 @@ def summarize(
             ],
         }
     return found
+
+
+def inference(cycles: int | None, placements: list[Placement]) -> dict[str, Any]:
+    """Return, for `synth.json`, what an inference of so many cycles takes at the fastest clock."""
+    if not (cycles and placements):
+        return {}
+    microseconds = cycles / placements[0].fmax_mhz
+    return {"inference": {"cycles": cycles, "microseconds": microseconds}}
 
 
 def speeds(report: Path, fmax_mhz: float) -> dict[str, Any] | None:
@@ -191,6 +205,9 @@ def table(summary: Mapping[str, Any]) -> str:
         cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
         lines.append(f"{part:<10}{''.join(cells)}")
     lines.append(f"cells     {', '.join(f'{n} {cell}' for cell, n in summary['cells'].items())}")
+    if summary["multipliers_arranged"]:
+        found = f"{summary['multipliers_arranged']} of {summary['multipliers']}"
+        lines.append(f"floorplan {found} multipliers have their place")
     if summary["memories_in_ffs"]:
         lines.append(f"memories in flip-flops: {', '.join(summary['memories_in_ffs'])}")
     if "fmax_mhz" in summary:
@@ -261,6 +278,8 @@ def main(
     """Synthesize the core of MANIFEST, whose Verilog is beside it; print and store what it takes,
     and with seeds its clock.
     """
+    if cycles and not seeds:
+        raise UserError("--cycles: there is no clock without --seeds")
     core, _ = read_core(manifest)
     name, chosen = core.network.name, DEVICES[device]
     if seeds:
@@ -286,10 +305,8 @@ def main(
                 )
         summary = summarize(name, device, synthesis, placements, core.hardware)
     if placements:
+        summary |= inference(cycles, placements)
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
-        if cycles:
-            taken = cycles / placements[0].fmax_mhz
-            summary["inference"] = {"cycles": cycles, "microseconds": taken}
     path = out or manifest.parent / "synth.json"
     path.write_text(json.dumps(summary, indent=1) + "\n")
     print(table(summary))

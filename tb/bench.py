@@ -139,8 +139,8 @@ def measure(case: Case, reasons: list[str], job: Job) -> tuple[dict[str, Any], C
     alone, alone_predicted = [], []
     for one in np.split(activity.payloads, len(activity.payloads)):
         alone.append(int(loaded.run(one).ends[0]) + 1)
-        known = run(activity.network, one, block=core.hardware.block, trace=True)
-        alone_predicted.append(int(Timeline(core, one, known.layers).ends[0]) + 1)
+        of_one = run(activity.network, one, block=core.hardware.block, trace=True)
+        alone_predicted.append(int(Timeline(core, one, of_one.layers).ends[0]) + 1)
     loaded.close()
     golden = activity.of_block(core.hardware.block)
     timeline = Timeline(core, activity.payloads, golden.layers)

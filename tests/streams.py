@@ -88,7 +88,7 @@ def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable
 
 def load_cycles(number: int, words: Sequence[int], start: int = 0) -> list[Inputs]:
     """Return the cycles that load words into memory `number`, and those until they can be read."""
-    n_items = max(1, *(-(-int(word).bit_length() // LOAD_WIDTH) for word in words))
+    n_items = max([1, *(-(-int(word).bit_length() // LOAD_WIDTH) for word in words)])
     cycles = [
         load_item(number, start + i, word, index, last=index == n_items - 1)
         for i, word in enumerate(words)

@@ -215,13 +215,20 @@ def test_drawn_networks_cover_the_corners() -> None:
     assert (saturations > 10).all(), saturations
 
 
-def test_a_reset_in_the_middle_keeps_what_was_loaded() -> None:
-    """After a reset, with sequences half done, the same input gives what a fresh core gives."""
+@pytest.mark.parametrize("lanes", [None, 20])
+def test_a_reset_in_the_middle_keeps_what_was_loaded(lanes: int | None) -> None:
+    """After a reset, with sequences half done, the same input gives what a fresh core gives; also
+    with copies of registers, several segments in the encoder and words of several items.
+    """
     drawn = draw_network(2, max_neurons=24, max_inputs=20)
-    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, reset_after=7)
+    hardware = drawn.hardware if lanes is None else replace(drawn.hardware, lanes=lanes)
+    recorded = simulate(drawn.network, hardware, drawn.payloads, reset_after=7)
+    if lanes:
+        assert max(layer.lanes for layer in recorded.core.layers) > 8
+        assert max(memory.items for memory in recorded.core.memories.values()) > 4
     check(
         recorded,
-        run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
+        run(recorded.network, drawn.payloads, block=hardware.block, trace=True),
         drawn.payloads,
     )
 

@@ -21,7 +21,7 @@ from tests.streams import Item, play, replay, scramble
 NETWORK = NetworkParams("loaded", (LayerParams(3, 13, 2),), ReadoutParams(13, 5))
 CORE = CoreParams(NETWORK, HardwareParams(5))
 WIDTHS = [memory.width for memory in CORE.memories.values()]
-ITEMS = [-(-width // LOAD_WIDTH) for width in WIDTHS]
+ITEMS = [memory.items for memory in CORE.memories.values()]
 
 
 class Memories(Elaboratable):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import LOAD_WIDTH
+from golden.hardware import LOAD_WIDTH, MemoryParams
 from golden.params import LayerFormats
 from rtl.scalars import Scalars
 from tests.streams import load_item, replay
@@ -24,7 +24,8 @@ def test_words_0_to_2_are_held(seed: int) -> None:
         leak=Fixed(9 + seed, 8, signed=False), u=Fixed(10 + seed), drive_bias_width=20 + 5 * seed
     )
     registers = [formats.leak, formats.threshold, formats.b_x]
-    n_items = -(-max(fmt.width for fmt in registers) // LOAD_WIDTH)
+    width = max(LOAD_WIDTH, *(fmt.width for fmt in registers))
+    memory = MemoryParams("scalars", 3, 1, Fixed(width))
     cycles: list[dict[str, Any]] = []
     expected: list[dict[str, int]] = [dict.fromkeys(NAMES, 0)] * 3
     values, kept = [0, 0, 0], 0
@@ -35,7 +36,7 @@ def test_words_0_to_2_are_held(seed: int) -> None:
         word = int.from_bytes(rng.bytes(12), "little")
         cycles.append(load_item(7, address, word, index, last=last))
         cycles[-1] |= {"load.valid": valid, "load.memory": number}
-        if valid and number == 7 and index < n_items:
+        if valid and number == 7 and index < memory.items:
             mask = (1 << LOAD_WIDTH) - 1 << index * LOAD_WIDTH
             kept = kept & ~mask | word & mask
         if valid and number == 7 and last and address < 3:
@@ -44,5 +45,5 @@ def test_words_0_to_2_are_held(seed: int) -> None:
             values[address] = value - (1 << fmt.width) if value > fmt.max else value
         expected.append(dict(zip(NAMES, values, strict=True)))
     assert any(row["drive_bias"] < 0 for row in expected)
-    assert n_items == 1 + (seed == 3)
-    assert replay(Scalars(formats, 7), NAMES, cycles) == expected[: len(cycles)]
+    assert memory.items == 1 + (seed == 3)
+    assert replay(Scalars(formats, memory, 7), NAMES, cycles) == expected[: len(cycles)]
