@@ -19,9 +19,9 @@ from golden.uart_protocol import BAUD
 from rtl.board import BOARDS, Clocking
 from rtl.devices import DEVICES
 from rtl.generate import BOARD_TOP, generate_board
-from rtl.place import PLACERS, Placement, find_program, place
+from rtl.place import Placement, find_program, place
 from rtl.pll import fastest_pll
-from rtl.synth import inference, summarize, synthesize, table
+from rtl.synth import inference, placer_options, summarize, synthesize, table
 
 
 def configuration(seed: int) -> str:
@@ -47,16 +47,7 @@ def pack(configuration: Path, bitstream: Path) -> None:
 @click.option("--mhz", default=100.0, help="The core's clock, which a PLL makes")
 @click.option("--baud", default=BAUD, help="Bits a second of the UART")
 @click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with so many")
-@click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
-@click.option(
-    "--floorplan", is_flag=True, help="Of an ECP5: a layer's multipliers lie together, by units"
-)
-@click.option(
-    "--cycles",
-    type=click.IntRange(1),
-    help="Of an inference: what it takes at that clock [optional]",
-)
-@click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
+@placer_options
 @report_user_errors
 def main(
     manifest: Path,

@@ -101,12 +101,15 @@ class Encoder(Component):
         timesteps = Signal(block)
         sequence_end = Signal()
         pending = left.any() | timesteps.any() | sequence_end
-        lowest, sent, rest = lowest_lane(left, block)
+        lowest, sent, rest = lowest_lane(m, left, block)
         address = index * segment + lowest  # in the group
         advance = ~self.o.valid | self.o.ready
         marks = timesteps.any() | sequence_end
         ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marks, 1)
         m.d.comb += queue.r_en.eq(~pending | (advance & ends))
+        word = queue.r_data[: lanes * block]
+        next_left, next_index, others = lowest_part(m, group, segment * block, following)
+        first_left, first_index, behind = lowest_part(m, word, segment * block)
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(pending),
@@ -116,22 +119,18 @@ class Encoder(Component):
             with m.If(left.any()):
                 m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(rest)]
                 with m.If(~rest.any()):
-                    found, place, others = lowest_part(group, segment * block, following)
-                    m.d.sync += [left.eq(found), index.eq(place), following.eq(others)]
+                    m.d.sync += [left.eq(next_left), index.eq(next_index), following.eq(others)]
             with m.Else():
                 kind = Mux(timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
                 m.d.sync += [
                     self.o.payload.kind.eq(kind), timesteps.eq(0), sequence_end.eq(0)
                 ]  # fmt: skip
-        word = queue.r_data[: lanes * block]
-        arrived = used_parts(word, segment * block)
-        found, place, others = lowest_part(word, segment * block, arrived)
         with m.If(taken):
             m.d.sync += [
                 Cat(group, first, timesteps, sequence_end).eq(queue.r_data),
-                left.eq(found),
-                index.eq(place),
-                following.eq(others),
+                left.eq(first_left),
+                index.eq(first_index),
+                following.eq(behind),
             ]
         return m
 
@@ -141,25 +140,35 @@ def parts_of(word: Value, width: int) -> list[Value]:
     return [word[start : start + width] for start in range(0, len(word), width)]
 
 
-def used_parts(word: Value, width: int) -> Value:
-    """Return which parts of a word have any bit set."""
-    return Cat(part.any() for part in parts_of(word, width))
-
-
-def lowest_part(word: Value, width: int, used: Value) -> tuple[Value, Value, Value]:
-    """Return the lowest part of a word that is used, its number, and which others are."""
+def lowest_part(
+    m: Module, word: Value, width: int, used: Value | None = None
+) -> tuple[Value, Value, Value]:
+    """Return the lowest part of a word that is `used` (by default: has any bit set), its number,
+    and which others are. Not to be called within a condition.
+    """
     parts = parts_of(word, width)
-    lowest = [used[n] & ~used[:n].any() for n in range(len(parts))]
-    found = (Mux(chosen, part, 0) for chosen, part in zip(lowest, parts, strict=True))
-    number = (Mux(chosen, n, 0) for n, chosen in enumerate(lowest))
-    others = Cat(used[n] & used[:n].any() for n in range(len(parts)))
+    # Signals, as simulators compute an expression again in every place that it stands in.
+    taken = Signal(len(parts))
+    before = Signal.like(taken)
+    lowest = Signal.like(taken)
+    others = Signal.like(taken)
+    m.d.comb += [
+        taken.eq(Cat(part.any() for part in parts) if used is None else used),
+        before.eq(Cat(taken[:n].any() for n in range(len(parts)))),
+        lowest.eq(taken & ~before),
+        others.eq(taken & before),
+    ]
+    found = (Mux(lowest[n], part, 0) for n, part in enumerate(parts))
+    number = (Mux(lowest[n], n, 0) for n in range(len(parts)))
     bits = (len(parts) - 1).bit_length()
     return reduce(or_, found), reduce(or_, number)[:bits], others
 
 
-def lowest_lane(word: Value, block: int) -> tuple[Value, Value, Value]:
+def lowest_lane(m: Module, word: Value, block: int) -> tuple[Value, Value, Value]:
     """Return the lowest lane of a word that has any of its `block` bits set, its bits, and the word
     without them.
     """
-    bits, lane, others = lowest_part(word, block, used_parts(word, block))
-    return lane, bits, word & Cat(other.replicate(block) for other in others)
+    bits, lane, others = lowest_part(m, word, block)
+    rest = Signal.like(word)
+    m.d.comb += rest.eq(word & Cat(other.replicate(block) for other in others))
+    return lane, bits, rest

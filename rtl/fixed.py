@@ -50,12 +50,15 @@ def weighted(weight: Value, payload: Value) -> Value:
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 
-def delay(m: Module, value: Any, cycles: int, name: str, *, reset_less: bool = False) -> Any:
-    """Return `value` as it was `cycles` ago, through registers; a reset leaves numbers that nothing
-    looks at behind it as they are (`reset_less`).
+def delay(
+    m: Module, value: Any, cycles: int, name: str, *, init: int = 0, reset_less: bool = False
+) -> Any:
+    """Return `value` as it was `cycles` ago, through registers that start with `init`; a reset
+    leaves numbers that nothing looks at behind it as they are (`reset_less`).
     """
+    start: dict[str, Any] = {"init": init} if init else {}  # a layout has no 0
     for stage in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=reset_less)
+        register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=reset_less, **start)
         m.d.sync += register.eq(value)
         value = register
     return value
@@ -67,9 +70,9 @@ def spread(
     """Return `value` as it was `cycles` ago (at least 1) for every lane. The last register is there
     once for `LANES_A_COPY` lanes, as one alone could not lie near all of them; `keep` tells
     synthesis not to merge the copies. Lanes n, n + copies, ... share one, as they share a unit of
-    the neuron stage where there are as many units. `init` is that of the copies.
+    the neuron stage where there are as many units.
     """
-    value = delay(m, value, cycles - 1, name)
+    value = delay(m, value, cycles - 1, name, init=init)
     n_copies = -(-n_lanes // LANES_A_COPY)
     copies = [
         Signal(

@@ -17,15 +17,14 @@ from rtl.streams import issue_layout
 def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
     """Return the layout of what `OutputWalk` says of a cycle.
 
-    `valid`: word `word` of the neurons is taken in a timestep that the block has; `load`, with the
-    group's first cycle: its sums are complete; `first`: it is the block's first timestep; `last`:
-    its last one; `refresh`: the current is refreshed in it; `any_refresh`: in some timestep of the
-    block; `fresh`: it is a sequence's first timestep; `shift`: a word is taken, also for a timestep
-    that a partial block lacks; `final`: it is the group's last; `last_group`: of the block.
-    `timesteps` are those of the block, a bit each.
+    `valid`: word `word` of the neurons is taken in a timestep that the block has; `first`: it is
+    the block's first timestep; `last`: its last one; `refresh`: the current is refreshed in it;
+    `any_refresh`: in some timestep of the block; `fresh`: it is a sequence's first timestep;
+    `shift`: a word is taken, also for a timestep that a partial block lacks; `final`: it is the
+    group's last; `last_group`: of the block. `timesteps` are those of the block, a bit each.
     """
     words = part.n_groups * part.fold
-    flags = ("valid", "load", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
+    flags = ("valid", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
     return data.StructLayout(
         dict.fromkeys(flags, 1)
         | {"last_group": 1, "timesteps": part.block, "word": address_width(words)}
@@ -48,9 +47,9 @@ class OutputWalk(Component):
     o
         What is to be done, as registers: see `walk_layout`.
     coming
-        The next cycle has `load`.
+        A group is complete in the next cycle.
     moving
-        The next cycle has `load`, or this one has `shift`.
+        One is, or a word is taken in this cycle, also for a timestep that is lacking.
 
     Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
     """
@@ -99,7 +98,6 @@ class OutputWalk(Component):
         later = Cat(begun.timesteps[1:], Const(0, 1))  # the timestep behind is in the block too
         taken = active & (place < fold)
         m.d.comb += [
-            now.load.eq(load),
             now.shift.eq(taken),
             now.valid.eq(taken & (timestep & begun.timesteps).any()),
             now.first.eq(timestep[0]),
@@ -136,7 +134,7 @@ class Chains:
 
     def feed(self, m: Module, sums: list[tuple[Value, int]], name: str) -> Signal:
         """Return one after another of these sums, each of which is of a lane: the first one in the
-        cycle after the walk's `load`, the next one whenever a word is taken.
+        cycle after a group is complete, the next one whenever a word is taken.
         """
         links = [
             Signal(total.shape(), name=f"{name}_{index}", reset_less=True)

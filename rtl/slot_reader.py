@@ -87,7 +87,7 @@ class SlotReader(Component):
         with m.If(self.sequence_ended):
             m.d.sync += ending.eq(1)
 
-        lane, mask, rest = lowest_lane(left, block)
+        lane, mask, rest = lowest_lane(m, left, block)
         advance = ~o.valid | o.ready
         through = sending & ~reading & ~on_its_way & ~left.any()
         marks = through | ending

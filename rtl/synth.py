@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,6 +245,30 @@ def table(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def placer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of placing that a core alone and a board share."""
+    for option in reversed(
+        (
+            click.option(
+                "--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's"
+            ),
+            click.option(
+                "--floorplan",
+                is_flag=True,
+                help="Of an ECP5: a layer's multipliers lie together, by units",
+            ),
+            click.option(
+                "--cycles",
+                type=click.IntRange(1),
+                help="Of an inference: what it takes at that clock [optional]",
+            ),
+            click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once"),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
@@ -252,16 +276,7 @@ def table(summary: Mapping[str, Any]) -> str:
     "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
 )
 @click.option("--mhz", default=100.0, help="The clock that the placer aims at")
-@click.option("--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's")
-@click.option(
-    "--floorplan", is_flag=True, help="Of an ECP5: a layer's multipliers lie together, by units"
-)
-@click.option(
-    "--cycles",
-    type=click.IntRange(1),
-    help="Of an inference: what it takes at that clock [optional]",
-)
-@click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once")
+@placer_options
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
 def main(

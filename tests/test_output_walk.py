@@ -26,7 +26,7 @@ PARTS = {
     "readout": ReadoutHardware(ReadoutParams(7, 10), HardwareParams(4)),
     "readout, blocks": ReadoutHardware(ReadoutParams(7, 10), HardwareParams(4, 8)),
 }
-STROBES = ("valid", "load", "shift", "final")
+STROBES = ("valid", "shift", "final")
 WORD = ("word", "first", "last", "refresh", "any_refresh", "fresh")  # known with `valid`
 GROUP = ("last_group", "timesteps")  # known with `shift`
 
@@ -62,7 +62,7 @@ def test_every_cycle(name: str, stall: float) -> None:
                 taken = place < fold
                 assert begun + k not in expected, "the contract of the group schedule"
                 expected[begun + k] = {
-                    "load": k == 0,
+                    "complete": k == 0,
                     "shift": taken,
                     "valid": taken and (timesteps >> t) % 2,
                     "final": t == block - 1 and place == fold - 1,
@@ -82,7 +82,7 @@ def test_every_cycle(name: str, stall: float) -> None:
     record = replay(OutputWalk(part), outputs, cycles)
     for cycle, row in enumerate(record):
         wanted = expected.get(cycle, dict.fromkeys(STROBES, 0))
-        coming = cycle + 1 in expected and expected[cycle + 1]["load"]
+        coming = cycle + 1 in expected and expected[cycle + 1]["complete"]
         assert row["coming"] == coming, f"cycle {cycle}"
         assert row["moving"] == (coming or wanted["shift"]), f"cycle {cycle}"
         known = STROBES + WORD * wanted["valid"] + GROUP * wanted["shift"]

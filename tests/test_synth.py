@@ -330,6 +330,9 @@ def test_a_missing_or_broken_file_is_one_line(verilog: Path, tmp_path: Path) -> 
     without = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
     assert without.exit_code == 2 and "no Verilog" in without.output
     (tmp_path / "single.v").write_text("module dmp_core(")
+    clockless = CliRunner().invoke(main, [str(tmp_path / "manifest.json"), "--cycles", "9"])
+    assert clockless.exit_code == 2
+    assert clockless.output == "error: --cycles: there is no clock without --seeds\n"
     alone = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
     assert alone.exit_code == 2 and "ports.json, which names the ports" in alone.output
     (tmp_path / "ports.json").write_text((verilog.parent / "ports.json").read_text())
