@@ -93,20 +93,20 @@ export: .venv/installed-run ## Write the manifest and the memory images of NET o
 	$(RUN) -m export core "$(NET)" $(SHAPE) $(if $(TRACE),--trace) --out "$(OUT)"
 
 rtl: export ## Write the Verilog of NET on LANES lanes into OUT
-	$(RUN) -m rtl "$(MANIFEST)"
+	$(RUN) -m rtl.verilog "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
 host: TRACE =
 host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
-	$(RUN) -m rtl "$(MANIFEST)" --top axi
+	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
 docs: NET = rows
 docs: TRACE =
 docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
-	$(RUN) -m rtl.page "$(MANIFEST)" docs/integration.md
+	$(RUN) -m rtl.verilog.page "$(MANIFEST)" docs/integration.md
 
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8
@@ -114,7 +114,7 @@ bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
-	$(RUN) -m rtl "$(MANIFEST)"
+	$(RUN) -m rtl.verilog "$(MANIFEST)"
 	$(RUN) -m tb.batch "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS)) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
@@ -131,20 +131,20 @@ synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multip
 	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
 
 synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+	$(RUN) -m $(if $(BOARD),rtl.synth.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5
 uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
-	$(RUN) -m rtl "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
+	$(RUN) -m rtl.verilog "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
 	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
-	$(RUN) -m rtl.netlist "$(MANIFEST)"
+	$(RUN) -m rtl.synth.netlist "$(MANIFEST)"
 
 package: TRACE =
 package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
-	$(RUN) -m rtl "$(MANIFEST)" --top axi
+	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
 clean: ## Remove what is in build, but for trained networks

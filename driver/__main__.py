@@ -18,10 +18,10 @@ from driver.transport import Transport
 from driver.uart import TIMEOUT, Uart
 from export.images import unpack
 from export.store import find_dataset, load_stored
-from golden.dataset import Dataset
+from golden.data.dataset import Dataset
 from golden.errors import UserError, report_user_errors
-from golden.hardware import read_core
 from golden.integer import run
+from golden.manifest import read_core
 from golden.uart_protocol import BAUD
 
 
@@ -99,8 +99,8 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
     "--back-end",
     type=click.Choice(("simulated", "uart", "memory")),
     default="simulated",
-    help="The Verilog of `python -m rtl MANIFEST --top axi`, a board on a UART, or a core beside"
-    " this processor",
+    help="The Verilog of `python -m rtl.verilog MANIFEST --top axi`, a board on a UART, or a core"
+    " beside this processor",
 )
 @click.option("--port", help="Of the UART: a name, as /dev/ttyUSB0, or a URL of pyserial")
 @click.option("--baud", default=BAUD, type=click.IntRange(1), help="Of the UART")

@@ -26,9 +26,9 @@ import numpy as np
 
 from driver.transport import Transport
 from driver.words import END_SEQUENCE, END_TIMESTEP, decode, encode
-from export.manifest import read_images
+from export.core import read_images
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, load_header
+from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.registers import IDENTIFICATION, register_map
 
 _MINOR = (1 << 16) - 1  # of VERSION; what is above is its major part

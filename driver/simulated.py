@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from driver.transport import Silence, check_response
+from golden.cost.cycles import watchdog_cycles
 from golden.errors import UserError
-from golden.hardware import CoreParams, read_core
-from tb.simulate import watchdog_cycles
+from golden.hardware.core import CoreParams
+from golden.manifest import read_core
 from tb.verilator import build_library
 
 TOP = "dmp_core_axi"
@@ -27,7 +28,7 @@ class Simulated:
     Parameters
     ----------
     manifest
-        `python -m rtl MANIFEST --top axi` must have written its Verilog, beside it.
+        `python -m rtl.verilog MANIFEST --top axi` must have written its Verilog, beside it.
     cache
         Where built libraries are kept [default: `verilator` beside the manifest].
     optimize
@@ -57,7 +58,9 @@ class Simulated:
     def _build(manifest: Path, core: CoreParams, cache: Path | None, optimize: str) -> Path:
         verilog = manifest.parent / f"{core.network.name}_axi.v"
         if not verilog.exists():
-            raise UserError(f"no {verilog}: write it first (python -m rtl {manifest} --top axi)")
+            raise UserError(
+                f"no {verilog}: write it first (python -m rtl.verilog {manifest} --top axi)"
+            )
         # The head names the network and the hash of its weights: the model depends on neither.
         body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
         sources = {"core.v": body, SHIM.name: SHIM.read_text()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from golden.errors import UserError
-from golden.hardware import CoreParams
+from golden.hardware.core import CoreParams
 from golden.registers import BUS_WIDTH, EVENT_WORD
 
 _FIELDS = {bits.name: bits for bits in EVENT_WORD}

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from export import fit
-from export.manifest import write_core
+from export.core import write_core
 from export.store import (
     DIGITS,
     NETWORKS,
@@ -22,7 +22,8 @@ from export.store import (
     save_network,
 )
 from golden.errors import UserError, report_user_errors
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 
 FOLDER = click.Path(path_type=Path)
 
@@ -70,13 +71,13 @@ def quantize(
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
-    from golden.dataset import load_dataset
+    from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
-    from golden.quantize import evaluate_integers
-    from golden.quantize import quantize as quantize_network
-    from golden.train import Recipe, evaluate, load_recipe
-    from golden.train import load_network as load_trained
+    from golden.train.loop import Recipe, evaluate, load_recipe
+    from golden.train.loop import load_network as load_trained
+    from golden.train.quantize import evaluate_integers
+    from golden.train.quantize import quantize as quantize_network
 
     checkpoint = checkpoint or Path("build/train") / f"{name}.pt"
     trained, recipe = load_trained(checkpoint), load_recipe(checkpoint)
@@ -128,7 +129,7 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     """
     from tqdm import tqdm
 
-    from golden.quantize import evaluate_integers
+    from golden.train.quantize import evaluate_integers
 
     network, card = load_stored(name)
     test = load_test(card, data)
@@ -156,9 +157,9 @@ def checkpoint(name: str, out: Path | None) -> None:
     `make train NET=.. RECIPE="--start build/start/NAME.pt ..."` starts there, also with another
     dilation, or for W_f in fewer bits.
     """
-    from golden.quantize import dequantize
-    from golden.topology import Topology
-    from golden.train import save_start
+    from golden.train.loop import save_start
+    from golden.train.quantize import dequantize
+    from golden.train.topology import Topology
 
     network, card = load_stored(name)
     try:
@@ -257,8 +258,8 @@ def draw(
     """Store a network of these sizes that nobody trained: to try a core that fits a small device.
     What it says of a digit is chance.
     """
-    from golden.synthetic import draw_layers
-    from golden.topology import GRADED, SPIKE
+    from golden.data.synthetic import draw_layers
+    from golden.params import GRADED, SPIKE
 
     sizes = (inputs, *[neurons] * layers)
     payload = SPIKE if spikes else GRADED
@@ -277,7 +278,7 @@ def draw(
 @report_user_errors
 def digits(data: Path | None, count: int) -> None:
     """Store the first test digits of MNIST as the shipped ones."""
-    from golden.mnist import Digits, load_mnist
+    from golden.data.mnist import Digits, load_mnist
 
     test = load_mnist(data, "test")
     if count > len(test):

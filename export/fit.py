@@ -13,8 +13,7 @@ import click
 from tqdm import tqdm
 
 from export.store import find_dataset, load_stored
-from golden.errors import UserError, report_user_errors
-from golden.fit import (
+from golden.cost.search import (
     Activity,
     Budget,
     Candidate,
@@ -23,7 +22,8 @@ from golden.fit import (
     measure_activity,
     with_latency,
 )
-from golden.synthetic import draw_events, draw_network
+from golden.data.synthetic import draw_events, draw_network
+from golden.errors import UserError, report_user_errors
 
 SYNTHETIC = "shd"
 _HEADER = (
@@ -41,7 +41,7 @@ _HEADER = (
 
 def load_activity(name: str, n_digits: int, rate: float, data: Path | None) -> Activity:
     """Return what a shipped network (or a folder) does with shipped digits, or the test sequences
-    in `data`; or the network `shd` of `golden.synthetic` with drawn events, `rate` a timestep.
+    in `data`; or the network `shd` of `golden.data.synthetic` with drawn events, `rate` a timestep.
     """
     if name == SYNTHETIC:
         payloads = draw_events(rate, 16, seed=0)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from golden.errors import UserError
-from golden.hardware import CoreParams, LayerHardware, MemoryParams
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import MemoryParams
 from golden.integer import LayerIntegers, NetworkIntegers
 
 Images = dict[str, list[int]]
@@ -61,7 +63,7 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
     n_groups, lanes = hardware.n_groups, hardware.lanes
     elements = {
         "w_f": _deal(layer.w_f, n_groups, lanes),
-        "c": _deal(layer.c[:, None], n_groups * hardware.fold, hardware.neuron_units),
+        "c": _deal(layer.c[:, None], n_groups * hardware.fold, hardware.neuron_fold.units),
         "scalars": np.array([[layer.leak], [layer.threshold], [layer.b_x]], np.int64),
     }
     if hardware.params.n_state:
@@ -73,7 +75,7 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
         elements["p"] = _deal(padded, n_groups, lanes).reshape(-1, per_cycle * lanes)
         elements["w_x"] = layer.w_x[:, None]
         rows = np.concatenate([layer.a, layer.b[:, None]], 1)
-        elements["ab"] = _deal(rows, hardware.n_state_blocks, hardware.state_lanes)
+        elements["ab"] = _deal(rows, hardware.state_update.row_groups, hardware.state_update.lanes)
     if hardware.delayed:
         elements["delays"] = layer.delays[:, None]
     return elements
@@ -116,7 +118,7 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
             pv = _gather(columns, n_groups, n, f"layer{i}.p")
             if pv[:, d + 1 :].any():
                 raise UserError(f"memory layer{i}.p has values behind its last column")
-            ab = _gather(of("ab"), hardware.n_state_blocks, d, f"layer{i}.ab")
+            ab = _gather(of("ab"), hardware.state_update.row_groups, d, f"layer{i}.ab")
             w_x = of("w_x")[:, 0]
         else:
             pv, ab, w_x = (

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
+from golden.data.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
+from golden.data.mnist import Digits
 from golden.errors import UserError
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.mnist import Digits
 from golden.params import NetworkParams
 
 STORE_VERSION = 2
@@ -37,7 +37,7 @@ SCALARS = ("b_x", "leak", "threshold")
 class Card:
     """What is known about a stored network besides its numbers.
 
-    `data` is the data set (`golden.dataset`) that it classifies, `n_timesteps` the length of a
+    `data` is the data set (`golden.data.dataset`) that it classifies, `n_timesteps` the length of a
     sequence; `parameters` is how many were trained; the accuracies are shares of `n_test`
     sequences; `events_per_step` are those that each layer and the readout receive in a timestep on
     average; `recipe` says how it was trained.

@@ -1,10 +1,9 @@
 """Network parameters: the only truth about sizes, number formats, shifts and widths. No Torch.
 
-`NetworkParams` is a trained network (`golden.topology`) with the number formats that quantization
-chose; every shift and every accumulator width follows from them. What hardware it is given is in
-`golden.hardware`.
-Letters are the paper's (arXiv 2512.07602): A, B the slow state's transition and input, P = W_m A
-and V = W_m B the fused coefficients of the current it feeds back.
+`NetworkParams` is a trained network (`golden.train.topology`) with the number formats that
+quantization chose; every shift and every accumulator width follows from them. What hardware it is
+given is in `golden.hardware`. Letters are the paper's (arXiv 2512.07602): A, B the slow state's
+transition and input, P = W_m A and V = W_m B the fused coefficients of the current it feeds back.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ Reset = Literal["subtract", "zero"]
 MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
 MAX_DELAY = 255
+SPIKE = Fixed(1, 0, signed=False)  # payload formats: a spike, and the byte of a pixel
+GRADED = Fixed(8, 8, signed=False)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class LayerFormats:
     are those of c (in u's scale) and b_x.
     """
 
-    payload: Fixed = Fixed(1, 0, signed=False)
+    payload: Fixed = SPIKE
     w_f: Fixed = Fixed(8, 7)
     w_x: Fixed = Fixed(8, 7)
     p: Fixed = Fixed(8, 7)
@@ -235,7 +236,7 @@ class ReadoutParams:
 
     @property
     def payload(self) -> Fixed:
-        return Fixed(1, 0, signed=False)
+        return SPIKE
 
     @property
     def b_o(self) -> Fixed:
@@ -278,7 +279,7 @@ class NetworkParams:
                     f"layer {index + 1} has {following.n_inputs} inputs, but layer {index}"
                     f" {layer.n_neurons} neurons"
                 )
-            if following.formats.payload != Fixed(1, 0, signed=False):
+            if following.formats.payload != SPIKE:
                 raise UserError(f"layer {index + 1} receives spikes: its payload must be 1 bit")
         if self.readout.n_inputs != self.layers[-1].n_neurons:
             raise UserError(

@@ -1,8 +1,8 @@
-"""What the standard top (`rtl.axi`) shows on its buses, written once: its registers, the words of
-its two streams, and the numbers of what they name. No Torch.
+"""What the standard top (`rtl.host.axi`) shows on its buses, written once: its registers, the words
+of its two streams, and the numbers of what they name. No Torch.
 
 The decoder of the registers, the C header and the Markdown page come from here
-(`rtl.register_file`, `rtl.register_pages`), and so do a driver's constants:
+(`rtl.host.register_file`, `rtl.verilog.register_pages`), and so do a driver's constants:
 
 from golden.registers import EVENT_WORD, pack_word, register_map
 registers = register_map(core)
@@ -17,13 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from golden.errors import UserError
-from golden.hardware import (
-    LOAD_WIDTH,
-    MAX_DEPTH,
-    MAX_MEMORIES,
-    CoreParams,
-    address_width,
-)
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
 from golden.params import MAX_INPUTS
 
 BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream

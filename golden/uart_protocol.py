@@ -1,4 +1,4 @@
-"""What a host says to a board over its UART (`rtl.uart_bridge`), written once. No Torch.
+"""What a host says to a board over its UART (`rtl.host.uart_bridge`), written once. No Torch.
 
 8N1. Numbers of more bytes come low byte first. The host sends a command, waits for the whole
 response, then sends the next one; so nothing can overflow.

@@ -8,7 +8,7 @@ import click
 
 from export.store import find_dataset, load_stored
 from golden.errors import UserError, report_user_errors
-from golden.hardware import read_core
+from golden.manifest import read_core
 from handoff.package import write_package
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from export.images import Images
-from golden.hardware import LOAD_WIDTH, CoreParams
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH
 
 _A_LINE = 8
 

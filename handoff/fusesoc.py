@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from golden.hardware import VERSION
+from golden.manifest import VERSION
 from handoff.litex import TOP as AXI_TOP
 
 VENDOR, LIBRARY = "dmp", "core"

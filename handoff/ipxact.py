@@ -5,9 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as xml
 from collections.abc import Iterable, Sequence
 
-from golden.hardware import VERSION
+from golden.interface import Port
+from golden.manifest import VERSION
 from handoff.fusesoc import LIBRARY, VENDOR
-from tb.interface import Port
 
 NAMESPACE = "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"
 _FILE_TYPES = {".v": "verilogSource", ".sv": "systemVerilogSource", ".mem": "user"}

@@ -4,12 +4,12 @@ module of LiteX around it.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from export.images import Images
 from golden.errors import UserError
-from golden.hardware import CoreParams
+from golden.hardware.core import CoreParams
+from golden.manifest import digest
 from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
 from handoff.c_images import c_images
 
@@ -106,8 +106,8 @@ def write_module(name: str) -> str:
 
 
 def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str]:
-    """Return the files of the standard top by their path in a package: none where `python -m rtl
-    MANIFEST --top axi` has not written it.
+    """Return the files of the standard top by their path in a package: none where `python -m
+    rtl.verilog MANIFEST --top axi` has not written it.
 
     Raises
     ------
@@ -119,10 +119,10 @@ def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str
     if not verilog.exists():
         return {}
     head = verilog.read_text().split("\nmodule", 1)[0]
-    if hashlib.sha256(manifest.read_bytes()).hexdigest() not in head:
+    if digest(manifest) not in head:
         raise UserError(
-            f"{verilog} belongs to an earlier manifest: write it again (python -m rtl {manifest}"
-            " --top axi), or remove it"
+            f"{verilog} belongs to an earlier manifest: write it again (python -m rtl.verilog"
+            f" {manifest} --top axi), or remove it"
         )
     paths = [verilog.with_suffix(suffix) for suffix in (".v", ".h", ".md")]
     files = {f"axi/{path.name}": path.read_text() for path in paths}

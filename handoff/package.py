@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export.manifest import read_images
+from export.core import read_images
 from golden.errors import UserError
-from golden.hardware import CoreParams
+from golden.hardware.core import CoreParams
+from golden.interface import Interface, read_interface
 from handoff.constraints import write_constraints
 from handoff.fusesoc import core_name, describe_core
 from handoff.ipxact import write_component
@@ -19,7 +20,6 @@ from handoff.lint import write_waivers
 from handoff.litex import axi_files
 from handoff.testbench import image_files, make_vectors, write_testbench
 from handoff.vivado import write_packaging
-from tb.interface import Interface, read_interface
 
 XILINX_PART = "xc7z020clg400-1"  # of the PYNQ-Z2
 FOLDERS = ("rtl", "images", "tb", "lint", "constraints", "axi")
@@ -30,7 +30,7 @@ _README = """# {name}: {description}
 2. `fusesoc --cores-root . run --target=sim {core}` runs {n_sequences} sequences and compares every logit with the golden model's (`sim_icarus`: in Icarus); `--target=lint` is Verilator's `-Wall`.
 3. Without FuseSoC: `cd tb && iverilog -g2012 -s {testbench} -o sim {testbench}.sv {sources} && cp ../images/*.mem . && vvp -n sim`.
 4. `constraints/` asks for {clock_mhz:g} MHz; `component.xml` is the core in IP-XACT; `vivado -mode batch -source package_ip.tcl` packages it for Vivado.
-5. `axi/`, if the standard top was written before (`python -m rtl MANIFEST --top axi`): the core behind AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
+5. `axi/`, if the standard top was written before (`python -m rtl.verilog MANIFEST --top axi`): the core behind AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
 6. `LANES=..`, `BLOCK=..` and the network are in the first lines of `rtl/{name}.v`, with the SHA-256 of the manifest that all this was made from.
 """  # noqa: E501
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.images import Images, unpack
+from export.items import to_items
+from golden.cost.cycles import watchdog_cycles
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, CoreParams, load_header
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.integer import run
-from tb.interface import Interface
-from tb.simulate import to_items, watchdog_cycles
+from golden.interface import Interface
 
 EVENTS, RESULTS = "events.mem", "results.mem"
 

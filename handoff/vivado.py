@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from golden.hardware import VERSION
+from golden.manifest import VERSION
 from handoff.fusesoc import LIBRARY, VENDOR
 
 _SCRIPT = """# Run in the package's folder: vivado -mode batch -source package_ip.tcl

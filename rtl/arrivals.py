@@ -6,7 +6,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import EventKind, address_width
+from golden.hardware.memory import address_width
+from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.streams import event_layout
 
@@ -122,7 +123,9 @@ class Arrivals(Component):
             self.timesteps.eq(timestep),
             self.closed.eq((transfer & full) | partial),
             self.closing_timesteps.eq(before | Mux(partial, 0, timestep)),
-            self.out_of_range.eq((event & ~in_range) | (transfer & (item.kind >= len(EventKind)))),
+            self.out_of_range.eq(
+                (event & ~in_range) | (transfer & (item.kind == EventKind.INVALID))
+            ),
             self.unclosed.eq(self.discarded & any_event),
         ]
         with m.If(self.timestep_ended):

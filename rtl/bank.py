@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import SEGMENT_DEPTH, MemoryParams, address_width
+from golden.hardware.memory import SEGMENT_DEPTH, MemoryParams, address_width
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
 from rtl.loader import collect

@@ -6,7 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import COUNTER_WIDTH, CoreParams, address_width
+from golden.hardware.core import CoreParams
+from golden.hardware.counters import COUNTER_WIDTH
+from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.counters import Counters
 from rtl.layer import Layer

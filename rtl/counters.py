@@ -6,7 +6,8 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import COUNTER_WIDTH, ERROR_COUNTERS, address_width
+from golden.hardware.counters import COUNTER_WIDTH, ERROR_COUNTERS
+from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.fixed import delay
 

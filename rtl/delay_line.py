@@ -9,7 +9,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import DELAY_LATENCY, LayerHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.stages import DELAY_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.bank import Bank
 from rtl.component import Component
@@ -59,7 +61,7 @@ class DelayLine(Component):
 
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer, self.number = layer, number
-        n_inputs, memories = layer.params.n_inputs, layer.ring_memories
+        n_inputs, memories = layer.params.n_inputs, layer.delay_ring.memories
         received = layer.payload.width if layer.external else layer.block
         super().__init__(
             {
@@ -71,14 +73,14 @@ class DelayLine(Component):
                 "clearing": Out(1, init=1),  # pyright: ignore
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
-                "ring_writes": Out(range(memories * (layer.ring_depth + 1) + 1)),
+                "ring_writes": Out(range(memories * (layer.delay_ring.depth + 1) + 1)),
                 "load": In(LOAD_BUS),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layer, block, n_slots = self.layer, self.layer.block, self.layer.ring_slots
+        layer, block, n_slots = self.layer, self.layer.block, self.layer.delay_ring.slots
         n_inputs = layer.params.n_inputs
         m.submodules.arrivals = arrivals = Arrivals(
             n_inputs, n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
@@ -163,11 +165,11 @@ class DelayLine(Component):
         an event set, or with none if it leaves. Return whether all have just been cleared.
         """
         layer, block = self.layer, self.layer.block
-        word_bits = (layer.ring_words - 1).bit_length()
-        lane_bits = (layer.ring_lanes - 1).bit_length()
-        sweep = Signal(range(layer.ring_depth))
+        word_bits = (layer.delay_ring.words - 1).bit_length()
+        lane_bits = (layer.delay_ring.lanes - 1).bit_length()
+        sweep = Signal(range(layer.delay_ring.depth))
         sweeping = Signal(init=1)
-        swept = sweeping & (sweep == layer.ring_depth - 1)
+        swept = sweeping & (sweep == layer.delay_ring.depth - 1)
         with m.If(sweeping):
             m.d.sync += sweep.eq(Mux(swept, 0, sweep + 1))
         with m.If(swept):
@@ -175,11 +177,11 @@ class DelayLine(Component):
         with m.If(reader.sequence_ended):
             m.d.sync += sweeping.eq(1)
 
-        if layer.ring_memories == 1:
+        if layer.delay_ring.memories == 1:
             places, masks, own = [slot], [mask[:block]], [1]
             found = front
         else:  # odd slots are in the second memory; the even slot behind one is a place further
-            further = _after(slot[1:], layer.ring_slots // 2)
+            further = _after(slot[1:], layer.delay_ring.slots // 2)
             places = [Mux(slot[0], further, slot[1:]), slot[1:]]
             first, second = mask[:block], mask[block:]
             masks = [Mux(slot[0], second, first), Mux(slot[0], first, second)]
@@ -203,7 +205,8 @@ class DelayLine(Component):
             writing, leaving = Signal(name=f"writing_{number}"), Signal(name=f"leaving_{number}")
             written = Signal.like(read.addr, name=f"written_{number}")
             lanes = Cat(
-                Mux(item.address[:lane_bits] == lane, bits, 0) for lane in range(layer.ring_lanes)
+                Mux(item.address[:lane_bits] == lane, bits, 0)
+                for lane in range(layer.delay_ring.lanes)
             )
             m.d.sync += [
                 setting.eq(Mux(reader.read, 0, lanes)),
@@ -220,7 +223,7 @@ class DelayLine(Component):
             writes.append(writing)
             repeated.append(writing & (read.data & setting).any())
             words.append(read.data)
-        cleared = Mux(reader.sequence_ended, len(words) * layer.ring_depth, 0)
+        cleared = Mux(reader.sequence_ended, len(words) * layer.delay_ring.depth, 0)
         m.d.comb += [
             reader.word.eq(Mux(delay(m, front[0], 1, "odd"), words[-1], words[0])),
             self.ring_reads.eq(sum(reads[1:], reads[0])),

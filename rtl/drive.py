@@ -6,11 +6,12 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import DRIVE_LATENCY, LayerHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.stages import DRIVE_LATENCY
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import align, delay, lane, saturate, weighted
-from rtl.scalars import shape_of
+from rtl.fixed import align, delay, lane, saturate, shape_of, weighted
 from rtl.streams import LOAD_BUS
 
 

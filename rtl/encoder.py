@@ -10,7 +10,10 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import MASK_QUEUE_DEPTH, EventKind, LayerHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.part import EventKind
+from golden.hardware.stages import MASK_QUEUE_DEPTH
 from rtl.component import Component
 from rtl.streams import event_layout
 

@@ -7,13 +7,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import (
-    READ_STAGE,
-    RELEASE_LATENCY,
-    LayerHardware,
-    ReadoutHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 
 from golden.formats import Fixed
 
 LANES_A_COPY = 8  # lanes that share a register of what goes to all of them
+
+
+def shape_of(fmt: Fixed) -> Shape:
+    """Return the Amaranth shape of a format."""
+    return Shape(fmt.width, signed=fmt.signed)
 
 
 def align(value: Value, shift: int) -> Value:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LayerHardware, ReadoutHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.readout import ReadoutHardware
 from rtl.component import Component
 from rtl.streams import issue_layout, walk_end_layout
 

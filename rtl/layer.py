@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Value
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import EventKind, LayerHardware, ReadoutHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.delay_line import DelayLine
 from rtl.drive import Drive
@@ -19,6 +20,7 @@ from rtl.neuron_stage import NeuronStage
 from rtl.recurrence import Recurrence
 from rtl.scalars import Scalars
 from rtl.slow_state import SlowState
+from rtl.sparse_walk import connect_schedule, counts_signature, population
 from rtl.spike_path import SpikePath
 from rtl.state_path import StatePath
 from rtl.streams import LOAD_BUS, event_layout
@@ -60,7 +62,7 @@ class Layer(Component):
     def __init__(self, layer: LayerHardware, numbers: dict[str, int]) -> None:
         self.layer, self.numbers = layer, numbers
         p, f = layer.params, layer.params.formats
-        units = layer.neuron_units
+        units = layer.neuron_fold.units
         received = f.payload.width if layer.external else layer.block
         members = {
             "i": In(stream.Signature(event_layout(p.n_inputs, received))),
@@ -225,83 +227,3 @@ class Layer(Component):
                 self.trace.neuron_spikes.eq(neurons.update_spikes),
             ]
         return m
-
-
-def population(bits: Value) -> Value:
-    """Return how many bits are set."""
-    return sum(bits[1:], bits[0])
-
-
-def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
-    """Return what the counters of a part add in a cycle, by the counter's name."""
-    n_events = part.hardware.events_per_cycle
-    most = dict.fromkeys(part.counters, 1)
-    several = {
-        "timesteps": part.block,
-        "spikes": part.block,
-        "membrane_saturations": part.lanes,
-        "logit_saturations": part.lanes,
-        "payload_reads": n_events,
-        "payload_writes": n_events,
-        "w_f_reads": n_events,
-        "w_o_reads": n_events,
-        "spike_additions": n_events * part.block,
-        "state_products": part.block * part.hardware.products_per_cycle,
-    }
-    if isinstance(part, LayerHardware) and part.delayed:
-        memories = part.ring_memories
-        several |= {"ring_reads": memories, "ring_writes": memories * (part.ring_depth + 1)}
-    most |= {name: value for name, value in several.items() if name in most}
-    return wiring.Signature({name: Out(range(value + 1)) for name, value in most.items()})
-
-
-def connect_schedule(
-    m: Module,
-    events: EventList,
-    schedule: GroupSchedule,
-    spike_path: SpikePath,
-    counts: Any,
-    inlet: EventList | DelayLine,
-) -> None:
-    """Connect an event list, the schedule that walks it and the path that adds its events, and all
-    to their counters; `inlet` is what takes the part's input.
-    """
-    part, issue = schedule.part, schedule.issue
-    sparse = Mux(issue.valid, issue.sparse, 0)
-    m.d.comb += [
-        schedule.available.eq(events.available),
-        schedule.count.eq(events.count),
-        schedule.plain_end.eq(events.plain_end),
-        schedule.refreshed_end.eq(events.refreshed_end),
-        schedule.length.eq(events.length),
-        schedule.sequence_end.eq(events.sequence_end),
-        schedule.buffer.eq(events.buffer),
-        events.release.eq(schedule.release),
-        events.read.eq(sparse.any()),
-        events.index.eq(issue.step),
-        spike_path.issue.eq(issue),
-        spike_path.addresses.eq(events.walked_address),
-        spike_path.payloads.eq(events.walked_payload),
-        counts.timesteps.eq(Mux(issue.start, population(issue.timesteps), 0)),
-        counts.blocks.eq(issue.start),
-        counts.busy_cycles.eq(schedule.busy),
-        counts.starved_cycles.eq(schedule.starved),
-        counts.events.eq(events.accepted),
-    ]
-    if part.external:
-        m.d.comb += [
-            counts.out_of_range.eq(inlet.out_of_range),
-            counts.repeated.eq(inlet.repeated),
-            counts.unclosed.eq(inlet.unclosed),
-        ]
-    if part.accesses:
-        m.d.comb += [
-            counts.list_reads.eq(events.read),
-            counts.list_writes.eq(events.first_accepted),
-        ]
-        if part.has_payloads:
-            n_events = part.hardware.events_per_cycle
-            m.d.comb += [
-                counts.payload_reads.eq(population(sparse)),
-                counts.payload_writes.eq(Mux(events.accepted, n_events, 0)),
-            ]

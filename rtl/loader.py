@@ -8,7 +8,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import LOAD_WIDTH, CoreParams, MemoryParams, address_width
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, MemoryParams, address_width
 from rtl.component import Component
 from rtl.fixed import delay
 from rtl.streams import LOAD_BUS, LOAD_HEADER, LOAD_ITEM

@@ -9,12 +9,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import MEMBRANE_LOOP, MEMBRANE_READ, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, lane, saturate
+from rtl.fixed import align, delay, lane, saturate, shape_of
 from rtl.output_walk import Chains, OutputWalk
-from rtl.scalars import shape_of
 from rtl.streams import LOAD_BUS, issue_layout
 
 
@@ -63,7 +63,7 @@ class NeuronStage(Component):
 
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer, self.number = layer, number
-        p, f, units = layer.params, layer.params.formats, layer.neuron_units
+        p, f, units = layer.params, layer.params.formats, layer.neuron_fold.units
         members = {
             "issue": In(issue_layout(layer)),
             "leak": In(shape_of(f.leak)),
@@ -92,17 +92,17 @@ class NeuronStage(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
-        units, fold, block, lanes = layer.neuron_units, layer.fold, layer.block, layer.lanes
+        units, fold, block, lanes = layer.neuron_fold.units, layer.fold, layer.block, layer.lanes
         m.submodules.walk = walk = OutputWalk(layer)
         m.submodules.biases = biases = Bank(
-            layer.memories["c"], self.number, registered=layer.relaxed
+            layer.memories["c"], self.number, registered=layer.neuron_fold.relaxed
         )
         wiring.connect(m, wiring.flipped(self.load), biases.load)
         m.d.comb += walk.issue.eq(self.issue)
 
         # Cycle 0: membranes are addressed. Cycle `at`: operands. Then products; then sums; in the
         # last cycle, which is the same or the next one, they are clamped, and written at its end.
-        at, last = layer.membrane_read, layer.output_latency
+        at, last = layer.neuron_fold.membrane_read, layer.output_latency
         step = [walk.o]
         for cycle in range(1, last + 2):
             step.append(delay(m, step[-1], 1, f"step_{cycle}"))
@@ -177,7 +177,9 @@ class NeuronStage(Component):
             membrane = lane(membrane_word, unit, f.u)
             fresh = Mux(step[at].fresh, 0, membrane).as_signed()
             if block > 1:
-                before = around(kept, layer.interval - layer.membrane_loop, f"kept_before_{unit}")
+                before = around(
+                    kept, layer.interval - layer.neuron_fold.membrane_loop, f"kept_before_{unit}"
+                )
                 fresh = Mux(step[at].first, fresh, before).as_signed()
             operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
             product_shape = (operand * self.leak).shape()
@@ -190,9 +192,19 @@ class NeuronStage(Component):
             ]
             new = (product + Cat(half, bare).as_signed()).shift_right(p.leak_shift)
             reduced = (product + Cat(half, less).as_signed()).shift_right(p.leak_shift)
-            new = delay(m, new, layer.membrane_loop - MEMBRANE_LOOP, f"new_{unit}", reset_less=True)
+            new = delay(
+                m,
+                new,
+                layer.neuron_fold.membrane_loop - MEMBRANE_LOOP,
+                f"new_{unit}",
+                reset_less=True,
+            )
             reduced = delay(
-                m, reduced, layer.membrane_loop - MEMBRANE_LOOP, f"reduced_{unit}", reset_less=True
+                m,
+                reduced,
+                layer.neuron_fold.membrane_loop - MEMBRANE_LOOP,
+                f"reduced_{unit}",
+                reset_less=True,
             )
             clamped, outside = saturate(new, f.u)
             fired = ~reduced[-1]
@@ -259,19 +271,23 @@ class NeuronStage(Component):
         timestep by timestep.
         """
         layer = self.layer
-        lanes = [index * layer.neuron_units + unit for index in range(layer.fold)]
+        lanes = [index * layer.neuron_fold.units + unit for index in range(layer.fold)]
         places = [(t * layer.lanes + lane, lane) for t in range(layer.block) for lane in lanes]
         words = [(sums.word_select(place, width).as_signed(), lane) for place, lane in places]
         total = chains.feed(m, words, f"{name}_{unit}")
         return delay(
-            m, total, layer.membrane_read - MEMBRANE_READ, f"{name}_{unit}", reset_less=True
+            m,
+            total,
+            layer.neuron_fold.membrane_read - MEMBRANE_READ,
+            f"{name}_{unit}",
+            reset_less=True,
         )
 
     def _used(self, step: object, unit: int) -> Value:
         """Whether a unit's neuron of a word exists."""
         layer = self.layer
-        last_word = (layer.params.n_neurons - 1) // layer.neuron_units
-        left = layer.params.n_neurons - last_word * layer.neuron_units
+        last_word = (layer.params.n_neurons - 1) // layer.neuron_fold.units
+        left = layer.params.n_neurons - last_word * layer.neuron_fold.units
         word = step.word  # pyright: ignore
         return (word < last_word) | ((word == last_word) & (unit < left))
 

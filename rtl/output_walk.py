@@ -8,7 +8,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import NEURON_STAGE, LayerHardware, ReadoutHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import NEURON_STAGE
 from rtl.component import Component
 from rtl.fixed import delay, spread
 from rtl.streams import issue_layout

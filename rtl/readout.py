@@ -7,15 +7,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import ReadoutHardware
+from golden.hardware.readout import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, lane, saturate
+from rtl.fixed import delay, lane, saturate, shape_of
 from rtl.group_schedule import GroupSchedule
-from rtl.layer import connect_schedule, counts_signature
 from rtl.output_walk import Chains, OutputWalk
-from rtl.scalars import shape_of
+from rtl.sparse_walk import connect_schedule, counts_signature
 from rtl.spike_path import SpikePath
 from rtl.streams import LOAD_BUS, event_layout, result_layout
 

@@ -6,7 +6,8 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import EventKind, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.streams import event_layout
 
@@ -85,7 +86,7 @@ class Recurrence(Component):
         m.d.comb += [
             self.i.ready.eq(self.o.ready & ~held),
             self.o.valid.eq(spikes | (self.i.valid & ~held)),
-            self.o.payload.kind.eq(Mux(no_event, len(EventKind), item.kind)),
+            self.o.payload.kind.eq(Mux(no_event, EventKind.INVALID, item.kind)),
             self.o.payload.address.eq(item.address),
             self.o.payload.payload.eq(item.payload),
         ]

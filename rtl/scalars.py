@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
-from golden.formats import Fixed
-from golden.hardware import MemoryParams
+from golden.hardware.memory import MemoryParams
 from golden.params import LayerFormats
 from rtl.component import Component
+from rtl.fixed import shape_of
 from rtl.loader import collect
 from rtl.streams import LOAD_BUS
-
-
-def shape_of(fmt: Fixed) -> Shape:
-    """Return the Amaranth shape of a format."""
-    return Shape(fmt.width, signed=fmt.signed)
 
 
 class Scalars(Component):

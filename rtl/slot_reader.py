@@ -6,7 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware import EventKind, LayerHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.encoder import lowest_lane
 from rtl.fixed import delay
@@ -54,8 +56,8 @@ class SlotReader(Component):
                 "sequence_ended": In(1),
                 "sent": Out(1),
                 "read": Out(1),
-                "index": Out(range(layer.ring_words)),
-                "word": In(layer.ring_lanes * block),
+                "index": Out(range(layer.delay_ring.words)),
+                "word": In(layer.delay_ring.lanes * block),
                 "o": Out(stream.Signature(event_layout(layer.params.n_inputs, block))),
             }
         )
@@ -78,7 +80,7 @@ class SlotReader(Component):
         m.d.comb += self.read.eq(reading & ~(left.any() & on_its_way) & ~ahead.any())
         with m.If(self.read):
             m.d.sync += self.index.eq(self.index + 1)
-            with m.If(self.index == layer.ring_words - 1):
+            with m.If(self.index == layer.delay_ring.words - 1):
                 m.d.sync += reading.eq(0)
         with m.If(self.block_ended):
             m.d.sync += [
@@ -104,7 +106,7 @@ class SlotReader(Component):
         with m.If(self.sent):
             m.d.sync += [sending.eq(0), ending.eq(0)]
 
-        arrived = Mux(on_its_way, self.word & timesteps.replicate(layer.ring_lanes), 0)
+        arrived = Mux(on_its_way, self.word & timesteps.replicate(layer.delay_ring.lanes), 0)
         arrived_index = delay(m, self.index, 1, "arrived_index")
         with m.If(~left.any() | (advance & ~rest.any())):
             waits = ahead.any()

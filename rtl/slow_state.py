@@ -11,11 +11,12 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware import START_LATENCY, UPDATE_LATENCY, LayerHardware, address_width
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, lane, saturate
-from rtl.scalars import shape_of
+from rtl.fixed import align, delay, lane, saturate, shape_of
 from rtl.streams import LOAD_BUS
 
 
@@ -90,7 +91,7 @@ class SlowState(Component):
         m = Module()
         layer = self.layer
         p, f, block = layer.params, layer.params.formats, layer.block
-        d, n_blocks, lanes = p.n_state, layer.n_state_blocks, layer.state_lanes
+        d, n_blocks, lanes = p.n_state, layer.state_update.row_groups, layer.state_update.lanes
         index_width = address_width(d)
         m.submodules.coefficients = coefficients = Bank(
             layer.memories["ab"], self.number, registered=True
@@ -106,20 +107,22 @@ class SlowState(Component):
         m.d.comb += head.as_value().eq(drives.r_data)
 
         # Blocks announced less those started.
-        ahead = Signal(range(-layer.state_lag, 2))
+        ahead = Signal(range(-layer.state_update.lag, 2))
         announce = Signal()
         m.d.sync += ahead.eq(ahead + announce - self.starting)
-        m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -layer.state_lag)]
+        m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -layer.state_update.lag)]
 
         # The next update waits until it cannot overtake the rows of this one, and a block's last
         # until the block is started.
-        limit = max(layer.update_interval, layer.announce_delay)
+        limit = max(layer.state_update.interval, layer.state_update.announce_delay)
         age = Signal(range(limit + 1), init=limit)
-        settled = age >= layer.update_interval - 1
+        settled = age >= layer.state_update.interval - 1
         announced = Signal()
         begin = drives.r_rdy & settled & (~head.last | (announced & (ahead <= 0)))
         m.d.comb += [
-            announce.eq(drives.r_rdy & head.last & ~announced & (age >= layer.announce_delay)),
+            announce.eq(
+                drives.r_rdy & head.last & ~announced & (age >= layer.state_update.announce_delay)
+            ),
             drives.r_en.eq(begin),
         ]
         with m.If(announce):
@@ -183,7 +186,7 @@ class SlowState(Component):
         ]
 
         # Memories, operands, products, sums: a cycle each; relaxed, what is read is registered.
-        relaxed = int(layer.update_relaxed)
+        relaxed = int(layer.state_update.relaxed)
         driven = delay(m, column == d, 1 + relaxed, "driven")
         fresh = delay(m, update.fresh, 1 + relaxed, "fresh")
         driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True)
@@ -193,7 +196,7 @@ class SlowState(Component):
         m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
         step_valid = delay(m, running, 3 + relaxed, "step_valid")
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
-        summed = layer.update_latency - 1 - relaxed
+        summed = layer.state_update.latency - 1 - relaxed
         complete = delay(m, running & (column == d), summed, "complete")
         completed = delay(m, update, summed, "completed")
         rows = Array(

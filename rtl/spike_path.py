@@ -7,19 +7,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware import (
-    MULTIPLY_STAGE,
-    NEURON_STAGE,
-    READ_STAGE,
-    LayerHardware,
-    MemoryParams,
-    ReadoutHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import MemoryParams, address_width
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, lane, spread, weighted
-from rtl.scalars import shape_of
+from rtl.fixed import delay, lane, shape_of, spread, weighted
 from rtl.streams import LOAD_BUS, issue_layout
 
 

@@ -7,17 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware import (
-    MULTIPLY_STAGE,
-    READ_STAGE,
-    STATE_STAGE,
-    LayerHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.stages import MULTIPLY_STAGE, READ_STAGE, STATE_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, lane, spread
-from rtl.scalars import shape_of
+from rtl.fixed import delay, lane, shape_of, spread
 from rtl.streams import LOAD_BUS, issue_layout
 
 

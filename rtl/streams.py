@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
-from golden.hardware import (
-    LOAD_WIDTH,
-    MAX_DEPTH,
-    MAX_ITEMS,
-    MAX_MEMORIES,
-    EventKind,
-    LayerHardware,
-    ReadoutHardware,
-    address_width,
-)
-from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MAX_MEMORIES, address_width
+from golden.hardware.part import EventKind
+from golden.hardware.readout import ReadoutHardware
 
 KIND_WIDTH = address_width(len(EventKind))
 
@@ -61,35 +54,6 @@ LOAD_BUS = wiring.Signature(
         "data": Out(LOAD_WIDTH),
     }
 )
-
-
-def beat_layout(user: int = 0) -> data.StructLayout:
-    """Return the layout of a beat of an AXI4-Stream, with so many bits of TUSER."""
-    return data.StructLayout({"data": BUS_WIDTH, "last": 1} | ({"user": user} if user else {}))
-
-
-class RegisterBus(wiring.Signature):
-    """Writes and reads of registers, each one at a time.
-
-    A request stands, with all that belongs to it, until `ready` is set: then it is done, and
-    `error` and `read_data` are its answer.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "write_valid": Out(1),
-                "write_address": Out(ADDRESS_WIDTH),
-                "write_data": Out(BUS_WIDTH),
-                "write_ready": In(1),
-                "write_error": In(1),
-                "read_valid": Out(1),
-                "read_address": Out(ADDRESS_WIDTH),
-                "read_ready": In(1),
-                "read_data": In(BUS_WIDTH),
-                "read_error": In(1),
-            }
-        )
 
 
 def walk_end_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:

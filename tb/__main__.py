@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from export.store import find_dataset, load_stored
 from golden.errors import UserError, report_user_errors
-from golden.hardware import read_core
+from golden.manifest import read_core
 from tb.compare import compare
 from tb.report import describe, draw, lines, summarize, write_report
 from tb.simulate import build_core_model, simulate

@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr int COUNTER_CYCLES = 3;  // between two counters, as in tb/driver.py
+constexpr int COUNTER_CYCLES = 3;  // between two counters, as in tb/cocotb_core.py
 
 struct Core {
     VerilatedContext context;

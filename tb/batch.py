@@ -28,16 +28,17 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from export.core import read_images
 from export.images import unpack
-from export.manifest import read_images
+from export.items import load_items, to_items
 from export.store import find_dataset, load_stored, load_test
+from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
-from golden.hardware import CoreParams
+from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
+from golden.interface import Interface, read_interface
 from tb.compare import CHUNK, Comparison, expected_counters
-from tb.interface import Interface, read_interface
 from tb.report import CLOCK_MHZ, utilisation, write_report
-from tb.simulate import load_items, settle_cycles, to_items, watchdog_cycles
 from tb.verilator import build_library, environment
 from tb.wrapper import SHELL, write_shell
 

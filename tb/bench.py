@@ -2,7 +2,7 @@
 beside what was predicted and beside other designs.
 
 Every row of `bench.json` is a core that was generated, Verilated and fed with sequences back to
-back. Cycles and every counter of words and operations are held against `golden.cycles`; a
+back. Cycles and every counter of words and operations are held against `golden.cost.cycles`; a
 difference ends the bench with status 1.
 """
 
@@ -20,30 +20,32 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from export.core import write_core
 from export.images import pack
-from export.manifest import write_core
+from export.items import load_items
 from export.store import load_digits, load_network
-from golden.cycles import block_cycles, bound_cycles
-from golden.errors import UserError, report_user_errors
-from golden.fit import Activity, Budget, configurations, fit, measure_activity, price
-from golden.hardware import CoreParams, HardwareParams, LayerHardware
-from golden.integer import run
-from golden.mnist import to_sequences
-from golden.other_designs import (
+from golden.cost.cycles import block_cycles, bound_cycles
+from golden.cost.other_designs import (
     input_stationary_bits,
     reckon_cycles,
     released_rtl_cycles,
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.speech import load_spoken
-from golden.synthetic import draw_events, draw_network
-from golden.timeline import Timeline
+from golden.cost.search import Activity, Budget, configurations, fit, measure_activity, price
+from golden.cost.timeline import Timeline
+from golden.data.mnist import to_sequences
+from golden.data.speech import load_spoken
+from golden.data.synthetic import draw_events, draw_network
+from golden.errors import UserError, report_user_errors
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import draw, markdown
 from tb.compare import Comparison, expected_counters
 from tb.report import publish, utilisation
-from tb.simulate import load_items
 
 SEED = 0
 RATES = (5, 10, 20, 40)  # events a timestep of the synthetic network
@@ -122,7 +124,10 @@ def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> 
     core = CoreParams(case.activity.network.params, hardware)
     manifest = write_core(case.activity.network, core, folder)
     done = subprocess.run(
-        [sys.executable, "-m", "rtl", str(manifest)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "rtl.verilog", str(manifest)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise UserError(f"the Verilog of {folder.name} was not generated: {done.stderr.strip()}")
@@ -288,8 +293,8 @@ def product_widths(core: CoreParams) -> dict[str, list[tuple[str, int]]]:
 
     return {
         "state": of(lambda layer: layer.lanes, slow),
-        "leak": of(lambda layer: layer.neuron_units),
-        "update": of(lambda layer: layer.state_lanes, slow),
+        "leak": of(lambda layer: layer.neuron_fold.units),
+        "update": of(lambda layer: layer.state_update.lanes, slow),
     }
 
 

@@ -55,7 +55,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "",
         "Every row is a core whose Verilog ran sequences back to back; cycles, words and",
         "operations are means a timestep, counted in the running core. *cycles*: from result to",
-        "result, input always waiting; *predicted*: `golden/cycles.py`; *bound*: groups *",
+        "result, input always waiting; *predicted*: `golden/cost/cycles.py`; *bound*: groups *",
         "max(addresses / E, (d + 2) / K, T) / T of the slowest layer; *released RTL*, *ReckOn*:",
         "how many times more cycles their closed forms take on the same events, and *at its",
         "multipliers*: that, times the ratio of its multipliers to ours. Multipliers are",

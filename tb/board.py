@@ -3,12 +3,12 @@ pins, and hold logits, classes, counters and error flags against the golden mode
 
 The host speaks the protocol of `golden.uart_protocol`: it loads every memory, sends the events, and
 reads what comes back, one command after another. The Verilog is that of the bitstream; only its PLL
-is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl --top BOARD --baud ..`).
+is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl.verilog --top BOARD --baud
+..`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -20,18 +20,19 @@ from typing import Any
 import click
 import numpy as np
 
+from export.core import read_images
 from export.images import Images, unpack
-from export.manifest import read_images
 from export.store import find_dataset, load_stored
 from golden import uart_protocol as uart
+from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
-from golden.hardware import CoreParams
+from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
+from golden.manifest import digest
 from golden.registers import BUS_WIDTH, STATUS_BITS, pack_word, register_map
-from tb import uart_pins
+from tb import cocotb_board
 from tb.compare import COUNTER_MODULUS, expected_counters
 from tb.report import write_report
-from tb.simulate import settle_cycles, watchdog_cycles
 from tb.uart_host import batches, event_words, load_commands, to_logits
 from tb.verilator import build_model, run_model
 
@@ -52,7 +53,7 @@ WRAPPER = f"""module {BENCH};
 endmodule
 """
 
-Step = dict[str, Any]  # what the pins do: see `tb.uart_pins`
+Step = dict[str, Any]  # what the pins do: see `tb.cocotb_board`
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,10 @@ class Board:
             "settle_cycles": RESET_CYCLES, "steps": list(steps),
         }  # fmt: skip
         job.write_text(json.dumps(content))
-        run_model(self.model, BENCH, uart_pins.__name__, folder, {uart_pins.JOB_VARIABLE: str(job)})
-        record = json.loads((folder / uart_pins.RECEIVED).read_text())
+        run_model(
+            self.model, BENCH, cocotb_board.__name__, folder, {cocotb_board.JOB_VARIABLE: str(job)}
+        )
+        record = json.loads((folder / cocotb_board.RECEIVED).read_text())
         record["received"] = [bytes.fromhex(content) for content in record["received"]]
         return record
 
@@ -103,17 +106,17 @@ class Board:
 def build_board(
     manifest: Path, board: str, folder: Path | None = None, *, optimize: str = "-O2"
 ) -> Board:
-    """Build the model of a manifest's core on a board, unless that is done already; `python -m rtl
-    --top BOARD` must have written its Verilog into `folder` [default: beside the manifest]. Or
-    raise `UserError`.
+    """Build the model of a manifest's core on a board, unless that is done already; `python -m
+    rtl.verilog --top BOARD` must have written its Verilog into `folder` [default: beside the
+    manifest]. Or raise `UserError`.
     """
     core, images = read_images(manifest)
     verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
     if not verilog.exists() or not described.exists():
-        raise UserError(f"no {verilog}: generate it first (python -m rtl --top {board})")
+        raise UserError(f"no {verilog}: generate it first (python -m rtl.verilog --top {board})")
     content = json.loads(described.read_text())
-    if content["manifest_sha256"] != hashlib.sha256(manifest.read_bytes()).hexdigest():
+    if content["manifest_sha256"] != digest(manifest):
         raise UserError(f"{verilog} belongs to an earlier manifest: generate it again")
     sources = {
         verilog.name: verilog.read_text(),
@@ -208,7 +211,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
 
 @click.command(context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl")
+@click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl.verilog")
 @click.option(
     "--verilog",
     type=click.Path(path_type=Path),

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from export.images import unpack
-from golden.cycles import accesses, block_cycles, dropped_events
-from golden.hardware import COUNTER_WIDTH, CoreParams
+from golden.cost.cycles import accesses, block_cycles, dropped_events
+from golden.cost.timeline import Timeline
+from golden.hardware.core import CoreParams
+from golden.hardware.counters import COUNTER_WIDTH
 from golden.integer import LayerRun, Run, run
-from golden.timeline import Timeline
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory
@@ -84,7 +85,7 @@ def compare(
     the images.
 
     Compared are the logits, the classes, every counter but those of waiting (busy cycles and
-    accesses as `golden.cycles` predicts them), the error flags; with trace ports the spikes,
+    accesses as `golden.cost.cycles` predicts them), the error flags; with trace ports the spikes,
     membranes, slow state and drive of every layer at every timestep; and without gaps on the
     streams the cycle of every sequence's last result, and with trace ports that in which every part
     starts every block of timesteps.

@@ -15,8 +15,8 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import CoreParams
-from tb.interface import Interface
+from golden.hardware.core import CoreParams
+from golden.interface import Interface
 
 CYCLE = Fixed(48, signed=False)
 _NIBBLES = np.full(256, 255, np.uint8)
@@ -144,7 +144,7 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     ]
     if core.hardware.trace:
         for index, layer in enumerate(core.layers):
-            port, formats, units = f"trace{index}", layer.params.formats, layer.neuron_units
+            port, formats, units = f"trace{index}", layer.params.formats, layer.neuron_fold.units
             logs.append(Log(f"layer{index}.start", f"{port}_start", (cycle,)))
             membrane = Column("membrane", f"{port}_neuron_membrane", formats.u, units)
             spikes = Column("spikes", f"{port}_neuron_spikes", Fixed(1, signed=False), units)

@@ -14,18 +14,19 @@ from typing import Any
 import click
 import numpy as np
 
-from golden.cycles import SLACK, block_cycles, bound_cycles
-from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
-from golden.other_designs import (
+from golden.cost.cycles import SLACK, block_cycles, bound_cycles
+from golden.cost.other_designs import (
     RELEASED_RTL_LANES,
     released_rtl_cycles,
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
+from golden.errors import UserError
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams
+from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import Comparison
-from tb.driver import COUNTER_CYCLES
 from tb.simulate import Simulation
 
 CLOCK_MHZ = 100
@@ -57,11 +58,11 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     """Return the content of `report.json` for a simulation of digits with these labels (B,).
 
     Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy
-    cycles, `predicted` by `golden.cycles`, for each layer and the readout. `slowest_layer` holds
-    the mean number of cycles from the start of a block of timesteps to the start of the next one
-    within a sequence, divided by the block's timesteps, and its bound: that of
-    `golden.cycles.bound_cycles` and the `slack`, in which a recurrent layer's loop is.
-    `accesses_per_timestep` is what `golden.cycles` says every memory and path does, and
+    cycles, `predicted` by `golden.cost.cycles`, for each layer and the readout. `slowest_layer`
+    holds the mean number of cycles from the start of a block of timesteps to the start of the next
+    one within a sequence, divided by the block's timesteps, and its bound: that of
+    `golden.cost.cycles.bound_cycles` and the `slack`, in which a recurrent layer's loop is.
+    `accesses_per_timestep` is what `golden.cost.cycles` says every memory and path does, and
     `spike_weights_per_timestep` how many weights of events all layers read. For `utilisation` see
     there. `released_rtl` holds the closed forms of the paper's released RTL on the same events, and
     how many times this core's figures they are.

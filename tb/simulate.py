@@ -17,12 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from export.core import read_images
 from export.images import Images
-from export.manifest import read_images
+from export.items import load_items, to_items
+from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, CoreParams, EventKind, LayerHardware, load_header
-from tb import driver
-from tb.interface import Interface, read_interface
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.interface import Interface, read_interface
+from tb import cocotb_core
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, run_model
 from tb.wrapper import TOP, write_wrapper
@@ -33,7 +36,7 @@ def by_timestep(words: np.ndarray, layer: LayerHardware, n_timesteps: int) -> np
     these by groups, and in these by timesteps, as (B, K, N).
     """
     block, groups, fold = layer.block, layer.n_groups, layer.fold
-    sequences = words.reshape(-1, n_timesteps * groups * fold, layer.neuron_units)
+    sequences = words.reshape(-1, n_timesteps * groups * fold, layer.neuron_fold.units)
     whole = n_timesteps // block * block
     parts = []
     for length, count in ((block, whole), (n_timesteps - whole, n_timesteps - whole)):
@@ -142,40 +145,6 @@ class Simulation:
         return log.read(self.folder, first * lines, count * lines)
 
 
-def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Return the input items (n, 3) int64 of sequences (B, K, M): kind, address, payload.
-
-    A payload of 0 is no event. With `rng` the events of a timestep come in random order.
-    """
-    n_sequences, n_timesteps, _ = payloads.shape
-    sequence, timestep, address = np.nonzero(payloads)
-    order = rng.random(len(address)) if rng is not None else address
-    place = np.lexsort((order, timestep, sequence))
-    sequence, timestep, address = sequence[place], timestep[place], address[place]
-    events = np.stack(
-        [np.full(len(address), EventKind.EVENT), address, payloads[sequence, timestep, address]], 1
-    )
-    # Insert the markers behind the events: each at the number of events that come before it.
-    counts = np.count_nonzero(payloads, axis=2).ravel()
-    items = np.insert(
-        events.astype(np.int64), np.cumsum(counts), (EventKind.END_TIMESTEP, 0, 0), axis=0
-    )
-    ends = np.cumsum(counts.reshape(n_sequences, -1).sum(1) + n_timesteps)
-    return np.insert(items, ends, (EventKind.END_SEQUENCE, 0, 0), axis=0)
-
-
-def load_items(interface: Interface, core: CoreParams, images: Images) -> np.ndarray:
-    """Return the payloads (n,) uint64 of the load stream that write every memory."""
-    first, data = [], []
-    for number, (name, memory) in enumerate(core.memories.items()):
-        n_chunks = memory.items
-        mask = (1 << LOAD_WIDTH) - 1
-        chunks = [word >> LOAD_WIDTH * i & mask for word in images[name] for i in range(n_chunks)]
-        first += [1] + [0] * len(chunks)
-        data += [load_header(number), *chunks]
-    return interface.pack("i_load", first=np.array(first), data=np.array(data, np.uint64))
-
-
 @dataclass(frozen=True)
 class Model:
     """A core's Verilated model in `folder`, with all that was read to build it."""
@@ -214,28 +183,6 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
         optimize,
     )
     return Model(core, images, interface, verilog, folder)
-
-
-def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
-    """Return cycles in which a working core must transfer something: what it needs for all the
-    blocks of timesteps that it can hold, and `waiting` others, each at its slowest, and all gaps.
-    """
-    held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
-    walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
-    updates = [layer.block_update_cycles for layer in core.layers]
-    return held * max(*walks, *updates) + 100_000
-
-
-def settle_cycles(core: CoreParams) -> int:
-    """Return the cycles after the last result in which a core still works: state updates that lag
-    behind, and counters.
-    """
-    updates = (
-        layer.update_interval * layer.block * (layer.state_lag + 1)
-        for layer in core.layers
-        if layer.params.n_state
-    )
-    return 32 + max(updates, default=0)
 
 
 def simulate(
@@ -317,9 +264,9 @@ def simulate_items(
         run_model(
             model.folder,
             TOP,
-            driver.__name__,
+            cocotb_core.__name__,
             folder,
-            {driver.JOB_VARIABLE: str(folder / "job.npz")},
+            {cocotb_core.JOB_VARIABLE: str(folder / "job.npz")},
         )
     seconds = time.monotonic() - started
     results = {
@@ -338,7 +285,7 @@ def simulate_items(
         raise UserError(
             f"{folder}: the core sent its logits in another order than that of the classes"
         )
-    with np.load(folder / driver.STATUS_FILE) as status:
+    with np.load(folder / cocotb_core.STATUS_FILE) as status:
         counters, cleared = (
             dict(zip(interface.counters, status[key].tolist(), strict=True))
             for key in ("counters", "counters_cleared")

@@ -20,8 +20,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from golden.cost.search import Budget, fit, measure_activity
 from golden.errors import UserError, report_user_errors
-from golden.fit import Budget, fit, measure_activity
 from tb.bench import Case, build, measure
 from tb.report import publish, write_report
 from tb.study_report import draw, markdown
@@ -118,12 +118,12 @@ def run_trial(
     """
     import torch
 
-    from golden.dataset import load_dataset
+    from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
-    from golden.quantize import evaluate_integers, quantize
-    from golden.topology import find_topology
-    from golden.train import Recipe, evaluate, load_network, train
+    from golden.train.loop import Recipe, evaluate, load_network, train
+    from golden.train.quantize import evaluate_integers, quantize
+    from golden.train.topology import find_topology
 
     torch.set_num_threads(1)
     folder = None if data is None else Path(data)

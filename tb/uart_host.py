@@ -9,7 +9,8 @@ import numpy as np
 from export.images import Images
 from golden import uart_protocol as uart
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, CoreParams, load_header
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.registers import BUS_WIDTH, EVENT_WORD, pack_word, register_map
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tb.interface import Interface
+from golden.interface import Interface
 from tb.logs import CYCLE, Log
 
 TOP = "bench"

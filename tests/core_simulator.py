@@ -12,7 +12,9 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from export.images import pack, unpack
-from golden.hardware import LOAD_WIDTH, CoreParams, EventKind, HardwareParams, load_header
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, load_header
+from golden.hardware.part import EventKind, HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.core import Core
 
@@ -162,7 +164,7 @@ def simulate(
         async def watch(ctx: Any) -> None:
             async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
                 if neurons:
-                    for lane in range(layer.neuron_units):
+                    for lane in range(layer.neuron_fold.units):
                         bits = membranes >> lane * f.u.width & (1 << f.u.width) - 1
                         recorded.membrane[i].append(_signed(bits, f.u.width))
                         recorded.spikes[i].append(spikes >> lane & 1)

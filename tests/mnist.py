@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden import mnist as data
+from golden.data import mnist as data
 
 COUNTS = {"train": 64, "t10k": 32}
 

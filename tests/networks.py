@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from golden.formats import Fixed
-from golden.hardware import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, LayerRun, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams, Reset
 

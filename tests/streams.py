@@ -13,7 +13,10 @@ from amaranth.hdl import Value
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from golden.hardware import LOAD_WIDTH, EventKind, LayerHardware, ReadoutHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import LOAD_WIDTH
+from golden.hardware.part import EventKind
+from golden.hardware.readout import ReadoutHardware
 from rtl.streams import issue_layout
 
 Inputs = dict[str, Any]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 
-from golden.hardware import EventKind
+from golden.hardware.part import EventKind
 from rtl.arrivals import Arrivals
 from rtl.streams import event_layout
 from tests.streams import Item, play, scramble
 
-EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
 STROBES = ["fires", "timestep_ended", "closed", "discarded", "out_of_range", "unclosed"]
 OUTPUTS = ["i.ready", *STROBES, "address", "payload", "timesteps", "closing_timesteps"]
 
@@ -67,7 +67,7 @@ FORMS = {
 def draw_item(rng: np.random.Generator, form: Form) -> Item:
     """Draw an item, of all fields; from a layer only what a layer sends."""
     item = scramble(rng, event_layout(form.n_addresses, form.payload_width))
-    kinds = [EVENT, END_TIMESTEP, END_SEQUENCE, len(EventKind)]
+    kinds = [EVENT, END_TIMESTEP, END_SEQUENCE, INVALID]
     many = max(0.0, 0.3 - 0.6 / form.block)
     odds = np.array([0.55 - many, 0.3 + many, 0.1, 0.05 * form.by_timesteps])
     item["kind"] = int(rng.choice(kinds, p=odds / odds.sum()))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from golden import augment
-from golden.augment import augmented, move_events, move_images
-from golden.dataset import Dataset, load_dataset
-from golden.mnist import to_sequences
+from golden.data.dataset import Dataset, load_dataset
+from golden.data.mnist import to_sequences
+from golden.train import augment
+from golden.train.augment import augmented, move_events, move_images
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken
 

@@ -16,16 +16,18 @@ import pytest
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
+from export.core import write_core
 from export.images import pack, unpack
-from export.manifest import write_core
 from export.store import load_digits, load_stored
-from golden.hardware import CoreParams, HardwareParams, load_header
+from golden.cost.timeline import Timeline
+from golden.data.mnist import to_sequences
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import load_header
+from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, Run, run
-from golden.mnist import to_sequences
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
-from golden.timeline import Timeline
-from rtl.axi import AxiCore
-from rtl.generate import AXI_TOP, generate_axi
+from rtl.host.axi import AxiCore
+from rtl.verilog.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_model, run_model
 from tests import axi_bench

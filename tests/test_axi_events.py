@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.hardware import EventKind
-from rtl.axi_events import AxiEvents
+from golden.hardware.part import EventKind
+from rtl.host.axi_events import AxiEvents
 from tests.streams import Item, offer, simulate, take
 
-NO_KIND = len(EventKind)
+NO_KIND = EventKind.INVALID
 SIZES = ((11, 8), (1, 1), (16, 14), (1 << 16, 1))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from golden.registers import ADDRESS_WIDTH
-from rtl.axi_lite import AxiLite
+from rtl.host.axi_lite import AxiLite
 from tests.streams import play, simulate
 
 OKAY, SLVERR = 0, 2

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtl.axi_results import AxiResults
+from rtl.host.axi_results import AxiResults
 from tests.streams import Item, offer, simulate, take
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from golden import hardware
 from golden.formats import Fixed
-from golden.hardware import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MemoryParams, address_width
+from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MemoryParams, address_width
 from rtl import bank
 from rtl.bank import Bank
 from tests.streams import join, load_item, replay

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
+from export.items import load_items
 from export.store import load_network
+from golden.cost.timeline import Timeline
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
-from golden.timeline import Timeline
-from rtl.generate import generate
+from rtl.verilog.generate import generate
 from tb.batch import LoadedCore, main, prepare, run_batch, run_chunk
 from tb.compare import expected_counters
-from tb.simulate import load_items
 from tests.networks import draw_network
 
 FAST = "-O0"  # a test's model runs for less time than an optimizing compiler takes

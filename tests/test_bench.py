@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.manifest import write_core
+from export.core import write_core
+from export.items import to_items
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import CoreParams, EventKind, HardwareParams
-from rtl.generate import generate
-from tb.interface import read_interface
+from golden.hardware.core import CoreParams
+from golden.hardware.part import EventKind, HardwareParams
+from golden.interface import read_interface
+from rtl.verilog.generate import generate
 from tb.logs import Column, Log
-from tb.simulate import simulate_items, to_items
+from tb.simulate import simulate_items
 from tb.verilator import build_model, find_verilator
 from tests.networks import draw_network
 

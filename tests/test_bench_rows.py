@@ -15,21 +15,22 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tb.bench
-from golden.cycles import accesses
-from golden.errors import UserError
-from golden.fit import configurations, core_block_rams, measure_activity, price
-from golden.formats import Fixed
-from golden.hardware import CoreParams, HardwareParams
-from golden.integer import LayerIntegers, NetworkIntegers
-from golden.other_designs import (
+from golden.cost.cycles import accesses
+from golden.cost.other_designs import (
     input_stationary_bits,
     reckon_cycles,
     released_rtl_cycles,
     released_rtl_multipliers,
 )
+from golden.cost.search import configurations, core_block_rams, measure_activity, price
+from golden.cost.timeline import Timeline
+from golden.data.speech import SpokenDigits
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from golden.speech import SpokenDigits
-from golden.timeline import Timeline
 from tb.batch import Chain, Job
 from tb.bench import (
     BLOCKS,

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
-from golden.hardware import CoreParams, HardwareParams
-from rtl import bitstream
-from rtl.bitstream import main
-from rtl.place import Placement, find_program
+from export.core import write_core
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from rtl.synth import bitstream
+from rtl.synth.bitstream import main
+from rtl.synth.place import Placement, find_program
 from tests.networks import draw_network
 
 PREAMBLE = bytes.fromhex("ffffbdb3")  # Lattice TN1260

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
 from export.store import find_dataset, load_network, load_stored
 from golden import uart_protocol as uart
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import run
 from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
-from rtl.__main__ import main as generate_main
-from rtl.board import BOARDS, Clocking
-from rtl.generate import BOARD_TOP, generate_board
+from rtl.host.board import BOARDS, Clocking
+from rtl.verilog.__main__ import main as generate_main
+from rtl.verilog.generate import BOARD_TOP, generate_board
 from tb.board import Board, Step, build_board, run_digits
 from tb.board import main as run_main
 from tb.uart_host import event_words, load_commands, to_logits
@@ -277,7 +278,9 @@ def test_clocks_that_cannot_be_made(
 
 
 def test_a_verilog_that_is_missing_or_old_is_named(manifest: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"generate it first \(python -m rtl --top ulx3s-12f\)"):
+    with pytest.raises(
+        UserError, match=r"generate it first \(python -m rtl.verilog --top ulx3s-12f\)"
+    ):
         build_board(manifest, "ulx3s-12f")
     for path in manifest.parent.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

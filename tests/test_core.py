@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.cycles import accesses, block_cycles, dropped_events
-from golden.hardware import BLOCKS, CoreParams
+from golden.cost.cycles import accesses, block_cycles, dropped_events
+from golden.cost.timeline import Timeline
+from golden.hardware.core import CoreParams
+from golden.hardware.part import BLOCKS
 from golden.integer import Run, run
-from golden.timeline import Timeline
 from tb.simulate import by_timestep
 from tests.core_simulator import Recorded, simulate
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
@@ -35,7 +36,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
         assert layer.state is not None and layer.drive is not None
-        words = (-1, hardware.neuron_units)
+        words = (-1, hardware.neuron_fold.units)
         membrane, spikes = (
             by_timestep(np.array(values).reshape(words), hardware, payloads.shape[1])
             for values in (recorded.membrane[i], recorded.spikes[i])
@@ -249,7 +250,7 @@ def test_no_item_is_taken_before_the_rings_are_clear() -> None:
     payloads = np.ones_like(drawn.payloads)
     recorded = simulate(network, replace(drawn.hardware, lanes=3, block=1), payloads)
     loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
-    assert len(layers) > 1 and loaded < recorded.core.layers[-1].ring_depth == 257
+    assert len(layers) > 1 and loaded < recorded.core.layers[-1].delay_ring.depth == 257
     golden = run(recorded.network, payloads, trace=True)
     check(recorded, golden, payloads)
     timeline = Timeline(recorded.core, payloads, golden.layers)

@@ -14,18 +14,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
+from export.items import to_items
 from export.store import load_digits, load_stored
-from golden.cycles import accesses, dropped_events
-from golden.hardware import CoreParams, EventKind, HardwareParams
+from golden.cost.cycles import accesses, dropped_events
+from golden.data.mnist import to_sequences
+from golden.hardware.core import CoreParams
+from golden.hardware.part import EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
-from golden.mnist import to_sequences
-from rtl.generate import generate
+from rtl.verilog.generate import generate
 from tb.__main__ import main
+from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import compare
-from tb.driver import COUNTER_CYCLES
 from tb.report import summarize
-from tb.simulate import Simulation, build_core_model, simulate, simulate_items, to_items
+from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests.networks import Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
@@ -269,7 +271,7 @@ def test_comparison_finds_what_differs(tmp_path: Path) -> None:
 
     # The last line: the last word of the last group, in the last timestep.
     layer = simulation.core.layers[0]
-    neuron = layer.n_groups * layer.lanes - layer.neuron_units
+    neuron = layer.n_groups * layer.lanes - layer.neuron_fold.units
     assert neuron < layer.params.n_neurons
     log = simulation.folder / "layer0.neurons.log"
     place = f"layer0 membrane at sequence 1, timestep 5, neuron {neuron}:"

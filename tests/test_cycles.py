@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.cycles import (
+from golden.cost.cycles import (
     accesses,
     block_cycles,
     block_lengths,
@@ -16,7 +16,10 @@ from golden.cycles import (
     refreshes,
 )
 from golden.formats import Fixed
-from golden.hardware import CoreParams, HardwareParams, LayerHardware, ReadoutHardware
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.readout import ReadoutHardware
 from golden.integer import Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tests.networks import counted, draw_network
@@ -116,7 +119,7 @@ def test_accesses_by_timesteps() -> None:
     """
     network = NetworkParams("one", (LayerParams(9, 6, 4, dilation=2),), ReadoutParams(6, 10))
     core = CoreParams(network, HardwareParams(2, access_counters=True))
-    assert (core.layers[0].fold, core.layers[0].n_state_blocks) == (1, 1)
+    assert (core.layers[0].fold, core.layers[0].state_update.row_groups) == (1, 1)
     layer = counted([3, 0, 5], [3, 0, 5], [2, 0, 4])
     none = np.zeros(2, np.int64)
     done = Run(none, none, none, np.array([[2, 0, 4]] * 2), [layer])
@@ -162,7 +165,9 @@ def test_accesses_by_blocks() -> None:
     layers = (LayerParams(9, 6, 4, 3, formats=graded), LayerParams(6, 5, 0))
     network = NetworkParams("two", layers, ReadoutParams(5, 3))
     core = CoreParams(network, HardwareParams(4, 2, 2, 3, access_counters=True))
-    assert [layer.fold for layer in core.layers] == [2, 2] and core.layers[0].n_state_blocks == 1
+    assert [layer.fold for layer in core.layers] == [2, 2] and core.layers[
+        0
+    ].state_update.row_groups == 1
     runs = [
         counted([3, 1, 0, 4, 2], [3, 4, 2], [2, 0, 1, 3, 0]),
         counted([2, 0, 1, 3, 0], [2, 3, 0], [1, 1, 1, 1, 5]),
@@ -278,7 +283,7 @@ def test_accesses_of_a_slow_state_row_by_row() -> None:
     """
     network = NetworkParams("one", (LayerParams(9, 64, 10),), ReadoutParams(64, 2))
     core = CoreParams(network, HardwareParams(2, 2, access_counters=True))
-    assert core.layers[0].n_state_blocks == 10
+    assert core.layers[0].state_update.row_groups == 10
     none = np.zeros(2, np.int64)
     layer = counted([0] * 5, [0] * 3, [0] * 5)
     found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))

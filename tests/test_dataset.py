@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.dataset import DATASETS, DIGIT_VARIANTS, digit_images, load_dataset
+from golden.data.dataset import DATASETS, DIGIT_VARIANTS, digit_images, load_dataset
+from golden.data.mnist import load_mnist, to_sequences
+from golden.data.speech import load_hdf5
 from golden.errors import UserError
-from golden.mnist import load_mnist, to_sequences
-from golden.speech import load_hdf5
-from golden.topology import TOPOLOGIES
+from golden.train.topology import TOPOLOGIES
 from tests.mnist import make_mnist
 from tests.spoken import SPEAKERS, draw_spikes, make_spoken, write_hdf5
 

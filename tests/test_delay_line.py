@@ -13,19 +13,15 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
-from golden.hardware import (
-    BLOCKS,
-    DELAY_LATENCY,
-    EventKind,
-    HardwareParams,
-    LayerHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.part import BLOCKS, EventKind, HardwareParams
+from golden.hardware.stages import DELAY_LATENCY
 from golden.params import LayerParams
 from rtl.delay_line import DelayLine
 from tests.streams import PERIOD, Item, load_cycles, offer, play, simulate, take
 
-EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
 NUMBER = 5  # of its bank on the load bus
 STROBES = (
     "out_of_range", "repeated", "unclosed", "delays_reads", "ring_reads", "ring_writes",
@@ -90,7 +86,7 @@ def draw_timesteps(rng: np.random.Generator, part: LayerHardware) -> list[Item]:
         for address in addresses.tolist():
             add(EVENT, address, int(drawn == "all" or rng.random() < 0.9))
         if rng.random() < 0.05:
-            add(len(EventKind), int(rng.integers(n_inputs)))
+            add(INVALID, int(rng.integers(n_inputs)))
 
     for n_timesteps in draw_lengths(rng, part):
         for _ in range(n_timesteps):
@@ -137,11 +133,11 @@ def model(
                 mask = sum(1 << t for t in range(length) if (address, start + t) in fired)
                 if mask:
                     found.append({"kind": EVENT, "address": address, "payload": mask})
-            counts["ring_reads"] += part.ring_words
-            counts["ring_writes"] += part.ring_words
+            counts["ring_reads"] += part.delay_ring.words
+            counts["ring_writes"] += part.delay_ring.words
             found.append({"kind": END_TIMESTEP, "address": 0, "payload": (1 << length) - 1})
         found.append({"kind": END_SEQUENCE})
-        counts["ring_writes"] += part.ring_memories * part.ring_depth
+        counts["ring_writes"] += part.delay_ring.memories * part.delay_ring.depth
 
     for item in items:
         kind, address, payload = item["kind"], item["address"], item["payload"]
@@ -201,7 +197,7 @@ def test_spikes_come_out_their_delay_later(name: str, gaps: float, stall: float)
 
     async def consume(ctx: Any) -> None:
         received.extend(await take(ctx, dut.o, lambda got: len(got) == len(expected), rng, stall))
-        await ctx.tick().repeat(part.ring_depth + 4)  # what an end of sequence clears
+        await ctx.tick().repeat(part.delay_ring.depth + 4)  # what an end of sequence clears
 
     async def watch(ctx: Any) -> None:
         async for _, _, *values in ctx.tick().sample(*(getattr(dut, name) for name in STROBES)):
@@ -221,7 +217,7 @@ def test_layers_cover_the_corners() -> None:
         assert {part.block for part in parts} >= {1, 2, 8}
         assert {part.params.max_delay % part.block != 0 for part in parts} == {False, True}
     assert {part.block for part in LAYERS.values()} == set(BLOCKS)
-    assert {part.ring_words for part in LAYERS.values()} >= {1, 2, 3}
+    assert {part.delay_ring.words for part in LAYERS.values()} >= {1, 2, 3}
     counts: Counter[str] = Counter()
     for part in (part for part in LAYERS.values() if part.external):
         items = draw_timesteps(np.random.default_rng(1), part)
@@ -255,11 +251,13 @@ def test_a_reset_or_an_end_of_sequence_empties_the_ring(name: str) -> None:
     dut = DelayLine(part, NUMBER)
     reset, rng = Signal(), np.random.default_rng(0)
     delays = [part.params.max_delay - a % 2 for a in range(part.params.n_inputs)]
-    full = (events(part) + end_of_block(part)) * min(part.ring_slots, 3)
+    full = (events(part) + end_of_block(part)) * min(part.delay_ring.slots, 3)
     end = {"kind": END_SEQUENCE, "address": 0, "payload": 0}
-    empty = [*end_of_block(part) * (part.ring_slots + 1), end]
+    empty = [*end_of_block(part) * (part.delay_ring.slots + 1), end]
     whole = (1 << part.block) - 1
-    expected = [{"kind": END_TIMESTEP, "address": 0, "payload": whole}] * (part.ring_slots + 1)
+    expected = [{"kind": END_TIMESTEP, "address": 0, "payload": whole}] * (
+        part.delay_ring.slots + 1
+    )
     expected.append({"kind": END_SEQUENCE})
     simulator = Simulator(ResetInserter(reset)(dut))
     simulator.add_clock(PERIOD)
@@ -291,7 +289,7 @@ def test_a_reset_or_an_end_of_sequence_empties_the_ring(name: str) -> None:
     simulator.add_testbench(produce)
     simulator.add_testbench(consume)
     simulator.run()
-    assert clearing == [1] * part.ring_depth
+    assert clearing == [1] * part.delay_ring.depth
     assert done[0] == done[2] == expected
     assert done[1] == model(part, delays, [*full, end])[0]
 
@@ -299,7 +297,7 @@ def test_a_reset_or_an_end_of_sequence_empties_the_ring(name: str) -> None:
 def quiet(part: LayerHardware) -> list[dict[str, Any]]:
     """Return the cycles that load delays of 0 and wait until the ring is clear."""
     cycles = load_cycles(NUMBER, [0] * part.params.n_inputs)
-    cycles += [{} for _ in range(part.ring_depth - len(cycles))]
+    cycles += [{} for _ in range(part.delay_ring.depth - len(cycles))]
     cycles[0] |= {"o.ready": 1, "i.valid": 0}
     return cycles
 
@@ -313,7 +311,7 @@ def test_an_empty_block_leaves_as_fast_as_its_words_are_read(name: str) -> None:
     cycles = quiet(part)
     end = {"kind": END_TIMESTEP, "address": 0, "payload": (1 << part.block) - 1}
     first = len(cycles)
-    latency = DELAY_LATENCY + part.ring_words + 2
+    latency = DELAY_LATENCY + part.delay_ring.words + 2
     cycles += [{"i.valid": 1, "i.payload": end}, *[{}] * (2 * latency)]
     record = play(
         DelayLine(part, NUMBER),
@@ -324,7 +322,9 @@ def test_an_empty_block_leaves_as_fast_as_its_words_are_read(name: str) -> None:
     sent = [c - first for c, row in enumerate(record) if row["o.valid"]]
     read = [c - first for c, row in enumerate(record) if row["ring_reads"]]
     assert taken == [0, latency, 2 * latency] and sent == [latency, 2 * latency]
-    assert read[: part.ring_words] == [*range(DELAY_LATENCY, DELAY_LATENCY + part.ring_words)]
+    assert read[: part.delay_ring.words] == [
+        *range(DELAY_LATENCY, DELAY_LATENCY + part.delay_ring.words)
+    ]
 
 
 @pytest.mark.parametrize("name", ["spikes", "blocks of eight", "masks of eight"])
@@ -355,7 +355,7 @@ def test_events_are_taken_while_a_block_waits_to_be_sent(name: str) -> None:
     play(DelayLine(part, NUMBER), ["i.ready"], step)
     first = 2 * len(end)  # of the events
     lost = taken[first + len(fired) - 1] - taken[first - 1] - len(fired)
-    assert lost == part.ring_words and len(fired) > DELAY_LATENCY + part.ring_words
+    assert lost == part.delay_ring.words and len(fired) > DELAY_LATENCY + part.delay_ring.words
     assert taken[-1] == waited + 1 and taken[-2] < waited - 30
 
 

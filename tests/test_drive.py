@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.hardware import DRIVE_LATENCY, HardwareParams, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.stages import DRIVE_LATENCY
 from golden.params import LayerFormats, LayerParams
 from rtl.drive import Drive
 from tests.streams import join, load_cycles, replay, split

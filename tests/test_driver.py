@@ -19,16 +19,17 @@ from driver.memory_mapped import MemoryMapped
 from driver.simulated import Simulated
 from driver.transport import BusError, Silence, Transport
 from driver.uart import Uart
+from export.core import write_core
 from export.images import unpack
-from export.manifest import write_core
 from export.store import load_digits, load_stored
+from golden.cost.timeline import Timeline
+from golden.data.mnist import to_sequences
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, Run, run
-from golden.mnist import to_sequences
 from golden.registers import LATENCY
-from golden.timeline import Timeline
-from rtl.generate import generate_axi
+from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
 from tests.host_models import (
     Bridge,

@@ -14,16 +14,17 @@ import pytest
 from driver.device import Device
 from driver.transport import BusError, Silence
 from driver.uart import Uart
-from export.manifest import write_core
-from golden.hardware import CoreParams, HardwareParams
+from export.core import write_core
+from golden.cost.cycles import watchdog_cycles
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import run
 from golden.registers import STATUS_BITS, pack_word, register_map
 from golden.uart_protocol import BREAK_BITS
-from rtl.board import Clocking
-from rtl.generate import generate_board
+from rtl.host.board import Clocking
+from rtl.verilog.generate import generate_board
 from tb.board import build_board
 from tb.compare import expected_counters
-from tb.simulate import watchdog_cycles
 from tests.host_models import Bridge, FakeLine, ListedCore
 from tests.networks import draw_network
 
@@ -34,7 +35,7 @@ FAST = "-O0"
 
 @dataclass
 class Record:
-    """Steps for the pins of a board (`tb.uart_pins`), and what each must receive."""
+    """Steps for the pins of a board (`tb.cocotb_board`), and what each must receive."""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     expected: list[bytes] = field(default_factory=list)

@@ -13,7 +13,8 @@ from driver.words import decode, encode
 from export.store import load_network
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import NetworkParams
 from tests.networks import draw_network
 

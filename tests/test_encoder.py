@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.hardware import MASK_QUEUE_DEPTH, EventKind, HardwareParams, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.stages import MASK_QUEUE_DEPTH
 from golden.params import LayerParams
 from rtl.encoder import Encoder
 from tests.streams import Item, join, simulate, take

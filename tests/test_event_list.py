@@ -13,18 +13,11 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import (
-    BLOCKS,
-    CLOSE_LATENCY,
-    LOOP_CLOSE_LATENCY,
-    READ_STAGE,
-    RELEASE_LATENCY,
-    EventKind,
-    HardwareParams,
-    LayerHardware,
-    ReadoutHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.part import BLOCKS, EventKind, HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import CLOSE_LATENCY, LOOP_CLOSE_LATENCY, READ_STAGE, RELEASE_LATENCY
 from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
@@ -164,7 +157,7 @@ class Model:
                     "timesteps": 1 << self.timestep if external else payload,
                 }
             return expected
-        if kind >= len(EventKind):
+        if kind == EventKind.INVALID:
             return {"i.ready": 1, "out_of_range": 1}
         ends_sequence = kind == EventKind.END_SEQUENCE.value
         if external and not ends_sequence and self.timestep < block - 1:
@@ -237,7 +230,7 @@ def draw_timesteps(rng: np.random.Generator, part: Part, count: int) -> list[Ite
         events += [(int(a), largest) for a in own]
         items += [{"kind": EventKind.EVENT.value, "address": a, "payload": p} for a, p in events]
         if rng.random() < 0.1:
-            items.append(marker(len(EventKind)))  # of no kind
+            items.append(marker(EventKind.INVALID))  # of no kind
         if rng.random() >= max(0.06, 0.3 / part.block):  # else the events are left over
             items.append(marker(EventKind.END_TIMESTEP.value))
             timestep = (timestep + 1) % part.block

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
-from rtl.devices import DEVICES
-from rtl.floorplan import arrange, multiplier_sites
-from rtl.fold import MULTIPLIER
+from rtl.synth.devices import DEVICES
+from rtl.synth.dsp_registers import MULTIPLIER
+from rtl.synth.floorplan import arrange, multiplier_sites
 
 LAYERS = (LayerParams(9, 16, 3), LayerParams(16, 16, 3))
 CORE = CoreParams(NetworkParams("planned", LAYERS, ReadoutParams(16, 4)), HardwareParams(8))
@@ -50,7 +51,7 @@ def test_parts_and_units_lie_together(prefix: str) -> None:
     """A unit's lanes and its own multiplier one behind the other, the state update between units,
     the parts in order; a name that is no product is left alone.
     """
-    units = CORE.layers[0].neuron_units
+    units = CORE.layers[0].neuron_fold.units
     assert 1 < units < CORE.layers[0].lanes
     wanted = []
     for layer in ("layer0", "layer1"):

@@ -14,14 +14,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
+from golden.data.synthetic import draw_layers
 from golden.errors import UserError
-from golden.hardware import LOAD_WIDTH, VERSION, CoreParams, HardwareParams, address_width
-from golden.synthetic import draw_layers
-from rtl import generate as generate_module
-from rtl.__main__ import main
-from rtl.generate import AXI_TOP, TOP, generate, run_yosys
-from rtl.register_pages import c_header, markdown
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, address_width
+from golden.hardware.part import HardwareParams
+from golden.manifest import VERSION
+from rtl.verilog import generate as generate_module
+from rtl.verilog.__main__ import main
+from rtl.verilog.generate import AXI_TOP, TOP, generate
+from rtl.verilog.register_pages import c_header, markdown
+from rtl.verilog.yosys import run_yosys
 from tests.networks import draw_network
 
 SEED = 11
@@ -98,7 +102,7 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
     for i, layer in enumerate(core.layers):
         assert ports[f"trace{i}_neuron_membrane"] == (
             "output",
-            layer.neuron_units * layer.params.formats.u.width,
+            layer.neuron_fold.units * layer.params.formats.u.width,
         )
         assert (f"trace{i}_state_value" in ports) == bool(layer.params.n_state)
     assert (
@@ -134,7 +138,7 @@ def test_verilog_names_what_made_it(
     command = lines[4].removeprefix("// Made by: ").split(" && ")
     assert command[0].startswith(f"python -m export core {core.network.name} --lanes 3 --block 4 ")
     assert command[0].endswith(" --products-per-cycle 1 --trace")
-    assert command[1] == "python -m rtl manifest.json"
+    assert command[1] == "python -m rtl.verilog manifest.json"
 
 
 def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams]) -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.cycles import block_cycles
-from golden.hardware import HardwareParams, LayerHardware, ReadoutHardware
+from golden.cost.cycles import block_cycles
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerParams, ReadoutParams
 from rtl.group_schedule import GroupSchedule
 from tests.streams import Item, simulate, walk

@@ -11,26 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.cycles import block_cycles
+from golden.cost.cycles import block_cycles
+from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import (
-    BLOCKS,
-    MEMBRANE_LOOP,
-    NEURON_STAGE,
-    STATE_STAGE,
-    CoreParams,
-    HardwareParams,
-    LayerHardware,
-    MemoryParams,
-    ReadoutHardware,
-    address_width,
-    load_header,
-    possible_blocks,
-)
+from golden.hardware.core import CoreParams, possible_blocks
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import MemoryParams, address_width, load_header
+from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import MEMBRANE_LOOP, NEURON_STAGE, STATE_STAGE
 from golden.integer import LayerRun
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from golden.timeline import Timeline
 
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
 HARDWARE = st.builds(
@@ -186,7 +178,7 @@ def test_segments_of_a_loaded_memory(depth: int, segments: list[int]) -> None:
 def test_the_neuron_stage_is_relaxed_where_nothing_waits(
     part: LayerHardware, relaxed: bool
 ) -> None:
-    assert part.relaxed == relaxed and (part.drain == 0 or not relaxed)
+    assert part.neuron_fold.relaxed == relaxed and (part.drain == 0 or not relaxed)
     assert part.output_latency == (5 if relaxed else 3)
 
 
@@ -228,7 +220,7 @@ def test_folds(
     part: LayerHardware, fold: int, interval: int, output_steps: int, drain: int
 ) -> None:
     assert (part.fold, part.interval, part.output_steps) == (fold, interval, output_steps)
-    assert part.neuron_units * fold == part.lanes and part.drain == drain
+    assert part.neuron_fold.units * fold == part.lanes and part.drain == drain
 
 
 @given(LAYERS)
@@ -258,7 +250,8 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
                 assert not taken.intersection(cycles), "a unit has one neuron in a cycle"
                 taken.update(cycles)
                 assert all(
-                    b - a >= part.membrane_loop for a, b in zip(cycles, cycles[1:], strict=False)
+                    b - a >= part.neuron_fold.membrane_loop
+                    for a, b in zip(cycles, cycles[1:], strict=False)
                 )
                 read[-1].append(cycles[0])
                 written[-1].append(cycles[-1] + part.output_latency)
@@ -315,14 +308,17 @@ def test_the_readout_takes_a_timestep_a_cycle(
 def test_state_updates(
     part: LayerHardware, lanes: int, blocks: int, interval: int, delay: int, block_cycles: int
 ) -> None:
-    assert (part.state_lanes, part.n_state_blocks) == (lanes, blocks)
-    assert (part.update_interval, part.announce_delay) == (interval, delay)
-    assert part.block_update_cycles == block_cycles
+    assert (part.state_update.lanes, part.state_update.row_groups) == (lanes, blocks)
+    assert (part.state_update.interval, part.state_update.announce_delay) == (interval, delay)
+    assert part.state_update.block_cycles == block_cycles
 
 
 def test_a_layer_without_a_slow_state_updates_nothing() -> None:
     part = layer(32, 0, lanes=8)
-    assert part.block_update_cycles == 0 and part.n_state_blocks == 0
+    assert set(part.multipliers) == {"spike", "leak"}
+    assert not {"ab", "p", "w_x", "m", "history", "drives"} & {*part.memories, *part.buffers}
+    with pytest.raises(AssertionError):
+        _ = part.state_update
 
 
 @pytest.mark.parametrize(
@@ -332,24 +328,29 @@ def test_a_layer_without_a_slow_state_updates_nothing() -> None:
 def test_the_state_may_lag_from_one_refresh_to_the_next(
     dilation: int, block: int, lag: int
 ) -> None:
-    assert layer(8, 4, dilation, lanes=4, block=block).state_lag == lag
+    assert layer(8, 4, dilation, lanes=4, block=block).state_update.lag == lag
 
 
 @given(LAYERS.filter(lambda part: part.params.n_state > 0))
 def test_no_value_of_the_state_is_read_before_it_is_written(part: LayerHardware) -> None:
     """Follow every row of an update, counted from its first step."""
-    d, lanes, per_cycle = part.params.n_state, part.state_lanes, part.hardware.products_per_cycle
+    d, lanes, per_cycle = (
+        part.params.n_state,
+        part.state_update.lanes,
+        part.hardware.products_per_cycle,
+    )
     # A row is complete with the last step of its block; then rows are written one a cycle.
     written = [
-        (row // lanes + 1) * (d + 1) - 1 + part.update_latency + row % lanes for row in range(d)
+        (row // lanes + 1) * (d + 1) - 1 + part.state_update.latency + row % lanes
+        for row in range(d)
     ]
-    spare = [part.update_interval + row - written[row] for row in range(d)]
-    assert min(spare) >= 1 and part.update_interval >= part.n_state_blocks * (d + 1)
-    assert min(spare) == 1 or part.update_interval == part.n_state_blocks * (d + 1)
+    spare = [part.state_update.interval + row - written[row] for row in range(d)]
+    assert min(spare) >= 1 and part.state_update.interval >= part.state_update.row_groups * (d + 1)
+    assert min(spare) == 1 or part.state_update.interval == part.state_update.row_groups * (d + 1)
     # A walk is decided on in the cycle after it is announced, and issues its first step behind.
-    first = part.announce_delay + 2 + STATE_STAGE
+    first = part.state_update.announce_delay + 2 + STATE_STAGE
     spare = [first + row // per_cycle - written[row] for row in range(d)]
-    assert min(spare) == 1 or (min(spare) > 1 and part.announce_delay == 1)
+    assert min(spare) == 1 or (min(spare) > 1 and part.state_update.announce_delay == 1)
 
 
 def starts(core: CoreParams, n_timesteps: int, state_lanes: int) -> np.ndarray:
@@ -381,7 +382,7 @@ def test_the_state_update_never_bounds_the_walk_or_is_the_fastest(seed: int) -> 
     part = core.layers[0]
     # From a refresh to a later one, once the first blocks are through.
     period = np.lcm(part.block, dilation)
-    first = -(-2 * part.state_lag // (period // part.block)) * period // part.block
+    first = -(-2 * part.state_update.lag // (period // part.block)) * period // part.block
     last = first + 6 * period // part.block
     n_timesteps = (last + 1) * part.block
     none = np.zeros((1, last + 1), np.int64)
@@ -391,8 +392,8 @@ def test_the_state_update_never_bounds_the_walk_or_is_the_fastest(seed: int) -> 
         found = starts(core, n_timesteps, lanes)
         spent[lanes] = int(found[last] - found[first] - walk[first:last].sum())
     least = min(spent.values())
-    assert least >= 0 and spent[part.state_lanes] == least
-    assert part.state_lanes == min(lanes for lanes, lost in spent.items() if lost == least)
+    assert least >= 0 and spent[part.state_update.lanes] == least
+    assert part.state_update.lanes == min(lanes for lanes, lost in spent.items() if lost == least)
 
 
 def test_multipliers_by_purpose() -> None:
@@ -493,8 +494,12 @@ def test_the_ring_of_a_delay_line(
     params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
     part = LayerHardware(params, HardwareParams(2, block), external=True)
     assert part.delayed and not part.by_timesteps and not plain.delayed
-    assert (part.ring_lanes, part.ring_words, part.ring_slots) == (lanes, words, slots)
-    assert (part.ring_memories, part.ring_depth) == (len(depths), depths[0])
+    assert (part.delay_ring.lanes, part.delay_ring.words, part.delay_ring.slots) == (
+        lanes,
+        words,
+        slots,
+    )
+    assert (part.delay_ring.memories, part.delay_ring.depth) == (len(depths), depths[0])
     rings = {f"ring{i}": (depth, lanes * block, 1) for i, depth in enumerate(depths)}
     assert sizes(part.buffers) == sizes(plain.buffers) | rings
     delays = {"delays": (n_inputs, 1, max_delay.bit_length())}
@@ -509,12 +514,12 @@ def test_no_slot_of_a_ring_is_used_twice(n_inputs: int, block: int, max_delay: i
     params = LayerParams(n_inputs, 3, 0, max_delay=max_delay)
     part = LayerHardware(params, HardwareParams(2, block))
     last = (block - 1 + max_delay) // block  # blocks further
-    used = {(1 + further) % part.ring_slots for further in range(last + 1)}
+    used = {(1 + further) % part.delay_ring.slots for further in range(last + 1)}
     assert 0 not in used and len(used) == last + 1
-    assert part.ring_slots - part.ring_memories < last + 2 <= part.ring_slots
-    assert block == 1 or part.ring_slots % 2 == 0
-    assert part.ring_lanes * part.ring_words >= n_inputs
-    assert part.ring_words == 1 or part.ring_lanes * block == 32
+    assert part.delay_ring.slots - part.delay_ring.memories < last + 2 <= part.delay_ring.slots
+    assert block == 1 or part.delay_ring.slots % 2 == 0
+    assert part.delay_ring.lanes * part.delay_ring.words >= n_inputs
+    assert part.delay_ring.words == 1 or part.delay_ring.lanes * block == 32
 
 
 def test_scalars_hold_a_wide_bias() -> None:
@@ -545,7 +550,7 @@ def test_every_value_has_a_place_in_the_memories(part: LayerHardware) -> None:
     if d:
         columns = places["p"] / (groups * lanes)
         assert d + 1 <= columns < d + 1 + part.hardware.products_per_cycle
-        assert d * (d + 1) <= places["ab"] < (d + part.state_lanes) * (d + 1)
+        assert d * (d + 1) <= places["ab"] < (d + part.state_update.lanes) * (d + 1)
     assert all(m.width == m.n_lanes * m.element.width for m in part.memories.values())
     assert all(m.bits == m.depth * m.width for m in part.memories.values())
 

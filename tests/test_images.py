@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from export.images import Images, pack, pack_words, unpack, unpack_words
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import BLOCKS, CoreParams, HardwareParams, MemoryParams
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import MemoryParams
+from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from tests.networks import draw_network, draw_recurrent, with_delays
@@ -192,7 +194,7 @@ def test_biases_are_dealt_to_units() -> None:
     params = NetworkParams("six", (LayerParams(2, 6, 1),), ReadoutParams(6, 2))
     core = CoreParams(params, HardwareParams(lanes=4, block=4))
     network = NetworkIntegers(params, (layer,), np.zeros((2, 6), np.int64), np.array([0, 0]))
-    assert (core.layers[0].fold, core.layers[0].neuron_units) == (2, 2)
+    assert (core.layers[0].fold, core.layers[0].neuron_fold.units) == (2, 2)
     images = pack(network, core)
     assert images["layer0.c"] == [0x0002_0001, 0x0004_0003, 0x0006_0005, 0]
     assert unpack(images, core).layers[0].c.tolist() == [1, 2, 3, 4, 5, 6]

@@ -1,5 +1,5 @@
-"""Imports go one way: `rtl` knows numbers and parameters only, `tb`, `handoff` and `driver` never
-`rtl`, and none of them loads Torch.
+"""Imports go one way. Each room of the tree imports only what stands beside its name here, and
+none but `golden.train` loads Torch.
 """
 
 from __future__ import annotations
@@ -13,32 +13,46 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("driver", "export", "golden", "handoff", "rtl", "tb", "tests")
-ALLOWED = {
-    "golden": ("golden",),
+NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
+FILES = ("golden.manifest", "golden.interface")
+HOST = ("golden.registers", "golden.uart_protocol")
+DATA = ("golden.errors", "golden.data")
+INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
+# A folder's rule holds for all that is in it but what has a rule of its own.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
+    "golden/hardware": NUMBERS,
+    "golden/cost": INTEGERS,
+    "golden/data": (*NUMBERS, "golden.integer", "golden.data"),
+    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.train"),
     "export": ("export", "golden"),
-    "rtl": (
-        "rtl",
-        "golden.formats",
-        "golden.params",
-        "golden.hardware",
-        "golden.registers",
-        "golden.uart_protocol",
-        "golden.errors",
-    ),
+    "rtl": (*NUMBERS, "rtl"),
+    "rtl/host": (*NUMBERS, *HOST, "rtl"),
+    "rtl/verilog": (*NUMBERS, *HOST, *FILES, "rtl"),
+    "rtl/synth": (*NUMBERS, *HOST, *FILES, "rtl"),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
 }
-# The simulated back end builds its library as the bench does; all else of `driver` runs on a host
-# that has NumPy and no simulator.
+# What a room may not import of a package that it may.
+FORBIDDEN = {
+    "rtl": ("rtl.host", "rtl.verilog", "rtl.synth"),
+    "rtl/host": ("rtl.verilog", "rtl.synth"),
+    "rtl/verilog": ("rtl.synth",),
+}
+# The simulated back end builds its library as the testbench does; all else of `driver` runs on a
+# host that has NumPy and no simulator.
 SIMULATED = Path("driver/simulated.py")
-ALLOWED_FILES = {SIMULATED: ("tb.verilator", "tb.simulate")}
+ALLOWED_FILES = {SIMULATED: ("tb.verilator",)}
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Return the modules of this project that a file imports, anywhere in it."""
+def imported_modules(path: Path, top_level: bool = False) -> set[str]:
+    """Return the modules of this project that a file imports: anywhere in it, or when it is
+    loaded.
+    """
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -46,27 +60,62 @@ def imported_modules(path: Path) -> set[str]:
             # `from golden import params` imports golden.params; `from golden.params import x`
             # golden.params.
             module = str(node.module)
-            found |= (
-                {f"{module}.{name.name}" for name in node.names} if module in PACKAGES else {module}
-            )
+            folder = (ROOT / Path(*module.split("."))).is_dir()
+            found |= {f"{module}.{name.name}" for name in node.names} if folder else {module}
     return {name for name in found if name.split(".")[0] in PACKAGES}
 
 
-@pytest.mark.parametrize("package", ALLOWED)
-def test_imports_go_one_way(package: str) -> None:
-    paths = sorted((ROOT / package).rglob("*.py"))
+def within(module: str, names: tuple[str, ...]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_go_one_way(room: str) -> None:
+    others = [ROOT / other for other in ALLOWED if other.startswith(f"{room}/")]
+    paths = [
+        path
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if not any(path.is_relative_to(other) for other in others)
+    ]
     assert paths
     for path in paths:
-        names = (*ALLOWED[package], *ALLOWED_FILES.get(path.relative_to(ROOT), ()))
+        names = (*ALLOWED[room], *ALLOWED_FILES.get(path.relative_to(ROOT), ()))
         for module in imported_modules(path):
-            allowed = any(module == name or module.startswith(f"{name}.") for name in names)
-            assert allowed, f"{path.relative_to(ROOT)} imports {module}"
+            assert within(module, names), f"{path.relative_to(ROOT)} imports {module}"
+            forbidden = within(module, FORBIDDEN.get(room, ()))
+            assert not forbidden, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_every_module_has_a_rule_and_no_circle() -> None:
+    """The packages are those of the tree, and no two modules import each other, however far
+    around.
+    """
+    tree = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert tree == set(PACKAGES)
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in paths}
+    imports = {
+        name: {found for found in imported_modules(path, top_level=True) if found in names}
+        for name, path in names.items()
+    }
+    for found in imports.values():
+        found.update(*(imports[name] for name in list(found)))
+    while True:
+        before = sum(map(len, imports.values()))
+        for found in imports.values():
+            found.update(*(imports[name] for name in list(found)))
+        if sum(map(len, imports.values())) == before:
+            break
+    assert not [name for name, found in imports.items() if name in found]
 
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
         ("rtl", ("torch", "export", "tb", "golden.integer")),
+        ("golden/cost", ("torch", "h5py", "amaranth")),
+        ("golden/data", ("torch", "amaranth")),
+        ("export", ("torch", "rtl", "tb", "amaranth")),
         ("tb", ("torch", "h5py", "rtl")),
         ("handoff", ("torch", "rtl")),
         ("driver", ("torch", "rtl", "tb", "amaranth", "cocotb", "serial")),

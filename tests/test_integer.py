@@ -12,7 +12,7 @@ import pytest
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import BLOCKS
+from golden.hardware.part import BLOCKS
 from golden.integer import LayerIntegers, NetworkIntegers, Run, run
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays

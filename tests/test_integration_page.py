@@ -15,14 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from driver.words import encode
+from export.core import write_core
 from export.images import pack
-from export.manifest import write_core
 from export.store import load_digits, load_network
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from handoff.c_images import c_images
-from rtl.page import BEGIN, END, main, with_registers
-from rtl.register_pages import c_header
+from rtl.verilog.page import BEGIN, END, main, with_registers
+from rtl.verilog.register_pages import c_header
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "docs" / "integration.md"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golden.errors import UserError
-from golden.lif import LifScan, LoopScan, kernel, scan
+from golden.train.lif import LifScan, LoopScan, kernel, scan
 
 BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
 

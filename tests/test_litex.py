@@ -17,14 +17,15 @@ import pytest
 from driver.device import Device
 from driver.simulated import SHIM, Simulated
 from driver.simulated import TOP as SHIM_TOP
-from export.manifest import read_images, write_core
+from export.core import read_images, write_core
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import run
 from handoff.fusesoc import FLAG, core_name
 from handoff.litex import TOP, axi_files
 from handoff.package import write_package
-from rtl.generate import AXI_TOP, generate, generate_axi
+from rtl.verilog.generate import AXI_TOP, generate, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_library
 from tests.networks import Drawn, draw_network

@@ -11,7 +11,9 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 
-from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from rtl.bank import Bank
 from rtl.loader import Loader

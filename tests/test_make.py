@@ -72,7 +72,7 @@ def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
-        ["-m", "rtl", "an out/manifest.json"],
+        ["-m", "rtl.verilog", "an out/manifest.json"],
         [
             "-m", "tb", "an out/manifest.json", "--digits", "20", "--network", "my net",
             "--data", "the data",
@@ -84,7 +84,7 @@ def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
             "--out", "an out", "--data", "the data",
         ],
         ["-m", "export", "core", "my net", *shape(8, 8, 1, 1), "--out", "an out"],
-        ["-m", "rtl", "an out/manifest.json"],
+        ["-m", "rtl.verilog", "an out/manifest.json"],
         [
             "-m", "tb.batch", "an out/manifest.json", "--network", "my net", "--jobs", "2",
             "--data", "the data",
@@ -99,8 +99,8 @@ def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
-        ["-m", "rtl", "an out/manifest.json"],
-        ["-m", "rtl", "an out/manifest.json", "--top", "axi"],
+        ["-m", "rtl.verilog", "an out/manifest.json"],
+        ["-m", "rtl.verilog", "an out/manifest.json", "--top", "axi"],
         [
             "-m", "handoff", "an out/manifest.json", "--network", "my net", "--sequences", "1",
             "--clock", "80", "--data", "the data",
@@ -113,7 +113,7 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
         done = make(clone, "host", "NET=my net", "OUT=an out", *values)
         assert done.returncode == 0, done.stderr
     export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"]
-    verilog = ["-m", "rtl", "an out/manifest.json", "--top", "axi"]
+    verilog = ["-m", "rtl.verilog", "an out/manifest.json", "--top", "axi"]
     run = ["-m", "driver", "an out/manifest.json", "--digits"]
     assert commands(clone) == [
         export,
@@ -131,7 +131,7 @@ def test_the_page_shows_one_network(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
         ["-m", "export", "core", "rows", *shape(8, 1, 1, 1), "--out", "build/rows"],
-        ["-m", "rtl.page", "build/rows/manifest.json", "docs/integration.md"],
+        ["-m", "rtl.verilog.page", "build/rows/manifest.json", "docs/integration.md"],
     ]
 
 
@@ -208,9 +208,9 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
     done = make(clone, "synth", *board)
     assert done.returncode == 0, done.stderr
     assert commands(clone)[1:] == [
-        ["-m", "rtl", "an out/manifest.json"],
+        ["-m", "rtl.verilog", "an out/manifest.json"],
         [
-            "-m", "rtl.bitstream", "an out/manifest.json", "--board", "ulx3s-85f",
+            "-m", "rtl.synth.bitstream", "an out/manifest.json", "--board", "ulx3s-85f",
             "--mhz", "75", "--seeds", "3", "--jobs", "5",
         ],
     ]  # fmt: skip
@@ -219,7 +219,7 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
     assert done.returncode == 0, done.stderr
     assert commands(clone)[1:] == [
         [
-            "-m", "rtl", "an out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
+            "-m", "rtl.verilog", "an out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
             "--out", "an out/uart",
         ],
         [

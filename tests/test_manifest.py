@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from export import manifest as manifest_module
+from export import core as core_module
 from export.__main__ import main
+from export.core import read_images, write_core
 from export.images import pack, unpack
-from export.manifest import read_images, write_core
 from export.store import names
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.test_images import assert_same
 
@@ -128,7 +129,7 @@ def test_a_failure_leaves_the_earlier_core(written: Path, monkeypatch: pytest.Mo
     def fail(*_: Any, **__: Any) -> str:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(manifest_module.json, "dumps", fail)
+    monkeypatch.setattr(core_module, "manifest_text", fail)
     drawn = draw_network(0)
     with pytest.raises(OSError, match="no space"):
         write_core(drawn.network, CoreParams(drawn.network.params), written.parent)
@@ -228,7 +229,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_an_image_of_something_else_is_named(written: Path) -> None:
     image = written.parent / "layer0.c.hex"
     image.write_text("not hex\n")
-    digest = manifest_module.hashlib.sha256(image.read_bytes()).hexdigest()
+    digest = core_module.hashlib.sha256(image.read_bytes()).hexdigest()
     edit(lambda m: m["images"]["layer0.c"].update(sha256=digest))(written)
     with pytest.raises(UserError, match="is not a list of hexadecimal words"):
         read_images(written)

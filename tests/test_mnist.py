@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden.data.mnist import MIRRORS, load_mnist, pixel_permutation, to_sequences
 from golden.errors import UserError
-from golden.mnist import MIRRORS, load_mnist, pixel_permutation, to_sequences
 from tests.mnist import COUNTS, make_mnist
 
 IMAGES = "t10k-images-idx3-ubyte"

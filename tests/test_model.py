@@ -12,16 +12,9 @@ import pytest
 import torch
 
 from golden.formats import Fixed
-from golden.model import (
-    CHUNK,
-    DmpLayer,
-    DmpNetwork,
-    SlowState,
-    legendre_zoh,
-    snap,
-)
-from golden.params import Reset
-from golden.topology import ARCHITECTURES, GRADED, SPIKE, LayerTopology, Topology
+from golden.params import GRADED, SPIKE, Reset
+from golden.train.model import CHUNK, DmpLayer, DmpNetwork, SlowState, legendre_zoh, snap
+from golden.train.topology import ARCHITECTURES, LayerTopology, Topology
 from tests.test_lif import BFLOAT16_STEP, lif_reference
 
 SMALL = Topology("rows", 3, (5, 4), n_state=3, theta=6, n_classes=2)

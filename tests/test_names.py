@@ -10,7 +10,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from rtl.component import Component
-from rtl.names import make_readable
+from rtl.verilog.names import make_readable
 
 
 class Adder(Component):

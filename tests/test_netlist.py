@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams, read_core
-from rtl.generate import TOP, generate
-from rtl.netlist import Macro, check_netlist, expected_macros, main, read_macros
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from golden.manifest import read_core
+from rtl.synth.netlist import Macro, check_netlist, expected_macros, main, read_macros
+from rtl.verilog.generate import TOP, generate
 from tests.networks import Drawn, draw_network, draw_recurrent
 
 DRAWN = [(draw_network, 9, {"delays": True}), (draw_recurrent, 4, {})]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.hardware import NEURON_STAGE, HardwareParams, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.stages import NEURON_STAGE
 from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
 from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
@@ -92,7 +94,7 @@ class Model:
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         group, begun = step["group"], issued + NEURON_STAGE
         length = step["timesteps"].bit_length()
-        used, fold, units = self.used[group], layer.fold, layer.neuron_units
+        used, fold, units = self.used[group], layer.fold, layer.neuron_fold.units
         terms = {name: [self.draw(name) for _ in range(layer.block)] for name in self.formats}
         spikes = np.zeros((layer.lanes, layer.block), np.int64)
         u = self.membranes[group] * (not step["fresh"])
@@ -153,7 +155,7 @@ class Model:
 def test_every_cycle(name: str, stall: float) -> None:
     layer = LAYERS[name]
     rng = np.random.default_rng([len(name), int(stall * 10)])
-    p, f, block, units = layer.params, layer.params.formats, layer.block, layer.neuron_units
+    p, f, block, units = layer.params, layer.params.formats, layer.block, layer.neuron_fold.units
     model = Model(layer, rng)
     words = [join(word, f.c.width) for word in model.biases.reshape(-1, units)]
     cycles: list[dict[str, Any]] = load_cycles(2, words)
@@ -213,11 +215,11 @@ def test_layers_cover_the_corners() -> None:
         for layer in layers
     }
     assert {0, 1} <= spare and min(spare) == 0
-    relaxed = [layer for layer in layers if layer.relaxed]
+    relaxed = [layer for layer in layers if layer.neuron_fold.relaxed]
     assert 0 < len(relaxed) < len(layers)
     for kind in (
         lambda one: one.block > 1,
-        lambda one: one.block > 1 and one.interval > one.membrane_loop,
+        lambda one: one.block > 1 and one.interval > one.neuron_fold.membrane_loop,
         lambda one: one.params.dilation > 1,
         lambda one: one.params.reset == "zero",
     ):

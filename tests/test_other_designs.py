@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.hardware import CoreParams, HardwareParams, LayerHardware
-from golden.other_designs import (
+from golden.cost.other_designs import (
     input_stationary_bits,
     reckon_cycles,
     released_rtl_cycles,
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.hardware import NEURON_STAGE, HardwareParams, LayerHardware, ReadoutHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import NEURON_STAGE
 from golden.params import LayerParams, ReadoutParams
 from rtl.output_walk import OutputWalk
 from tests.streams import idle, replay, sequence_end, walk

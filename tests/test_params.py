@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from golden.topology import find_topology
+from golden.train.topology import find_topology
 from tests.networks import draw_network
 
 SPIKE = Fixed(1, 0, signed=False)

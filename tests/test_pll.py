@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from golden.errors import UserError
-from rtl.place import find_program
-from rtl.pll import fastest_pll, find_pll, plls
+from rtl.host.pll import fastest_pll, find_pll, plls
+from rtl.synth.place import find_program
 
 
 @pytest.mark.parametrize("mhz", [12.5, 50, 62.5, 75, 80, 100, 125, 200])

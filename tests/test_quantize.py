@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from export.__main__ import main
 from export.store import load_stored, save_network
-from golden import model
-from golden.dataset import DigitImages, load_dataset
+from golden.data.dataset import DigitImages, load_dataset
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
-from golden.model import DmpLayer, DmpNetwork, snap
-from golden.params import LayerFormats, Reset
-from golden.quantize import (
+from golden.params import GRADED, SPIKE, LayerFormats, Reset
+from golden.train import model
+from golden.train.loop import Recipe, evaluate, load_network, load_recipe, train
+from golden.train.model import DmpLayer, DmpNetwork, snap
+from golden.train.quantize import (
     LayerRanges,
     LayerReals,
     apply_grids,
@@ -39,8 +40,7 @@ from golden.quantize import (
     layers_of,
     quantize,
 )
-from golden.topology import ARCHITECTURES, GRADED, SPIKE, TOPOLOGIES, Topology, find_topology
-from golden.train import Recipe, evaluate, load_network, load_recipe, train
+from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.cycles import block_cycles
-from golden.hardware import EventKind, HardwareParams, MemoryParams, ReadoutHardware
+from golden.cost.cycles import block_cycles
+from golden.hardware.memory import MemoryParams
+from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.readout import ReadoutHardware
 from golden.params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import Item, join, load_cycles, offer, simulate, take

@@ -12,13 +12,14 @@ import pytest
 from amaranth.lib import data
 
 from golden.formats import Fixed
-from golden.hardware import EventKind, HardwareParams, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind, HardwareParams
 from golden.params import LayerFormats, LayerParams
 from rtl.recurrence import Recurrence
 from tests.streams import Item, play, scramble
 
-EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
-NO_KIND = len(EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
+NO_KIND = INVALID
 OUTPUTS = ["i.ready", "o.valid", "o.payload.kind", "o.payload.address", "o.payload.payload"]
 
 

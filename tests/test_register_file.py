@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from golden.registers import ADDRESS_WIDTH, register_map
-from rtl.register_file import RegisterFile
+from rtl.host.register_file import RegisterFile
 from tests.streams import simulate
 
 # Deep enough for more error flags than a word has.

@@ -6,9 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.registers import EVENT_WORD, register_map
-from rtl.register_pages import c_header, markdown
+from rtl.verilog.register_pages import c_header, markdown
 from tests.test_registers import NETWORK
 
 CORE = CoreParams(NETWORK, HardwareParams(2, block=4))

@@ -8,7 +8,9 @@ import pytest
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware import LOAD_WIDTH, CoreParams, HardwareParams, load_header
+from golden.hardware.core import CoreParams
+from golden.hardware.memory import LOAD_WIDTH, load_header
+from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from golden.registers import (
     ADDRESS_WIDTH,

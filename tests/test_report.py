@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
 from export.store import load_stored, save_network
 from golden.formats import Fixed
-from golden.hardware import CoreParams, HardwareParams
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import LOAD_WIDTH, MemoryParams
+from golden.hardware.memory import LOAD_WIDTH, MemoryParams
 from golden.params import LayerFormats
 from rtl.scalars import Scalars
 from tests.streams import load_item, replay

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden.hardware import EventKind, HardwareParams, LayerHardware
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind, HardwareParams
 from golden.params import LayerParams
 from rtl.slot_reader import SlotReader
 from tests.streams import Item, join, play
 
-EVENT, END_TIMESTEP, END_SEQUENCE = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
 OUTPUTS = [
     "sent", "read", "index", "o.valid", "o.payload.kind", "o.payload.address", "o.payload.payload",
 ]  # fmt: skip
@@ -48,7 +49,7 @@ class Slot:
     sequence_end: bool = False
 
     def word(self, part: LayerHardware, index: int) -> int:
-        lanes = part.ring_lanes
+        lanes = part.delay_ring.lanes
         return join(self.masks[index * lanes :][:lanes], part.block)
 
 
@@ -105,7 +106,7 @@ def run(
         ready = int(rng.random() >= stall)
         word = slots[len(ended) - 1].word(part, found["index"]) if found.get("read") else None
         inputs = {
-            "word": scrambled(part.ring_lanes * part.block) if word is None else word,
+            "word": scrambled(part.delay_ring.lanes * part.block) if word is None else word,
             "o.ready": ready,
             "block_ended": 0,
             "sequence_ended": 0,

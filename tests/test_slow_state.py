@@ -12,13 +12,9 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed, rshift
-from golden.hardware import (
-    CLOSE_LATENCY,
-    DRIVE_LATENCY,
-    STATE_STAGE,
-    HardwareParams,
-    LayerHardware,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.stages import CLOSE_LATENCY, DRIVE_LATENCY, STATE_STAGE
 from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState
 from tests.streams import join, load_cycles, replay, split
@@ -96,10 +92,10 @@ class Model:
             states.append(self.state)
             earliest = came + 2  # a cycle in which it is there, one to be taken
             if last:
-                self.announced.append(max(came + 1, self.begun + layer.announce_delay))
+                self.announced.append(max(came + 1, self.begun + layer.state_update.announce_delay))
                 self.walk(block, states, closed)
                 earliest = max(self.announced[-1], self.started[-1]) + 2
-            self.begun = max(earliest, self.begun + layer.update_interval)
+            self.begun = max(earliest, self.begun + layer.state_update.interval)
             self.update(drive, kept=(block.first + t + 1) % layer.dilation == 0)
 
     def walk(self, block: Block, states: list[np.ndarray], closed: int) -> None:
@@ -107,7 +103,7 @@ class Model:
         layer, number = self.layer, len(self.started)
         d, per_cycle = layer.params.n_state, layer.hardware.products_per_cycle
         refresh = [t for t in range(len(states)) if (block.first + t) % layer.dilation == 0]
-        awaited = number if refresh else number - layer.state_lag
+        awaited = number if refresh else number - layer.state_update.lag
         allowed = self.announced[awaited] + 1 if awaited >= 0 else 0
         cycle = max(self.free, closed + CLOSE_LATENCY, allowed) + self.gap()
         self.started.append(cycle)
@@ -136,15 +132,15 @@ class Model:
     def update(self, drive: int, kept: bool) -> None:
         """Update the state; the rows leave one a cycle."""
         layer, m = self.layer, self.layer.params.formats.m
-        d, lanes = layer.params.n_state, layer.state_lanes
+        d, lanes = layer.params.n_state, layer.state_update.lanes
         exact = rshift(self.ab @ np.append(self.state, drive), layer.params.state_shift)
         self.state = m.saturate(exact)
-        for step in range(layer.n_state_blocks * (d + 1)):
+        for step in range(layer.state_update.row_groups * (d + 1)):
             self.expected[self.begun + step] |= {"a_read": 1, "m_read": step % (d + 1) < d}
         for row, value in enumerate(self.state.tolist()):
             last_step = self.begun + (row // lanes + 1) * (d + 1) - 1
             saturated = bool(exact[row] != value)
-            self.expected[last_step + layer.update_latency + row % lanes] |= {
+            self.expected[last_step + layer.state_update.latency + row % lanes] |= {
                 "valid": 1, "value": value, "saturated": saturated, "history_write": kept
             }  # fmt: skip
             if saturated:
@@ -169,10 +165,10 @@ def draw_blocks(layer: LayerHardware, rng: np.random.Generator) -> list[Block]:
 def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
     layer = make_layer(*case)
     rng = np.random.default_rng([*case, int(stall * 10)])
-    f, d, lanes = layer.params.formats, layer.params.n_state, layer.state_lanes
+    f, d, lanes = layer.params.formats, layer.params.n_state, layer.state_update.lanes
     ab = rng.integers(f.a.min, f.a.max + 1, (d, d + 1))
     ab[rng.random(ab.shape) < 0.2] = rng.choice([f.a.min, f.a.max])
-    rows = np.zeros((layer.n_state_blocks * lanes, d + 1), np.int64)
+    rows = np.zeros((layer.state_update.row_groups * lanes, d + 1), np.int64)
     rows[:d] = ab
     words = [join(word, f.a.width) for part in rows.reshape(-1, lanes, d + 1) for word in part.T]
     loading = load_cycles(9, words)
@@ -192,7 +188,7 @@ def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
     strobes = ("valid", "saturated", "history_write", "a_read", "m_read")
     for cycle, found in enumerate(record):
         ahead = sum(c < cycle for c in model.announced) - sum(c < cycle for c in model.started)
-        expected = {"ready": ahead == 1, "near": ahead > -layer.state_lag}
+        expected = {"ready": ahead == 1, "near": ahead > -layer.state_update.lag}
         expected |= dict.fromkeys(strobes, 0) | model.expected[cycle]
         assert {name: found[name] for name in expected} == expected, f"cycle {cycle}"
         memory = layer.buffers["history"]
@@ -201,8 +197,8 @@ def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
         assert {lane: values[lane] for lane in read} == read, f"cycle {cycle}"
     assert d < 3 or model.clamped == {f.m.min, f.m.max}
     lagging = [start < there for start, there in zip(model.started, model.announced, strict=True)]
-    slower = layer.block * layer.update_interval > layer.n_groups * layer.output_steps
-    assert any(lagging) or layer.state_lag == 1 or not slower
+    slower = layer.block * layer.state_update.interval > layer.n_groups * layer.output_steps
+    assert any(lagging) or layer.state_update.lag == 1 or not slower
 
 
 def test_cases_cover_the_corners() -> None:
@@ -210,10 +206,10 @@ def test_cases_cover_the_corners() -> None:
     block, in every one, and in few.
     """
     layers = [make_layer(*case) for case in CASES]
-    assert {layer.state_lanes for layer in layers} >= {1, 2, 3, 4, 12}
-    assert any(layer.params.n_state % layer.state_lanes for layer in layers)
-    assert any(layer.state_lanes == layer.params.n_state > 1 for layer in layers)
-    assert {1, 16} <= {layer.state_lag for layer in layers}
+    assert {layer.state_update.lanes for layer in layers} >= {1, 2, 3, 4, 12}
+    assert any(layer.params.n_state % layer.state_update.lanes for layer in layers)
+    assert any(layer.state_update.lanes == layer.params.n_state > 1 for layer in layers)
+    assert {1, 16} <= {layer.state_update.lag for layer in layers}
     assert any(1 < layer.dilation < layer.block for layer in layers)
     assert any(layer.drain for layer in layers)
-    assert {layer.update_relaxed for layer in layers} == {False, True}
+    assert {layer.state_update.relaxed for layer in layers} == {False, True}

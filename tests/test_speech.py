@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden.data.speech import load_hdf5, load_spoken
 from golden.errors import UserError
-from golden.speech import load_hdf5, load_spoken
 from tests.spoken import SPEAKERS, draw_spikes, make_spoken, pack_spoken, write_hdf5, write_spoken
 from tests.test_mnist import flip
 

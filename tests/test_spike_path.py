@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import (
-    NEURON_STAGE,
-    READ_STAGE,
-    HardwareParams,
-    LayerHardware,
-    ReadoutHardware,
-    address_width,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
+from golden.hardware.part import HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import NEURON_STAGE, READ_STAGE
 from golden.params import LayerFormats, LayerParams, ReadoutParams
 from rtl.spike_path import SpikePath
 from tests.streams import idle, join, load_cycles, replay, split, walk

@@ -11,13 +11,9 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import (
-    NEURON_STAGE,
-    READ_STAGE,
-    STATE_STAGE,
-    HardwareParams,
-    LayerHardware,
-)
+from golden.hardware.layer import LayerHardware
+from golden.hardware.part import HardwareParams
+from golden.hardware.stages import NEURON_STAGE, READ_STAGE, STATE_STAGE
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
 from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk

@@ -24,10 +24,10 @@ from export.store import (
     names,
     save_network,
 )
+from golden.data.mnist import to_sequences
 from golden.errors import UserError
-from golden.mnist import to_sequences
-from golden.quantize import evaluate_integers
-from golden.topology import TOPOLOGIES, Topology
+from golden.train.quantize import evaluate_integers
+from golden.train.topology import TOPOLOGIES, Topology
 from tests.mnist import make_mnist
 from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.spoken import make_spoken

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtl.stream_register import StreamRegister
+from rtl.host.stream_register import StreamRegister
 from rtl.streams import event_layout
 from tests.streams import Item, offer, scramble, simulate, take
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import tb.study
 from golden.errors import UserError
-from golden.topology import find_topology
+from golden.train.topology import find_topology
 from tb.study import ARCHITECTURES, Trial, main, plan, run_study, run_trial
 from tb.study_report import draw, markdown, products
 

@@ -16,18 +16,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from export.manifest import write_core
+from export.core import write_core
 from export.store import load_network
+from golden.data.synthetic import draw_layers
 from golden.errors import UserError
-from golden.hardware import CoreParams, HardwareParams, read_core
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
-from golden.synthetic import draw_layers
-from rtl.devices import DEVICES
-from rtl.generate import AXI_TOP, TOP, generate, generate_axi, run_yosys
-from rtl.netlist import expected_macros
-from rtl.pins import wrap_in_pins
-from rtl.place import PLACERS, find_program, place, read_report, signal_of
-from rtl.synth import Synthesis, kind_of, main, part_of, synthesize
+from golden.manifest import read_core
+from rtl.synth.devices import DEVICES
+from rtl.synth.netlist import expected_macros
+from rtl.synth.pin_wrapper import wrap_in_pins
+from rtl.synth.place import PLACERS, find_program, place, read_report, signal_of
+from rtl.synth.report import Synthesis, kind_of, main, part_of, synthesize
+from rtl.verilog.generate import AXI_TOP, TOP, generate, generate_axi
+from rtl.verilog.yosys import run_yosys
 from tb.verilator import find_verilator
 
 BLOCK_RAM_BITS = 18 * 1024

@@ -10,9 +10,7 @@ from click.testing import CliRunner
 
 from export.__main__ import main
 from export.store import find_dataset, load_network, load_stored
-from golden.errors import UserError
-from golden.integer import NetworkIntegers, run
-from golden.synthetic import (
+from golden.data.synthetic import (
     SHD_CLASSES,
     SHD_SIZES,
     SHD_STATE,
@@ -21,6 +19,8 @@ from golden.synthetic import (
     draw_layers,
     draw_network,
 )
+from golden.errors import UserError
+from golden.integer import NetworkIntegers, run
 
 
 @pytest.mark.parametrize("rate", [0.3, 5, 20, 70])

@@ -7,9 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from golden.hardware import CoreParams, HardwareParams
+from golden.cost.timeline import Timeline
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.params import LayerParams, NetworkParams, ReadoutParams
-from golden.timeline import Timeline
 from tests.networks import counted
 
 

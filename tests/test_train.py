@@ -18,15 +18,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from golden import train as train_module
-from golden.dataset import load_dataset
+from golden.data.dataset import load_dataset
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.model import DmpNetwork
-from golden.params import LayerFormats
-from golden.quantize import layers_of
-from golden.topology import ARCHITECTURES, SPIKE, TOPOLOGIES, Topology, find_topology
-from golden.train import Process, Recipe, evaluate, load_network, load_recipe, main, train
+from golden.params import SPIKE, LayerFormats
+from golden.train import loop as train_module
+from golden.train.loop import Process, Recipe, evaluate, load_network, load_recipe, main, train
+from golden.train.model import DmpNetwork
+from golden.train.quantize import layers_of
+from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from golden.uart_protocol import FRAME_BITS
-from rtl.uart import UartReceiver, UartTransmitter
+from rtl.host.uart import UartReceiver, UartTransmitter
 from tests.streams import replay, simulate
 
 Levels = list[tuple[int, float]]  # (level, bits that it lasts)

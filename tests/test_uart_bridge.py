@@ -12,8 +12,8 @@ import pytest
 
 from golden.registers import ADDRESS_WIDTH
 from golden.uart_protocol import BREAK_BITS, FRAME_BITS, MAX_COMMAND_BYTES
-from rtl.uart_bridge import DEPTH, UartBridge
-from rtl.uart_commands import UartCommands
+from rtl.host.uart_bridge import DEPTH, UartBridge
+from rtl.host.uart_commands import UartCommands
 from tests.streams import Inputs, Outputs, play
 from tests.test_uart import Levels, frame, sample
 
@@ -274,7 +274,7 @@ def test_a_response_is_not_continued_behind_a_break() -> None:
 def test_what_does_not_fit_is_lost_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that does not wait for a response, and a byte without its stop bit; a break clears."""
     depth = 16
-    monkeypatch.setattr("rtl.uart_bridge.DEPTH", depth)
+    monkeypatch.setattr("rtl.host.uart_bridge.DEPTH", depth)
     rng = np.random.default_rng(5)
     sent, _, _ = expect("E", 0, [1, 2], [])
     world = World(rng, 0.0, [])

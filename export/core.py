@@ -1,0 +1,92 @@
+"""What a core is made from, as files: `manifest.json` and beside it one `.hex` image a memory,
+which has one memory word a line in hexadecimal, as `$readmemh` reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from export.images import Images, pack
+from golden.errors import UserError
+from golden.hardware.core import CoreParams
+from golden.integer import NetworkIntegers
+from golden.manifest import MANIFEST, manifest_text, read_core
+
+IMAGE_KEYS = {"file", "depth", "width", "sha256"}
+
+
+def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:
+    """Write the manifest and the images of a core into `folder` and return the manifest's path.
+
+    An earlier core's manifest and images are replaced one by one, the manifest last; what else is
+    in the folder stays. No file is left half-written, and an interrupted call leaves a manifest
+    whose hashes say so.
+    """
+    images = pack(network, core)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        table = {}
+        for name, words in images.items():
+            memory = core.memories[name]
+            digits = -(-memory.width // 4)
+            content = "".join(f"{word:0{digits}x}\n" for word in words).encode()
+            file = f"{name}.hex"
+            (Path(scratch) / file).write_bytes(content)
+            table[name] = {
+                "file": file,
+                "depth": memory.depth,
+                "width": memory.width,
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+        path = Path(scratch) / MANIFEST
+        path.write_text(manifest_text(core, table))
+        earlier = _image_files(folder / path.name)
+        written = {entry["file"] for entry in table.values()}
+        for file in sorted(written):
+            (Path(scratch) / file).replace(folder / file)
+        path.replace(folder / path.name)
+        for file in earlier - written:
+            (folder / file).unlink(missing_ok=True)
+    return folder / MANIFEST
+
+
+def _image_files(manifest: Path) -> set[str]:
+    """Return the names of the images that a manifest lists, or none where it cannot be read."""
+    try:
+        _, table = read_core(manifest)
+        names = {str(entry["file"]) for entry in table.values()}
+    except (UserError, KeyError, TypeError):
+        return set()
+    return {name for name in names if Path(name).name == name and name.endswith(".hex")}
+
+
+def read_images(path: Path) -> tuple[CoreParams, Images]:
+    """Read a manifest and its images, checking version, parameters, sizes and hashes, or raise
+    `UserError`.
+    """
+    core, table = read_core(path)
+    images: Images = {}
+    for name, memory in core.memories.items():
+        entry = table.get(name)
+        if not isinstance(entry, dict) or not IMAGE_KEYS <= set(entry):
+            raise UserError(f"{path} has no image for memory {name}: export the network again")
+        file = path.parent / str(entry["file"])
+        if not file.exists():
+            raise UserError(f"{file} is missing: export the network again")
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise UserError(
+                f"{file} does not match its SHA-256 in {path}: export the network again"
+            )
+        if (entry["depth"], entry["width"]) != (memory.depth, memory.width):
+            raise UserError(
+                f"{file} is {entry['depth']} words of {entry['width']} bits,"
+                f" but memory {name} {memory.depth} of {memory.width}"
+            )
+        try:
+            images[name] = [int(line, 16) for line in content.decode("ascii").split()]
+        except ValueError:
+            raise UserError(f"{file} is not a list of hexadecimal words") from None
+    return core, images

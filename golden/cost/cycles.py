@@ -1,0 +1,207 @@
+"""Predicted cycles and memory accesses of a core, from the events that a network receives and
+sends. No Torch, no RTL.
+
+`block_cycles` is what a layer needs for itself; when the layers of a whole chain start their blocks
+is `golden.cost.timeline`'s. `accesses` counts what every memory and path does. All are exact: tests
+hold the core's counters and traces to them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
+from golden.hardware.readout import ReadoutHardware
+from golden.integer import LayerRun, Run
+
+SLACK = 2  # cycles a block that a layer may spend beyond its bound
+Part = LayerHardware | ReadoutHardware
+
+
+def block_lengths(part: Part, n_timesteps: int) -> np.ndarray:
+    """Return (blocks,): the timesteps of each block of a sequence."""
+    starts = np.arange(0, n_timesteps, part.block)
+    return np.minimum(part.block, n_timesteps - starts)
+
+
+def refreshes(part: Part, n_timesteps: int) -> np.ndarray:
+    """Return (blocks,): in how many timesteps of each block of a sequence the current from the slow
+    state is refreshed.
+    """
+    refreshed = np.arange(n_timesteps) % part.dilation == 0
+    if not part.dense_steps:
+        refreshed[:] = False
+    padded = np.pad(refreshed, (0, -n_timesteps % part.block))
+    return padded.reshape(-1, part.block).sum(1)
+
+
+def group_steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the steps that each group takes, for distinct addresses (..., blocks) of whole
+    sequences.
+    """
+    dense = np.where(refreshes(part, n_timesteps) > 0, part.dense_steps, 0)
+    least = np.maximum(dense, part.output_steps)
+    return np.maximum(part.sparse_steps(addresses), least)
+
+
+def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the cycles (..., blocks) in which a layer, or the readout, issues a step, for distinct
+    addresses (..., blocks) of whole sequences: groups * steps, what the counter `busy_cycles` adds
+    up.
+    """
+    return part.n_groups * group_steps(part, addresses, n_timesteps)
+
+
+def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+    """Return the idle cycles (..., K) of a recurrent layer between its last step of a timestep and
+    its first one of the next, for distinct addresses (..., K) and spikes (..., K, N): its
+    `loop_latency`, and a cycle for every spike that is still to be sent when the last group comes.
+
+    For a consumer that takes every item, and inputs that wait. Exact where a group's spikes always
+    find room in their queue.
+    """
+    steps = group_steps(layer, addresses, addresses.shape[-1])
+    starts = np.arange(0, layer.n_outputs, layer.lanes)
+    fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
+    behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
+    until = steps[..., None] * np.arange(layer.n_groups - 1, -1, -1)
+    return layer.loop_latency + (behind - until).max(-1)
+
+
+def bound_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """Return the design's bound (..., blocks): groups * max(addresses / E, (d + 2) / K, T), rounded
+    up.
+
+    Only the leak counts where nothing is refreshed. This core's groups can be shorter, since their
+    leak is not on the dense path. Where own spikes come back, see `loop_cycles`.
+    """
+    terms = part.params.n_state + 2 if part.dense_steps else 1  # pyright: ignore
+    dense = np.where(
+        refreshes(part, n_timesteps) > 0, -(-terms // part.hardware.products_per_cycle), 1
+    )
+    least = np.maximum(dense, part.block)
+    return part.n_groups * np.maximum(part.sparse_steps(addresses), least)
+
+
+def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
+    """Return what every access counter counts for each sequence (B,) of a golden run with the
+    core's block: words read and written, products and additions of a word.
+
+    Results leave through reads of the logits that are not counted.
+    """
+    found = {}
+    received = [*(layer.addresses for layer in run.layers), run.readout_addresses]
+    n_timesteps = run.layers[0].events.shape[1]
+    events = [*(layer.events for layer in run.layers), run.layers[-1].spike_counts]
+    dropped = dropped_events(core, run)
+    for index, (name, part) in enumerate(core.parts.items()):
+        counts = _accesses(part, received[index], events[index], dropped[index], n_timesteps)
+        if isinstance(part, LayerHardware) and part.delayed:
+            counts |= _delay_accesses(part, run.layers[index], n_timesteps)
+        found |= {f"{name}.{what}": count for what, count in counts.items()}
+    return found
+
+
+def dropped_events(core: CoreParams, run: Run) -> list[np.ndarray]:
+    """Return for each part the events (B,) that enter its list only to be dropped with the end of a
+    sequence: a recurrent layer's own spikes of the last timestep.
+    """
+    dropped = [
+        layer.spike_counts[:, -1] * hardware.params.recurrent
+        for hardware, layer in zip(core.layers, run.layers, strict=True)
+    ]
+    return [*dropped, np.zeros_like(run.layers[-1].spike_counts[:, -1])]
+
+
+def _accesses(
+    part: Part, addresses: np.ndarray, events: np.ndarray, dropped: np.ndarray, n_timesteps: int
+) -> dict[str, np.ndarray]:
+    """Count the accesses (B,) of a part, for distinct addresses (B, blocks), events (B, K), and the
+    events (B,) that are only dropped.
+    """
+    n_events, groups = part.hardware.events_per_cycle, part.n_groups
+    none = np.zeros(len(addresses), np.int64)
+    distinct, total = addresses.sum(1), events.sum(1)
+    n_blocks = addresses.shape[1]
+    # An event is written once by a part that gets whole blocks, else once a timestep.
+    accepted = total if part.by_timesteps else distinct
+    counts = {
+        "list_writes": distinct + dropped,
+        "list_reads": groups * part.sparse_steps(addresses).sum(1),
+        "spike_additions": groups * total,
+    }
+    if part.has_payloads:
+        written = n_events * (accepted + dropped)
+        counts |= {"payload_writes": written, "payload_reads": groups * distinct}
+    if isinstance(part, ReadoutHardware):
+        once = none + groups * n_blocks
+        return counts | {
+            "w_o_reads": groups * distinct,
+            "b_o_reads": once, "logits_reads": once, "logits_writes": once,
+        }  # fmt: skip
+    words = none + groups * part.fold * n_blocks
+    counts |= {"w_f_reads": groups * distinct, "c_reads": words, "u_reads": words}
+    counts |= {"u_writes": words, "leak_products": none + groups * part.fold * n_timesteps}
+    d = part.params.n_state
+    if not d:
+        return counts
+    refreshed = refreshes(part, n_timesteps)
+    steps = part.state_update.row_groups * (d + 1)
+    dense = groups * part.dense_steps * int((refreshed > 0).sum())
+    # The slow state that a timestep leaves is kept where the one behind it has a refresh.
+    kept = int((np.arange(1, n_timesteps + 1) % part.dilation == 0).sum())
+    counts |= {
+        "p_reads": none + dense,
+        "history_reads": none + dense,
+        "history_writes": none + d * kept,
+        "state_products": none + groups * (d + 1) * int(refreshed.sum()),
+        "w_x_reads": accepted,
+        "ab_reads": none + steps * n_timesteps,
+        "m_reads": none + part.state_update.row_groups * d * n_timesteps,
+        "m_writes": none + d * n_timesteps,
+        "update_products": none + steps * n_timesteps,
+    }
+    if part.dilation > 1:
+        starts = np.arange(0, n_timesteps, part.block)
+        held = int((starts % part.dilation != 0).sum())
+        counts |= {
+            "h_reads": none + groups * part.fold * held,
+            "h_writes": none + groups * part.fold * int((refreshed > 0).sum()),
+        }
+    return counts
+
+
+def _delay_accesses(part: LayerHardware, run: LayerRun, n_timesteps: int) -> dict[str, np.ndarray]:
+    """Count the accesses (B,) of a layer's delay line: of what arrives, of the words of every block
+    that leaves, which are read and cleared, and of the ring, which is cleared behind a sequence.
+    """
+    assert run.arrivals is not None and run.arrival_slots is not None
+    touched = run.arrival_slots + part.delay_ring.words * -(-n_timesteps // part.block)
+    return {
+        "delays_reads": run.arrivals,
+        "ring_reads": touched,
+        "ring_writes": touched + part.delay_ring.memories * part.delay_ring.depth,
+    }
+
+
+def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
+    """Return cycles in which a working core must transfer something: what it needs for all the
+    blocks of timesteps that it can hold, and `waiting` others, each at its slowest, and all gaps.
+    """
+    held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
+    walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
+    updates = [layer.state_update.block_cycles for layer in core.layers if layer.params.n_state]
+    return held * max(*walks, *updates) + 100_000
+
+
+def settle_cycles(core: CoreParams) -> int:
+    """Return the cycles after the last result in which a core still works: state updates that lag
+    behind, and counters.
+    """
+    updates = (
+        layer.state_update.interval * layer.block * (layer.state_update.lag + 1)
+        for layer in core.layers
+        if layer.params.n_state
+    )
+    return 32 + max(updates, default=0)

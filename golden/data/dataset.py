@@ -1,0 +1,128 @@
+"""Data sets by name, whatever they are made of: sequences of payloads with labels, for training and
+for measuring. No Torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.data.mnist import Digits, load_mnist, to_sequences
+from golden.data.speech import SpokenDigits, load_hdf5, load_spoken
+from golden.errors import UserError
+
+DIGIT_VARIANTS = ("smnist", "psmnist", "rows")
+DATASETS = (*DIGIT_VARIANTS, "spoken", "shd", "ssc")
+SSC_STEPS = 250
+
+
+@dataclass(frozen=True)
+class Dataset(ABC):
+    """Sequences of payloads (n, timesteps, inputs) uint8 with `labels` (n,)."""
+
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def sequences(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return some sequences, or all."""
+
+    @abstractmethod
+    def picture(self, index: int) -> np.ndarray:
+        """Return a sequence as an image (rows, columns) for people."""
+
+    @abstractmethod
+    def select(self, chosen: np.ndarray | slice) -> Dataset:
+        """Return the data set of some of the sequences."""
+
+
+@dataclass(frozen=True)
+class DigitImages(Dataset):
+    """Images (n, 28, 28) uint8, arranged in time as `variant` says (`golden.data.mnist`)."""
+
+    images: np.ndarray
+    variant: str
+
+    def sequences(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+        return to_sequences(self.images[chosen], self.variant)
+
+    def picture(self, index: int) -> np.ndarray:
+        return self.images[index]
+
+    def select(self, chosen: np.ndarray | slice) -> DigitImages:
+        return DigitImages(self.labels[chosen], self.images[chosen], self.variant)
+
+
+@dataclass(frozen=True)
+class EventSequences(Dataset):
+    """Events (n, timesteps, inputs) of 0 and 1."""
+
+    events: np.ndarray
+
+    def sequences(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
+        return self.events[chosen]
+
+    def picture(self, index: int) -> np.ndarray:
+        return self.events[index].T
+
+    def select(self, chosen: np.ndarray | slice) -> EventSequences:
+        return EventSequences(self.labels[chosen], self.events[chosen])
+
+
+def load_dataset(
+    name: str, folder: Path | None, split: str, without_speaker: int | None = None
+) -> Dataset:
+    """Return the `train` or `test` split of data set `name`.
+
+    Parameters
+    ----------
+    folder
+        Where its files are; None fetches MNIST.
+    without_speaker
+        Of the spoken digits: train on all other speakers' digits, and test on all of this one's.
+
+    Raises
+    ------
+    UserError
+        An unknown name, missing or damaged files, or a speaker that is not there.
+    """
+    if name not in DATASETS:
+        raise UserError(f"unknown data set '{name}': use one of {', '.join(DATASETS)}")
+    if without_speaker is not None and name != "spoken":
+        raise UserError(f"{name} has no speakers to leave out: only spoken has")
+    if name in DIGIT_VARIANTS:
+        return digit_images(load_mnist(folder, split), name)
+    if folder is None:
+        raise UserError(f"{name} is not fetched: set DATA to the folder that holds it")
+    if name == "spoken":
+        return _spoken(folder, split, without_speaker)
+    n_timesteps = SSC_STEPS if name == "ssc" else 100
+    spoken = load_hdf5(folder / f"{name}_{split}.h5", n_timesteps)
+    return EventSequences(spoken.labels, spoken.events)
+
+
+def digit_images(digits: Digits, variant: str) -> DigitImages:
+    """Return digits as a data set."""
+    return DigitImages(digits.labels, digits.images, variant)
+
+
+def _spoken(folder: Path, split: str, without_speaker: int | None) -> EventSequences:
+    if without_speaker is None:
+        found = load_spoken(folder, split)
+        return EventSequences(found.labels, found.events)
+    parts: list[SpokenDigits] = [load_spoken(folder, part) for part in ("train", "test")]
+    events, labels, speakers = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("events", "labels", "speakers")
+    )
+    left = speakers == without_speaker
+    if not left.any():
+        known = ", ".join(str(speaker) for speaker in np.unique(speakers))
+        raise UserError(f"no digit is of speaker {without_speaker}: use one of {known}")
+    chosen = left if split == "test" else ~left
+    return EventSequences(labels[chosen], events[chosen])

@@ -1,0 +1,87 @@
+"""A network on given hardware: its parts, memories, counters and error flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from golden.errors import UserError
+from golden.hardware.counters import ERROR_COUNTERS
+from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import MAX_MEMORIES, MemoryParams
+from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.params import NetworkParams
+
+
+def possible_blocks(network: NetworkParams) -> tuple[int, ...]:
+    """Return the blocks that a core of this network can have."""
+    return BLOCKS[:1] if any(layer.recurrent for layer in network.layers) else BLOCKS
+
+
+@dataclass(frozen=True)
+class CoreParams:
+    """A network on given hardware: all that the generator needs to know but for the weights."""
+
+    network: NetworkParams
+    hardware: HardwareParams = field(default_factory=HardwareParams)
+
+    def __post_init__(self) -> None:
+        if self.hardware.block not in possible_blocks(self.network):
+            raise UserError(
+                f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
+                " after every timestep: use BLOCK=1"
+            )
+        if len(self.memories) > MAX_MEMORIES:
+            raise UserError(
+                f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
+            )
+
+    @cached_property
+    def layers(self) -> tuple[LayerHardware, ...]:
+        return tuple(
+            LayerHardware(layer, self.hardware, external=index == 0)
+            for index, layer in enumerate(self.network.layers)
+        )
+
+    @cached_property
+    def readout(self) -> ReadoutHardware:
+        return ReadoutHardware(self.network.readout, self.hardware)
+
+    @cached_property
+    def parts(self) -> dict[str, LayerHardware | ReadoutHardware]:
+        """The layers and the readout by name: `layer0`, ..., `readout`."""
+        layers = {f"layer{i}": layer for i, layer in enumerate(self.layers)}
+        return {**layers, "readout": self.readout}
+
+    @cached_property
+    def memories(self) -> dict[str, MemoryParams]:
+        """Every loadable memory by its full name (`layer0.w_f`); its place is its number on the
+        load stream.
+        """
+        return {
+            f"{part}.{name}": replace(memory, name=f"{part}.{name}")
+            for part, hardware in self.parts.items()
+            for name, memory in hardware.memories.items()
+        }
+
+    @property
+    def multipliers(self) -> int:
+        return sum(sum(layer.multipliers.values()) for layer in self.layers)
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of all memories, those that the core writes itself included."""
+        parts = self.parts.values()
+        return sum(m.bits for p in parts for m in (*p.memories.values(), *p.buffers.values()))
+
+    @cached_property
+    def counters(self) -> list[str]:
+        """The names of the core's counters; a name's place is its number on the status port."""
+        parts = self.parts.items()
+        return ["cycles", *(f"{part}.{name}" for part, of in parts for name in of.counters)]
+
+    @property
+    def errors(self) -> list[str]:
+        """The names of the sticky flags, lowest bit first."""
+        return [name for name in self.counters if name.split(".")[-1] in ERROR_COUNTERS]

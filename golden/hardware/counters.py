@@ -1,0 +1,20 @@
+"""The names of a core's counters. Each part has the common ones, and those of its kind."""
+
+from __future__ import annotations
+
+COUNTER_WIDTH = 32  # counters wrap around
+
+COMMON_COUNTERS = (
+    "timesteps", "blocks", "busy_cycles", "stall_cycles", "starved_cycles", "input_stall_cycles",
+    "events",
+)  # fmt: skip
+INPUT_COUNTERS = ("out_of_range", "repeated", "unclosed")  # of the part that the outside feeds
+LAYER_COUNTERS = (
+    "spikes", "state_wait_cycles", "drive_saturations", "state_saturations",
+    "membrane_saturations",
+)  # fmt: skip
+READOUT_COUNTERS = ("sequences", "logit_saturations")
+ERROR_COUNTERS = (  # these counters also have a sticky flag
+    "out_of_range", "repeated", "unclosed",
+    "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
+)  # fmt: skip

@@ -1,0 +1,64 @@
+"""Memories, and the load stream that fills them at run time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from golden.errors import UserError
+from golden.formats import Fixed
+
+MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
+MAX_MEMORIES = 1 << 8
+MAX_ITEMS = 1 << 12  # of the load stream, for a word: 256 lanes of 8 products of 64 bits
+SEGMENT_DEPTH = 1 << 10  # words of a segment: a deeper loaded memory is made of several
+LOAD_WIDTH = 32  # data bits of an item of the load stream
+
+
+def load_header(memory: int, address: int = 0) -> int:
+    """Return the data of the load stream's item that opens memory number `memory` at a word."""
+    return memory << address_width(MAX_DEPTH) | address
+
+
+def address_width(depth: int) -> int:
+    """Return the bits that address `depth` words (at least 1)."""
+    return max(1, math.ceil(math.log2(depth)))
+
+
+@dataclass(frozen=True)
+class MemoryParams:
+    """A memory of `depth` words that each hold `n_lanes` numbers of format `element`, lane 0 in the
+    lowest bits.
+    """
+
+    name: str
+    depth: int
+    n_lanes: int
+    element: Fixed
+
+    def __post_init__(self) -> None:
+        if self.depth > MAX_DEPTH:
+            raise UserError(
+                f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed"
+            )
+
+    @property
+    def width(self) -> int:
+        return self.n_lanes * self.element.width
+
+    @property
+    def bits(self) -> int:
+        return self.depth * self.width
+
+    @property
+    def items(self) -> int:
+        """Items of the load stream that a word takes."""
+        return -(-self.width // LOAD_WIDTH)
+
+    @property
+    def segments(self) -> list[int]:
+        """The depths of the memories that a loaded one is made of: a deeper one would be slow, as
+        what is read would pass from block RAM to block RAM before it comes to a register.
+        """
+        full, rest = divmod(self.depth, SEGMENT_DEPTH)
+        return [SEGMENT_DEPTH] * full + [rest] * (rest > 0)

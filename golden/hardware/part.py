@@ -1,0 +1,213 @@
+"""What the user turns on a core, and what a layer and the readout have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.hardware.memory import MemoryParams, address_width
+from golden.hardware.stages import CLOSE_LATENCY
+from golden.params import LayerParams, ReadoutParams
+
+BLOCKS = (1, 2, 4, 8, 16)
+
+
+class EventKind(IntEnum):
+    """What an item of an event stream is. The end of a timestep (inside the core: of a block of
+    timesteps) is its own item, so that a timestep may be empty.
+
+    `INVALID` is no event: whoever gets one reports it as out of range.
+    """
+
+    EVENT = 0
+    END_TIMESTEP = 1
+    END_SEQUENCE = 2
+    INVALID = 3
+
+
+@dataclass(frozen=True)
+class HardwareParams:
+    """What the user turns on the core.
+
+    Parameters
+    ----------
+    lanes
+        Neurons processed together; any number that is at least 1.
+    block
+        Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
+        once for all of them.
+    events_per_cycle
+        Events that a layer adds in a cycle: 1 or 2.
+    products_per_cycle
+        Products with the slow state that a lane makes in a cycle for each timestep of the block: 1
+        to 8.
+    access_counters
+        Count the words that each memory reads and writes, and the products and additions.
+    trace
+        Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
+    """
+
+    lanes: int = 4
+    block: int = 1
+    events_per_cycle: int = 1
+    products_per_cycle: int = 1
+    access_counters: bool = False
+    trace: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lanes <= 256:
+            raise UserError(f"LANES={self.lanes}: use 1 to 256 lanes")
+        if self.block not in BLOCKS:
+            raise UserError(f"BLOCK={self.block}: use 1, 2, 4, 8 or 16 timesteps")
+        if self.events_per_cycle not in (1, 2):
+            raise UserError(f"EVENTS={self.events_per_cycle}: use 1 or 2 events a cycle")
+        if not 1 <= self.products_per_cycle <= 8:
+            raise UserError(f"PRODUCTS={self.products_per_cycle}: use 1 to 8 products a cycle")
+
+
+@dataclass(frozen=True)
+class PartHardware(ABC):
+    """What a layer and the readout have in common: neurons (or classes) on lanes, and a list of
+    events.
+
+    Neuron n is dealt to lane n mod L of group n div L. `external`: the events come from outside, by
+    timesteps; else from the layer before, by blocks.
+    """
+
+    params: LayerParams | ReadoutParams
+    hardware: HardwareParams
+    external: bool = False
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Neurons, or classes."""
+
+    @property
+    @abstractmethod
+    def payload(self) -> Fixed:
+        """Of an event in one timestep."""
+
+    @property
+    @abstractmethod
+    def output_latency(self) -> int:
+        """Cycles from a membrane's (or logit's) address to its write."""
+
+    @property
+    def fold(self) -> int:
+        """Words of neurons (or classes) that a group takes in turn."""
+        return 1
+
+    @property
+    def interval(self) -> int:
+        """Cycles from a word's update to that of the next timestep of the block."""
+        return 1
+
+    @property
+    def block(self) -> int:
+        return self.hardware.block
+
+    @property
+    def n_addresses(self) -> int:
+        """Of the events in its list."""
+        return self.params.n_inputs
+
+    @property
+    def close_latency(self) -> int:
+        """Cycles from the end of a block's arrival to its list being open to the schedule."""
+        return CLOSE_LATENCY
+
+    @property
+    def delayed(self) -> bool:
+        """Whether a delay line is before it."""
+        return False
+
+    @property
+    def by_timesteps(self) -> bool:
+        """Whether its event list gets timesteps; a layer sends blocks, and so does a delay line."""
+        return self.external and not self.delayed
+
+    n_lists = 3  # buffers of the event list: walked; waiting, while slow states are made; filling
+
+    @cached_property
+    def lanes(self) -> int:
+        return min(self.hardware.lanes, self.n_outputs)
+
+    @cached_property
+    def n_groups(self) -> int:
+        return -(-self.n_outputs // self.lanes)
+
+    @property
+    def last_group_lanes(self) -> int:
+        """Lanes in use in the last group."""
+        return self.n_outputs - (self.n_groups - 1) * self.lanes
+
+    def sparse_steps(self, addresses: Any) -> Any:
+        """Return the steps that a group takes to add so many distinct addresses."""
+        return -(-addresses // self.hardware.events_per_cycle)
+
+    @property
+    def dilation(self) -> int:
+        return 1
+
+    @property
+    def dense_steps(self) -> int:
+        """Steps of the dense state path for a group, in a block with a refresh."""
+        return 0
+
+    @property
+    def output_steps(self) -> int:
+        """Cycles that what comes after the sums needs for a group."""
+        return self.block * self.interval
+
+    @property
+    def max_steps(self) -> int:
+        """The most steps a group can take."""
+        addresses = self.sparse_steps(self.n_addresses)
+        return max(addresses, self.dense_steps, self.output_steps)
+
+    @property
+    def _behind(self) -> int:
+        """Cycles from a group's first address to the write of what its block leaves."""
+        return self.output_latency + (self.block - 1) * self.interval
+
+    @property
+    def drain(self) -> int:
+        """Idle cycles at the end of a block, so that a membrane (or logit) is written before the
+        next block reads it. Zero but for a few groups of a few steps.
+        """
+        return max(0, self._behind - self.n_groups * self.output_steps)
+
+    @property
+    def reads_while_writing(self) -> bool:
+        """Whether a membrane (or logit) may be read in the cycle in which it is written."""
+        return self.n_groups * self.output_steps <= self._behind
+
+    @cached_property
+    def has_payloads(self) -> bool:
+        """Whether the list holds more than addresses: several timesteps, or graded events."""
+        return self.block > 1 or self.payload.width > 1
+
+    @property
+    def _list_buffers(self) -> list[MemoryParams]:
+        n_addresses, n_events = self.n_addresses, self.hardware.events_per_cycle
+        address = Fixed(address_width(n_addresses), signed=False)
+        depth = self.n_lists << address_width(-(-n_addresses // n_events))
+        found = [MemoryParams("list", depth, n_events, address)]
+        if self.has_payloads:  # a copy for each event of a cycle
+            depth = self.n_lists << address_width(n_addresses)
+            found += [
+                MemoryParams(f"payloads{e}", depth, self.block, self.payload)
+                for e in range(n_events)
+            ]
+        return found
+
+    @cached_property
+    def list_accesses(self) -> tuple[str, ...]:
+        payloads = ("payload_reads", "payload_writes") if self.has_payloads else ()
+        return ("list_reads", "list_writes", *payloads, "spike_additions")

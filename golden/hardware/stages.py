@@ -1,0 +1,42 @@
+"""Every latency of the core, in clock cycles, and the depths that follow from them: the one truth
+that golden's timeline and the components of `rtl` both read.
+
+A part (a layer or the readout) is a pipeline behind its group schedule. The schedule issues a step
+in stage 0; what happens to that step in which stage:
+
+| stage | constant         | what happens                                               |
+| ----- | ---------------- | ---------------------------------------------------------- |
+| 0     |                  | the group schedule issues the step                         |
+| 2     | `STATE_STAGE`    | slow states are addressed                                  |
+| 3     | `READ_STAGE`     | weights and coefficients are addressed                     |
+| 5     | `MULTIPLY_STAGE` | operands are registered                                    |
+| 7     | `NEURON_STAGE`   | sums are complete; membranes, biases, logits are addressed |
+"""
+
+from __future__ import annotations
+
+STATE_STAGE = 2
+READ_STAGE = 3
+MULTIPLY_STAGE = 5
+NEURON_STAGE = 7
+
+MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
+MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
+LOGIT_LATENCY = 2  # from a logit's address to its write
+# From the release of a list to its buffer's first event: its last payloads are read a stage before.
+RELEASE_LATENCY = READ_STAGE
+CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
+LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
+ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
+DRIVE_LATENCY = 6  # from the end of a block's arrival to the drive of its first timestep
+UPDATE_LATENCY = (5, 7)  # from the last step of a row group's update to a write; (else, if relaxed)
+START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told
+DELAY_LATENCY = 4  # from an end of block's arrival at a delay line to the read of its first word
+BANK_LATENCY = 1  # from an address to its word; one cycle more through a register
+LOADER_LATENCY = 1  # from an item of the load stream to the load bus
+COLLECT_LATENCY = 2  # from the last item of a word on the load bus to the write of the word
+STATUS_LATENCY = 2  # from an increment to an error flag; one cycle more to a counter's value
+
+RING_WIDTH = 32  # bits of a word of a delay ring
+MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder
+MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update between refreshes

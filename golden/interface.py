@@ -1,0 +1,125 @@
+"""`ports.json`: the generated core as whoever connects it sees it: its ports, the fields of its
+streams, its counters and error flags. Written and read here only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.hardware.part import EventKind
+from golden.manifest import digest
+
+PORTS = "ports.json"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the core; `direction` is `input` or `output`, as the core sees it."""
+
+    name: str
+    direction: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a stream's payload: `width` bits from bit `offset`."""
+
+    name: str
+    offset: int
+    width: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A generated core: its top module, ports by name, counters and error flags in order.
+
+    `fields` has, by the name of a stream, the fields of its payload; `load_header` are those of the
+    data of a `first` item of the load stream.
+    """
+
+    top: str
+    ports: dict[str, Port]
+    fields: dict[str, dict[str, Field]]
+    counters: list[str]
+    errors: list[str]
+
+    def pack(self, stream: str, **values: np.ndarray) -> np.ndarray:
+        """Return payloads (n,) uint64 of a stream from one array (n,) of integers for every
+        field.
+        """
+        fields = self.fields[stream]
+        if set(values) != set(fields):
+            raise UserError(
+                f"stream {stream} has the fields {', '.join(fields)}, not {', '.join(values)}"
+            )
+        packed = np.zeros(
+            np.broadcast_shapes(*(np.shape(value) for value in values.values())), np.uint64
+        )
+        for name, value in values.items():
+            field = fields[name]
+            bits = np.asarray(value).astype(np.uint64) & np.uint64((1 << field.width) - 1)
+            packed |= bits << np.uint64(field.offset)
+        return packed
+
+    def unpack(self, stream: str, packed: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the fields, as int64, of payloads uint64 of a stream."""
+        found = {}
+        for name, field in self.fields[stream].items():
+            bits = packed >> np.uint64(field.offset) & np.uint64((1 << field.width) - 1)
+            value = bits.astype(np.int64)
+            negative = value >> (field.width - 1) if field.signed else 0
+            found[name] = value - (negative << field.width)
+        return found
+
+
+def interface_text(interface: Interface, manifest: Path) -> str:
+    """Return the content of `ports.json` for the core of a manifest."""
+    content = {
+        "top": interface.top,
+        "manifest_sha256": digest(manifest),
+        "ports": [asdict(port) for port in interface.ports.values()],
+        "fields": {
+            stream: [asdict(field) for field in fields.values()]
+            for stream, fields in interface.fields.items()
+        },
+        "event_kinds": {kind.name: kind.value for kind in EventKind},
+        "counters": interface.counters,
+        "errors": interface.errors,
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def read_interface(manifest: Path) -> Interface:
+    """Read the `ports.json` beside a manifest; raise `UserError` where it is missing or belongs to
+    another manifest.
+    """
+    path = manifest.with_name(PORTS)
+    if not path.exists():
+        raise UserError(f"no {path}: generate the core first (make rtl)")
+    try:
+        content = json.loads(path.read_text())
+        if content["manifest_sha256"] != digest(manifest):
+            raise UserError(
+                f"{path} belongs to an earlier manifest: generate the core again (make rtl)"
+            )
+        return Interface(
+            content["top"],
+            {port["name"]: Port(**port) for port in content["ports"]},
+            {
+                stream: {field["name"]: Field(**field) for field in fields}
+                for stream, fields in content["fields"].items()
+            },
+            list(content["counters"]),
+            list(content["errors"]),
+        )
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{path} does not describe a core ({error!r}): generate the core again (make rtl)"
+        ) from None

@@ -1,0 +1,523 @@
+"""Train a preset network: resumable, seeded, with the learning curve in a CSV file and a picture.
+
+The recipe (design notes of this project): AdamW with a warm-up and a cosine, gradients clipped at
+norm 1, samples changed a little at random, and quantization-aware training for the last epochs. It
+runs on a graphics card where there is one, and on several processes under `torchrun`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+from torch.optim import swa_utils
+from tqdm import tqdm
+
+from golden.data.dataset import Dataset, load_dataset
+from golden.errors import UserError, report_user_errors
+from golden.formats import Fixed
+from golden.params import MAX_DELAY, LayerFormats
+from golden.train.augment import augmented
+from golden.train.model import DmpLayer, DmpNetwork
+from golden.train.quantize import apply_grids
+from golden.train.topology import ARCHITECTURES, Topology, find_topology
+
+WARMUP_STEPS = 50
+CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
+DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
+CHECKPOINT_KEYS = {"name", "settings", "topology", "epoch", "network", "optimizer", "scheduler"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    augmentation
+        Strength of the random changes of the samples (`golden.train.augment`).
+    limit
+        Use only so many training and test sequences (for trials).
+    weight_bits, aware_epochs
+        Quantization-aware training in the last so many epochs, with W_f in so many bits.
+    averaging
+        Keep an exponential average of the weights, with so large a decay at every step, instead of
+        the weights themselves; 0 averages nothing.
+    start
+        Weights to start from: a checkpoint of the same topology (for fine-tuning).
+    without_speaker
+        See `golden.data.dataset.load_dataset`.
+    """
+
+    epochs: int = 20
+    batch: int = 128
+    learning_rate: float = 1e-2
+    augmentation: float = 0.5
+    seed: int = 0
+    limit: int | None = None
+    weight_bits: int = 8
+    aware_epochs: int = 0
+    averaging: float = 0.0
+    start: str | None = None
+    without_speaker: int | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes that torchrun started, or the only one."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @staticmethod
+    def find() -> Process:
+        """Join the others that torchrun's environment tells of."""
+        cuda = torch.cuda.is_available()
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        rank = int(os.environ.get("RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if count > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if cuda else "gloo")
+        return Process(rank, count, torch.device("cuda", local) if cuda else torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def share(self, chosen: np.ndarray) -> np.ndarray:
+        """Return this process's part of a batch."""
+        return chosen[self.rank :: self.count]
+
+
+@torch.no_grad()
+def evaluate(network: DmpNetwork, dataset: Dataset, batch: int = 250) -> float:
+    """Return the share of sequences classified correctly."""
+    correct = 0
+    device = network.readout.weight.device
+    for first in range(0, len(dataset), batch):
+        chosen = slice(first, first + batch)
+        logits, _ = network(_payloads(dataset.sequences(chosen), device))
+        correct += int((logits.argmax(1).cpu().numpy() == dataset.labels[chosen]).sum())
+    return correct / len(dataset)
+
+
+def _payloads(sequences: np.ndarray, device: torch.device) -> Tensor:
+    """Return sequences (B, K, M) as (K, B, M) on the device."""
+    return torch.from_numpy(sequences.copy()).transpose(0, 1).to(device)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint written by `train`, or raise `UserError`."""
+    if not path.exists():
+        raise UserError(f"no checkpoint {path}: train one first (make train)")
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        raise UserError(f"{path} is not a checkpoint, or a damaged one: train again") from None
+    if not isinstance(checkpoint, dict) or not CHECKPOINT_KEYS <= set(checkpoint):
+        raise UserError(f"{path} is not a checkpoint of golden.train: train again")
+    return checkpoint
+
+
+def load_network(path: Path) -> DmpNetwork:
+    """Read the network of a checkpoint, or raise `UserError`."""
+    checkpoint = load_checkpoint(path)
+    try:
+        network = DmpNetwork(Topology.from_dict(checkpoint["topology"]))
+        network.load_state_dict(checkpoint["network"])
+    except (RuntimeError, KeyError, TypeError):
+        raise UserError(f"{path} has another shape than its topology says: train again") from None
+    return network
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ..., and
+    as `start` the same of the checkpoint that it started from; or raise `UserError`.
+    """
+    checkpoint = load_checkpoint(path)
+    return {
+        "topology": checkpoint["topology"],
+        "epochs_done": checkpoint["epoch"],
+        **checkpoint["settings"],
+        **({"start": checkpoint["start"]} if checkpoint.get("start") else {}),
+    }
+
+
+def save_start(path: Path, name: str, network: DmpNetwork, recipe: dict[str, Any]) -> None:
+    """Write a network as a checkpoint that a training can start from (`Recipe.start`); `recipe` is
+    what `load_recipe` will say of it.
+    """
+    settings = {
+        key: value
+        for key, value in recipe.items()
+        if key not in ("topology", "epochs_done", "start")
+    }
+    content = dict.fromkeys(CHECKPOINT_KEYS) | {
+        "name": name,
+        "settings": settings,
+        "topology": network.topology.to_dict(),
+        "epoch": recipe["epochs_done"],
+        "start": recipe.get("start"),
+        "network": network.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.rename(path)
+
+
+def train(
+    name: str,
+    topology: Topology,
+    data: Path | None,
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    quiet: bool = False,
+) -> Path:
+    """Train a network and return the checkpoint's path; continue from it where one exists.
+
+    Parameters
+    ----------
+    name
+        Of the checkpoint, the curve and the picture in `out`.
+    data
+        The folder with the data set, or None to fetch MNIST.
+    quiet
+        Say nothing and show no bars: others report.
+    """
+    recipe = recipe or Recipe()
+    process = Process.find()
+    training, test = (
+        load_dataset(topology.data, data, split, recipe.without_speaker)
+        for split in ("train", "test")
+    )
+    if recipe.limit:
+        training, test = (d.select(slice(recipe.limit)) for d in (training, test))
+    if len(training) < recipe.batch:
+        raise UserError(
+            f"{len(training)} training sequences do not fill a batch of {recipe.batch}: use a"
+            " smaller --batch or a larger --limit"
+        )
+    if recipe.batch < process.count:
+        raise UserError(
+            f"a batch of {recipe.batch} for {process.count} processes: use a larger --batch"
+        )
+    torch.manual_seed(recipe.seed)
+    run = _Training(name, topology, recipe, len(training) // recipe.batch, process, out)
+    told = process.first and not quiet
+    if run.epoch == recipe.epochs:
+        if told:
+            print(
+                f"{name}: all {recipe.epochs} epochs are done, nothing is left to train: {run.path}"
+            )
+        return run.path
+    if told:
+        print(
+            f"{name}: {run.network.n_parameters()} parameters, epochs {run.epoch + 1} to"
+            f" {recipe.epochs}, seed {recipe.seed}"
+        )
+    widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
+    while run.epoch < recipe.epochs:
+        aware = run.epoch >= recipe.epochs - recipe.aware_epochs
+        if aware:
+            apply_grids(run.network, training.sequences(slice(CALIBRATION)), widths)
+        row = run.run_epoch(training, told)
+        if process.first:
+            if aware and run.average is not None:
+                apply_grids(run.kept, training.sequences(slice(CALIBRATION)), widths)
+            row["test_accuracy"] = evaluate(run.kept, test)
+            if told:
+                tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")
+            run.save(row)
+        if process.count > 1:
+            distributed.barrier()
+    return run.path
+
+
+class _Training:
+    """A network with its optimizer, where its training stands, and the files it is kept in."""
+
+    def __init__(
+        self,
+        name: str,
+        topology: Topology,
+        recipe: Recipe,
+        n_batches: int,
+        process: Process,
+        out: Path,
+    ) -> None:
+        self.name, self.recipe, self.n_batches, self.process = name, recipe, n_batches, process
+        self.topology = topology
+        self.network = DmpNetwork(topology)
+        self.settings = {
+            key: value for key, value in vars(recipe).items() if value != getattr(Recipe, key)
+        } | {key: getattr(recipe, key) for key in ("epochs", "batch", "learning_rate", "seed")}
+        self.path = out / f"{name}.pt"
+        self.epoch = 0
+        self.start: dict[str, Any] | None = None
+        checkpoint = load_checkpoint(self.path) if self.path.exists() else None
+        if checkpoint is not None:
+            same = (checkpoint["settings"], checkpoint["topology"]) == (
+                self.settings, topology.to_dict(),
+            )  # fmt: skip
+            if not same:
+                raise UserError(
+                    f"{self.path} was trained with other settings: move it away, or train with the"
+                    " same ones"
+                )
+            self.network.load_state_dict(checkpoint.get("trained", checkpoint["network"]))
+            self.start = checkpoint.get("start")
+        elif recipe.start is not None:
+            self.start = load_recipe(Path(recipe.start))
+            try:
+                self.network.load_state_dict(load_checkpoint(Path(recipe.start))["network"])
+            except RuntimeError:
+                raise UserError(
+                    f"{recipe.start} has another shape than the network: start from one of the same"
+                    " topology"
+                ) from None
+        self.network.to(process.device)
+        self.average = None
+        if recipe.averaging:
+            mean = swa_utils.get_ema_multi_avg_fn(recipe.averaging)
+            self.average = swa_utils.AveragedModel(self.network, multi_avg_fn=mean)
+            if checkpoint is not None:
+                self.average.load_state_dict(checkpoint["average"])
+        delays = [
+            layer.delays
+            for layer in self.network.layers
+            if isinstance(layer, DmpLayer) and layer.topology.max_delay
+        ]
+        others = [p for p in self.network.parameters() if all(p is not d for d in delays)]
+        rate = recipe.learning_rate
+        groups: list[dict[str, Any]] = [{"params": others}]
+        if delays:
+            groups.append({"params": delays, "lr": rate * DELAY_RATE, "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
+        n_steps = recipe.epochs * n_batches
+
+        def scale(step: int) -> float:
+            if step < WARMUP_STEPS:
+                return (step + 1) / WARMUP_STEPS
+            return 0.5 * (1 + math.cos(math.pi * step / n_steps))
+
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, scale)
+        if checkpoint is not None:
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            self.scheduler.load_state_dict(checkpoint["scheduler"])
+            self.epoch = checkpoint["epoch"]
+        self.parallel: nn.Module = self.network
+        if process.count > 1:
+            self.parallel = nn.parallel.DistributedDataParallel(self.network)
+        out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def kept(self) -> DmpNetwork:
+        """Return the network that the training is for: the average, if there is one."""
+        kept = self.network if self.average is None else self.average.module
+        assert isinstance(kept, DmpNetwork)
+        return kept
+
+    def run_epoch(self, training: Dataset, told: bool) -> dict[str, float]:
+        """Train an epoch, with a bar if `told`; return its row of the curve."""
+        recipe, process = self.recipe, self.process
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(training), generator=generator).numpy()
+        if process.count > 1:  # each process changes its samples in its own way
+            generator.manual_seed(int(order[process.rank]) + process.rank * 1_000_033)
+        loss_sum = correct = 0.0
+        rates: list[float] = []
+        bar = tqdm(
+            range(self.n_batches),
+            desc=f"epoch {self.epoch + 1}/{recipe.epochs}",
+            mininterval=5,
+            disable=not told,
+        )
+        for index in bar:
+            chosen = process.share(order[index * recipe.batch : (index + 1) * recipe.batch])
+            sequences = augmented(training, chosen, recipe.augmentation, generator)
+            payloads = _payloads(sequences, process.device)
+            labels = torch.from_numpy(training.labels[chosen].astype(np.int64)).to(process.device)
+            logits, rates = self.parallel(payloads)
+            loss = functional.cross_entropy(logits, labels)
+            found = float(loss.detach())
+            if not math.isfinite(found):
+                raise UserError(
+                    f"{self.name}: the loss is {found} in epoch {self.epoch + 1}: use a lower"
+                    " --learning-rate or --leak"
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
+            self.scheduler.step()
+            loss_sum += found
+            correct += float((logits.argmax(1) == labels).float().mean())
+            bar.set_postfix_str(
+                f"loss {loss_sum / (index + 1):.4f} accuracy {100 * correct / (index + 1):.2f} %"
+                f" spikes/step {' '.join(f'{r:.1f}' for r in rates)}",
+                refresh=False,
+            )
+        self.epoch += 1
+        return {
+            "epoch": self.epoch,
+            "loss": loss_sum / self.n_batches,
+            "train_accuracy": correct / self.n_batches,
+        }
+
+    def save(self, row: dict[str, float]) -> None:
+        """Add a row to the curve, draw it, and write the checkpoint."""
+        curve = self.path.with_suffix(".csv")
+        rows = _record(curve, row)
+        _draw(rows, self.name, self.path.with_suffix(".png"))
+        partial = self.path.with_suffix(".partial")
+        content = {
+            "name": self.name,
+            "settings": self.settings,
+            "topology": self.topology.to_dict(),
+            "epoch": self.epoch,
+            "start": self.start,
+            "network": self.kept.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+        if self.average is not None:
+            content |= {
+                "trained": self.network.state_dict(), "average": self.average.state_dict(),
+            }  # fmt: skip
+        torch.save(content, partial)
+        partial.rename(self.path)
+
+
+def _record(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
+    """Add an epoch to the curve, in place of what an earlier or interrupted training left from that
+    epoch on; return all rows.
+    """
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) < row["epoch"]]
+    rows.append(row)
+    partial = path.with_suffix(".partial-csv")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.rename(path)
+    return rows
+
+
+def _draw(rows: list[dict[str, Any]], name: str, path: Path) -> None:
+    """Draw the learning curve: errors on a logarithmic axis, loss beside them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    epochs = [int(row["epoch"]) for row in rows]
+    for key, label in (("train_accuracy", "training"), ("test_accuracy", "test")):
+        errors = [max(100 * (1 - float(row[key])), 0.01) for row in rows]
+        axes.semilogy(epochs, errors, marker=".", label=f"{label} error")
+    axes.set(xlabel="epoch", ylabel="error / %", title=name)
+    axes.grid(which="both", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+_RECIPE = Recipe()
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("preset")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the data set [default: fetch MNIST]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("build/train"),
+    help="Checkpoints go here",
+)
+@click.option("--name", help="Of the checkpoint [default: PRESET, or PRESET_ARCHITECTURE]")
+@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="dmp")
+@click.option("--neurons", help="Of each layer, as in 200,200 [default: the preset's]")
+@click.option("--state", type=click.IntRange(0), help="Values of the slow state")
+@click.option(
+    "--theta", type=click.FloatRange(0, min_open=True), help="Window of the slow state in timesteps"
+)
+@click.option("--dilation", type=click.IntRange(1), help="Timesteps between refreshes")
+@click.option("--max-delay", type=click.IntRange(0, MAX_DELAY), help="Bound of the axonal delays")
+@click.option("--leak", type=click.FloatRange(0, 1), help="What a membrane keeps in a timestep")
+@click.option("--epochs", default=_RECIPE.epochs, type=click.IntRange(1))
+@click.option("--batch", default=_RECIPE.batch, type=click.IntRange(1))
+@click.option("--learning-rate", default=_RECIPE.learning_rate)
+@click.option(
+    "--augmentation", default=_RECIPE.augmentation, help="Strength of random changes of samples"
+)
+@click.option("--seed", default=_RECIPE.seed)
+@click.option("--limit", type=click.IntRange(1), help="Use only so many sequences")
+@click.option(
+    "--weight-bits", default=_RECIPE.weight_bits, type=click.IntRange(2, 16), help="Of W_f"
+)
+@click.option(
+    "--aware-epochs",
+    default=_RECIPE.aware_epochs,
+    type=click.IntRange(0),
+    help="Last epochs that are quantization-aware",
+)
+@click.option(
+    "--averaging",
+    default=_RECIPE.averaging,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Keep an average of the weights, of so large a decay at every step",
+)
+@click.option("--start", help="Checkpoint whose weights to start from")
+@click.option("--without-speaker", type=int, help="Spoken digits: test on this speaker only")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all]")
+@report_user_errors
+def main(
+    preset: str,
+    data: Path | None,
+    out: Path,
+    name: str | None,
+    architecture: str,
+    neurons: str | None,
+    threads: int | None,
+    **options: Any,
+) -> None:
+    """Train network PRESET; a second call continues where the first ended.
+
+    Under torchrun, every process takes its share of each batch.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    fields = {"state": "n_state", "theta": "theta", "dilation": "dilation", "leak": "leak"}
+    fields["max_delay"] = "max_delay"
+    given = {key: options.pop(key) for key in fields}
+    changes: dict[str, Any] = {fields[k]: v for k, v in given.items() if v is not None}
+    if neurons is not None:
+        try:
+            changes["n_neurons"] = tuple(int(n) for n in neurons.split(","))
+        except ValueError:
+            raise UserError(f"--neurons {neurons}: use numbers, as in 200,200") from None
+        if min(changes["n_neurons"]) < 1:
+            raise UserError(f"--neurons {neurons}: use 1 or more in each layer")
+    topology = find_topology(preset, architecture, **changes)
+    if name is None:  # a network of that name must be possible, too
+        name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
+    train(name, topology, data, out, Recipe(**options))

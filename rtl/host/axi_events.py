@@ -1,0 +1,101 @@
+"""From the beats of an AXI4-Stream to items of the core's event stream."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware.part import EventKind
+from golden.registers import BUS_WIDTH, EVENT_WORD
+from rtl.component import Component
+from rtl.host.buses import beat_layout
+from rtl.streams import event_layout
+
+
+class AxiEvents(Component):
+    """Turn each beat into an event, an end of timestep and an end of sequence, as far as it has
+    them, in this order.
+
+    A beat holds one word (`golden.registers.EVENT_WORD`): a payload of 0 is no event, so that an
+    empty timestep is a beat of zeros with TLAST. A timestep ends with TLAST, or where the word says
+    so; a sequence with TUSER, or where the word says so, usually in the last beat of its last
+    timestep. The bits in the word serve a DMA, which sets TLAST at the end of a whole transfer and
+    no TUSER. There is no TKEEP: each beat is a whole word.
+
+    An address or a payload that the core's formats cannot hold becomes an item of no kind, which
+    the core reports as out of range; none is cut.
+
+    The core may stall; TREADY depends on no input of the same cycle.
+
+    Parameters
+    ----------
+    n_inputs, payload_width
+        Of the core's event stream.
+
+    Members
+    -------
+    i
+        Beats: `data`, `last` (TLAST) and `user` (TUSER).
+    o
+        The core's events.
+    begun
+        A beat waits, or a sequence has begun and not ended.
+
+    Latency: 1 cycle; throughput: one item a cycle.
+    """
+
+    def __init__(self, n_inputs: int, payload_width: int) -> None:
+        self.n_inputs, self.payload_width = n_inputs, payload_width
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat_layout(user=1))),
+                "o": Out(stream.Signature(event_layout(n_inputs, payload_width))),
+                "begun": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = self.i.payload.shape()
+        m.submodules.beats = beats = SyncFIFO(width=layout.size, depth=2)
+        m.d.comb += [
+            beats.w_data.eq(self.i.payload),
+            beats.w_en.eq(self.i.valid),
+            self.i.ready.eq(beats.w_rdy),
+        ]
+        beat = layout(beats.r_data)
+        address, payload, end_timestep, end_sequence = (
+            beat.data[bits.low : bits.low + bits.width] for bits in EVENT_WORD
+        )
+        item = self.o.payload
+        fits = (address >> len(item.address) == 0) & (payload >> self.payload_width == 0)
+        # What is left to do of the beat: what it has, without what is done.
+        done = Signal(3)
+        left = Cat(payload.any(), end_timestep | beat.last, end_sequence | beat.user) & ~done
+        following = left & (left - 1)[:3]  # without the lowest
+        m.d.comb += [
+            self.o.valid.eq(beats.r_rdy & left.any()),
+            item.address.eq(address),
+            item.payload.eq(payload),
+            beats.r_en.eq(~following.any() & (self.o.ready | ~left.any())),
+        ]
+        with m.If(left[0]):
+            m.d.comb += item.kind.eq(Mux(fits, EventKind.EVENT, EventKind.INVALID))
+        with m.Elif(left[1]):
+            m.d.comb += item.kind.eq(EventKind.END_TIMESTEP)
+        with m.Else():
+            m.d.comb += item.kind.eq(EventKind.END_SEQUENCE)
+
+        inside = Signal()
+        m.d.comb += self.begun.eq(inside | beats.r_rdy)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [
+                inside.eq(item.kind != EventKind.END_SEQUENCE),
+                done.eq(Mux(following.any(), done | (left & ~following), 0)),
+            ]
+        return m
+
+
+assert sum(bits.width for bits in EVENT_WORD) == BUS_WIDTH

@@ -1,0 +1,103 @@
+"""The core as a host sees it, whatever bus the host is on: registers, events and results."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware.core import CoreParams
+from golden.hardware.part import EventKind
+from rtl.component import Component
+from rtl.core import Core
+from rtl.host.axi_events import AxiEvents
+from rtl.host.axi_results import AxiResults
+from rtl.host.buses import RegisterBus, beat_layout
+from rtl.host.register_file import RegisterFile
+from rtl.host.stream_register import StreamRegister
+
+IN_CORE_WIDTH = 16  # bits of a count of sequences: many more than all lists of a core hold
+
+
+class HostCore(Component):
+    """Give a core registers, through which every memory is loaded, and streams of words.
+
+    The words and the registers are those of `golden.registers`; what they mean is with `AxiEvents`,
+    `AxiResults` and `RegisterFile`. Nothing is dropped: each side may stall the others for as long
+    as it likes. No output depends on an input of the same cycle, but for the answers of the
+    registers.
+
+    Load every memory before the first event, and again only while `busy` is 0. A reset keeps what
+    was loaded. To leave a sequence that was broken off, end it, and throw its result away.
+
+    Parameters
+    ----------
+    core
+        The network and the hardware; it must not have trace ports.
+
+    Members
+    -------
+    registers
+        Requests for registers.
+    events
+        Beats of events: see `AxiEvents`.
+    results
+        Beats of results: see `AxiResults`.
+    busy, error
+        As in STATUS.
+
+    Latency: an inference takes 4 cycles more than with the core alone: two on the way in, two to
+    the class, which is a word of its own. Throughput: that of the core, a beat's event and ends of
+    timestep and sequence being an item each.
+    """
+
+    def __init__(self, core: CoreParams) -> None:
+        assert not core.hardware.trace
+        self.core = core
+        super().__init__(
+            {
+                "registers": In(RegisterBus()),
+                "events": In(stream.Signature(beat_layout(user=1))),
+                "results": Out(stream.Signature(beat_layout())),
+                "busy": Out(1),
+                "error": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first, readout = self.core.network.layers[0], self.core.network.readout
+        m.submodules.core = core = Core(self.core)
+        m.submodules.registers = registers = RegisterFile(self.core)
+        m.submodules.events = events = AxiEvents(first.n_inputs, first.formats.payload.width)
+        m.submodules.results = results = AxiResults(readout.n_classes, readout.logit_width)
+
+        wiring.connect(m, wiring.flipped(self.registers), registers.bus)
+        wiring.connect(m, wiring.flipped(self.events), events.i)
+        wiring.connect(m, results.o, wiring.flipped(self.results))
+        m.submodules.loaded = loaded = StreamRegister(registers.load.payload.shape())
+        wiring.connect(m, registers.load, loaded.i)
+        wiring.connect(m, loaded.o, core.i_load)
+        # Words are taken apart in front of it, lists are filled behind it.
+        m.submodules.entry = entry = StreamRegister(events.o.payload.shape())
+        wiring.connect(m, events.o, entry.i)
+        wiring.connect(m, entry.o, core.i_events)
+        wiring.connect(m, core.o_results, results.i)
+        m.d.comb += [
+            core.i_counter.eq(registers.counter),
+            registers.counter_value.eq(core.o_counter),
+            core.i_clear.eq(registers.clear),
+            registers.errors.eq(core.o_errors),
+        ]
+
+        in_core = Signal(IN_CORE_WIDTH)  # sequences that have ended, their results not taken
+        ends = core.i_events.payload.kind == EventKind.END_SEQUENCE
+        ended = core.i_events.valid & core.i_events.ready & ends
+        taken = results.o.valid & results.o.ready & results.o.payload.last
+        m.d.sync += in_core.eq(in_core + ended - taken)
+        m.d.comb += [
+            self.busy.eq(events.begun | entry.o.valid | in_core.any()),
+            self.error.eq(core.o_errors.any()),
+            registers.busy.eq(self.busy),
+        ]
+        return m

@@ -1,0 +1,105 @@
+"""The registers of the standard top."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
+
+from golden.hardware.core import CoreParams
+from golden.hardware.counters import COUNTER_WIDTH
+from golden.hardware.memory import address_width
+from golden.registers import BUS_WIDTH, WORD_BYTES, register_map
+from rtl.component import Component
+from rtl.host.buses import RegisterBus
+from rtl.streams import LOAD_ITEM
+
+
+class RegisterFile(Component):
+    """Answer requests for the registers of `golden.registers.register_map`.
+
+    A write to LOAD_HEADER or LOAD_DATA is an item of the core's load stream and waits until it is
+    taken: none is dropped. A read of an address where there is no register to be read returns 0 and
+    an error; a write to one where there is none to be written does nothing but report an error. A
+    counter is as wide as a word, so that it is read at once.
+
+    Parameters
+    ----------
+    core
+        Its registers, memories and counters.
+
+    Members
+    -------
+    bus
+        The requests.
+    load
+        The core's load stream.
+    counter, counter_value
+        As `i_counter` and `o_counter` of the core.
+    clear
+        Clears counters and error flags, for a cycle.
+    errors
+        The core's error flags.
+    busy
+        A sequence has begun, or its result is not yet taken.
+
+    Latency: a write in the cycle of its request, but for what the load stream waits; a read the
+    cycle after. Throughput: a write a cycle, a read every 2 cycles.
+    """
+
+    def __init__(self, core: CoreParams) -> None:
+        self.registers = register_map(core)
+        super().__init__(
+            {
+                "bus": In(RegisterBus()),
+                "load": Out(stream.Signature(LOAD_ITEM)),
+                "counter": Out(address_width(len(core.counters))),
+                "counter_value": In(COUNTER_WIDTH),
+                "clear": Out(1),
+                "errors": In(len(core.errors)),
+                "busy": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bus, registers = self.bus, self.registers
+        shift = (WORD_BYTES - 1).bit_length()
+
+        def is_at(address: Signal, name: str) -> Value:
+            return address[shift:] == registers[name].offset >> shift
+
+        to_header = is_at(bus.write_address, "LOAD_HEADER")
+        to_load = to_header | is_at(bus.write_address, "LOAD_DATA")
+        to_control = is_at(bus.write_address, "CONTROL")
+        (clear,) = registers["CONTROL"].bits
+        m.d.comb += [
+            self.load.valid.eq(bus.write_valid & to_load),
+            self.load.payload.first.eq(to_header),
+            self.load.payload.data.eq(bus.write_data),
+            self.clear.eq(bus.write_valid & to_control & bus.write_data[clear.low]),
+            bus.write_ready.eq(self.load.ready | ~to_load),
+            bus.write_error.eq(~(to_load | to_control)),
+        ]
+
+        # A counter's value is there the cycle after its number: every read waits for it.
+        looked = Signal()
+        window = registers["COUNTER"]
+        number = (bus.read_address - window.offset)[shift:]
+        busy, error = registers["STATUS"].bits
+        answers = {r.offset: r.value for r in registers.values() if r.value is not None}
+        answers[registers["STATUS"].offset] = (self.busy << busy.low) | (
+            self.errors.any() << error.low
+        )
+        for index, offset in enumerate(registers["ERROR"].words):
+            answers[offset] = self.errors[index * BUS_WIDTH : (index + 1) * BUS_WIDTH]
+        m.d.sync += looked.eq(bus.read_valid & ~looked)
+        m.d.comb += [self.counter.eq(number), bus.read_ready.eq(looked), bus.read_error.eq(1)]
+        with m.Switch(bus.read_address[shift:]):
+            for offset, answer in answers.items():
+                with m.Case(offset >> shift):
+                    m.d.comb += [bus.read_data.eq(answer), bus.read_error.eq(0)]
+        is_counter = (bus.read_address >= window.offset) & (bus.read_address < window.words.stop)
+        with m.If(is_counter):
+            m.d.comb += [bus.read_data.eq(self.counter_value), bus.read_error.eq(0)]
+        return m

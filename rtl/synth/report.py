@@ -1,0 +1,332 @@
+"""`python -m rtl.synth`: synthesize a generated core for a device and, with seeds, place and route
+it: block RAMs, multipliers, logic, by parts of the core; the clock, and what bounds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from golden.errors import UserError, report_user_errors
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from golden.manifest import read_core
+from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
+from rtl.synth.dsp_registers import fold_registers
+from rtl.synth.floorplan import arrange, multiplier_sites
+from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
+from rtl.synth.place import PLACERS, Placement, find_placer, place
+from rtl.verilog.generate import TOP
+from rtl.verilog.yosys import run_yosys
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a core becomes on a device.
+
+    Attributes
+    ----------
+    netlist
+        Yosys' JSON, which nextpnr reads.
+    parts
+        Cells of each kind in each part of the core: `layer0`, ..., `readout`, `core` for what is in
+        none of them, and `pins` for what is around the core (`rtl.synth.pin_wrapper`).
+    cells
+        Cells of each type that counts, as the vendor calls them.
+    memories_in_ffs
+        Paths of the memories that no RAM of the device could hold: they are flip-flops.
+    folded
+        Flip-flops that have moved into multipliers (`rtl.synth.dsp_registers`), and are not
+        counted.
+    arranged
+        Multipliers that have a place (`rtl.synth.floorplan`).
+    """
+
+    netlist: Path
+    parts: dict[str, Counter[str]]
+    cells: Counter[str]
+    memories_in_ffs: list[str]
+    folded: int = 0
+    arranged: int = 0
+
+    @property
+    def total(self) -> Counter[str]:
+        """Of the core, without what is around it."""
+        of_core = (counts for part, counts in self.parts.items() if part != "pins")
+        return sum(of_core, Counter())
+
+
+def synthesize(
+    verilog: Path, device: Device, folder: Path, top: str = TOP, floorplan: CoreParams | None = None
+) -> Synthesis:
+    """Synthesize Verilog for a device with Yosys into `folder`; a core alone within
+    `rtl.synth.pin_wrapper`, by the `ports.json` beside it, where the device asks for that; with a
+    core's `floorplan` (`rtl.synth.floorplan`) if it is given.
+    """
+    sites = multiplier_sites(device) if floorplan else []
+    if not verilog.exists():
+        raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(verilog, folder / "core.v")
+    if device.pins and top == TOP:
+        described = verilog.with_name("ports.json")
+        if not described.exists():
+            raise UserError(f"no {described}, which names the ports: generate it first (make rtl)")
+        with (folder / "core.v").open("a") as source:
+            source.write(wrap_in_pins(json.loads(described.read_text())["ports"], top))
+        top = PINS_TOP
+    command = f"tee -q -o log.txt {device.synthesis} -top {top}"
+    # synth_xilinx leaves cells without the names that tell their part.
+    run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
+    netlist = folder / "netlist.json"
+    content = json.loads(netlist.read_text())
+    folded = fold_registers(content["modules"][top])
+    arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
+    if folded or arranged:
+        netlist.write_text(json.dumps(content))
+    parts: dict[str, Counter[str]] = {}
+    cells: Counter[str] = Counter()
+    for name, cell in content["modules"][top]["cells"].items():
+        kind = kind_of(cell["type"], device)
+        if kind is not None:
+            cells[cell["type"]] += 1
+            counted = device.weights.get(cell["type"], 1)
+            parts.setdefault(part_of(name), Counter())[kind] += counted
+    log = (folder / "log.txt").read_text()
+    in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
+    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), folded, arranged)
+
+
+def kind_of(cell_type: str, device: Device) -> str | None:
+    """Return what a type of cell counts as, or None."""
+    found = (kind for types, kind in device.cells.items() if re.fullmatch(types, cell_type))
+    return next(found, None)
+
+
+def part_of(cell: str) -> str:
+    """Return the part of the core that a cell of a flattened netlist is in, by its name; within
+    another top, `host.core.layer0.` or `core.layer0.` is what `layer0.` is alone.
+    """
+    if cell.startswith(PREFIX):
+        return "pins"
+    part = cell.removeprefix("host.").removeprefix("core.").split(".")[0]
+    return part if part == "readout" or part.removeprefix("layer").isdigit() else "core"
+
+
+def summarize(
+    name: str,
+    device: str,
+    synthesis: Synthesis,
+    placements: list[Placement],
+    hardware: HardwareParams,
+) -> dict[str, Any]:
+    """Return what `synth.json` holds: of the fastest seed, if any was placed."""
+    found: dict[str, Any] = {
+        "network": name,
+        "device": device,
+        **{
+            field: getattr(hardware, field)
+            for field in ("lanes", "block", "events_per_cycle", "products_per_cycle")
+        },
+        **{kind: synthesis.total[kind] for kind in KINDS},
+        "block_ram_bits": DEVICES[device].block_ram_bits,
+        "cells": dict(sorted(synthesis.cells.items())),
+        "memories_in_ffs": synthesis.memories_in_ffs,
+        "ffs_in_multipliers": synthesis.folded,
+        "multipliers_arranged": synthesis.arranged,
+        "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
+    }
+    if placements:
+        best = placements[0]
+        found |= {
+            "fmax_mhz": best.fmax_mhz,
+            "seed": best.seed,
+            "seeds_mhz": {str(p.seed): p.fmax_mhz for p in placements},
+            "used": best.used,
+            "available": best.available,
+            "critical_path": [
+                {"signal": signal, "logic_ns": logic, "routing_ns": routing}
+                for signal, logic, routing in best.path
+            ],
+        }
+    return found
+
+
+def inference(cycles: int | None, placements: list[Placement]) -> dict[str, Any]:
+    """Return, for `synth.json`, what an inference of so many cycles takes at the fastest clock."""
+    if not (cycles and placements):
+        return {}
+    microseconds = cycles / placements[0].fmax_mhz
+    return {"inference": {"cycles": cycles, "microseconds": microseconds}}
+
+
+def speeds(report: Path, fmax_mhz: float) -> dict[str, Any] | None:
+    """Return timesteps and samples a second at that clock, from the cycles that `make sim` counted
+    in the Verilog, or None where it did not run: of the slowest layer from start to start, which
+    is the core's, and in `parts` of every layer and the readout on its own, from its busy cycles.
+    """
+    try:
+        measured = json.loads(report.read_text())
+        length = measured["timesteps"] / measured["digits"]
+
+        def speed(cycles: float) -> dict[str, float]:
+            per_second = fmax_mhz * 1e6 / cycles
+            return {
+                "cycles_per_timestep": cycles,
+                "timesteps_per_second": per_second,
+                "samples_per_second": per_second / length,
+            }
+
+        busy = measured["cycles_per_timestep"]["measured"]
+        parts = {part: speed(float(cycles)) for part, cycles in busy.items()}
+        slowest = speed(float(measured["slowest_layer"]["cycles_per_timestep"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+        return None
+    return {**slowest, "parts": parts}
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """Return what people read."""
+    kinds = [kind for kind in KINDS if summary[kind]]
+    width = max(len(KINDS[kind]) for kind in kinds) + 2
+    shape = (
+        f"{summary['lanes']} lanes, T = {summary['block']}, E = {summary['events_per_cycle']},"
+        f" K = {summary['products_per_cycle']}"
+    )
+    lines = [f"{summary['network']}, {shape}, on {summary['device']}"]
+    lines += [" " * 10 + "".join(f"{KINDS[kind]:>{width}}" for kind in kinds)]
+    for part, counts in (*summary["parts"].items(), ("in all", summary)):
+        cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
+        lines.append(f"{part:<10}{''.join(cells)}")
+    lines.append(f"cells     {', '.join(f'{n} {cell}' for cell, n in summary['cells'].items())}")
+    if summary["multipliers_arranged"]:
+        found = f"{summary['multipliers_arranged']} of {summary['multipliers']}"
+        lines.append(f"floorplan {found} multipliers have their place")
+    if summary["memories_in_ffs"]:
+        lines.append(f"memories in flip-flops: {', '.join(summary['memories_in_ffs'])}")
+    if "fmax_mhz" in summary:
+        used = ", ".join(
+            f"{PLACED_KINDS[kind]} {summary['used'][kind]} of {summary['available'][kind]}"
+            for kind in summary["used"]
+        )
+        mhz = summary["seeds_mhz"].values()
+        lines += [
+            f"placed    {used}",
+            f"clock     {summary['fmax_mhz']:.1f} MHz, of seed {summary['seed']}",
+            f"seeds     {len(mhz)}: {min(mhz):.1f} to {max(mhz):.1f} MHz",
+            "critical path, ns of logic and of routing to it:",
+        ]
+        lines += [
+            f"  {step['logic_ns']:6.2f} {step['routing_ns']:6.2f}  {step['signal']}"
+            for step in summary["critical_path"]
+        ]
+    if summary.get("inference"):
+        took = summary["inference"]
+        lines.append(f"inference {took['microseconds']:.2f} us, for {took['cycles']} cycles")
+    if summary.get("speed"):
+        speed = summary["speed"]
+        lines.append(
+            f"speed     {speed['timesteps_per_second']:.0f} timesteps a second,"
+            f" {speed['samples_per_second']:.1f} samples a second"
+            f" ({speed['cycles_per_timestep']:.2f} cycles a timestep, as counted in the Verilog)"
+        )
+        lines += [
+            f"  {part:<8}{of['timesteps_per_second']:.0f} timesteps a second,"
+            f" {of['samples_per_second']:.1f} samples a second on its own"
+            f" ({of['cycles_per_timestep']:.2f} cycles)"
+            for part, of in speed["parts"].items()
+        ]
+    return "\n".join(lines)
+
+
+def placer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of placing that a core alone and a board share."""
+    for option in reversed(
+        (
+            click.option(
+                "--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's"
+            ),
+            click.option(
+                "--floorplan",
+                is_flag=True,
+                help="Of an ECP5: a layer's multipliers lie together, by units",
+            ),
+            click.option(
+                "--cycles",
+                type=click.IntRange(1),
+                help="Of an inference: what it takes at that clock [optional]",
+            ),
+            click.option("--jobs", default=2, type=click.IntRange(1), help="Seeds at once"),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
+@click.option(
+    "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
+)
+@click.option("--mhz", default=100.0, help="The clock that the placer aims at")
+@placer_options
+@click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
+@report_user_errors
+def main(
+    manifest: Path,
+    device: str,
+    seeds: int,
+    mhz: float,
+    placer: str,
+    floorplan: bool,
+    cycles: int | None,
+    jobs: int,
+    out: Path | None,
+) -> None:
+    """Synthesize the core of MANIFEST, whose Verilog is beside it; print and store what it takes,
+    and with seeds its clock.
+    """
+    if cycles and not seeds:
+        raise UserError("--cycles: there is no clock without --seeds")
+    core, _ = read_core(manifest)
+    name, chosen = core.network.name, DEVICES[device]
+    if seeds:
+        find_placer(chosen)
+    with tempfile.TemporaryDirectory() as scratch:
+        synthesis = synthesize(
+            manifest.parent / f"{name}.v",
+            chosen,
+            Path(scratch),
+            floorplan=core if floorplan else None,
+        )
+        placements: list[Placement] = []
+        if seeds:
+            with tqdm(total=seeds, desc="placed", unit="seed") as bar:
+
+                def done(placement: Placement) -> None:
+                    bar.set_postfix_str(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz")
+                    bar.update()
+
+                tried = range(1, seeds + 1)
+                placements = place(
+                    synthesis.netlist, chosen, tried, mhz, jobs=jobs, placer=placer, done=done
+                )
+        summary = summarize(name, device, synthesis, placements, core.hardware)
+    if placements:
+        summary |= inference(cycles, placements)
+        summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
+    path = out or manifest.parent / "synth.json"
+    path.write_text(json.dumps(summary, indent=1) + "\n")
+    print(table(summary))
+    print(f"report    {path}")

@@ -1,0 +1,44 @@
+"""`python -m rtl.verilog`: write the Verilog of an exported core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from golden.errors import report_user_errors
+from golden.uart_protocol import BAUD
+from rtl.host.board import BOARDS, Clocking
+from rtl.verilog.generate import generate, generate_axi, generate_board
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write to [default: beside the manifest]",
+)
+@click.option(
+    "--top",
+    type=click.Choice(("core", "axi", *BOARDS)),
+    default="core",
+    help="The core alone, or behind AXI4-Lite and AXI4-Stream, or on a board, behind its UART",
+)
+@click.option("--mhz", default=100.0, help="Of a board: the core's clock, which a PLL makes")
+@click.option("--baud", default=BAUD, help="Of a board: bits a second of the UART")
+@report_user_errors
+def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int) -> None:
+    """Write the Verilog of the core that MANIFEST describes, and ports.json; with `--top axi`
+    NAME_axi.v, and the registers as NAME_axi.h and NAME_axi.md; with a board NAME_BOARD.v, its pins
+    as .lpf and its clocks as .json.
+    """
+    if top in BOARDS:
+        verilog = generate_board(manifest, Clocking(top, mhz, baud), out)
+    else:
+        verilog = (generate_axi if top == "axi" else generate)(manifest, out)
+    print(f"Verilog: {verilog}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What is left of Yosys in its Verilog is taken out; what simulators need is added."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+
+def without_traces_of_yosys(verilog: str) -> str:
+    """Return Verilog without the line with Yosys' version, the attributes of wires that follow a
+    register, names that must be escaped (of registers for some bits of a word), and wires whose
+    only use was optimized away.
+    """
+    body = verilog.split("\n", 1)[1]
+    body = re.sub(r"\\(\w+)\[(\d+)\] ", r"\1_\2", body)
+    body = re.sub(r"\\(\w+)\[(\d+):(\d+)\] ", r"\1_\2_\3", body)
+    body = re.sub(r"^ *\(\* init = \S+ \*\)\n", "", body, flags=re.M)
+    modules = body.split("\nendmodule\n")
+    return "\nendmodule\n".join(_without_undriven(text) for text in modules)
+
+
+def _without_undriven(module: str) -> str:
+    """Return a module without wires that nothing drives: what drove them had no use, and only other
+    names for them are left.
+    """
+    uses = Counter(re.findall(r"\w+", module))
+    wires = set(re.findall(r"^  wire (?:signed )?(?:\[\d+:0\] )?(\w+);$", module, re.M))
+    aliases = re.findall(r"^  assign (\w+) = (\w+)(?: ?\[[\d:]+\])?;$", module, re.M)
+    # The declaration, and the name that it is given to, are all there is of them.
+    unused = {wire for wire in wires if uses[wire] == 1}
+    unused |= {wire for alias in aliases for wire in alias
+               if wires.issuperset(alias) and uses[alias[0]] == uses[alias[1]] == 2}  # fmt: skip
+    for wire in sorted(unused):
+        module = re.sub(rf"^  (?:wire|assign) (?:.* )?{wire}(?: = .*)?;\n", "", module, flags=re.M)
+    return module
+
+
+def with_known_memories(verilog: str) -> str:
+    """Return Verilog in which memories, and what was last read of them, start as 0 in simulators.
+
+    What a core reads before it was written it multiplies by 0, which synthesis may rely on; but to
+    a simulator of four values, an unknown number times 0 is unknown.
+    """
+    modules = verilog.split("\nendmodule\n")
+    for index, text in enumerate(modules):
+        memories = re.findall(r"^ *reg (?:\[\d+:0\] )?(\w+) \[(\d+):0\];", text, re.M)
+        registers = re.findall(r"^ *reg (?:\[\d+:0\] )?(\w+);", text, re.M)
+        if not memories + registers:
+            continue
+        lines = ["`ifndef SYNTHESIS", "  integer simulated_word;", "  initial begin"]
+        for name, last in memories:
+            lines.append(
+                "    for (simulated_word = 0;"
+                f" simulated_word <= {last}; simulated_word = simulated_word + 1)"
+            )
+            lines.append(f"      {name}[simulated_word] = 0;")
+        lines += [f"    {name} = 0;" for name in registers]
+        modules[index] = "\n".join([text, *lines, "  end", "`endif"])
+    return "\nendmodule\n".join(modules)

@@ -1,0 +1,200 @@
+"""From a manifest to one Verilog file and a description of its ports."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.lib import data, wiring
+
+from golden.hardware.core import CoreParams
+from golden.interface import PORTS, Field, Interface, Port, interface_text
+from golden.manifest import VERSION, digest, read_core
+from rtl.component import Component
+from rtl.core import Core
+from rtl.host.axi import AxiCore
+from rtl.host.board import BOARDS, BoardCore, Clocking
+from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
+from rtl.verilog.cleanup import with_known_memories, without_traces_of_yosys
+from rtl.verilog.names import make_readable
+from rtl.verilog.register_pages import c_header, markdown
+from rtl.verilog.yosys import run_yosys
+
+TOP = "dmp_core"
+AXI_TOP = "dmp_core_axi"
+BOARD_TOP = "dmp_core_board"
+
+
+def describe(core: CoreParams, top: Core) -> Interface:
+    """Return the ports of a core, the fields of its streams, its counters and error flags."""
+    first, readout = core.network.layers[0], core.network.readout
+    ports = [Port(name, "input", 1) for name in ("clk", "rst")]
+    for path, member, value in top.signature.flatten(top):
+        ports.append(
+            Port(
+                "__".join(map(str, path)),
+                "input" if member.flow == wiring.In else "output",
+                len(value.as_value() if isinstance(value, data.View) else value),
+            )
+        )
+    layouts = {
+        "i_events": event_layout(first.n_inputs, first.formats.payload.width),
+        "i_load": LOAD_ITEM,
+        "load_header": LOAD_HEADER,
+        "o_results": result_layout(readout.n_classes, readout.logit_width),
+    }
+    return Interface(
+        TOP,
+        {port.name: port for port in ports},
+        {name: _fields(layout) for name, layout in layouts.items()},
+        core.counters,
+        core.errors,
+    )
+
+
+def _fields(layout: data.StructLayout) -> dict[str, Field]:
+    return {
+        str(name): Field(
+            str(name), field.offset, field.width, bool(getattr(field.shape, "signed", False))
+        )
+        for name, field in layout
+    }
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    if path.exists() and path.read_text() == content:
+        return
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
+        partial.write(content)
+    Path(partial.name).chmod(0o644)
+    Path(partial.name).rename(path)
+
+
+def _shape_of(core: CoreParams) -> str:
+    layers = ", ".join(
+        f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
+        for layer in core.network.layers
+    )
+    return f"{layers}, {core.network.readout.n_classes} classes"
+
+
+def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
+    """Return the comment that opens the Verilog: the same for the same manifest and version."""
+    hardware = core.hardware
+    given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
+    command = (
+        f"python -m export core {core.network.name} --lanes {hardware.lanes} --block"
+        f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
+        f" --products-per-cycle {hardware.products_per_cycle}"
+        f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
+    )
+    return (
+        f"// {top}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
+        f"// Network: {_shape_of(core)}.\n"
+        f"// Hardware: {given}.\n"
+        f"// SHA-256 of the manifest: {digest(manifest)}\n"
+        f"// Made by: {command} && python -m rtl.verilog manifest.json{options}\n"
+    )
+
+
+def _verilog(
+    top: Component, name: str, core: CoreParams, manifest: Path, out: Path, options: str = ""
+) -> str:
+    """Return the Verilog of a component and all that is in it; `out` is for scratch, `options` are
+    those of the command that makes it.
+    """
+    text = make_readable(rtlil.convert(top, name=name, emit_src=False))
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        (Path(scratch) / "core.il").write_text(text)
+        run_yosys(
+            Path(scratch),
+            "read_rtlil core.il",
+            # Registers and assignments only: simulators differ on whether a combinational block is
+            # evaluated at time 0.
+            "proc -norom",
+            # Memories start undefined: what is read before it was written is not used.
+            "delete t:$meminit_v2",
+            # Copies of a register stay apart if the register says so, not only its wire.
+            "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",
+            "memory_collect",
+            *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
+            *(
+                f"attrmap {mode}-remove generator -remove top -remove amaranth.hierarchy -remove"
+                " amaranth.decoding"
+                for mode in ("", "-modattr ")
+            ),
+            "write_verilog core.v",
+        )
+        body = without_traces_of_yosys((Path(scratch) / "core.v").read_text())
+    return _header(name, core, manifest, options) + with_known_memories(body)
+
+
+def generate(manifest: Path, out: Path | None = None) -> Path:
+    """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
+    Verilog's path.
+
+    Files are only touched when their content changes, and never left half-written.
+
+    Raises
+    ------
+    UserError
+        The manifest is missing, of another version, or describes a core that cannot be built.
+    """
+    core, _ = read_core(manifest)
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    top = Core(core)
+    verilog = out / f"{core.network.name}.v"
+    _write_if_changed(verilog, _verilog(top, TOP, core, manifest, out))
+    _write_if_changed(out / PORTS, interface_text(describe(core, top), manifest))
+    return verilog
+
+
+def generate_axi(manifest: Path, out: Path | None = None) -> Path:
+    """Write the Verilog of a core within its standard top (`rtl.host.axi`), and beside it the
+    registers as a C header and as a page in Markdown; return the Verilog's path.
+
+    They are called `NAME_axi` and hold the whole core, without trace ports. For the rest see
+    `generate`.
+    """
+    core, _ = read_core(manifest)
+    core = replace(core, hardware=replace(core.hardware, trace=False))
+    pages = {".h": c_header(core), ".md": markdown(core)}
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    verilog = out / f"{core.network.name}_axi.v"
+    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, manifest, out, " --top axi"))
+    for suffix, page in pages.items():
+        _write_if_changed(verilog.with_suffix(suffix), page)
+    return verilog
+
+
+def generate_board(manifest: Path, clocking: Clocking, out: Path | None = None) -> Path:
+    """Write the Verilog of a core on a board (`rtl.host.board`), beside it the board's pins (LPF)
+    and what a host must know (JSON); return the Verilog's path.
+
+    They are called `NAME_BOARD` and hold the whole core, without trace ports. For the rest see
+    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate.
+    """
+    core, _ = read_core(manifest)
+    core = replace(core, hardware=replace(core.hardware, trace=False))
+    described = {
+        **asdict(clocking),
+        "device": BOARDS[clocking.board].device,
+        "top": BOARD_TOP,
+        "clocks_per_bit": clocking.clocks_per_bit,
+        "pll": asdict(clocking.pll),
+        "manifest_sha256": digest(manifest),
+    }
+    out = out or manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    verilog = out / f"{core.network.name}_{clocking.board.replace('-', '_')}.v"
+    options = f" --top {clocking.board} --mhz {clocking.mhz:g} --baud {clocking.baud}"
+    top = BoardCore(core, clocking)
+    _write_if_changed(verilog, _verilog(top, BOARD_TOP, core, manifest, out, options))
+    _write_if_changed(verilog.with_suffix(".lpf"), BOARDS[clocking.board].constraints())
+    _write_if_changed(verilog.with_suffix(".json"), json.dumps(described, indent=1) + "\n")
+    return verilog

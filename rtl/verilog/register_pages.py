@@ -1,0 +1,155 @@
+"""The registers of the standard top as a C header, and as a page in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from golden.hardware.core import CoreParams
+from golden.registers import (
+    EVENT_WORD,
+    Bits,
+    register_map,
+)
+
+_BUS = (
+    "Written by `python -m rtl.verilog MANIFEST --top axi`. Registers are words of 32 bits on"
+    " AXI4-Lite (`s_axi`), offsets in bytes. Only whole words are written. What cannot be done is"
+    " answered with SLVERR and does nothing: a write with some of its strobes, and every access to"
+    " an address where there is nothing to read or to write; such a read returns 0. A write with no"
+    " strobe does nothing, and is answered with OKAY."
+)
+_EVENTS = (
+    "A beat is an event, an end of timestep and an end of sequence, as far as it has them, in this"
+    " order. A timestep ends with TLAST, or with bit 30; a sequence with TUSER, or with bit 31, in"
+    " the last beat of its last timestep. An empty timestep is a beat of zeros with TLAST. The bits"
+    " serve a DMA, which has one TLAST at the end of a transfer, and no TUSER."
+)
+_RESULTS = (
+    "A packet a sequence: {} logits in the order of the classes, each a signed word, then a word"
+    " with the class, which has TLAST."
+)
+_MEMORIES = (
+    "Write `number << 24` to LOAD_HEADER, then the memory's words to LOAD_DATA, each in so many"
+    " writes, the low bits first. Load every memory before the first event, and again only while"
+    " STATUS.BUSY is 0; what was loaded outlasts a reset."
+)
+
+
+def _name(*parts: str) -> str:
+    return "_".join(["DMP", *parts]).upper().replace(".", "_")
+
+
+def _define(name: str, value: str | int, comment: str = "") -> str:
+    shown = f"0x{value:08X}u" if isinstance(value, int) else value
+    return f"#define {name:<44} {shown}" + (f"  /* {comment} */" if comment else "")
+
+
+def _masks(prefix: str, layout: tuple[Bits, ...]) -> Iterable[str]:
+    for bits in layout:
+        yield _define(_name(prefix, bits.name, "shift"), f"{bits.low}u")
+        yield _define(_name(prefix, bits.name, "mask"), bits.mask, bits.text)
+
+
+def c_header(core: CoreParams) -> str:
+    """Return the C header of a core: every register, the words of the streams, and the numbers of
+    counters, error flags and memories.
+    """
+    guard = _name(core.network.name, "axi_h")
+    lines = [
+        f"/* Registers of dmp_core_axi, network {core.network.name}.",
+        " * Written by `python -m rtl.verilog`.",
+        " * Offsets are in bytes; a window is an array of 32-bit words. */",
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+    ]
+    for register in register_map(core).values():
+        lines.append(_define(_name(register.name, "offset"), register.offset, register.text))
+        if register.value is not None:
+            lines.append(_define(_name(register.name, "value"), register.value))
+        if register.count > 1:
+            lines.append(_define(_name(register.name, "words"), f"{register.count}u"))
+        lines += _masks(register.name, register.bits)
+    lines += ["", "/* Words of s_axis_events. */", *_masks("event", EVENT_WORD)]
+    lines += ["", "/* Counters: words of the window. */"]
+    lines += [_define(_name("counter", n), f"{i}u") for i, n in enumerate(core.counters)]
+    lines += ["", "/* Error flags: bits of the window. */"]
+    lines += [_define(_name("error", n), f"{i}u") for i, n in enumerate(core.errors)]
+    lines += ["", "/* Memories: their numbers, words, and writes of LOAD_DATA a word. */"]
+    for number, (name, memory) in enumerate(core.memories.items()):
+        lines += [
+            _define(_name("memory", name), f"{number}u"),
+            _define(_name("memory", name, "depth"), f"{memory.depth}u"),
+            _define(_name("memory", name, "items"), f"{memory.items}u"),
+        ]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def _bits(layout: tuple[Bits, ...]) -> list[str]:
+    def place(bits: Bits) -> str:
+        high = bits.low + bits.width - 1
+        return str(high) if bits.width == 1 else f"{high}:{bits.low}"
+
+    rows = ((place(bits), bits.name, bits.text) for bits in layout)
+    return _table(("Bits", "Name", "Meaning"), rows)
+
+
+def markdown(core: CoreParams) -> str:
+    """Return the page about the registers and the stream words of a core."""
+    registers = register_map(core).values()
+    lines = [
+        f"# Registers of dmp_core_axi, network {core.network.name}",
+        "",
+        _BUS,
+        "",
+        *_table(
+            ("Offset", "Name", "Access", "Value", "Meaning"),
+            (
+                (
+                    f"0x{r.offset:04X}" + (f" - 0x{r.words[-1]:04X}" if r.count > 1 else ""),
+                    r.name,
+                    r.access,
+                    "" if r.value is None else f"0x{r.value:08X}",
+                    r.text,
+                )
+                for r in registers
+            ),
+        ),
+    ]
+    for register in registers:
+        if register.bits:
+            lines += [f"## {register.name}", "", *_bits(register.bits)]
+    lines += [
+        "## Events: `s_axis_events`",
+        "",
+        _EVENTS,
+        "",
+        *_bits(EVENT_WORD),
+        "## Results: `m_axis_results`",
+        "",
+        _RESULTS.format(core.network.readout.n_classes),
+        "",
+        "## Memories",
+        "",
+        _MEMORIES,
+        "",
+        *_table(
+            ("Number", "Memory", "Words", "Bits", "Writes a word"),
+            (
+                (number, name, memory.depth, memory.width, memory.items)
+                for number, (name, memory) in enumerate(core.memories.items())
+            ),
+        ),
+        "## Error flags",
+        "",
+        *_table(("Bit", "Flag"), enumerate(core.errors)),
+        "## Counters",
+        "",
+        *_table(("Word", "Counter"), enumerate(core.counters)),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
