@@ -358,7 +358,7 @@ def starts(core: CoreParams, n_timesteps: int, state_lanes: int) -> np.ndarray:
     its state update has so many multipliers.
     """
     core = CoreParams(core.network, core.hardware)
-    vars(core.layers[0])["state_lanes"] = state_lanes
+    vars(core.layers[0].state_update)["lanes"] = state_lanes
     n_blocks, n = -(-n_timesteps // core.hardware.block), core.network.layers[0].n_neurons
     none, total = np.zeros((1, n_timesteps), np.int64), np.zeros(1, np.int64)
     run = LayerRun(none, np.zeros((1, n_blocks), np.int64), none, total, total, total)
