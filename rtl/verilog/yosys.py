@@ -26,5 +26,5 @@ def run_yosys(folder: Path, *commands: str) -> None:
     )
     if done.returncode:
         words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        reasons = [line for line in words if "ERROR" in line] or words[-1:]
+        reasons = [line for line in words if line.startswith("ERROR")] or words[-1:]
         raise UserError(f"Yosys failed: {reasons[0] if reasons else 'it said nothing'}")
