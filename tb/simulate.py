@@ -1,8 +1,8 @@
 """Run sequences through the generated Verilog of a core, under cocotb on Verilator.
 
-from tb.simulate import simulate
-simulation = simulate(Path("build/smnist/manifest.json"), payloads)
-simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+    from tb.simulate import simulate
+    simulation = simulate(Path("build/smnist/manifest.json"), payloads)
+    simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
 """
 
 from __future__ import annotations
