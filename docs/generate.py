@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,43 @@ import click
 from docs import results, waveform
 from docs.api import ROOMS
 from docs.blocks import table, with_block
-from export.store import load_network
+from export.store import load_digits, load_network
+from golden.cost.cycles import block_cycles
+from golden.data.mnist import to_sequences
 from golden.errors import report_user_errors
+from golden.formats import Fixed
 from golden.hardware import stages
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.integer import run
+from golden.params import LayerFormats
 from rtl.verilog.register_pages import markdown
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 WAVEFORM = DOCS / "pictures" / "waveform.svg"
+FORMATS = {
+    "payload": "what arrives: a spike is 1",
+    "w_f": "weights of the inputs, W_f",
+    "w_x": "weights of the drive, w_x",
+    "p": "the fused weights of the slow state, P",
+    "a": "the transition of the slow state, A",
+    "m": "the slow state",
+    "x": "the drive",
+    "u": "membrane potentials, thresholds and reset",
+    "leak": "the leak",
+    "bias_width": "the bias c, with the fractional bits of u",
+    "drive_bias_width": "the bias b_x, with those of a product w_x s",
+}
+COSTS = (
+    HardwareParams(1),
+    HardwareParams(4),
+    HardwareParams(8),
+    HardwareParams(8, events_per_cycle=2),
+    HardwareParams(8, block=4),
+    HardwareParams(16, events_per_cycle=2, products_per_cycle=2),
+    HardwareParams(32, events_per_cycle=2, products_per_cycle=2),
+)
 
 
 def registers() -> str:
@@ -77,6 +104,40 @@ def variables() -> str:
     return ", ".join(f"`{name}={value}`" for name, value in found)
 
 
+def formats() -> str:
+    """Return the formats that a layer chooses, with what each is of."""
+    rows = []
+    for field in fields(LayerFormats):
+        default = field.default
+        shown = str(default) if isinstance(default, Fixed) else f"{default} bits"
+        rows.append([f"`{field.name}`", FORMATS[field.name], f"`{shown}`"])
+    return table(["Format", "Of", "Without calibration"], rows)
+
+
+def costs() -> str:
+    """Return what `rows` costs on some hardware, and the cycles that it takes."""
+    network = load_network("rows")
+    payloads = to_sequences(load_digits().images[:20], "rows")
+    rows = []
+    for hardware in COSTS:
+        core = CoreParams(network.params, hardware)
+        done = run(network, payloads, block=hardware.block)
+        received = [*(layer.addresses for layer in done.layers), done.readout_addresses]
+        cycles = {
+            name: block_cycles(part, addresses, payloads.shape[1]).sum() / payloads[..., 0].size
+            for (name, part), addresses in zip(core.parts.items(), received, strict=True)
+        }
+        slowest = max(cycles, key=lambda name: cycles[name])
+        turned = [hardware.lanes, hardware.block, hardware.events_per_cycle]
+        turned.append(hardware.products_per_cycle)
+        bits = f"{core.memory_bits / 1024:.0f}"
+        rows.append(
+            [*map(str, turned), f"{cycles[slowest]:.1f}", str(core.multipliers), bits, slowest]
+        )
+    columns = ["L", "T", "E", "K", "Cycles a timestep", "Multipliers", "Memory, kbit", "Slowest"]
+    return table(columns, rows)
+
+
 def rooms() -> str:
     """Return the tree: a room a row."""
     return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in ROOMS.items()])
@@ -87,6 +148,8 @@ def pages() -> dict[Path, str]:
     blocks: dict[Path, dict[str, str]] = {
         ROOT / "README.md": {"headlines": results.headlines()},
         DOCS / "index.md": {"rooms": rooms()},
+        DOCS / "equations.md": {"formats": formats()},
+        DOCS / "hardware.md": {"costs": costs()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},

@@ -3,6 +3,8 @@
     from tb.simulate import simulate
     simulation = simulate(Path("build/smnist/manifest.json"), payloads)
     simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+
+`tb.compare` holds what it returns to the golden model.
 """
 
 from __future__ import annotations
