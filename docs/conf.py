@@ -24,9 +24,11 @@ author = "the authors of dmp-core"
 copyright = f"2026, {author}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 exclude_patterns = ["results/*"]
+smartquotes = False  # they would change the dashes of options
 html_theme = "furo"
 html_title = f"dmp-core {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
 html_math_renderer = "mathml"
 

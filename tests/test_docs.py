@@ -215,6 +215,8 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     page = (tmp_path / "equations.html").read_text()
     assert "<math" in page and "$" not in re.sub("<pre>.*?</pre>", "", page, flags=re.S)
     assert "cdn" not in page.lower(), "pages need no network"
+    page = (tmp_path / "commands.html").read_text()
+    assert "--events-per-cycle" in page and ".. program" not in page
     assert "max_delay" in (tmp_path / "api" / "golden.html").read_text()
 
 
