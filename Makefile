@@ -71,7 +71,8 @@ setup: .venv/installed-all ## Install everything into .venv
 .venv/installed-study: EXTRAS = sim,train
 .venv/installed-synth: EXTRAS = sim,synth
 .venv/installed-host: EXTRAS = sim,host
-.venv/installed-all: EXTRAS = sim,train,synth,host,dev
+.venv/installed-docs: EXTRAS = sim,docs
+.venv/installed-all: EXTRAS = sim,train,synth,host,docs,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -103,10 +104,9 @@ host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through 
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
-docs: NET = rows
-docs: TRACE =
-docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
-	$(RUN) -m rtl.verilog.page "$(MANIFEST)" docs/integration.md
+docs: .venv/installed-docs ## Write what is generated in the pages again, and build them into build/docs
+	$(RUN) -m docs.generate
+	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8

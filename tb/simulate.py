@@ -1,8 +1,10 @@
 """Run sequences through the generated Verilog of a core, under cocotb on Verilator.
 
-from tb.simulate import simulate
-simulation = simulate(Path("build/smnist/manifest.json"), payloads)
-simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+    from tb.simulate import simulate
+    simulation = simulate(Path("build/smnist/manifest.json"), payloads)
+    simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+
+`tb.compare` holds what it returns to the golden model.
 """
 
 from __future__ import annotations

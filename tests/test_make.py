@@ -32,7 +32,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "host", "train", "study", "synth", "all"):
+    for name in ("run", "host", "train", "study", "synth", "docs", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -126,12 +126,12 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_page_shows_one_network(clone: Path) -> None:
+def test_the_pages_are_generated_then_built(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
-        ["-m", "export", "core", "rows", *shape(8, 1, 1, 1), "--out", "build/rows"],
-        ["-m", "rtl.verilog.page", "build/rows/manifest.json", "docs/integration.md"],
+        ["-m", "docs.generate"],
+        ["-m", "sphinx", "-W", "--keep-going", "--quiet", "docs", "build/docs"],
     ]
 
 
@@ -164,7 +164,7 @@ def test_test_sets_of_several_shapes_have_folders_of_their_own(clone: Path) -> N
     ):
         folders.append("build/testset/" + "-".join(map(str, (name, *values))))
         assert export[4:] == [*shape(*values), "--out", folders[-1]]
-    for at, module in ((1, "rtl"), (2, "tb.batch")):
+    for at, module in ((1, "rtl.verilog"), (2, "tb.batch")):
         assert [(c[1], c[2]) for c in found[at::3]] == [
             (module, f"{folder}/manifest.json") for folder in folders
         ]
