@@ -51,7 +51,7 @@ def components(top: Component) -> Iterator[Component]:
 def expected(component: Any) -> int:
     """Return the latency that golden gives a component of `rtl/*.py`."""
     name = type(component).__name__
-    part = getattr(component, "part", getattr(component, "layer", None))
+    part: Any = getattr(component, "part", getattr(component, "layer", None))
     walked = stages.NEURON_STAGE
     if name == "Bank":
         return stages.BANK_LATENCY + component.registered
