@@ -14,6 +14,7 @@ STUDY ?=
 TRACE ?= 1
 DEVICE ?= ecp5-85k
 BOARD ?=
+TIMESTEPS ?= 16
 SEEDS ?= 8
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
@@ -33,7 +34,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
+.PHONY: help setup demo test lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -48,6 +49,7 @@ help: ## Show the targets and the variables
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: python -m rtl.synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
@@ -98,6 +100,14 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
+
+timeline: DIGITS = 2
+timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
+	$(RUN) -m tb.timeline "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+
+waves: DIGITS = 1
+waves: rtl ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
+	$(RUN) -m tb.waves "$(MANIFEST)" --digits $(DIGITS) --timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 host: TRACE =
 host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT

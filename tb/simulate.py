@@ -158,7 +158,7 @@ class Model:
     folder: Path
 
 
-def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
+def build_core_model(manifest: Path, *, optimize: str = "-O2", waves: bool = False) -> Model:
     """Build the model of a manifest's core, unless that is done already; `make rtl` must have
     written its Verilog.
 
@@ -166,6 +166,8 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
     ----------
     optimize
         The C++ compiler's option for the model: a short run is over sooner with -O0.
+    waves
+        Whether it can write its signals into a file.
 
     Raises
     ------
@@ -183,6 +185,7 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
         TOP,
         manifest.parent / "verilator",
         optimize,
+        waves=waves,
     )
     return Model(core, images, interface, verilog, folder)
 
@@ -194,6 +197,7 @@ def simulate(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
     """Run sequences (B, K, M) of payloads through the core of a manifest; `make rtl` must have
@@ -209,6 +213,8 @@ def simulate(
         there is replaced.
     optimize
         See `build_core_model`.
+    waves
+        An FST file for every signal in every cycle [default: none is written].
     progress
         Called with the number of sequences that have ended since its last call.
 
@@ -226,6 +232,7 @@ def simulate(
         stalls_seed=stalls_seed,
         folder=folder,
         optimize=optimize,
+        waves=waves,
         progress=progress,
     )
 
@@ -239,12 +246,13 @@ def simulate_items(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
     """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`;
     like `simulate`.
     """
-    model = build_core_model(manifest, optimize=optimize)
+    model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
     folder = (folder or manifest.parent / "sim").resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -269,6 +277,7 @@ def simulate_items(
             cocotb_core.__name__,
             folder,
             {cocotb_core.JOB_VARIABLE: str(folder / "job.npz")},
+            waves=None if waves is None else waves.resolve(),
         )
     seconds = time.monotonic() - started
     results = {

@@ -24,7 +24,7 @@ from golden.cost.search import Budget, fit, measure_activity
 from golden.errors import UserError, report_user_errors
 from tb.bench import Case, build, measure
 from tb.report import publish, write_report
-from tb.study_report import draw, markdown
+from tb.study_report import markdown, plot, summary
 
 SPEAKERS = range(6)
 # Of the presets that a study varies: how long and how each trial is trained, and on how many
@@ -288,7 +288,7 @@ def main(
     trials = [t for t in trials if not architectures or t.architecture in architectures]
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
-    publish("study", rows, out, markdown, draw, differences)
+    publish("study", rows, out, markdown, summary, plot, differences)
 
 
 if __name__ == "__main__":

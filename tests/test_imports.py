@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
     "golden/data": (*NUMBERS, "golden.integer", "golden.data"),
-    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.train"),
+    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.picture", "golden.train"),
     "export": ("export", "golden"),
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),
