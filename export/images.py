@@ -6,6 +6,8 @@ have no neuron hold 0.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from golden.errors import UserError
@@ -61,11 +63,11 @@ def _gather(elements: np.ndarray, n_groups: int, n_neurons: int, name: str) -> n
 
 def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, np.ndarray]:
     n_groups, lanes = hardware.n_groups, hardware.lanes
-    elements = {
-        "w_f": _deal(layer.w_f, n_groups, lanes),
-        "c": _deal(layer.c[:, None], n_groups * hardware.fold, hardware.neuron_fold.units),
-        "scalars": np.array([[layer.leak], [layer.threshold], [layer.b_x]], np.int64),
-    }
+    words, units = n_groups * hardware.fold, hardware.neuron_fold.units
+    scalars = [[getattr(layer, name)] for name in hardware.scalars]
+    elements = {"w_f": _deal(layer.w_f, n_groups, lanes), "scalars": np.array(scalars, np.int64)}
+    for name in hardware.neuron_values:
+        elements[name] = _deal(getattr(layer, name)[:, None], words, units)
     if hardware.params.n_state:
         columns = np.concatenate([layer.p, layer.v[:, None]], 1)
         per_cycle = hardware.hardware.products_per_cycle
@@ -111,8 +113,13 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
 
         n, d = p.n_neurons, p.n_state
         w_f = _gather(of("w_f"), n_groups, n, f"layer{i}.w_f")
-        c = _gather(of("c"), n_groups * hardware.fold, n, f"layer{i}.c")[:, 0]
-        leak, threshold, b_x = (int(v) for v in of("scalars")[:, 0])
+        words = n_groups * hardware.fold
+        neuron: dict[str, Any] = {
+            name: _gather(of(name), words, n, f"layer{i}.{name}")[:, 0]
+            for name in hardware.neuron_values
+        }
+        shared = (int(value) for value in of("scalars")[:, 0])
+        neuron |= dict(zip(hardware.scalars, shared, strict=True))
         if d:
             columns = of("p").reshape(-1, hardware.lanes)
             pv = _gather(columns, n_groups, n, f"layer{i}.p")
@@ -129,7 +136,14 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
         delays = of("delays")[:, 0] if hardware.delayed else np.zeros(0, np.int64)
         layers.append(
             LayerIntegers(
-                w_f, w_x, b_x, ab[:, :d], ab[:, d], pv[:, :d], pv[:, d], c, leak, threshold, delays
+                w_f=w_f,
+                w_x=w_x,
+                a=ab[:, :d],
+                b=ab[:, d],
+                p=pv[:, :d],
+                v=pv[:, d],
+                delays=delays,
+                **neuron,
             )
         )
     readout = core.readout

@@ -15,7 +15,7 @@ import io
 import json
 import tempfile
 import zipfile
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,11 @@ from golden.data.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_data
 from golden.data.mnist import Digits
 from golden.errors import UserError
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import NetworkParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
 
-STORE_VERSION = 2
+STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
 DIGITS = NETWORKS / "digits.npz"
-SCALARS = ("b_x", "leak", "threshold")
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,15 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             raise UserError(f"{path} is missing: quantize the network again")
     try:
         content = json.loads(described.read_text())
-        version = content["store_version"]
-        if version != STORE_VERSION:
+        version, described_network = content["store_version"], content["network"]
+        if version == 2:
+            described_network = _from_version_2(described_network)
+        elif version != STORE_VERSION:
             raise UserError(
-                f"{described} has store version {version}; this reads {STORE_VERSION}: quantize"
-                " again"
+                f"{described} has store version {version}; this reads 2 and {STORE_VERSION}:"
+                " quantize again"
             )
-        params = NetworkParams.from_dict(content["network"])
+        params = NetworkParams.from_dict(described_network)
         sha256 = content["weights_sha256"]
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
@@ -150,9 +151,29 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
 
 
 def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
-    values: dict[str, Any] = {f.name: arrays[prefix + f.name] for f in fields(LayerIntegers)}
-    scalars: dict[str, Any] = {name: int(values[name]) for name in SCALARS}
-    return LayerIntegers(**values | scalars)
+    """Return a layer; what its file does not have is as in a layer without it."""
+    values: dict[str, Any] = {
+        f.name: arrays[prefix + f.name]
+        for f in fields(LayerIntegers)
+        if f.default is MISSING and f.default_factory is MISSING or prefix + f.name in arrays
+    }
+    values |= {name: int(value) for name, value in values.items() if not value.ndim}
+    return LayerIntegers(**values)
+
+
+def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a network as this version writes it: with a neuron that had one
+    leak and one threshold, no synaptic current, and the reset to 0 as `zero`.
+    """
+    plain, formats = asdict(LayerParams(1, 1, 0)), asdict(LayerFormats())
+    layers = [
+        plain
+        | layer
+        | {"formats": formats | layer["formats"]}
+        | {"reset": "to_value" if layer["reset"] == "to_value" else layer["reset"]}
+        for layer in network["layers"]
+    ]
+    return network | {"layers": layers}
 
 
 def load_test(card: Card, data: Path | None) -> Dataset:

@@ -80,6 +80,16 @@ def rshift(value: Any, shift: int) -> Any:
     return (value + (1 << (shift - 1))) >> shift
 
 
+def rshift_toward_zero(value: Any, shift: int) -> Any:
+    """Divide by 2**shift, rounding toward zero; a negative shift multiplies exactly. Integers only.
+
+    `value` is an integer or an integer array.
+    """
+    if shift <= 0:
+        return value << -shift
+    return (value + (value < 0) * ((1 << shift) - 1)) >> shift
+
+
 def width_of(magnitude: int) -> int:
     """Return the width of the signed format that holds every integer of at most this absolute
     value.

@@ -7,8 +7,11 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
     drive     x  = clamp(rshift(w_x . s + b_x), 0, max)
     state     m' = sat(rshift(A m + B x))
     current   h  = rshift(P m + V x) where k mod dilation = 0, held in between; m before its update
-    membrane  u' = sat(rshift(leak u) + rshift(W_f s) + h + c)
-    fire      spike where u' >= threshold; there u' - threshold or 0 is kept
+    synapse   y' = sat(rshift(alpha y) + rshift(W_f s) + c_y)         only with a synaptic current
+    membrane  u' = sat(rshift(leak u) + Z + h + c)
+              Z  = rshift(y') with a synaptic current, else rshift(W_f s)
+    fire      spike where u' >= threshold
+    reset     where it fired: u' - reset (`subtract`), reset (`to_value`), or u' (`none`) is kept
 
 s[j] at timestep k is what input j received at timestep k - delay[j]. Behind the inputs, a recurrent
 layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
@@ -25,7 +28,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.errors import UserError
-from golden.formats import Fixed, rshift
+from golden.formats import Fixed, rshift, rshift_toward_zero
 from golden.params import LayerParams, NetworkParams
 
 FLOAT64_INTEGER_BITS = 53
@@ -34,8 +37,11 @@ FLOAT64_INTEGER_BITS = 53
 @dataclass(frozen=True)
 class LayerIntegers:
     """The integers of a layer: w_f (N, M), or (N, M + N) if it is recurrent, w_x (M,), b_x,
-    a (d, d), b (d,), p (N, d), v, c (N,), leak, threshold, delays (M,) in timesteps, or (0,) where
-    the layer has none.
+    a (d, d), b (d,), p (N, d), v, c (N,), leak, threshold; delays (M,) in timesteps, or (0,) where
+    the layer has none; alpha and c_y (N,), or 0 and (0,), of its synaptic current; reset, the
+    amount of its reset, or 0 where that is no number of its own.
+
+    leak, alpha, threshold and reset are (N,) where `LayerParams.per_neuron` says so, else ().
     """
 
     w_f: np.ndarray
@@ -46,9 +52,12 @@ class LayerIntegers:
     p: np.ndarray
     v: np.ndarray
     c: np.ndarray
-    leak: int
-    threshold: int
+    leak: int | np.ndarray
+    threshold: int | np.ndarray
     delays: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    alpha: int | np.ndarray = 0
+    c_y: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    reset: int | np.ndarray = 0
 
     def check(self, params: LayerParams, where: str) -> None:
         """Raise `UserError` where an array has a wrong shape or a value that does not fit its
@@ -64,12 +73,27 @@ class LayerIntegers:
             "p": ((n, d), f.p),
             "v": ((n,), f.v),
             "c": ((n,), f.c),
-            "leak": ((), f.leak),
-            "threshold": ((), f.threshold),
             "delays": ((m if params.max_delay else 0,), params.delay),
+            "c_y": ((n if params.synapse else 0,), f.c_y),
         }
+        unused = Fixed(1, 0, signed=False)
+        neuron = {
+            "leak": f.leak,
+            "threshold": f.threshold,
+            "alpha": f.alpha if params.synapse else unused,
+            "reset": params.reset_amount if params.own_reset else unused,
+        }
+        for name, fmt in neuron.items():
+            expected[name] = ((n,) if name in params.per_neuron else (), fmt)
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
+        for name in ("leak", "alpha"):
+            one, largest = 1 << neuron[name].frac, int(np.max(getattr(self, name)))
+            if largest > one:
+                raise UserError(
+                    f"{where}.{name} is {largest / one:g}, above 1: use 0 to 1, or the membrane"
+                    " grows by itself"
+                )
         if self.delays.max(initial=0) > params.max_delay:
             raise UserError(
                 f"{where}.delays has {self.delays.max()} timesteps: at most {params.max_delay}"
@@ -111,7 +135,8 @@ class LayerRun:
     at several timesteps of a block.
 
     With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
-    `state` (d) after its update, `drive`; with delays `delayed` (M) bool, which inputs came out.
+    `state` (d) after its update, `drive`, with a synaptic current `synapse` (N), else (0); with
+    delays `delayed` (M) bool, which inputs came out.
     """
 
     events: np.ndarray
@@ -119,11 +144,13 @@ class LayerRun:
     spike_counts: np.ndarray
     drive_saturations: np.ndarray
     state_saturations: np.ndarray
+    synapse_saturations: np.ndarray
     membrane_saturations: np.ndarray
     spikes: np.ndarray | None = None
     membrane: np.ndarray | None = None
     state: np.ndarray | None = None
     drive: np.ndarray | None = None
+    synapse: np.ndarray | None = None
     arrivals: np.ndarray | None = None
     arrival_slots: np.ndarray | None = None
     delayed: np.ndarray | None = None
@@ -140,6 +167,14 @@ class Run:
     logit_saturations: np.ndarray
     readout_addresses: np.ndarray
     layers: list[LayerRun] = field(default_factory=list)
+
+
+def decayed(factor: int | np.ndarray, values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
+    """Return a decay times values (B, N), rounded as the layer rounds decays."""
+    product = factor * values
+    return (
+        rshift_toward_zero(product, shift) if rounding == "toward_zero" else rshift(product, shift)
+    )
 
 
 def _product(values: np.ndarray, weights: np.ndarray, accumulator: Fixed) -> np.ndarray:
@@ -167,12 +202,13 @@ class _Layer:
         self.u = np.zeros((batch, params.n_neurons), np.int64)
         self.m = np.zeros((batch, params.n_state), np.int64)
         self.h = np.zeros((batch, params.n_neurons), np.int64)
+        self.y = np.zeros((batch, params.n_neurons if params.synapse else 0), np.int64)
         self.x = np.zeros(batch, np.int64)
         # The timesteps that are still to come: slot k mod (max_delay + 1) is timestep k.
         self.delayed = np.zeros((params.max_delay + 1, batch, params.n_inputs))
         self.own = np.zeros((batch, params.n_addresses - params.n_inputs))
         self.saturations = {
-            name: np.zeros(batch, np.int64) for name in ("drive", "state", "membrane")
+            name: np.zeros(batch, np.int64) for name in ("drive", "state", "synapse", "membrane")
         }
 
     def _saturate(self, value: np.ndarray, fmt: Fixed, name: str) -> np.ndarray:
@@ -208,19 +244,27 @@ class _Layer:
                 )
             updated = rshift(_product(operands, self.state_weights, p.state_sum), p.state_shift)
             self.m = self._saturate(updated, f.m, "state")
-        total = (
-            rshift(integers.leak * self.u, p.leak_shift)
-            + rshift(_product(payloads, self.spike_weights, p.spike_sum), p.spike_shift)
-            + self.h
-            + integers.c
-        )
-        membrane = self._saturate(total, f.u, "membrane")
+        fast = rshift(_product(payloads, self.spike_weights, p.spike_sum), p.spike_shift)
+        if p.synapse:
+            held = decayed(integers.alpha, self.y, p.alpha_shift, p.decay_rounding)
+            self.y = self._saturate(held + fast + integers.c_y, f.y, "synapse")
+            fast = rshift(self.y, p.synapse_shift)
+        held = decayed(integers.leak, self.u, p.leak_shift, p.decay_rounding)
+        membrane = self._saturate(held + fast + self.h + integers.c, f.u, "membrane")
         spikes = membrane >= integers.threshold
-        kept = membrane - integers.threshold if p.reset == "subtract" else np.zeros_like(membrane)
-        self.u = np.where(spikes, kept, membrane)
+        self.u = np.where(spikes, self._reset(membrane), membrane)
         if p.recurrent:
             self.own = spikes * float(p.own_payload)
         return spikes
+
+    def _reset(self, membrane: np.ndarray) -> np.ndarray | int:
+        """Return what a spike leaves of membranes (B, N)."""
+        p, integers = self.params, self.integers
+        if p.reset == "none":
+            return membrane
+        if p.reset == "to_value":
+            return integers.reset
+        return membrane - (integers.reset if p.own_reset else integers.threshold)
 
 
 class _Waiting:
@@ -309,8 +353,10 @@ def run(
             if trace:
                 assert done.spikes is not None and done.membrane is not None
                 assert done.state is not None and done.drive is not None
+                assert done.synapse is not None
                 done.spikes[:, k], done.membrane[:, k] = spikes, layer.u
                 done.state[:, k], done.drive[:, k] = layer.m, layer.x
+                done.synapse[:, k] = layer.y
         received[-1] |= values != 0
         if (k + 1) % block == 0 or k == n_timesteps - 1:
             for index, seen in enumerate(received):
@@ -327,6 +373,7 @@ def run(
             done.arrivals, done.arrival_slots = before.arrivals, before.slots
         done.drive_saturations = layer.saturations["drive"]
         done.state_saturations = layer.saturations["state"]
+        done.synapse_saturations = layer.saturations["synapse"]
         done.membrane_saturations = layer.saturations["membrane"]
     return Run(logits, logits.argmax(1), logit_saturations, addresses[-1], runs)
 
@@ -341,13 +388,15 @@ def _empty_run(
         counts(),
         counts(-(-n_timesteps // block)),
         counts(),
-        *(np.zeros(batch, np.int64) for _ in range(3)),
+        *(np.zeros(batch, np.int64) for _ in range(4)),
     )
     if trace:
         done.spikes = np.zeros((batch, n_timesteps, params.n_neurons), bool)
         done.membrane = np.zeros((batch, n_timesteps, params.n_neurons), np.int64)
         done.state = np.zeros((batch, n_timesteps, params.n_state), np.int64)
         done.drive = counts()
+        n_currents = params.n_neurons if params.synapse else 0
+        done.synapse = np.zeros((batch, n_timesteps, n_currents), np.int64)
         if params.max_delay:
             done.delayed = np.zeros((batch, n_timesteps, params.n_inputs), bool)
     return done

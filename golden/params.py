@@ -11,12 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
 from golden.formats import Fixed, accumulator, rshift, width_of
 
-Reset = Literal["subtract", "zero"]
+Reset = Literal["subtract", "to_value", "none"]
+Rounding = Literal["half_up", "toward_zero"]
+NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
+
+NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
 
 MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
@@ -30,8 +34,9 @@ class LayerFormats:
     """The formats of a layer that can be chosen; the rest follow.
 
     `payload` is what arrives (a spike is 1); `w_f`, `w_x`, `p`, `a` are coefficients; `m` the slow
-    state, `x` the drive, `u` the membrane, `leak` its factor. `bias_width` and `drive_bias_width`
-    are those of c (in u's scale) and b_x.
+    state, `x` the drive, `u` the membrane, `leak` its factor; `y` the synaptic current, `alpha` its
+    factor. `bias_width`, `drive_bias_width` and `synapse_bias_width` are those of c (in u's scale),
+    b_x, and c_y (in y's scale).
     """
 
     payload: Fixed = SPIKE
@@ -45,6 +50,9 @@ class LayerFormats:
     leak: Fixed = Fixed(12, 12, signed=False)
     bias_width: int = 16
     drive_bias_width: int = 24
+    y: Fixed = Fixed(16, 10)
+    alpha: Fixed = Fixed(12, 12, signed=False)
+    synapse_bias_width: int = 16
 
     @property
     def b(self) -> Fixed:
@@ -69,6 +77,10 @@ class LayerFormats:
     def b_x(self) -> Fixed:
         return Fixed(self.drive_bias_width, self.w_x.frac + self.payload.frac)
 
+    @property
+    def c_y(self) -> Fixed:
+        return Fixed(self.synapse_bias_width, self.y.frac)
+
 
 def _check_sums(params: Any, *names: str) -> None:
     """Derive the formats of these sums, or raise `UserError` where one cannot be built."""
@@ -83,10 +95,32 @@ def _check_sums(params: Any, *names: str) -> None:
 class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
-    `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is
-    refreshed every so many timesteps. `recurrent`: the layer's own spikes come back a timestep
-    later, as events behind its inputs. `max_delay`: what arrives at an input is held back by that
-    input's delay, of at most so many timesteps.
+    Parameters
+    ----------
+    n_inputs, n_neurons
+        Sizes.
+    n_state
+        Values of the slow state; 0 is a layer without one.
+    dilation
+        Timesteps from a refresh of the current from the slow state to the next one.
+    reset
+        What a spike does to the membrane: `subtract` an amount, set it `to_value`, or `none`.
+    formats
+        Number formats.
+    recurrent
+        The layer's own spikes come back a timestep later, as events after its inputs.
+    max_delay
+        The most timesteps by which an input is delayed.
+    own_reset
+        The amount of the reset is a number of its own. Else `subtract` takes the threshold, and
+        `to_value` 0.
+    synapse
+        The spikes' weights go into a synaptic current y, which decays and drives the membrane.
+    per_neuron
+        Which of leak, alpha, threshold and reset are a value a neuron. The others are one for the
+        layer.
+    decay_rounding
+        How leak times u and alpha times y are rounded.
     """
 
     n_inputs: int
@@ -97,6 +131,10 @@ class LayerParams:
     formats: LayerFormats = LayerFormats()
     recurrent: bool = False
     max_delay: int = 0
+    own_reset: bool = False
+    synapse: bool = False
+    per_neuron: tuple[NeuronValue, ...] = ()
+    decay_rounding: Rounding = "half_up"
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_inputs <= MAX_INPUTS or not 1 <= self.n_neurons <= MAX_INPUTS:
@@ -117,25 +155,47 @@ class LayerParams:
             raise UserError(f"a delay of {self.max_delay} timesteps: use 0 to {MAX_DELAY}")
         if self.max_delay and self.formats.payload.width > 1:
             raise UserError("a layer of graded inputs has no delays: use them behind spikes")
-        if self.reset not in ("subtract", "zero"):
-            raise UserError(f"unknown reset '{self.reset}': use subtract or zero")
         formats = self.formats
-        if formats.payload.signed or formats.leak.signed:
-            raise UserError("the formats of payload and leak must be unsigned")
-        for name in ("w_f", "w_x", "p", "a", "m", "x", "u"):
+        self._check_neuron()
+        if formats.payload.signed and formats.payload.width < 2:
+            raise UserError("a signed payload of 1 bit: use 2 bits or more, or an unsigned one")
+        for name in ("w_f", "w_x", "p", "a", "m", "x", "u", "y"):
             if not getattr(formats, name).signed:
                 raise UserError(f"the format of {name} must be signed")
-        if formats.leak.frac < 0:
-            raise UserError(f"a leak of {formats.leak.frac} fractional bits: use 0 or more")
-        for name in ("drive", "state", "current", "spike", "leak"):
+        shifts = ["drive", "state", "current", "spike", "leak"]
+        for name in shifts + ["alpha", "synapse"] * self.synapse:
             shift = getattr(self, f"{name}_shift")
             if abs(shift) > MAX_SHIFT:
                 raise UserError(
                     f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}"
                 )
-        _check_sums(self, "spike_sum", "membrane_sum")
+        _check_sums(self, "spike_sum", *["synapse_sum"] * self.synapse, "membrane_sum")
         if self.n_state:
             _check_sums(self, "drive_sum", "state_sum", "current_sum", "current")
+
+    def _check_neuron(self) -> None:
+        """Check what kind of neuron the layer has."""
+        choices = {"reset": get_args(Reset), "decay_rounding": get_args(Rounding)}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(
+                    f"{name} '{getattr(self, name)}': use {', '.join(allowed[:-1])} or"
+                    f" {allowed[-1]}"
+                )
+        if self.own_reset and self.reset == "none":
+            raise UserError("an amount for a reset that does nothing: leave own_reset out")
+        possible = {"leak", "threshold", *["alpha"] * self.synapse, *["reset"] * self.own_reset}
+        known = [name for name in NEURON_VALUES if name in self.per_neuron]
+        if list(self.per_neuron) != known or not possible.issuperset(known):
+            usable = ", ".join(name for name in NEURON_VALUES if name in possible)
+            raise UserError(
+                f"values a neuron for {', '.join(self.per_neuron)}: this layer has {usable}, which"
+                " are named in this order"
+            )
+        for name in ("leak", *["alpha"] * self.synapse):
+            decay = getattr(self.formats, name)
+            if decay.signed or decay.frac < 0:
+                raise UserError(f"the format of {name} is {decay}: use an unsigned one, frac >= 0")
 
     @property
     def n_addresses(self) -> int:
@@ -169,11 +229,20 @@ class LayerParams:
 
     @property
     def spike_shift(self) -> int:
-        return self.formats.w_f.frac + self.formats.payload.frac - self.formats.u.frac
+        target = self.formats.y if self.synapse else self.formats.u
+        return self.formats.w_f.frac + self.formats.payload.frac - target.frac
 
     @property
     def leak_shift(self) -> int:
         return self.formats.leak.frac
+
+    @property
+    def alpha_shift(self) -> int:
+        return self.formats.alpha.frac
+
+    @property
+    def synapse_shift(self) -> int:
+        return self.formats.y.frac - self.formats.u.frac
 
     # Accumulators: wide enough that nothing overflows, whatever the weights.
     @property
@@ -203,16 +272,39 @@ class LayerParams:
         )
 
     @property
+    def synapse_sum(self) -> Fixed:
+        """Of the three terms of y' before it saturates, in y's scale."""
+        f = self.formats
+        bound = (
+            rshift(f.alpha.magnitude * f.y.magnitude, self.alpha_shift)
+            + rshift(self.spike_sum.magnitude, self.spike_shift)
+            + f.c_y.magnitude
+        )
+        return Fixed(width_of(bound), f.y.frac)
+
+    @property
     def membrane_sum(self) -> Fixed:
         """Of the four terms of u' before it saturates, in u's scale."""
         f = self.formats
+        driving = (
+            rshift(f.y.magnitude, self.synapse_shift)
+            if self.synapse
+            else rshift(self.spike_sum.magnitude, self.spike_shift)
+        )
         bound = (
             rshift(f.leak.magnitude * f.u.magnitude, self.leak_shift)
-            + rshift(self.spike_sum.magnitude, self.spike_shift)
+            + driving
             + (self.current.magnitude if self.n_state else 0)
             + f.c.magnitude
         )
         return Fixed(width_of(bound), f.u.frac)
+
+    @property
+    def reset_amount(self) -> Fixed:
+        """Of the reset's amount: what `subtract` takes away is never negative, so that what it
+        leaves is in u's format.
+        """
+        return self.formats.threshold if self.reset == "subtract" else self.formats.u
 
 
 @dataclass(frozen=True)
@@ -301,7 +393,10 @@ class NetworkParams:
         """Read what `to_dict` wrote, or raise `UserError`."""
         layers = tuple(
             from_dict(
-                LayerParams, layer, formats=lambda f: from_dict(LayerFormats, f, default=_fixed)
+                LayerParams,
+                layer,
+                formats=lambda f: from_dict(LayerFormats, f, default=_fixed),
+                per_neuron=tuple,
             )
             for layer in content.get("layers", ())
         )

@@ -36,6 +36,8 @@ class LayerTracePorts(wiring.PureInterface):
     state_value: Signal
     drive_valid: Signal
     drive_value: Signal
+    synapse_valid: Signal
+    synapse_value: Array
 
 
 class Layer(Component):
@@ -83,11 +85,11 @@ class Layer(Component):
     def __init__(self, layer: LayerHardware, numbers: dict[str, int]) -> None:
         self.layer = layer
         p, f, memories = layer.params, layer.params.formats, layer.memories
-        self.scalars = Scalars(f, memories["scalars"], numbers["scalars"])
+        self.scalars = Scalars(layer.scalars, memories["scalars"], numbers["scalars"])
         self.events = EventList(layer)
         self.schedule = GroupSchedule(layer)
         self.spike_path = SpikePath(layer, p.spike_sum, memories["w_f"], numbers["w_f"])
-        self.neurons = NeuronStage(layer, numbers["c"])
+        self.neurons = NeuronStage(layer, numbers)
         self.encoder = Encoder(layer)
         self.line = DelayLine(layer, numbers["delays"]) if layer.delayed else None
         self.recurrence = Recurrence(layer) if p.recurrent else None
@@ -122,6 +124,11 @@ class Layer(Component):
                 "state_value": Out(shape_of(f.m)),
                 "drive_valid": Out(1),
                 "drive_value": Out(shape_of(f.x)),
+            }
+        if p.synapse:
+            trace |= {
+                "synapse_valid": Out(1),
+                "synapse_value": Out(data.ArrayLayout(shape_of(f.y), units)),
             }
         return wiring.Signature(trace)
 
@@ -177,8 +184,11 @@ class Layer(Component):
             schedule.room.eq(encoder.room),
             encoder.reserve.eq(schedule.reserve),
             neurons.issue.eq(schedule.issue),
-            neurons.leak.eq(scalars.leak),
-            neurons.threshold.eq(scalars.threshold),
+            *(
+                getattr(neurons, name).eq(getattr(scalars, name))
+                for name in layer.scalars
+                if name != "b_x"
+            ),
             neurons.sums.eq(spike_path.sums),
         ]
         if layer.params.n_state:
@@ -196,7 +206,21 @@ class Layer(Component):
             spikes=Mux(sent, total(self.o.payload.payload), 0),
             membrane_saturations=neurons.saturations,
         )
+        if layer.params.synapse:
+            count(m, counts, synapse_saturations=neurons.synapse_saturations)
         if layer.accesses:
+            if layer.params.synapse:
+                count(
+                    m,
+                    counts,
+                    y_reads=neurons.y_read,
+                    y_writes=neurons.y_write,
+                    c_y_reads=neurons.y_read,
+                    synapse_products=neurons.synapse_products,
+                )
+            for name in layer.params.per_neuron:
+                reads = neurons.y_read if name == "alpha" else neurons.reads
+                count(m, counts, **{f"{name}_reads": reads})
             count(
                 m,
                 counts,
@@ -214,6 +238,11 @@ class Layer(Component):
                 self.trace.neuron_membrane.eq(neurons.update_membranes),
                 self.trace.neuron_spikes.eq(neurons.update_spikes),
             ]
+            if layer.params.synapse:
+                m.d.comb += [
+                    self.trace.synapse_valid.eq(neurons.synapse_valid),
+                    self.trace.synapse_value.eq(neurons.synapse_values),
+                ]
         return m
 
     def _connect_state(self, m: Module) -> list[Drive | StatePath | SlowState]:

@@ -4,59 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
-from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ
-from rtl.bank import Bank
-from rtl.component import NEVER_COLLIDES, Component
+from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ, NEURON_STAGE
+from rtl.component import Component
 from rtl.fixed import align, delay, saturate, shape_of, total
 from rtl.layouts import Array, Struct, issue_layout, sums_layout
+from rtl.neuron_words import NeuronValues, around, decay, state_memory, used_unit
 from rtl.output_walk import Chains, OutputWalk
 from rtl.signatures import GroupSpikes, GroupSpikesPorts, LoadBus, LoadBusPorts
+from rtl.synapse import Synapse
 
 
 class NeuronStage(Component):
     """Add the four terms of every membrane of a group, compare, reset; for all timesteps of the
     block, one after another.
 
-        u' = sat(rshift(leak u) + rshift(sum of weights) + h + c);  spike where u' >= threshold
-        kept: u' - threshold, or 0, where it fired; u' elsewhere
+        u' = sat(rshift(leak u) + Z + h + c);  spike where u' >= threshold
+        kept: where it fired what the layer's reset leaves of u'; u' elsewhere
 
-    Holds the membranes, the biases, and the currents h between refreshes: each is read once a block
-    and written once. A unit takes `fold` neurons in turn, so that the next timestep of a neuron
-    comes when the one before is through. Never stalls: whoever issues a group has reserved room for
-    its spikes.
+    Z is the rounded sum of weights or, with a synaptic current, what `Synapse` makes of it. Holds
+    the membranes, the biases, other values a neuron, and the currents h between refreshes: each is
+    read once a block and written once. A unit takes `fold` neurons in turn, so that the next
+    timestep of a neuron comes when the one before is through. Never stalls: whoever issues a group
+    has reserved room for its spikes.
 
     Parameters
     ----------
     layer
         The layer.
-    number
-        Of the bank of biases c.
+    numbers
+        The load bus number of each of the layer's memories.
 
     Members
     -------
     issue
         From the group schedule (stage 0).
-    leak, threshold
-        Constant.
+    leak, threshold, alpha, reset
+        Those that the neurons share; constant.
     sums, currents
         `[timestep][lane]`, of the sparse spike path and, with a slow state, of the dense state
         path: complete in `NEURON_STAGE`.
     o
         The spikes of a group, in `write_stage`.
-    saturations
-        How many membranes were clamped in the cycle before.
+    saturations, synapse_saturations
+        How many membranes, and synaptic currents, were clamped in the cycle before.
     update_valid, update_membranes, update_spikes
         For the trace: what is kept of the membranes of a word of neurons, `[unit]`, and their
         spikes.
+    synapse_valid, synapse_values
+        For the trace: the synaptic currents of a word of neurons, `[unit]`.
     reads, h_read, writes, h_write, products
         A word of u and one of c are read, one of h is read, of u is written, of h is written, one
         is multiplied with the leak.
+    y_read, y_write, synapse_products
+        A word of y and one of c_y are read, one of y is written, one is multiplied with alpha.
 
     Latency: `write_stage` cycles; throughput: a group in `output_steps` cycles.
     """
@@ -64,10 +69,18 @@ class NeuronStage(Component):
     issue: Struct
     leak: Signal
     threshold: Signal
+    alpha: Signal
+    reset: Signal
     sums: Array
     currents: Array
     o: GroupSpikesPorts
     saturations: Signal
+    synapse_saturations: Signal
+    synapse_valid: Signal
+    synapse_values: Array
+    y_read: Signal
+    y_write: Signal
+    synapse_products: Signal
     update_valid: Signal
     update_membranes: Array
     update_spikes: Signal
@@ -78,15 +91,19 @@ class NeuronStage(Component):
     products: Signal
     load: LoadBusPorts
 
-    def __init__(self, layer: LayerHardware, number: int) -> None:
+    def __init__(self, layer: LayerHardware, numbers: dict[str, int]) -> None:
         self.layer = layer
         p, f, units = layer.params, layer.params.formats, layer.neuron_fold.units
         self.walk = OutputWalk(layer)
-        self.biases = Bank(layer.memories["c"], number, registered=layer.neuron_fold.relaxed)
+        self.synapse = Synapse(layer, numbers) if p.synapse else None
+        self.values = {
+            name: NeuronValues(layer, name, numbers[name])
+            for name in layer.neuron_values
+            if name not in ("c_y", "alpha")
+        }
         members = {
             "issue": In(issue_layout(layer)),
-            "leak": In(shape_of(f.leak)),
-            "threshold": In(shape_of(f.threshold)),
+            **{name: In(shape_of(fmt)) for name, fmt in layer.scalars.items() if name != "b_x"},
             "sums": In(sums_layout(layer, p.spike_sum)),
             "o": Out(GroupSpikes(layer)),
             "saturations": Out(range(units + 1)),
@@ -102,118 +119,108 @@ class NeuronStage(Component):
         }
         if p.n_state:
             members["currents"] = In(sums_layout(layer, p.current_sum))
+        if p.synapse:
+            members |= {
+                "synapse_saturations": Out(range(units + 1)),
+                "synapse_valid": Out(1),
+                "synapse_values": Out(data.ArrayLayout(shape_of(f.y), units)),
+                "y_read": Out(1),
+                "y_write": Out(1),
+                "synapse_products": Out(1),
+            }
         super().__init__(members)
 
     @property
     def latency(self) -> int:
         fold = self.layer.neuron_fold
         others = fold.steps - fold.interval + fold.fold - 1  # words of a group after the first
-        return self.walk.latency + fold.latency + others + 1
+        before = self.walk.latency + (self.synapse.latency - 1 if self.synapse else 0)
+        return before + fold.latency + others + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         fold, block = layer.neuron_fold, layer.block
-        m.submodules.walk = walk = self.walk
-        m.submodules.biases = biases = self.biases
-        wiring.connect(m, wiring.flipped(self.load), biases.load)
-        m.d.comb += walk.issue.eq(self.issue)
+        m.submodules.walk = self.walk
+        m.d.comb += self.walk.issue.eq(self.issue)
+        # With a synaptic current, membranes are walked later.
+        later = fold.membrane_stage - NEURON_STAGE
+        walk = delay(m, self.walk.o, later, "walk")
 
         # Cycle 0: membranes are addressed. Cycle `at`: operands. Then products; then sums; in the
         # last cycle, which is the same or the next one, they are clamped, and written at its end.
         at, last = fold.membrane_read, fold.latency
-        step = [walk.o]
+        step = [walk]
         for cycle in range(1, last + 2):
             step.append(delay(m, step[-1], 1, f"step_{cycle}"))
-        reading = walk.o.valid & walk.o.first
-        read, write = self._memory(m, "u")
+        reading = walk.valid & walk.first
+        read, write = state_memory(m, layer, "u")
+        m.d.comb += [read.en.eq(reading), read.addr.eq(walk.word)]
+        for name, values in self.values.items():
+            m.submodules["biases" if name == "c" else f"{name}_words"] = values.bank
+            values.connect(m, self.load, reading, walk.word)
         m.d.comb += [
-            read.en.eq(reading),
-            read.addr.eq(walk.o.word),
-            biases.enable.eq(reading),
-            biases.address[0].eq(walk.o.word),
             write.en.eq(step[last].valid & step[last].last),
             write.addr.eq(step[last].word),
             self.reads.eq(reading),
             self.writes.eq(write.en),
-            self.products.eq(walk.o.valid),
+            self.products.eq(walk.valid),
         ]
         held_word = held_write = None
         if p.n_state and p.dilation > 1:
-            held_read, held_write = self._memory(m, "h")
+            held_read, held_write = state_memory(m, layer, "h")
             m.d.comb += [
-                held_read.en.eq(reading & ~walk.o.refresh),
-                held_read.addr.eq(walk.o.word),
+                held_read.en.eq(reading & ~walk.refresh),
+                held_read.addr.eq(walk.word),
                 held_write.en.eq(step[last].valid & step[last].last & step[last].any_refresh),
                 held_write.addr.eq(step[last].word),
                 self.h_read.eq(held_read.en),
                 self.h_write.eq(held_write.en),
             ]
             held_word = delay(m, held_read.data, at, "held_word", reset_less=True)
-
         membrane_word = delay(m, read.data, at - MEMBRANE_READ, "membrane_word", reset_less=True)
+        chains = Chains(m, self.walk, layer.lanes)
+        if self.synapse is not None:
+            self._connect_synapse(m, self.synapse, chains)
 
-        def around(value: Value, cycles: int, name: str) -> Value:
-            """A unit's value of the timestep before, `cycles` cycles after it."""
-            return delay(m, value, cycles, name, reset_less=True) if cycles else value
-
-        chains = Chains(m, walk, layer.lanes)
         fired_bits, outsides = [], []
-        half = Const(1 << p.leak_shift >> 1, p.leak_shift)
         for unit in range(fold.units):
-            spike_sum = self._sum(m, chains, self.sums, unit, "spike")
-            bias = Signal(shape_of(f.c), name=f"bias_{unit}")
-            bias_before = around(bias, fold.interval, f"bias_before_{unit}")
-            loaded = biases.words[0][unit]
-            m.d.comb += bias.eq(Mux(step[at].first, loaded, bias_before) if block > 1 else loaded)
-            fast = align(spike_sum, p.spike_shift) + bias
+            driving = self._driving(m, chains, unit)
+            bias = self.values["c"].of(m, unit, step[at].first, "bias")
+            fast = driving + bias
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}", reset_less=True)
             m.d.sync += fast_sum.eq(fast)
             summed: Value = fast_sum
             if p.n_state:
                 current_sum = self._sum(m, chains, self.currents, unit, "current")
-                current = Signal(shape_of(p.current), name=f"current_{unit}", reset_less=True)
+                current: Value = Signal(
+                    shape_of(p.current), name=f"current_{unit}", reset_less=True
+                )
                 m.d.sync += current.eq(align(current_sum, p.current_shift))
+                current = delay(m, current, later, f"current_{unit}", reset_less=True)
                 if held_word is not None and held_write is not None:
                     held = Signal(shape_of(p.current), name=f"held_{unit}")
                     before: Value = held_word[unit]
                     if block > 1:
-                        held_before = around(held, fold.interval, f"held_before_{unit}")
+                        held_before = around(m, held, fold.interval, f"held_before_{unit}")
                         before = Mux(step[at + 1].first, before, held_before).as_signed()
                     m.d.comb += held.eq(Mux(step[at + 1].refresh, current, before))
                     written = delay(m, held, last - at - 1, f"held_written_{unit}", reset_less=True)
                     m.d.comb += held_write.data[unit].eq(written)
                     current = held
                 summed = fast_sum + current
-            # u' and u' - threshold are computed in parallel, to keep the subtraction off the
-            # critical path.
-            over_threshold = summed - self.threshold
-            bare = Signal(summed.shape(), name=f"bare_{unit}", reset_less=True)
-            less = Signal(over_threshold.shape(), name=f"less_{unit}", reset_less=True)
             kept = Signal(shape_of(f.u), name=f"kept_{unit}")
             fresh = Mux(step[at].fresh, 0, membrane_word[unit]).as_signed()
             if block > 1:
-                before = around(kept, fold.interval - fold.membrane_loop, f"kept_before_{unit}")
+                before = around(m, kept, fold.interval - fold.membrane_loop, f"kept_before_{unit}")
                 fresh = Mux(step[at].first, fresh, before).as_signed()
+            leak = self._value(m, "leak", unit, step[at].first, 1)
             operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
-            product_shape = (operand * self.leak).shape()
-            product = Signal(product_shape, name=f"product_{unit}", reset_less=True)
-            m.d.sync += [
-                operand.eq(fresh),
-                product.eq(operand * self.leak),
-                bare.eq(summed),
-                less.eq(over_threshold),
-            ]
-            new = (product + Cat(half, bare).as_signed()).shift_right(p.leak_shift)
-            reduced = (product + Cat(half, less).as_signed()).shift_right(p.leak_shift)
-            later = fold.membrane_loop - MEMBRANE_LOOP
-            new = delay(m, new, later, f"new_{unit}", reset_less=True)
-            reduced = delay(m, reduced, later, f"reduced_{unit}", reset_less=True)
-            clamped, outside = saturate(new, f.u)
-            fired = ~reduced[-1]
-            after = Mux(outside, f.u.max - self.threshold, reduced) if p.reset == "subtract" else 0
-            used = self._used(step[last], unit) & step[last].valid
-            m.d.comb += [kept.eq(Mux(fired, after, clamped)), write.data[unit].eq(kept)]
+            product = Signal((operand * leak).shape(), name=f"product_{unit}", reset_less=True)
+            m.d.sync += [operand.eq(fresh), product.eq(operand * leak)]
+            fired, outside = self._fire(m, unit, product, summed, step[at].first, kept)
+            m.d.comb += write.data[unit].eq(kept)
+            used = used_unit(layer, step[last], unit) & step[last].valid
             fired_bits.append(fired & used)
             outsides.append(delay(m, outside & used, 1, f"clipped_{unit}"))
 
@@ -248,20 +255,91 @@ class NeuronStage(Component):
         if layer.hardware.trace:
             m.d.comb += self.update_spikes.eq(collected[fold.fold * block - 1])
 
-    def _memory(self, m: Module, name: str) -> tuple[Any, Any]:
-        """Make a memory; return its read and its write port. Where the pipeline is longer than a
-        block, what is being written can already be read.
+    def _connect_synapse(self, m: Module, synapse: Synapse, chains: Chains) -> None:
+        m.submodules.synapse = synapse
+        wiring.connect(m, wiring.flipped(self.load), synapse.load)
+        m.d.comb += [
+            synapse.walk.eq(self.walk.o),
+            self.synapse_saturations.eq(synapse.saturations),
+            self.synapse_valid.eq(synapse.update_valid),
+            self.synapse_values.eq(synapse.o),
+            self.y_read.eq(synapse.reads),
+            self.y_write.eq(synapse.writes),
+            self.synapse_products.eq(synapse.products),
+        ]
+        if "alpha" in self.layer.scalars:
+            m.d.comb += synapse.alpha.eq(self.alpha)
+        for unit in range(self.layer.neuron_fold.units):
+            spike_sum = self._sum(m, chains, self.sums, unit, "spike")
+            m.d.comb += synapse.sums[unit].eq(spike_sum)
+
+    def _driving(self, m: Module, chains: Chains, unit: int) -> Value:
+        """What drives a unit's membrane: the sum of weights, or the synaptic current."""
+        p, fold = self.layer.params, self.layer.neuron_fold
+        if self.synapse is None:
+            return align(self._sum(m, chains, self.sums, unit, "spike"), p.spike_shift)
+        later = fold.membrane_read - MEMBRANE_READ
+        current = delay(m, self.synapse.o[unit], later, f"synapse_{unit}", reset_less=True)
+        return align(current, p.synapse_shift)
+
+    def _value(self, m: Module, name: str, unit: int, first: Value, cycles: int) -> Value:
+        """A value of a unit's neuron, `cycles` cycles after its operand is known to be its block's
+        `first` one.
         """
-        memory = self.layer.buffers[name]
-        collides = self.layer.reads_while_writing
-        m.submodules[name] = words = Memory(
-            shape=data.ArrayLayout(shape_of(memory.element), memory.n_lanes),
-            depth=memory.depth,
-            init=[],
-            attrs=None if collides else NEVER_COLLIDES,
-        )
-        write = words.write_port()
-        return words.read_port(transparent_for=(write,) if collides else ()), write
+        if name not in self.values:
+            return getattr(self, name)
+        value = self.values[name].of(m, unit, first, name)
+        return delay(m, value, cycles, f"{name}_{unit}", reset_less=True)
+
+    def _fire(
+        self, m: Module, unit: int, product: Value, summed: Value, first: Value, kept: Signal
+    ) -> tuple[Value, Value]:
+        """Decide what is `kept` of a unit's membrane; return whether it fires, and whether it had
+        to be clamped.
+
+        u' and u' less the threshold are computed in parallel, to keep the subtraction off the
+        critical path; so is u' less the reset's amount, where that is another one.
+        """
+        p, f, fold = self.layer.params, self.layer.params.formats, self.layer.neuron_fold
+        later = fold.membrane_loop - MEMBRANE_LOOP
+
+        def register(name: str, value: Value) -> Signal:
+            found = Signal(value.shape(), name=f"{name}_{unit}", reset_less=True)
+            m.d.sync += found.eq(value)
+            return found
+
+        def decayed(added: Value) -> Value:
+            """The decayed membrane plus a term."""
+            return decay(product, added, p.leak_shift, p.decay_rounding)
+
+        threshold = self._value(m, "threshold", unit, first, 1)
+        bare, less = register("bare", summed), register("less", summed - threshold)
+        new, reduced = decayed(bare), decayed(less)
+        new = delay(m, new, later, f"new_{unit}", reset_less=True)
+        reduced = delay(m, reduced, later, f"reduced_{unit}", reset_less=True)
+        clamped, outside = saturate(new, f.u)
+        fired = ~reduced[-1]
+        after: Value | int = 0
+        if p.reset == "none":
+            after = clamped
+        elif p.own_reset:
+            amount = self._value(m, "reset", unit, first, 1)
+            after = self._last(m, "reset", unit, amount)
+            if p.reset == "subtract":
+                left = decayed(register("taken", summed - amount))
+                left = delay(m, left, later, f"left_{unit}", reset_less=True)
+                after = Mux(outside, f.u.max - after, left)
+        elif p.reset == "subtract":
+            after = Mux(outside, f.u.max - self._last(m, "threshold", unit, threshold), reduced)
+        m.d.comb += kept.eq(Mux(fired, after, clamped))
+        return fired, outside
+
+    def _last(self, m: Module, name: str, unit: int, value: Value) -> Value:
+        """A value that is known in the cycle after the operand's address, in the last one."""
+        if name not in self.values:
+            return value
+        cycles = self.layer.neuron_fold.membrane_loop - 1
+        return delay(m, value, cycles, f"{name}_last_{unit}", reset_less=True)
 
     def _sum(self, m: Module, chains: Chains, sums: Array, unit: int, name: str) -> Value:
         """A unit's sums, one after another, in the order in which it needs them: of its neurons,
@@ -273,13 +351,6 @@ class NeuronStage(Component):
         found = chains.feed(m, in_order, f"{name}_{unit}")
         later = fold.membrane_read - MEMBRANE_READ
         return delay(m, found, later, f"{name}_{unit}", reset_less=True)
-
-    def _used(self, step: Any, unit: int) -> Value:
-        """Whether a unit's neuron of a word exists."""
-        layer, units = self.layer, self.layer.neuron_fold.units
-        last_word = (layer.params.n_neurons - 1) // units
-        left = layer.params.n_neurons - last_word * units
-        return (step.word < last_word) | ((step.word == last_word) & (unit < left))
 
 
 assert (MEMBRANE_READ, MEMBRANE_LOOP) == (1, 2), "the stage takes its cycles from these"

@@ -27,6 +27,7 @@ def counts_signature(part: Part) -> wiring.Signature:
         "timesteps": part.block,
         "spikes": part.block,
         "membrane_saturations": part.lanes,
+        "synapse_saturations": part.lanes,
         "logit_saturations": part.lanes,
         "payload_reads": n_events,
         "payload_writes": n_events,

@@ -40,7 +40,7 @@ def draw_layer(
 ) -> tuple[LayerParams, LayerIntegers]:
     """Draw a layer: every width, scale and weight."""
     d = int(rng.choice([0, 1, 2, 5, 12, int(rng.integers(0, 13))]))
-    reset: Reset = "subtract" if rng.integers(2) else "zero"
+    reset: Reset = "subtract" if rng.integers(2) else "to_value"
     formats = LayerFormats(
         payload=payload,
         w_f=Fixed(int(rng.choice([4, 8])), int(rng.integers(4, 9))),

@@ -228,7 +228,7 @@ def test_drawn_networks_cover_the_corners() -> None:
     assert sum(part.fold > 1 for part in parts) > 10 and sum(part.drain > 0 for part in parts) > 2
     assert {layer.n_state for layer in layers} >= {0, 1, 2, 5, 12}
     assert {layer.dilation for layer in layers} == {1, 2, 3, 4}
-    assert {layer.reset for layer in layers} == {"subtract", "zero"}
+    assert {layer.reset for layer in layers} == {"subtract", "to_value"}
     assert {layer.formats.payload.width for layer in layers} == {1, 8}
     assert (saturations > 10).all(), saturations
 

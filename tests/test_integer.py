@@ -193,7 +193,7 @@ def delayed(delays: list[int], max_delay: int) -> NetworkIntegers:
         delays=np.array(delays),
     )
     p = network.params.layers[0]
-    spikes = replace(p, formats=replace(p.formats, payload=Fixed(1, 0, signed=False)), reset="zero")
+    spikes = replace(p, formats=replace(p.formats, payload=Fixed(1, 0, signed=False)), reset="to_value")
     second = replace(first, w_f=np.array([[32]]), w_x=np.array([0]), delays=np.array([2]))
     layers = (replace(spikes, n_inputs=n_inputs, max_delay=max_delay), replace(spikes, max_delay=2))
     return replace(network, params=replace(network.params, layers=layers), layers=(first, second))
@@ -299,7 +299,7 @@ def test_the_draws_reach_what_is_to_be_tested() -> None:
             if 0 < layer.spike_counts.sum() < layer.spike_counts.size * p.n_neurons:
                 found.add("spikes")
     assert found == {
-        "subtract", "zero", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state",
+        "subtract", "to_value", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state",
         "no state", "drive saturated", "state saturated", "membrane saturated", "spikes",
     }  # fmt: skip
 
@@ -447,7 +447,7 @@ def test_the_membrane_saturates_before_it_fires() -> None:
     assert done.layers[0].membrane_saturations.tolist() == [2]
 
 
-@pytest.mark.parametrize(("reset", "left"), [("subtract", [0, 4, 2]), ("zero", [0, 0, 0])])
+@pytest.mark.parametrize(("reset", "left"), [("subtract", [0, 4, 2]), ("to_value", [0, 0, 0])])
 def test_resets(reset: str, left: list[int]) -> None:
     # 16 is just the threshold and fires; 20 fires with 4 to spare; then nothing but the leak.
     done = trace(small(w_f=[[2]], reset=reset), 16, 20, 0)

@@ -113,7 +113,7 @@ def test_the_slow_state_follows_its_recurrence(n_timesteps: int) -> None:
     )
 
 
-@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize("reset", ["subtract", "to_value"])
 @pytest.mark.parametrize(
     "shape",
     [

@@ -37,20 +37,20 @@ def make_layer(
 
 LAYERS = {
     "folded": make_layer(10, 3, 4, formats=LayerFormats()),
-    "folded on two units": make_layer(13, 5, 6, reset="zero", products=2),
-    "dilated": make_layer(11, 4, 3, dilation=3, reset="zero", formats=LayerFormats()),
+    "folded on two units": make_layer(13, 5, 6, reset="to_value", products=2),
+    "dilated": make_layer(11, 4, 3, dilation=3, reset="to_value", formats=LayerFormats()),
     "one group, dilated": make_layer(2, 2, 4, dilation=4),
     "two groups": make_layer(5, 2, 3, dilation=2),
-    "three groups": make_layer(3, 0, 1, reset="zero", formats=LayerFormats()),
+    "three groups": make_layer(3, 0, 1, reset="to_value", formats=LayerFormats()),
     "four groups": make_layer(7, 0, 2, formats=WHOLE_LEAK),
     "one group, folded": make_layer(3, 2, 3, dilation=1),
     "blocks": make_layer(10, 3, 4, block=2),
     "blocks, one group": make_layer(3, 0, 3, block=2),
     "blocks, one group, dilated": make_layer(1, 1, 2, block=2, dilation=5),
-    "blocks, one group, folded": make_layer(4, 7, 4, block=2, reset="zero", formats=WHOLE_LEAK),
+    "blocks, one group, folded": make_layer(4, 7, 4, block=2, reset="to_value", formats=WHOLE_LEAK),
     "blocks, dilated": make_layer(7, 4, 3, block=4, dilation=3, formats=LayerFormats()),
-    "blocks, seldom refreshed": make_layer(9, 2, 4, block=2, dilation=7, reset="zero"),
-    "blocks, folded": make_layer(20, 7, 4, block=2, dilation=2, reset="zero"),
+    "blocks, seldom refreshed": make_layer(9, 2, 4, block=2, dilation=7, reset="to_value"),
+    "blocks, folded": make_layer(20, 7, 4, block=2, dilation=2, reset="to_value"),
     "blocks, dilated, folded": make_layer(26, 15, 5, block=2, dilation=3),
     "large blocks": make_layer(5, 2, 4, block=16, dilation=5, formats=WHOLE_LEAK),
 }
@@ -224,7 +224,7 @@ def test_layers_cover_the_corners() -> None:
         lambda one: one.block > 1,
         lambda one: one.block > 1 and one.interval > one.neuron_fold.membrane_loop,
         lambda one: one.params.dilation > 1,
-        lambda one: one.params.reset == "zero",
+        lambda one: one.params.reset == "to_value",
     ):
         assert any(map(kind, relaxed))
     assert {layer.drain for layer in layers} >= {0, 1, 2}

@@ -110,7 +110,7 @@ def test_an_outlier_is_clamped_where_that_is_the_smaller_error() -> None:
     assert fit_least_error(np.zeros((3, 4)), Fixed(8)).frac == 16
 
 
-@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize("reset", ["subtract", "to_value"])
 @pytest.mark.parametrize("dilation", [1, 3])
 def test_calibration_finds_the_ranges_of_the_recurrence(reset: Reset, dilation: int) -> None:
     """Follow one neuron of one input in plain floats; a second, silent sequence changes nothing."""
@@ -164,7 +164,7 @@ SHAPES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize("reset", ["subtract", "to_value"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_with_wide_formats_the_integers_do_what_the_reals_do(
     reset: Reset, shape: dict[str, Any]

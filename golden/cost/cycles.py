@@ -128,7 +128,12 @@ def _accesses(
         }  # fmt: skip
     words = none + groups * part.fold * n_blocks
     counts |= {"w_f_reads": groups * distinct, "c_reads": words, "u_reads": words}
-    counts |= {"u_writes": words, "leak_products": none + groups * part.fold * n_timesteps}
+    products = none + groups * part.fold * n_timesteps
+    counts |= {"u_writes": words, "leak_products": products}
+    counts |= {f"{name}_reads": words for name in part.params.per_neuron}
+    if part.params.synapse:
+        counts |= {"y_reads": words, "y_writes": words, "c_y_reads": words}
+        counts["synapse_products"] = products
     d = part.params.n_state
     if not d:
         return counts

@@ -13,8 +13,10 @@ LAYER_COUNTERS = (
     "spikes", "state_wait_cycles", "drive_saturations", "state_saturations",
     "membrane_saturations",
 )  # fmt: skip
+SYNAPSE_COUNTERS = ("synapse_saturations",)  # of a layer with a synaptic current
 READOUT_COUNTERS = ("sequences", "logit_saturations")
 ERROR_COUNTERS = (  # these counters also have a sticky flag
     "out_of_range", "repeated", "unclosed",
-    "drive_saturations", "state_saturations", "membrane_saturations", "logit_saturations",
+    "drive_saturations", "state_saturations", "synapse_saturations", "membrane_saturations",
+    "logit_saturations",
 )  # fmt: skip

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from golden.formats import Fixed
-from golden.hardware.counters import COMMON_COUNTERS, INPUT_COUNTERS, LAYER_COUNTERS
+from golden.hardware.counters import (
+    COMMON_COUNTERS,
+    INPUT_COUNTERS,
+    LAYER_COUNTERS,
+    SYNAPSE_COUNTERS,
+)
 from golden.hardware.delay_ring import DelayRing
 from golden.hardware.memory import LOAD_WIDTH, MemoryParams, address_width
 from golden.hardware.neuron_fold import NeuronFold
@@ -69,7 +74,8 @@ class LayerHardware(PartHardware):
     def neuron_fold(self) -> NeuronFold:
         # The block that has the fewest dense steps (partial blocks aside).
         least = self.dense_steps if self.block >= self.dilation else 0
-        return NeuronFold(self.lanes, self.block, self.n_groups, least, self.params.recurrent)
+        p = self.params
+        return NeuronFold(self.lanes, self.block, self.n_groups, least, p.recurrent, p.synapse)
 
     @property
     def fold(self) -> int:
@@ -123,18 +129,48 @@ class LayerHardware(PartHardware):
                 "update": self.state_update.lanes,
                 "drive": int(graded),
             }
+        if self.params.synapse:
+            found["synapse"] = self.neuron_fold.units
         return found
 
     @cached_property
+    def scalars(self) -> dict[str, Fixed]:
+        """The formats of the numbers that the whole layer shares, in the order of their words."""
+        p, f = self.params, self.params.formats
+        found = {"leak": f.leak, "threshold": f.threshold, "b_x": f.b_x}
+        if p.synapse:
+            found["alpha"] = f.alpha
+        if p.own_reset:
+            found["reset"] = p.reset_amount
+        return {name: fmt for name, fmt in found.items() if name not in p.per_neuron}
+
+    @cached_property
+    def neuron_values(self) -> dict[str, Fixed]:
+        """The formats of what is a value a neuron, which lies in a memory of words like those of
+        c.
+        """
+        p, f = self.params, self.params.formats
+        found = {"c": f.c}
+        if p.synapse:
+            found["c_y"] = f.c_y
+        formats = {
+            "leak": f.leak, "alpha": f.alpha, "threshold": f.threshold, "reset": p.reset_amount
+        }  # fmt: skip
+        return found | {name: formats[name] for name in p.per_neuron}
+
+    @cached_property
     def memories(self) -> dict[str, MemoryParams]:
-        """What is loaded: `scalars` holds leak, threshold and b_x, a word each."""
+        """What is loaded; `scalars` holds what the layer's neurons share, a word each."""
         p, f, lanes = self.params, self.params.formats, self.lanes
         d, per_cycle = p.n_state, self.hardware.products_per_cycle
-        widths = (LOAD_WIDTH, f.leak.width + 1, f.threshold.width + 1, f.b_x.width)
+        widths = (fmt.width + (not fmt.signed) for fmt in self.scalars.values())
+        words, units = self.n_groups * self.fold, self.neuron_fold.units
+        values = [MemoryParams(name, words, units, fmt) for name, fmt in self.neuron_values.items()]
         found = [
             MemoryParams("w_f", self.n_groups * p.n_addresses, lanes, f.w_f),
-            MemoryParams("c", self.n_groups * self.fold, self.neuron_fold.units, f.c),
-            MemoryParams("scalars", 3, 1, Fixed(max(widths))),
+            values[0],
+            MemoryParams("scalars", len(self.scalars), 1, Fixed(max(LOAD_WIDTH, *widths))),
+            *values[1:],
         ]
         if d:
             found += [
@@ -150,7 +186,7 @@ class LayerHardware(PartHardware):
 
     @cached_property
     def buffers(self) -> dict[str, MemoryParams]:
-        """What the core writes itself: the event list, u, h, the slow state for its own update
+        """What the core writes itself: the event list, u, y, h, the slow state for its own update
         (`m`) and for the dense state path (`history`), drives that wait for their update, spike
         masks, the rings of a delay line.
         """
@@ -158,6 +194,8 @@ class LayerHardware(PartHardware):
         flag = Fixed(1, signed=False)
         words = self.n_groups * self.fold
         found = [*self._list_buffers, MemoryParams("u", words, self.neuron_fold.units, f.u)]
+        if p.synapse:
+            found.append(MemoryParams("y", words, self.neuron_fold.units, f.y))
         if d and p.dilation > 1:
             found.append(MemoryParams("h", words, self.neuron_fold.units, p.current))
         if d:
@@ -182,7 +220,8 @@ class LayerHardware(PartHardware):
     @cached_property
     def counters(self) -> tuple[str, ...]:
         inputs = INPUT_COUNTERS if self.external else ()
-        return (*COMMON_COUNTERS, *inputs, *LAYER_COUNTERS, *self.accesses)
+        synapse = SYNAPSE_COUNTERS if self.params.synapse else ()
+        return (*COMMON_COUNTERS, *inputs, *LAYER_COUNTERS, *synapse, *self.accesses)
 
     @cached_property
     def accesses(self) -> tuple[str, ...]:
@@ -191,6 +230,9 @@ class LayerHardware(PartHardware):
             return ()
         found = (*self.list_accesses, "w_f_reads", "c_reads", "u_reads", "u_writes")
         found += ("leak_products",)
+        if self.params.synapse:
+            found += ("y_reads", "y_writes", "c_y_reads", "synapse_products")
+        found += tuple(f"{name}_reads" for name in self.params.per_neuron)
         if self.params.n_state:
             found += (
                 "p_reads", "history_reads", "history_writes", "state_products", "w_x_reads",

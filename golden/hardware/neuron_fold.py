@@ -24,6 +24,9 @@ class NeuronFold:
         Steps of the dense state path for a group, in the block that has the fewest.
     recurrent
         Whether the layer waits for its own spikes.
+    synapse
+        Whether a synaptic current comes before the membrane. It is updated by the same walk,
+        `latency` cycles ahead.
     """
 
     lanes: int
@@ -31,6 +34,7 @@ class NeuronFold:
     n_groups: int
     dense_steps: int
     recurrent: bool
+    synapse: bool = False
 
     @cached_property
     def fold(self) -> int:
@@ -79,10 +83,17 @@ class NeuronFold:
 
     @property
     def latency(self) -> int:
-        """Cycles from a membrane's address to its write."""
+        """Cycles from a membrane's address to its write; those of a synaptic current are the
+        same.
+        """
         return self.membrane_read + self.membrane_loop
+
+    @property
+    def membrane_stage(self) -> int:
+        """Stage at which membranes are addressed: a synaptic current comes first."""
+        return NEURON_STAGE + self.latency * self.synapse
 
     @property
     def write_stage(self) -> int:
         """Stage at which the spikes of a group go to the encoder."""
-        return NEURON_STAGE + self.latency + self.steps - self.interval + self.fold
+        return self.membrane_stage + self.latency + self.steps - self.interval + self.fold
