@@ -34,8 +34,8 @@ def encode(core: CoreParams, payloads: np.ndarray) -> np.ndarray:
     sent = values != 0
     sent[~sent.any(1), 0] = True  # a silent timestep's word: input 0 with a payload of 0
     timestep, address = np.nonzero(sent)
-    words = address << _FIELDS["ADDRESS"].low | values[timestep, address] << _FIELDS["PAYLOAD"].low
-    words = words.astype(np.uint32)
+    payload = values[timestep, address] << _FIELDS["PAYLOAD"].low & _FIELDS["PAYLOAD"].mask
+    words = (address << _FIELDS["ADDRESS"].low | payload).astype(np.uint32)
     words[np.cumsum(sent.sum(1)) - 1] |= END_TIMESTEP
     words[-1] |= END_SEQUENCE
     return words

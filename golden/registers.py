@@ -47,7 +47,12 @@ class Bits:
 
 EVENT_WORD = (
     Bits("ADDRESS", 0, address_width(MAX_INPUTS), "the input that fires"),
-    Bits("PAYLOAD", 16, 14, "its payload, 1 for a spike; 0: the beat carries no event"),
+    Bits(
+        "PAYLOAD",
+        16,
+        14,
+        "its payload (1 for a spike; with its sign where it has one); 0: the beat carries no event",
+    ),
     Bits("END_TIMESTEP", 30, 1, "the timestep ends with this beat, as with TLAST"),
     Bits("END_SEQUENCE", 31, 1, "the sequence ends with this beat, as with TUSER"),
 )

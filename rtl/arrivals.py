@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ class Arrivals(Component):
     n_inputs
         Addresses of events from outside. Those that follow are a recurrent layer's own spikes: that
         an end of sequence voids them is no error.
-    n_addresses, payload_width
+    n_addresses, payload
         Of the stream's layout.
     block
         Timesteps of a block.
@@ -62,20 +62,20 @@ class Arrivals(Component):
         self,
         n_inputs: int,
         n_addresses: int,
-        payload_width: int,
+        payload: ShapeLike,
         block: int,
         *,
         by_timesteps: bool,
     ) -> None:
         self.n_inputs, self.n_addresses = n_inputs, n_addresses
         self.block, self.by_timesteps = block, by_timesteps
-        told_width = payload_width if by_timesteps else 1
+        told = payload if by_timesteps else 1
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(n_addresses, payload_width))),
+                "i": In(stream.Signature(event_layout(n_addresses, payload))),
                 "room": In(1),
                 "may_end": In(1),
-                "o": Out(Arrival(n_addresses, told_width, block)),
+                "o": Out(Arrival(n_addresses, told, block)),
                 "timestep_ended": Out(1),
                 "errors": Out(InputErrors()),
             }

@@ -11,6 +11,7 @@ from golden.hardware.counters import COUNTER_WIDTH
 from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.counters import Counters
+from rtl.fixed import shape_of
 from rtl.layer import Layer
 from rtl.loader import Loader
 from rtl.readout import Readout
@@ -81,7 +82,7 @@ class Core(Component):
         self.counters = Counters(core.counters, widths)
         members = {
             "i_events": In(
-                stream.Signature(event_layout(first.n_inputs, first.formats.payload.width))
+                stream.Signature(event_layout(first.n_inputs, shape_of(first.formats.payload)))
             ),
             "i_load": In(stream.Signature(LOAD_ITEM)),
             "o_results": Out(

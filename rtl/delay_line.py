@@ -15,7 +15,7 @@ from golden.hardware.stages import DELAY_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, total
+from rtl.fixed import delay, shape_of, total
 from rtl.signatures import InputErrorPorts, InputErrors, LoadBus, LoadBusPorts
 from rtl.slot_reader import SlotReader
 from rtl.streams import event_layout
@@ -72,7 +72,7 @@ class DelayLine(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         n_inputs, memories = layer.params.n_inputs, layer.delay_ring.memories
-        received = layer.payload.width if layer.external else layer.block
+        received = shape_of(layer.payload) if layer.external else layer.block
         self.delays = Bank(layer.memories["delays"], number)
         self.reader = SlotReader(layer)
         super().__init__(
@@ -97,7 +97,7 @@ class DelayLine(Component):
         layer, block, n_slots = self.layer, self.layer.block, self.layer.delay_ring.slots
         n_inputs = layer.params.n_inputs
         m.submodules.arrivals = arrivals = Arrivals(
-            n_inputs, n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
+            n_inputs, n_inputs, self.i.payload.payload.shape(), block, by_timesteps=layer.external
         )
         m.submodules.delays = delays = self.delays
         m.submodules.reader = reader = self.reader

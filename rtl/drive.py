@@ -66,7 +66,7 @@ class Drive(Component):
         self.weights = Bank(layer.memories["w_x"], number)
         super().__init__(
             {
-                "arrival": In(Arrival(layer.params.n_inputs, f.payload.width, block)),
+                "arrival": In(Arrival(layer.params.n_inputs, shape_of(f.payload), block)),
                 "closing_buffer": In(address_width(layer.n_lists)),
                 "closing_fresh": In(1),
                 "bias": In(shape_of(f.b_x)),

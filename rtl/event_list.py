@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay
+from rtl.fixed import delay, shape_of
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -82,12 +82,12 @@ class EventList(Component):
     def __init__(self, part: Part) -> None:
         self.part = part
         n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
-        width = part.payload.width
-        received = width if part.by_timesteps else block
+        payload = shape_of(part.payload)
+        received = payload if part.by_timesteps else block
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_addresses, received))),
-                "arrival": Out(Arrival(n_addresses, width, block)),
+                "arrival": Out(Arrival(n_addresses, payload, block)),
                 "first": Out(1),
                 "closing_buffer": Out(address_width(n_lists)),
                 "closing_fresh": Out(1),
@@ -109,7 +109,7 @@ class EventList(Component):
         m.submodules.arrivals = arrivals = Arrivals(
             part.params.n_inputs,
             n_addresses,
-            len(self.i.payload.payload),
+            self.i.payload.payload.shape(),
             block,
             by_timesteps=part.by_timesteps,
         )
@@ -283,7 +283,7 @@ class EventList(Component):
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(
-                shape=data.ArrayLayout(shape.element.width, block),
+                shape=data.ArrayLayout(shape_of(shape.element), block),
                 depth=shape.depth,
                 init=[],
                 attrs=NEVER_COLLIDES,

@@ -44,9 +44,7 @@ def saturate(value: Value, fmt: Fixed) -> tuple[Value, Value]:
 
 
 def weighted(weight: Value, payload: Value) -> Value:
-    """Return a signed weight times an unsigned payload; a payload of one bit takes no
-    multiplier.
-    """
+    """Return a signed weight times a payload; a payload of one bit takes no multiplier."""
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 

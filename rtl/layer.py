@@ -97,7 +97,7 @@ class Layer(Component):
             self.drive = Drive(layer, numbers["w_x"])
             self.state_path = StatePath(layer, numbers["p"])
             self.slow_state = SlowState(layer, numbers["ab"])
-        received = f.payload.width if layer.external else layer.block
+        received = shape_of(f.payload) if layer.external else layer.block
         members = {
             "i": In(stream.Signature(event_layout(p.n_inputs, received))),
             "o": Out(stream.Signature(event_layout(p.n_neurons, layer.block))),

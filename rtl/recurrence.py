@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
 from rtl.component import Component
+from rtl.fixed import shape_of
 from rtl.layouts import Struct
 from rtl.streams import event_layout
 
@@ -55,14 +56,14 @@ class Recurrence(Component):
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
         p = layer.params
-        width = p.formats.payload.width if layer.by_timesteps else layer.block
+        payload = shape_of(p.formats.payload) if layer.by_timesteps else layer.block
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(p.n_inputs, width))),
+                "i": In(stream.Signature(event_layout(p.n_inputs, payload))),
                 "own_valid": In(1),
                 "own_ready": In(1),
                 "own": In(event_layout(p.n_neurons, layer.block)),
-                "o": Out(stream.Signature(event_layout(p.n_addresses, width))),
+                "o": Out(stream.Signature(event_layout(p.n_addresses, payload))),
             }
         )
 

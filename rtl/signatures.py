@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Signal
+from amaranth.hdl import ShapeLike, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -149,7 +149,7 @@ class ListRead(Signature):
     def __init__(self, part: Part) -> None:
         n_events = part.hardware.events_per_cycle
         address = data.ArrayLayout(address_width(part.n_addresses), n_events)
-        payload = data.ArrayLayout(data.ArrayLayout(part.payload.width, part.block), n_events)
+        payload = data.ArrayLayout(data.ArrayLayout(shape_of(part.payload), part.block), n_events)
         super().__init__(
             {
                 "enable": Out(1),
@@ -186,12 +186,12 @@ class Arrival(Signature):
 
     ports = ArrivalPorts
 
-    def __init__(self, n_addresses: int, payload_width: int, block: int) -> None:
+    def __init__(self, n_addresses: int, payload: ShapeLike, block: int) -> None:
         super().__init__(
             {
                 "fires": Out(1),
                 "address": Out(address_width(n_addresses)),
-                "payload": Out(payload_width),
+                "payload": Out(payload),
                 "timesteps": Out(block),
                 "closed": Out(1),
                 "closing_timesteps": Out(block),

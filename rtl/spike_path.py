@@ -85,7 +85,8 @@ class SpikePath(Component):
             m.d.sync += weights.address[event].eq(base + self.events.addresses[event])
         m.d.comb += [weights.enable.eq(sparse), self.weight_reads.eq(total(sparse))]
         # In `READ_STAGE`; 0 where the step adds fewer events.
-        shape = data.ArrayLayout(data.ArrayLayout(payload_width, block), n_events)
+        payload_shape = shape_of(part.payload)
+        shape = data.ArrayLayout(data.ArrayLayout(payload_shape, block), n_events)
         used = Signal(shape)
         for event in range(n_events):
             payload = self.events.payloads[event].as_value()

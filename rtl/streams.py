@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
 
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
@@ -11,7 +11,7 @@ from golden.hardware.part import EventKind
 KIND_WIDTH = address_width(len(EventKind))
 
 
-def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
+def event_layout(n_addresses: int, payload: ShapeLike) -> data.StructLayout:
     """Return the layout of an event stream's items; `kind` is an `EventKind`. An event with a
     payload of 0 is no event.
 
@@ -19,7 +19,7 @@ def event_layout(n_addresses: int, payload_width: int) -> data.StructLayout:
     timestep of the block: those in which the address fires, or, at its end, those it has.
     """
     return data.StructLayout(
-        {"kind": KIND_WIDTH, "address": address_width(n_addresses), "payload": payload_width}
+        {"kind": KIND_WIDTH, "address": address_width(n_addresses), "payload": payload}
     )
 
 

@@ -96,7 +96,7 @@ def draw_layer(
 
 def draw_payloads(rng: np.random.Generator, payload: Fixed, shape: tuple[int, ...]) -> np.ndarray:
     """Draw payloads: sparse timesteps, empty ones, and ones in which every input fires at its
-    largest.
+    largest, or its most negative.
     """
     values = rng.integers(1, payload.max + 1, shape) * (
         rng.random(shape) < rng.choice([0.05, 0.2, 0.5])
@@ -104,6 +104,9 @@ def draw_payloads(rng: np.random.Generator, payload: Fixed, shape: tuple[int, ..
     kind = rng.random(shape[:2])
     values[kind < 0.2] = 0
     values[kind > 0.9] = payload.max
+    if payload.signed:
+        values = np.where(rng.random(shape) < 0.5, -values, values)
+        values[kind > 0.95] = payload.min
     return values.astype(np.int64)
 
 
@@ -227,4 +230,4 @@ def counted(
     """Return the run of a layer whose sequences are all the same."""
     none = np.zeros(repeat, np.int64)
     counts = [np.array([of] * repeat) for of in (events, addresses, spike_counts)]
-    return LayerRun(counts[0], counts[1], counts[2], none, none, none)
+    return LayerRun(counts[0], counts[1], counts[2], none, none, none, none)

@@ -10,13 +10,20 @@ import numpy as np
 from golden.formats import Fixed
 from golden.integer import LayerIntegers
 from golden.params import LayerParams
-from tests.networks import Drawn, draw_network, draw_recurrent, draw_values, with_delays
+from tests.networks import (
+    Drawn,
+    draw_network,
+    draw_payloads,
+    draw_recurrent,
+    draw_values,
+    with_delays,
+)
 
 
 def with_neurons(drawn: Drawn, seed: int) -> Drawn:
     """Return a network whose layers have other neurons: drawn are a synaptic current, the kind and
-    the amount of the reset, which values are a value a neuron, how decays are rounded, and their
-    formats.
+    the amount of the reset, which values are a value a neuron, how decays are rounded, their
+    formats, and whether graded inputs have a sign.
     """
     rng = np.random.default_rng([seed, 7])
     params, layers = [], []
@@ -24,12 +31,18 @@ def with_neurons(drawn: Drawn, seed: int) -> Drawn:
         changed = draw_neuron(rng, p, layer)
         params.append(changed[0])
         layers.append(changed[1])
+    payloads = drawn.payloads
+    payload = params[0].formats.payload
+    if payload.width > 1 and rng.integers(2):
+        payload = Fixed(payload.width, payload.frac)
+        params[0] = replace(params[0], formats=replace(params[0].formats, payload=payload))
+        payloads = draw_payloads(rng, payload, payloads.shape)
     network = replace(
         drawn.network,
         params=replace(drawn.network.params, layers=tuple(params)),
         layers=tuple(layers),
     )
-    return replace(drawn, network=network)
+    return replace(drawn, network=network, payloads=payloads)
 
 
 def draw_neuron(

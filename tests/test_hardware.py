@@ -361,7 +361,7 @@ def starts(core: CoreParams, n_timesteps: int, state_lanes: int) -> np.ndarray:
     vars(core.layers[0].state_update)["lanes"] = state_lanes
     n_blocks, n = -(-n_timesteps // core.hardware.block), core.network.layers[0].n_neurons
     none, total = np.zeros((1, n_timesteps), np.int64), np.zeros(1, np.int64)
-    run = LayerRun(none, np.zeros((1, n_blocks), np.int64), none, total, total, total)
+    run = LayerRun(none, np.zeros((1, n_blocks), np.int64), none, total, total, total, total)
     run.spikes = np.zeros((1, n_timesteps, n), bool)
     payloads = np.zeros((1, n_timesteps, core.network.layers[0].n_inputs), np.int64)
     return Timeline(core, payloads, [run]).starts[0, 0]

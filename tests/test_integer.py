@@ -5,6 +5,7 @@ worked by hand.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,27 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.part import BLOCKS
 from golden.integer import LayerIntegers, NetworkIntegers, Run, run
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
+from tests.neuron_networks import draw_whole
 
 
 def divide(value: int, shift: int) -> int:
     """Round value / 2**shift half up."""
     return value * 2**-shift if shift <= 0 else (value + 2 ** (shift - 1)) // 2**shift
+
+
+def decayed(p: LayerParams, value: int, decay: int, shift: int) -> int:
+    """Round value * decay / 2**shift as the layer rounds decays."""
+    if p.decay_rounding == "half_up":
+        return divide(value * decay, shift)
+    size = abs(value) * decay // 2**shift
+    return size if value >= 0 else -size
+
+
+def per_neuron(value: Any, n: int) -> list[int]:
+    """Return a value of each of n neurons, whether they share it or not."""
+    return value.tolist() if isinstance(value, np.ndarray) else [value] * n
 
 
 @dataclass
@@ -31,6 +46,7 @@ class Reference:
     added: list[list[list[int]]]  # the payload of each address
     spikes: list[list[list[bool]]]
     membrane: list[list[list[int]]]
+    synapse: list[list[list[int]]]
     state: list[list[list[int]]]
     drive: list[list[int]]
     saturations: list[dict[str, int]]
@@ -44,17 +60,18 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
     """
     params = network.params
     u = [[0] * p.n_neurons for p in params.layers]
+    y = [[0] * p.n_neurons for p in params.layers]
     m = [[0] * p.n_state for p in params.layers]
     h = [[0] * p.n_neurons for p in params.layers]
     own = [[0] * p.n_neurons for p in params.layers]  # what comes back in the next timestep
     arrived: list[list[list[int]]] = [[] for _ in params.layers]  # by timesteps, before the delays
-    counts = [{"drive": 0, "state": 0, "membrane": 0} for _ in params.layers]
+    counts = [{"drive": 0, "state": 0, "synapse": 0, "membrane": 0} for _ in params.layers]
     logits = [0] * params.readout.n_classes
 
     def traces() -> list[list[Any]]:
         return [[] for _ in params.layers]
 
-    found = Reference(logits, traces(), traces(), traces(), traces(), traces(), counts)
+    found = Reference(logits, traces(), traces(), traces(), traces(), traces(), traces(), counts)
 
     def saturate(value: int, width: int, index: int, what: str) -> int:
         held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
@@ -99,25 +116,38 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
                     for row in range(p.n_state)
                 ]
             fired = []
+            leak, threshold, alpha, amount = (
+                per_neuron(value, p.n_neurons)
+                for value in (given.leak, given.threshold, given.alpha, given.reset)
+            )
+            if not p.own_reset:
+                amount = threshold if p.reset == "subtract" else [0] * p.n_neurons
             for n in range(p.n_neurons):
-                synaptic = sum(w_f[n][j] * value for j, value in enumerate(values) if value)
-                total = (
-                    divide(given.leak * u[i][n], p.leak_shift)
-                    + divide(synaptic, p.spike_shift)
-                    + h[i][n]
-                    + c[n]
+                driving = divide(
+                    sum(w_f[n][j] * value for j, value in enumerate(values) if value), p.spike_shift
                 )
+                if p.synapse:
+                    y[i][n] = saturate(
+                        decayed(p, y[i][n], alpha[n], p.alpha_shift) + driving + int(given.c_y[n]),
+                        f.y.width,
+                        i,
+                        "synapse",
+                    )
+                    driving = divide(y[i][n], p.synapse_shift)
+                total = decayed(p, u[i][n], leak[n], p.leak_shift) + driving + h[i][n] + c[n]
                 membrane = saturate(total, f.u.width, i, "membrane")
-                fired.append(membrane >= given.threshold)
+                fired.append(membrane >= threshold[n])
                 if fired[-1]:
-                    membrane = membrane - given.threshold if p.reset == "subtract" else 0
+                    left = {"subtract": membrane - amount[n], "to_value": amount[n]}
+                    membrane = left.get(p.reset, membrane)
                 u[i][n] = membrane
             found.spikes[i].append(fired)
             found.membrane[i].append(list(u[i]))
+            found.synapse[i].append(list(y[i]))
             found.state[i].append(list(m[i]))
             found.drive[i].append(x)
             values = [int(spike) for spike in fired]
-            largest = 2**f.payload.width - 1
+            largest = 2 ** (f.payload.width - f.payload.signed) - 1
             own[i] = [largest * value for value in values]
         for label, (row, bias) in enumerate(
             zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)
@@ -138,7 +168,8 @@ def compare(done: Run, network: NetworkIntegers, payloads: np.ndarray) -> None:
         expected = reference(network, sequence)
         for i, layer in enumerate(done.layers):
             where = f"sequence {index}, layer {i}"
-            for name in ("spikes", "membrane", "state", "drive"):
+            synapse = network.params.layers[i].synapse
+            for name in ("spikes", "membrane", *["synapse"] * synapse, "state", "drive"):
                 trace = getattr(layer, name)
                 assert trace[index].tolist() == getattr(expected, name)[i], f"{where}: {name}"
             assert layer.spike_counts[index].tolist() == [
@@ -180,6 +211,13 @@ def test_drawn_delays_match_the_reference(seed: int, recurrent: bool) -> None:
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_drawn_whole_neurons_match_the_reference(seed: int) -> None:
+    print(f"seed {seed}")
+    drawn = draw_whole(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
 def delayed(delays: list[int], max_delay: int) -> NetworkIntegers:
     """Return a network of an input a delay, each of which makes the neuron fire at once, and for
     this timestep only; the second layer has a delay of 2.
@@ -193,7 +231,9 @@ def delayed(delays: list[int], max_delay: int) -> NetworkIntegers:
         delays=np.array(delays),
     )
     p = network.params.layers[0]
-    spikes = replace(p, formats=replace(p.formats, payload=Fixed(1, 0, signed=False)), reset="to_value")
+    spikes = replace(
+        p, formats=replace(p.formats, payload=Fixed(1, 0, signed=False)), reset="to_value"
+    )
     second = replace(first, w_f=np.array([[32]]), w_x=np.array([0]), delays=np.array([2]))
     layers = (replace(spikes, n_inputs=n_inputs, max_delay=max_delay), replace(spikes, max_delay=2))
     return replace(network, params=replace(network.params, layers=layers), layers=(first, second))
@@ -302,6 +342,56 @@ def test_the_draws_reach_what_is_to_be_tested() -> None:
         "subtract", "to_value", "dilation 1", "dilation 2", "dilation 3", "dilation 4", "state",
         "no state", "drive saturated", "state saturated", "membrane saturated", "spikes",
     }  # fmt: skip
+
+
+def options(p: LayerParams) -> set[str]:
+    """Return what a layer has, one choice of each kind, as "kind: choice"."""
+    leak = p.formats.leak
+    found = {
+        "reset": p.reset,
+        "amount": "own" if p.own_reset else "usual",
+        "synapse": p.synapse,
+        "decays": p.decay_rounding,
+        "leak of 1": leak.max >= 1 << leak.frac,
+        "slow state": p.n_state > 0,
+        "signed payload": p.formats.payload.signed,
+        **{f"{name} a neuron": name in p.per_neuron for name in NEURON_VALUES},
+    }
+    return {f"{kind}: {choice}" for kind, choice in found.items()}
+
+
+def test_the_draws_of_whole_neurons_have_every_pair_of_options() -> None:
+    """Hold the drawn neurons to what makes them a test: every pair of options that a layer may
+    have, and every saturation.
+    """
+    pairs: set[frozenset[str]] = set()
+    saturated: set[str] = set()
+    for seed in range(60):
+        drawn = draw_whole(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+        done = run(drawn.network, drawn.payloads)
+        for p, layer in zip(drawn.network.params.layers, done.layers, strict=True):
+            pairs |= {frozenset(pair) for pair in combinations(options(p), 2)}
+            for name in ("drive", "state", "synapse", "membrane"):
+                if getattr(layer, f"{name}_saturations").any():
+                    saturated.add(f"{name}, {p.decay_rounding}")
+    kinds = ("drive", "state", "synapse", "membrane")
+    assert saturated == {f"{name}, {how}" for name in kinds for how in ("half_up", "toward_zero")}
+    impossible = {
+        frozenset(pair)
+        for pair in [
+            ("reset: none", "amount: own"),
+            ("reset: none", "reset a neuron: True"),
+            ("amount: usual", "reset a neuron: True"),
+            ("synapse: False", "alpha a neuron: True"),
+        ]
+    }
+    every = sorted({option for pair in pairs for option in pair})
+    possible = {
+        frozenset(pair)
+        for pair in combinations(every, 2)
+        if pair[0].split(":")[0] != pair[1].split(":")[0]
+    }
+    assert possible - pairs == impossible
 
 
 def test_a_batch_is_its_sequences_one_by_one() -> None:

@@ -193,7 +193,7 @@ def test_every_cycle(name: str, stall: float) -> None:
             noise = int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
             inputs = inputs | {term: operands.get(term, noise)}
         cycles[cycle] = inputs | {"leak": model.leak, "threshold": model.threshold}
-    record = replay(NeuronStage(layer, 2), OUTPUTS, cycles)
+    record = replay(NeuronStage(layer, {"c": 2}), OUTPUTS, cycles)
     for cycle, row in enumerate(record):
         wanted = dict.fromkeys(STROBES, 0) | model.expected[cycle]
         assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"

@@ -162,14 +162,23 @@ def test_a_chain_must_fit_together() -> None:
         ((5, 5, 3, 1, "never"), "unknown reset 'never': use subtract or zero"),
         ((5, 5, 3, 1, "to_value", LayerFormats(payload=Fixed(8, 8))), "must be unsigned"),
         ((5, 5, 3, 1, "to_value", LayerFormats(x=Fixed(16, 8, signed=False))), "must be signed"),
-        ((5, 5, 3, 1, "to_value", LayerFormats(), False, -1), "delay of -1 timesteps: use 0 to 255"),
-        ((5, 5, 3, 1, "to_value", LayerFormats(), False, 256), "delay of 256 timesteps: use 0 to 255"),
+        (
+            (5, 5, 3, 1, "to_value", LayerFormats(), False, -1),
+            "delay of -1 timesteps: use 0 to 255",
+        ),
+        (
+            (5, 5, 3, 1, "to_value", LayerFormats(), False, 256),
+            "delay of 256 timesteps: use 0 to 255",
+        ),
         (
             (5, 5, 3, 1, "to_value", LayerFormats(Fixed(2, 0, signed=False)), False, 1),
             "graded inputs has no delays",
         ),
         ((5, 5, 3, 1, "to_value", LayerFormats(u=Fixed(16, -50))), "shift of"),
-        ((5, 5, 3, 1, "to_value", LayerFormats(x=Fixed(16, 70))), "drive shift of -63: use at most 48"),
+        (
+            (5, 5, 3, 1, "to_value", LayerFormats(x=Fixed(16, 70))),
+            "drive shift of -63: use at most 48",
+        ),
     ],
 )
 def test_impossible_layers(arguments: tuple[Any, ...], message: str) -> None:

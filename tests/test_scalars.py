@@ -46,4 +46,15 @@ def test_words_0_to_2_are_held(seed: int) -> None:
         expected.append(dict(zip(NAMES, values, strict=True)))
     assert any(row["drive_bias"] < 0 for row in expected)
     assert memory.items == 1 + (seed == 3)
-    assert replay(Scalars(formats, memory, 7), NAMES, cycles) == expected[: len(cycles)]
+    assert (
+        replay(
+            Scalars(
+                {"leak": formats.leak, "threshold": formats.threshold, "b_x": formats.b_x},
+                memory,
+                7,
+            ),
+            NAMES,
+            cycles,
+        )
+        == expected[: len(cycles)]
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ class AxiEvents(Component):
 
     Parameters
     ----------
-    n_inputs, payload_width
+    n_inputs, payload
         Of the core's event stream.
 
     Members
@@ -50,13 +50,13 @@ class AxiEvents(Component):
     o: stream.Interface
     begun: Signal
 
-    def __init__(self, n_inputs: int, payload_width: int) -> None:
-        self.payload_width = payload_width
+    def __init__(self, n_inputs: int, payload: Shape) -> None:
+        self.payload = payload
         self.beats = Queue(beat_layout(user=1), 2)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(user=1))),
-                "o": Out(stream.Signature(event_layout(n_inputs, payload_width))),
+                "o": Out(stream.Signature(event_layout(n_inputs, payload))),
                 "begun": Out(1),
             }
         )
@@ -64,6 +64,15 @@ class AxiEvents(Component):
     @property
     def latency(self) -> int:
         return self.beats.latency
+
+    def _holds(self, payload: Value) -> Value:
+        """Whether the core's format holds a payload of a word, which has a sign if the format
+        does.
+        """
+        if not self.payload.signed:
+            return payload >> self.payload.width == 0
+        top = payload[self.payload.width - 1 :]
+        return top.all() | ~top.any()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -74,7 +83,7 @@ class AxiEvents(Component):
             beat.data[bits.low : bits.low + bits.width] for bits in EVENT_WORD
         )
         item = self.o.payload
-        fits = (address >> len(item.address) == 0) & (payload >> self.payload_width == 0)
+        fits = (address >> len(item.address) == 0) & self._holds(payload)
         # What is left to do of the beat: what it has, without what is done.
         done = Signal(3)
         left = Cat(payload.any(), end_timestep | beat.last, end_sequence | beat.user) & ~done

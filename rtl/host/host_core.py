@@ -11,6 +11,7 @@ from golden.hardware.part import EventKind
 from golden.registers import LATENCY
 from rtl.component import Component
 from rtl.core import Core
+from rtl.fixed import shape_of
 from rtl.host.axi_events import AxiEvents
 from rtl.host.axi_results import AxiResults
 from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
@@ -81,7 +82,7 @@ class HostCore(Component):
         first, readout = self.core.network.layers[0], self.core.network.readout
         m.submodules.core = core = Core(self.core)
         m.submodules.registers = registers = RegisterFile(self.core)
-        m.submodules.events = events = AxiEvents(first.n_inputs, first.formats.payload.width)
+        m.submodules.events = events = AxiEvents(first.n_inputs, shape_of(first.formats.payload))
         m.submodules.results = results = AxiResults(readout.n_classes, readout.logit_width)
 
         wiring.connect(m, wiring.flipped(self.registers), registers.bus)

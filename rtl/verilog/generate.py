@@ -14,6 +14,7 @@ from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
 from rtl.core import Core
+from rtl.fixed import shape_of
 from rtl.host.axi import AxiCore
 from rtl.host.board import BOARDS, BoardCore, Clocking
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
@@ -40,7 +41,7 @@ def describe(core: CoreParams, top: Core) -> Interface:
             )
         )
     layouts = {
-        "i_events": event_layout(first.n_inputs, first.formats.payload.width),
+        "i_events": event_layout(first.n_inputs, shape_of(first.formats.payload)),
         "i_load": LOAD_ITEM,
         "load_header": LOAD_HEADER,
         "o_results": result_layout(readout.n_classes, readout.logit_width),
