@@ -155,6 +155,10 @@ class LayerRun:
     arrival_slots: np.ndarray | None = None
     delayed: np.ndarray | None = None
 
+    def keep_only_spikes(self) -> None:
+        """Drop the values of the trace, which take the most room."""
+        self.membrane = self.state = self.drive = self.synapse = None
+
 
 @dataclass
 class Run:

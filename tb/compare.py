@@ -87,9 +87,9 @@ def compare(
 
     Compared are the logits, the classes, every counter but those of waiting (busy cycles and
     accesses as `golden.cost.cycles` predicts them), the error flags; with trace ports the spikes,
-    membranes, slow state and drive of every layer at every timestep; and without gaps on the
-    streams the cycle of every sequence's last result, and with trace ports that in which every part
-    starts every block of timesteps.
+    membranes, synaptic currents, slow state and drive of every layer at every timestep; and without
+    gaps on the streams the cycle of every sequence's last result, and with trace ports that in
+    which every part starts every block of timesteps.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def compare(
                     comparison.fail(str(error))
                 else:
                     _compare_layer(comparison, f"layer{index}", layer, trace, first)
-            layer.membrane = layer.state = layer.drive = None  # only spikes are needed to the end
+            layer.keep_only_spikes()
         progress(len(chunk))
     for index in range(len(core.layers)):
         of_layer = [golden.layers[index] for golden in runs]
@@ -155,9 +155,11 @@ def _compare_layer(
 ) -> None:
     steps = ("sequence", "timestep")
     assert golden.spikes is not None and golden.membrane is not None
-    assert golden.state is not None and golden.drive is not None
+    assert golden.state is not None and golden.drive is not None and golden.synapse is not None
     comparison.add(f"{where} spikes", golden.spikes, trace.spikes, (*steps, "neuron"), first)
     comparison.add(f"{where} membrane", golden.membrane, trace.membrane, (*steps, "neuron"), first)
+    if golden.synapse.shape[-1]:
+        comparison.add(f"{where} synapse", golden.synapse, trace.synapse, (*steps, "neuron"), first)
     if golden.state.shape[-1]:
         comparison.add(f"{where} slow state", golden.state, trace.state, (*steps, "row"), first)
         comparison.add(f"{where} drive", golden.drive, trace.drive, steps, first)
@@ -226,6 +228,8 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
             f"layer{index}.state_saturations": did.state_saturations,
             f"layer{index}.membrane_saturations": did.membrane_saturations,
         }
+        if core.layers[index].params.synapse:
+            counters[f"layer{index}.synapse_saturations"] = did.synapse_saturations
     if core.hardware.access_counters:
         counters |= accesses(core, golden)
     if core.layers[0].by_timesteps:  # an address comes once in each, between the parts in a block

@@ -123,10 +123,10 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     """Return every log of a core by name: input `items`, `results`, and with trace ports those of
     each layer.
 
-    These are `layer0.start`, `layer0.neurons`, `layer0.state`, `layer0.drive`, ..., and
-    `readout.start`. A log's `cycle` counts rising clock edges since the start of the simulation;
-    a line of neurons is a word of the neuron stage, `neuron_units` wide (see
-    `tb.simulate.by_timestep`).
+    These are `layer0.start`, `layer0.neurons`, `layer0.synapse`, `layer0.state`, `layer0.drive`,
+    ..., and `readout.start`. A log's `cycle` counts rising clock edges since the start of the
+    simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
+    `neuron_units` wide (see `tb.simulate.by_timestep`).
     """
     cycle = Column("cycle", "cycle", CYCLE)
     result = tuple(
@@ -149,6 +149,9 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
             membrane = Column("membrane", f"{port}_neuron_membrane", formats.u, units)
             spikes = Column("spikes", f"{port}_neuron_spikes", Fixed(1, signed=False), units)
             logs.append(Log(f"layer{index}.neurons", f"{port}_neuron_valid", (membrane, spikes)))
+            if layer.params.synapse:
+                current = Column("synapse", f"{port}_synapse_value", formats.y, units)
+                logs.append(Log(f"layer{index}.synapse", f"{port}_synapse_valid", (current,)))
             if layer.params.n_state:
                 for name, element in (("state", formats.m), ("drive", formats.x)):
                     column = Column(name, f"{port}_{name}_value", element)

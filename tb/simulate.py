@@ -61,13 +61,15 @@ class LayerTrace:
     """What a layer's trace ports showed in B sequences of K timesteps.
 
     `spikes` (B, K, N) bool, `membrane` (B, K, N) after the reset, `state` (B, K, d) after its
-    update, `drive` (B, K). Without a slow state, `state` and `drive` are empty in their last axis.
+    update, `drive` (B, K), `synapse` (B, K, N) the synaptic currents. What the layer does not have
+    is empty in its last axis.
     """
 
     spikes: np.ndarray
     membrane: np.ndarray
     state: np.ndarray
     drive: np.ndarray
+    synapse: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,11 @@ class Simulation:
             state, drive = state.reshape(*steps, d), drive.reshape(steps)
         else:
             state, drive = np.zeros((*steps, 0), np.int64), np.zeros((*steps, 0), np.int64)
-        return LayerTrace(spikes, membrane, state, drive)
+        synapse = np.zeros((*steps, 0), np.int64)
+        if layer.params.synapse:
+            currents = self._read(f"layer{index}.synapse", words, first, count)["synapse"]
+            synapse = by_timestep(currents, layer, self.n_timesteps)
+        return LayerTrace(spikes, membrane, state, drive, synapse)
 
     def starts(self, part: str) -> np.ndarray:
         """Return the cycles (B, blocks) int64 in which a part (`layer0`, `readout`) started each

@@ -90,7 +90,7 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
                 else None
             )
     for layer in golden.layers:
-        layer.membrane = layer.state = layer.drive = None  # of which nothing depends here
+        layer.keep_only_spikes()  # of other values nothing depends here
     return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1)
 
 

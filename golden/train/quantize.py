@@ -369,6 +369,8 @@ def evaluate_integers(
             found[f"layer{i}.drive"] = layer.drive_saturations
             found[f"layer{i}.state"] = layer.state_saturations
             found[f"layer{i}.membrane"] = layer.membrane_saturations
+            if network.params.layers[i].synapse:
+                found[f"layer{i}.synapse"] = layer.synapse_saturations
         result.rates[-1] += float(done.layers[-1].spike_counts.mean()) * share
         for where, counts in found.items():
             result.saturations[where] = result.saturations.get(where, 0) + int(counts.sum())
