@@ -127,7 +127,7 @@ def expected_counts(
     for length in range(1, PAYLOADS.shape[1] + 1):
         done = run(network, PAYLOADS[:, :length])
         found = accesses(core, done)
-        busy = block_cycles(core.layers[0], done.layers[0].addresses, length).sum()
+        busy = block_cycles(core.layers[0], done.layers[0].addresses, done.lengths).sum()
         for counter in counters:
             counted = busy if counter == "busy_cycles" else found[f"layer0.{counter}"][0]
             totals[counter].append(int(counted))

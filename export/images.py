@@ -93,6 +93,8 @@ def pack(network: NetworkIntegers, core: CoreParams) -> Images:
     }
     elements["readout.w_o"] = _deal(network.w_o, readout.n_groups, lanes)
     elements["readout.b_o"] = _deal(network.b_o[:, None], readout.n_groups, lanes)
+    if readout.scalars:
+        elements["readout.scalars"] = np.array([[network.leak_o]], np.int64)
     return {name: pack_words(elements[name], memory) for name, memory in core.memories.items()}
 
 
@@ -150,4 +152,5 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
     n_classes = readout.params.n_classes
     w_o = _gather(elements["readout.w_o"], readout.n_groups, n_classes, "readout.w_o")
     b_o = _gather(elements["readout.b_o"], readout.n_groups, n_classes, "readout.b_o")[:, 0]
-    return NetworkIntegers(core.network, tuple(layers), w_o, b_o)
+    leak = int(elements["readout.scalars"][0, 0]) if readout.scalars else 0
+    return NetworkIntegers(core.network, tuple(layers), w_o, b_o, leak)

@@ -13,6 +13,9 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
     fire      spike where u' >= threshold
     reset     where it fired: u' - reset (`subtract`), reset (`to_value`), or u' (`none`) is kept
 
+The readout: v' = sat(rshift(leak v) + W_o s + b_o), without the rounding where it has no leak. Its
+logits are the last v of each class, or the largest one so far (`max`).
+
 s[j] at timestep k is what input j received at timestep k - delay[j]. Behind the inputs, a recurrent
 layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
 
@@ -22,7 +25,8 @@ Matrix products run in float64, which is exact here: their accumulators are at m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +36,7 @@ from golden.formats import Fixed, rshift, rshift_toward_zero
 from golden.params import LayerParams, NetworkParams
 
 FLOAT64_INTEGER_BITS = 53
+UNUSED = Fixed(1, 0, signed=False)  # of what a network does not have, which is 0
 
 
 @dataclass(frozen=True)
@@ -76,24 +81,18 @@ class LayerIntegers:
             "delays": ((m if params.max_delay else 0,), params.delay),
             "c_y": ((n if params.synapse else 0,), f.c_y),
         }
-        unused = Fixed(1, 0, signed=False)
         neuron = {
             "leak": f.leak,
             "threshold": f.threshold,
-            "alpha": f.alpha if params.synapse else unused,
-            "reset": params.reset_amount if params.own_reset else unused,
+            "alpha": f.alpha if params.synapse else UNUSED,
+            "reset": params.reset_amount if params.own_reset else UNUSED,
         }
         for name, fmt in neuron.items():
             expected[name] = ((n,) if name in params.per_neuron else (), fmt)
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
         for name in ("leak", "alpha"):
-            one, largest = 1 << neuron[name].frac, int(np.max(getattr(self, name)))
-            if largest > one:
-                raise UserError(
-                    f"{where}.{name} is {largest / one:g}, above 1: use 0 to 1, or the membrane"
-                    " grows by itself"
-                )
+            _check_decay(getattr(self, name), neuron[name], f"{where}.{name}")
         if self.delays.max(initial=0) > params.max_delay:
             raise UserError(
                 f"{where}.delays has {self.delays.max()} timesteps: at most {params.max_delay}"
@@ -102,12 +101,15 @@ class LayerIntegers:
 
 @dataclass(frozen=True)
 class NetworkIntegers:
-    """A quantized network: parameters, layers, and the readout's w_o (C, N) and b_o (C,)."""
+    """A quantized network: parameters, layers, and the readout's w_o (C, N), b_o (C,), and leak, or
+    0 where it has none.
+    """
 
     params: NetworkParams
     layers: tuple[LayerIntegers, ...]
     w_o: np.ndarray
     b_o: np.ndarray
+    leak_o: int = 0
 
     def __post_init__(self) -> None:
         for index, (layer, params) in enumerate(zip(self.layers, self.params.layers, strict=True)):
@@ -115,6 +117,17 @@ class NetworkIntegers:
         readout = self.params.readout
         _check(self.w_o, (readout.n_classes, readout.n_inputs), readout.w_o, "readout.w_o")
         _check(self.b_o, (readout.n_classes,), readout.b_o, "readout.b_o")
+        leak = readout.leak if readout.leaky else UNUSED
+        _check(np.asarray(self.leak_o), (), leak, "readout.leak_o")
+        _check_decay(self.leak_o, leak, "readout.leak_o")
+
+
+def _check_decay(value: int | np.ndarray, fmt: Fixed, where: str) -> None:
+    one, largest = 1 << fmt.frac, int(np.max(value))
+    if largest > one:
+        raise UserError(
+            f"{where} is {largest / one:g}, above 1: use 0 to 1, or what decays grows by itself"
+        )
 
 
 def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> None:
@@ -163,14 +176,17 @@ class LayerRun:
 @dataclass
 class Run:
     """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's
-    run; `readout_addresses` are the distinct addresses that the readout received in each block.
+    run; `readout_addresses` are the distinct addresses that the readout received in each block,
+    `lengths` (blocks,) the blocks' timesteps, `reports` (B, reports, C) the logits of each report.
     """
 
     logits: np.ndarray
     classes: np.ndarray
     logit_saturations: np.ndarray
     readout_addresses: np.ndarray
-    layers: list[LayerRun] = field(default_factory=list)
+    layers: list[LayerRun]
+    lengths: np.ndarray
+    reports: np.ndarray
 
 
 def decayed(factor: int | np.ndarray, values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
@@ -271,6 +287,29 @@ class _Layer:
         return membrane - (integers.reset if p.own_reset else integers.threshold)
 
 
+class _Readout:
+    """The running values of the readout for a batch: `logits` (B, C) int64."""
+
+    def __init__(self, network: NetworkIntegers, batch: int) -> None:
+        self.network, self.params = network, network.params.readout
+        self.weights = network.w_o.T.astype(np.float64)
+        self.v = np.zeros((batch, self.params.n_classes), np.int64)
+        self.logits, self.fresh = self.v, True
+        self.saturations = np.zeros(batch, np.int64)
+
+    def step(self, spikes: np.ndarray) -> None:
+        """Take the spikes (B, N) float64 of a timestep."""
+        p, kept = self.params, self.v
+        if p.leaky:
+            kept = decayed(self.network.leak_o, self.v, p.leak.frac, p.decay_rounding)
+        total = kept + _product(spikes, self.weights, p.spike_sum) + self.network.b_o
+        self.v = p.logit.saturate(total)
+        self.saturations += (self.v != total).sum(1)
+        largest = p.report == "max" and not self.fresh
+        self.logits = np.maximum(self.logits, self.v) if largest else self.v
+        self.fresh = False
+
+
 class _Waiting:
     """What arrives at a layer before its delays, counted for a batch: see `LayerRun.arrivals`."""
 
@@ -306,19 +345,33 @@ def count_arrivals(
     return waiting.arrivals, waiting.slots
 
 
+def block_lengths(n_timesteps: int, block: int, reports: Sequence[int] = ()) -> np.ndarray:
+    """Return (blocks,): the timesteps of each block of a sequence; a report after so many timesteps
+    closes the block that has begun.
+    """
+    ends = {n_timesteps, *reports} - {0}
+    found: list[int] = []
+    for end in sorted(ends):
+        left = end - sum(found)
+        found += [block] * (left // block) + [left % block] * (left % block > 0)
+    return np.array(found, np.int64)
+
+
 def run(
     network: NetworkIntegers,
     payloads: np.ndarray,
     *,
     block: int = 1,
+    reports: Sequence[int] = (),
     trace: bool = False,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Run:
     """Run sequences (B, K, M) of payloads (a payload of 0 is no event) and return what the network
     did.
 
-    Distinct addresses are counted over `block` timesteps, on which nothing else depends. `progress`
-    is called with 1 after every timestep.
+    Distinct addresses are counted over `block` timesteps, on which nothing else depends. Results
+    are also reported after each of these numbers of timesteps (`reports`, ascending; a number may
+    come again). `progress` is called with 1 after every timestep.
     """
     params = network.params
     first = params.layers[0]
@@ -329,18 +382,23 @@ def run(
     first.formats.payload.check(payloads, "a payload")
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
-    runs = [_empty_run(p, batch, n_timesteps, block, trace) for p in params.layers]
+    runs = [_empty_run(p, batch, n_timesteps, trace) for p in params.layers]
     waiting = [
         _Waiting(i.delays, batch, block, external=index == 0) if p.max_delay else None
         for index, (i, p) in enumerate(zip(network.layers, params.layers, strict=True))
     ]
     widths = (*(layer.n_addresses for layer in params.layers), params.readout.n_inputs)
     received = [np.zeros((batch, n), bool) for n in widths]  # in the block so far
-    addresses = np.zeros((len(received), batch, -(-n_timesteps // block)), np.int64)
-    readout = params.readout
-    readout_weights = network.w_o.T.astype(np.float64)
-    logits = np.zeros((batch, readout.n_classes), np.int64)
-    logit_saturations = np.zeros(batch, np.int64)
+    if list(reports) != sorted(reports) or not all(0 <= k <= n_timesteps for k in reports):
+        raise UserError(
+            f"reports after {list(reports)} timesteps: use ascending 0 to {n_timesteps}"
+        )
+    lengths = block_lengths(n_timesteps, block, reports)
+    block_of = {int(end) - 1: index for index, end in enumerate(np.cumsum(lengths))}
+    times = Counter(reports)
+    addresses = np.zeros((len(received), batch, len(lengths)), np.int64)
+    readout = _Readout(network, batch)
+    reported = [readout.logits] * times[0]
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
@@ -362,13 +420,12 @@ def run(
                 done.state[:, k], done.drive[:, k] = layer.m, layer.x
                 done.synapse[:, k] = layer.y
         received[-1] |= values != 0
-        if (k + 1) % block == 0 or k == n_timesteps - 1:
+        if k in block_of:
             for index, seen in enumerate(received):
-                addresses[index, :, k // block] = seen.sum(1)
+                addresses[index, :, block_of[k]] = seen.sum(1)
                 seen[:] = False
-        total = logits + _product(values, readout_weights, readout.spike_sum) + network.b_o
-        logits = readout.logit.saturate(total)
-        logit_saturations += (logits != total).sum(1)
+        readout.step(values)
+        reported += [readout.logits] * times[k + 1]
         progress(1)
     for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
         done.addresses = addresses[index]
@@ -379,18 +436,24 @@ def run(
         done.state_saturations = layer.saturations["state"]
         done.synapse_saturations = layer.saturations["synapse"]
         done.membrane_saturations = layer.saturations["membrane"]
-    return Run(logits, logits.argmax(1), logit_saturations, addresses[-1], runs)
+    return Run(
+        readout.logits,
+        readout.logits.argmax(1),
+        readout.saturations,
+        addresses[-1],
+        runs,
+        lengths,
+        np.stack(reported, 1) if reported else np.zeros((batch, 0, len(network.b_o)), np.int64),
+    )
 
 
-def _empty_run(
-    params: LayerParams, batch: int, n_timesteps: int, block: int, trace: bool
-) -> LayerRun:
+def _empty_run(params: LayerParams, batch: int, n_timesteps: int, trace: bool) -> LayerRun:
     def counts(length: int = n_timesteps) -> np.ndarray:
         return np.zeros((batch, length), np.int64)
 
     done = LayerRun(
         counts(),
-        counts(-(-n_timesteps // block)),
+        counts(0),
         counts(),
         *(np.zeros(batch, np.int64) for _ in range(4)),
     )

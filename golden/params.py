@@ -18,6 +18,7 @@ from golden.formats import Fixed, accumulator, rshift, width_of
 
 Reset = Literal["subtract", "to_value", "none"]
 Rounding = Literal["half_up", "toward_zero"]
+ReadoutReport = Literal["last", "max"]
 NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
 
 NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
@@ -89,6 +90,20 @@ def _check_sums(params: Any, *names: str) -> None:
             getattr(params, name)
         except UserError as error:
             raise UserError(f"the layer is too large for its formats: {name} is {error}") from None
+
+
+def _check_choices(params: Any, **choices: tuple[str, ...]) -> None:
+    """Check that a field has one of its choices."""
+    for name, allowed in choices.items():
+        if getattr(params, name) not in allowed:
+            raise UserError(
+                f"{name} '{getattr(params, name)}': use {', '.join(allowed[:-1])} or {allowed[-1]}"
+            )
+
+
+def _check_decay(fmt: Fixed, name: str) -> None:
+    if fmt.signed or fmt.frac < 0:
+        raise UserError(f"the format of {name} is {fmt}: use an unsigned one, frac >= 0")
 
 
 @dataclass(frozen=True)
@@ -175,13 +190,7 @@ class LayerParams:
 
     def _check_neuron(self) -> None:
         """Check what kind of neuron the layer has."""
-        choices = {"reset": get_args(Reset), "decay_rounding": get_args(Rounding)}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise UserError(
-                    f"{name} '{getattr(self, name)}': use {', '.join(allowed[:-1])} or"
-                    f" {allowed[-1]}"
-                )
+        _check_choices(self, reset=get_args(Reset), decay_rounding=get_args(Rounding))
         if self.own_reset and self.reset == "none":
             raise UserError("an amount for a reset that does nothing: leave own_reset out")
         possible = {"leak", "threshold", *["alpha"] * self.synapse, *["reset"] * self.own_reset}
@@ -193,9 +202,7 @@ class LayerParams:
                 " are named in this order"
             )
         for name in ("leak", *["alpha"] * self.synapse):
-            decay = getattr(self.formats, name)
-            if decay.signed or decay.frac < 0:
-                raise UserError(f"the format of {name} is {decay}: use an unsigned one, frac >= 0")
+            _check_decay(getattr(self.formats, name), name)
 
     @property
     def n_addresses(self) -> int:
@@ -311,6 +318,22 @@ class LayerParams:
 class ReadoutParams:
     """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the
     first on ties.
+
+    Parameters
+    ----------
+    n_inputs, n_classes
+        Sizes.
+    w_o
+        Format of the weights.
+    bias_width, logit_width
+        Widths of b_o and of the logits, in the scale of w_o.
+    leaky
+        Logits decay: at every timestep they keep `leak`, a number of this format, of themselves.
+    decay_rounding
+        How leak times a logit is rounded.
+    report
+        What is sent of each class: its `last` logit, or its largest one of the sequence so far
+        (`max`).
     """
 
     n_inputs: int
@@ -318,12 +341,18 @@ class ReadoutParams:
     w_o: Fixed = Fixed(8, 7)
     bias_width: int = 24
     logit_width: int = 32
+    leaky: bool = False
+    leak: Fixed = Fixed(12, 12, signed=False)
+    decay_rounding: Rounding = "half_up"
+    report: ReadoutReport = "last"
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_classes <= 1 << 16:
             raise UserError(f"a readout of {self.n_classes} classes: use 1 to {1 << 16}")
         if not self.w_o.signed:
             raise UserError("the format of w_o must be signed")
+        _check_choices(self, report=get_args(ReadoutReport), decay_rounding=get_args(Rounding))
+        _check_decay(self.leak, "leak")
         _check_sums(self, "b_o", "logit", "spike_sum", "logit_sum")
 
     @property
@@ -344,9 +373,12 @@ class ReadoutParams:
 
     @property
     def logit_sum(self) -> Fixed:
-        """Of a logit and what a timestep adds to it, before it saturates."""
+        """Of what is kept of a logit and what a timestep adds to it, before it saturates."""
         step = self.spike_sum.magnitude + self.b_o.magnitude
-        return Fixed(width_of(self.logit.magnitude + step), self.w_o.frac)
+        kept = self.logit.magnitude
+        if self.leaky:
+            kept = rshift(self.leak.magnitude * kept, self.leak.frac)
+        return Fixed(width_of(kept + step), self.w_o.frac)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, ShapeLike, Signal
+from amaranth.hdl import Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,9 @@ class Arrivals(Component):
         Timesteps of a block.
     by_timesteps
         Which of the two forms the stream has.
+    reports
+        The stream may ask for results. A report first closes the block that has begun, and is taken
+        after that; within a timestep, it is ignored and reported as unclosed.
 
     Members
     -------
@@ -45,6 +48,8 @@ class Arrivals(Component):
         What the item does that is taken in this cycle.
     timestep_ended
         The end of a timestep (or block) is taken.
+    may_report, reported
+        With `reports`: a report may be taken in this cycle; it is.
     errors
         Of what comes from outside; `repeated` is its owner's.
 
@@ -56,6 +61,8 @@ class Arrivals(Component):
     may_end: Signal
     o: ArrivalPorts
     timestep_ended: Signal
+    may_report: Signal
+    reported: Signal
     errors: InputErrorPorts
 
     def __init__(
@@ -66,20 +73,22 @@ class Arrivals(Component):
         block: int,
         *,
         by_timesteps: bool,
+        reports: bool = False,
     ) -> None:
         self.n_inputs, self.n_addresses = n_inputs, n_addresses
-        self.block, self.by_timesteps = block, by_timesteps
+        self.block, self.by_timesteps, self.reports = block, by_timesteps, reports
         told = payload if by_timesteps else 1
-        super().__init__(
-            {
-                "i": In(stream.Signature(event_layout(n_addresses, payload))),
-                "room": In(1),
-                "may_end": In(1),
-                "o": Out(Arrival(n_addresses, told, block)),
-                "timestep_ended": Out(1),
-                "errors": Out(InputErrors()),
-            }
-        )
+        members = {
+            "i": In(stream.Signature(event_layout(n_addresses, payload, reports=reports))),
+            "room": In(1),
+            "may_end": In(1),
+            "o": Out(Arrival(n_addresses, told, block)),
+            "timestep_ended": Out(1),
+            "errors": Out(InputErrors()),
+        }
+        if reports:
+            members |= {"may_report": In(1), "reported": Out(1)}
+        super().__init__(members)
 
     @property
     def latency(self) -> int:
@@ -97,10 +106,15 @@ class Arrivals(Component):
             self.timestep_ended.eq(transfer & is_end),
             o.discarded.eq(transfer & is_sequence_end),
         ]
+        is_report = item.kind == EventKind.REPORT if self.reports else Const(0)
         if not self.by_timesteps:
             ends = item.kind != EventKind.EVENT
+            ready = self.room & (self.may_end | ~ends)
+            if self.reports:
+                ready = Mux(is_report, self.may_report, ready)
+                m.d.comb += self.reported.eq(transfer & is_report)
             m.d.comb += [
-                self.i.ready.eq(self.room & (self.may_end | ~ends)),
+                self.i.ready.eq(ready),
                 o.fires.eq(event),
                 o.payload.eq(1),
                 o.timesteps.eq(item.payload),
@@ -113,12 +127,22 @@ class Arrivals(Component):
         timestep = Signal(block, init=1)
         before = (timestep - 1)[:block]  # a bit for each one that has ended
         full = is_end & timestep[-1]
-        begun = before.any() if block > 1 else False
-        may_take = self.room & (self.may_end | ~(full | is_sequence_end))
-        partial = self.i.valid & is_sequence_end & begun & may_take
+        begun = before.any() if block > 1 else Const(0)
         in_range = item.address < self.n_addresses
         any_event = Signal()  # since the last end of timestep
+        closes: Value = is_sequence_end  # first, the block that has begun
         invalid = transfer & (item.kind == EventKind.INVALID)
+        unclosed = o.discarded & any_event
+        if self.reports:
+            told = is_report & ~any_event
+            closes = is_sequence_end | (told & begun)
+            invalid = transfer & (item.kind > EventKind.END_SEQUENCE) & ~is_report
+            unclosed = (o.discarded | (transfer & is_report)) & any_event
+        may_take = self.room & (self.may_end | ~(full | closes))
+        partial = self.i.valid & closes & begun & may_take
+        if self.reports:
+            may_take = Mux(told & ~begun, self.may_report, may_take)
+            m.d.comb += self.reported.eq(transfer & told)
         m.d.comb += [
             self.i.ready.eq(may_take & ~partial),
             o.fires.eq(event & in_range),
@@ -127,7 +151,7 @@ class Arrivals(Component):
             o.closed.eq((transfer & full) | partial),
             o.closing_timesteps.eq(before | Mux(partial, 0, timestep)),
             self.errors.out_of_range.eq((event & ~in_range) | invalid),
-            self.errors.unclosed.eq(o.discarded & any_event),
+            self.errors.unclosed.eq(unclosed),
         ]
         with m.If(self.timestep_ended):
             m.d.sync += timestep.eq(timestep.rotate_left(1))

@@ -11,11 +11,10 @@ from golden.hardware.counters import COUNTER_WIDTH
 from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.counters import Counters
-from rtl.fixed import shape_of
 from rtl.layer import Layer
 from rtl.loader import Loader
 from rtl.readout import Readout
-from rtl.streams import LOAD_ITEM, event_layout, result_layout
+from rtl.streams import LOAD_ITEM, input_layout, result_layout
 
 
 class Core(Component):
@@ -69,7 +68,7 @@ class Core(Component):
             numbers.setdefault(part, {})[memory] = number
         self.layers = [Layer(layer, numbers[f"layer{i}"]) for i, layer in enumerate(core.layers)]
         self.readout = Readout(core.readout, numbers["readout"])
-        first, readout = core.network.layers[0], core.network.readout
+        readout = core.network.readout
         parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {
             "readout": self.readout
         }
@@ -81,9 +80,7 @@ class Core(Component):
         widths = [len(self.strobes[name]) if name in self.strobes else 1 for name in core.counters]
         self.counters = Counters(core.counters, widths)
         members = {
-            "i_events": In(
-                stream.Signature(event_layout(first.n_inputs, shape_of(first.formats.payload)))
-            ),
+            "i_events": In(stream.Signature(input_layout(core))),
             "i_load": In(stream.Signature(LOAD_ITEM)),
             "o_results": Out(
                 stream.Signature(result_layout(readout.n_classes, readout.logit_width))

@@ -77,8 +77,10 @@ class DelayLine(Component):
         self.reader = SlotReader(layer)
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(n_inputs, received))),
-                "o": Out(stream.Signature(event_layout(n_inputs, layer.block))),
+                "i": In(stream.Signature(event_layout(n_inputs, received, reports=layer.reports))),
+                "o": Out(
+                    stream.Signature(event_layout(n_inputs, layer.block, reports=layer.reports))
+                ),
                 "errors": Out(InputErrors()),
                 "clearing": Out(1, init=1),  # pyright: ignore
                 "delays_reads": Out(1),
@@ -97,7 +99,12 @@ class DelayLine(Component):
         layer, block, n_slots = self.layer, self.layer.block, self.layer.delay_ring.slots
         n_inputs = layer.params.n_inputs
         m.submodules.arrivals = arrivals = Arrivals(
-            n_inputs, n_inputs, self.i.payload.payload.shape(), block, by_timesteps=layer.external
+            n_inputs,
+            n_inputs,
+            self.i.payload.payload.shape(),
+            block,
+            by_timesteps=layer.external,
+            reports=layer.reports,
         )
         m.submodules.delays = delays = self.delays
         m.submodules.reader = reader = self.reader
@@ -120,6 +127,7 @@ class DelayLine(Component):
                 "timesteps": block,
                 "slot": current.shape(),
             }
+            | ({"reported": 1} if layer.reports else {})
         )
         items = [Signal(item, name=f"item_{cycle}") for cycle in range(DELAY_LATENCY)]
         arrived = arrivals.o
@@ -166,6 +174,14 @@ class DelayLine(Component):
         ]
         with m.If(ended):
             m.d.sync += front.eq(items[3].slot)
+        if layer.reports:
+            m.d.comb += [
+                arrivals.may_report.eq(advance & ~emptying & ~busy),
+                items[0].reported.eq(arrivals.reported),
+                reader.reported.eq(advance & items[3].reported),
+            ]
+            with m.If(arrivals.reported):
+                m.d.sync += busy.eq(1)
         swept = self._ring(m, items[3], slot, mask, front, reader)
         with m.If(swept):
             m.d.sync += [emptying.eq(0), self.clearing.eq(0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -61,6 +61,7 @@ class Encoder(Component):
                 "timesteps": layer.block,
                 "sequence_end": 1,
             }
+            | ({"report": 1} if layer.reports else {})
         )
         self.queue = Queue(word, layer.buffers["masks"].depth, buffered=True)
         super().__init__(
@@ -68,7 +69,11 @@ class Encoder(Component):
                 "room": Out(1),
                 "reserve": In(1),
                 "i": In(GroupSpikes(layer)),
-                "o": Out(stream.Signature(event_layout(layer.params.n_neurons, layer.block))),
+                "o": Out(
+                    stream.Signature(
+                        event_layout(layer.params.n_neurons, layer.block, reports=layer.reports)
+                    )
+                ),
             }
         )
 
@@ -86,6 +91,9 @@ class Encoder(Component):
         base = Signal(first_address)
         end_block = self.i.valid & self.i.last_group
         queued = self.i.sequence_end | end_block | (self.i.valid & self.i.spikes.as_value().any())
+        if self.layer.reports:
+            queued |= self.i.report
+            m.d.comb += waits.report.eq(self.i.report)
         with m.If(self.i.valid):
             m.d.sync += base.eq(Mux(self.i.last_group, 0, base + lanes))
         m.d.comb += [
@@ -107,7 +115,10 @@ class Encoder(Component):
         following = Signal(n_segments)
         group = Signal(lanes * block)
         first = Signal(first_address)  # address of the group
-        marks = Signal(data.StructLayout({"timesteps": block, "sequence_end": 1}))
+        marking = {"timesteps": block, "sequence_end": 1}
+        if self.layer.reports:
+            marking["report"] = 1
+        marks = Signal(data.StructLayout(marking))
         marked = marks.as_value().any()
         pending = left.any() | marked
         lowest, sent, rest = lowest_lane(m, left, block)
@@ -129,14 +140,17 @@ class Encoder(Component):
                 with m.If(~rest.any()):
                     m.d.sync += [left.eq(next_left), index.eq(next_index), following.eq(others)]
             with m.Else():
-                kind = Mux(marks.timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
+                kind: Value = Const(EventKind.END_SEQUENCE)
+                if self.layer.reports:
+                    kind = Mux(marks.report, EventKind.REPORT, kind)
+                kind = Mux(marks.timesteps.any(), EventKind.END_TIMESTEP, kind)
                 m.d.sync += [event.kind.eq(kind), marks.eq(0)]
         with m.If(taken):
             m.d.sync += [
                 group.eq(queue.o.payload.mask),
                 first.eq(queue.o.payload.first),
                 marks.timesteps.eq(queue.o.payload.timesteps),
-                marks.sequence_end.eq(queue.o.payload.sequence_end),
+                *(marks[name].eq(queue.o.payload[name]) for name in marking if name != "timesteps"),
                 left.eq(first_left),
                 index.eq(first_index),
                 following.eq(later),

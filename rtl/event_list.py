@@ -37,7 +37,8 @@ class EventList(Component):
 
     From outside, an address takes part once in a timestep. A repeated address, one out of range, an
     item of no kind, and events that an end of sequence leaves without an end of timestep are
-    ignored and reported. A payload of 0 is no event.
+    ignored and reported. A payload of 0 is no event. A report takes no buffer: it is kept beside
+    the list that was closed last; a second one there waits.
 
     In a recurrent layer's list, the addresses after the inputs are the layer's own spikes, which
     come with every timestep (see `Recurrence`): an end of sequence drops them without a report.
@@ -86,7 +87,9 @@ class EventList(Component):
         received = payload if part.by_timesteps else block
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(n_addresses, received))),
+                "i": In(
+                    stream.Signature(event_layout(n_addresses, received, reports=part.reports))
+                ),
                 "arrival": Out(Arrival(n_addresses, payload, block)),
                 "first": Out(1),
                 "closing_buffer": Out(address_width(n_lists)),
@@ -112,6 +115,7 @@ class EventList(Component):
             self.i.payload.payload.shape(),
             block,
             by_timesteps=part.by_timesteps,
+            reports=part.reports,
         )
         wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         arrived = arrivals.o
@@ -153,6 +157,8 @@ class EventList(Component):
                 taken.bit_select(filling, 1).eq(1),
             ]
         front = self._front(m, ending, filling, count)
+        if part.reports:
+            self._report(m, arrivals, filling, front)
         # A buffer takes events again when the last of its payloads has been read.
         freed = delay(m, Cat(self.front.release, front), RELEASE_LATENCY - 1, "freed")
         with m.If(freed[0]):
@@ -166,6 +172,25 @@ class EventList(Component):
     def _after(self, buffer: Value) -> Value:
         """The buffer that follows one."""
         return Mux(buffer == self.part.n_lists - 1, 0, buffer + 1)[: len(buffer)]
+
+    def _before(self, buffer: Value) -> Value:
+        """The buffer before one."""
+        return Mux(buffer == 0, self.part.n_lists - 1, buffer - 1)[: len(buffer)]
+
+    def _report(self, m: Module, arrivals: Arrivals, filling: Signal, front: Signal) -> None:
+        """Keep of each buffer whether a report follows the list that was in it last: it takes no
+        buffer, and passes as soon as that list is walked.
+        """
+        reports = Signal(self.part.n_lists)
+        closed, walked = self._before(filling), self._before(front)
+        m.d.comb += [
+            arrivals.may_report.eq(~reports.bit_select(closed, 1)),
+            self.front.report.eq(reports.bit_select(walked, 1)),
+        ]
+        with m.If(arrivals.reported):
+            m.d.sync += reports.bit_select(closed, 1).eq(1)
+        with m.If(self.front.report_taken):
+            m.d.sync += reports.bit_select(walked, 1).eq(0)
 
     def _find_repeated(self, m: Module, arrivals: Arrivals) -> None:
         """Tell addresses that come again in their timestep, and those that are new in their

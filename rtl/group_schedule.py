@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl.component import Component
@@ -39,6 +39,8 @@ class GroupSchedule(Component):
         A group's last step (or the end of a sequence) is issued: it takes its room.
     hold
         Start nothing new: neither a block nor the end of a sequence.
+    result_room
+        Where the part has reports: there is room for a report, or for the end of a sequence.
     issue
         What is issued in this cycle: see `issue_layout`.
     busy, stalled, starved, state_wait
@@ -55,6 +57,7 @@ class GroupSchedule(Component):
     room: Signal
     reserve: Signal
     hold: Signal
+    result_room: Signal
     issue: Struct
     busy: Signal
     stalled: Signal
@@ -63,22 +66,21 @@ class GroupSchedule(Component):
 
     def __init__(self, part: Part) -> None:
         self.part = part
-        super().__init__(
-            {
-                "front": In(ListFront(part)),
-                "states_ready": In(1),
-                "states_near": In(1),
-                "starting": Out(1),
-                "room": In(1),
-                "reserve": Out(1),
-                "hold": In(1),
-                "issue": Out(issue_layout(part)),
-                "busy": Out(1),
-                "stalled": Out(1),
-                "starved": Out(1),
-                "state_wait": Out(1),
-            }
-        )
+        members = {
+            "front": In(ListFront(part)),
+            "states_ready": In(1),
+            "states_near": In(1),
+            "starting": Out(1),
+            "room": In(1),
+            "reserve": Out(1),
+            "hold": In(1),
+            "issue": Out(issue_layout(part)),
+            "busy": Out(1),
+            "stalled": Out(1),
+            "starved": Out(1),
+            "state_wait": Out(1),
+        }
+        super().__init__(members | ({"result_room": In(1)} if part.reports else {}))
 
     @property
     def latency(self) -> int:
@@ -109,7 +111,17 @@ class GroupSchedule(Component):
         last = Signal()  # the step is its group's last one
         single = Signal()  # a group has but one
         last_group = Signal()
-        stalled = ((walking & last) | ending) & ~self.room
+        stalled: Value = ((walking & last) | ending) & ~self.room
+        reserved: Value = (issue.valid & last) | issue.sequence_end
+        if part.reports:
+            # A report goes before what is to follow it: the first group's last step waits.
+            due = self.front.report
+            stalled = (walking & last & (due | ~self.room)) | (ending & (due | ~self.result_room))
+            m.d.comb += [
+                issue.report.eq(due & self.result_room),
+                self.front.report_taken.eq(issue.report),
+            ]
+            reserved |= issue.report
         m.d.comb += [
             self.stalled.eq(stalled),
             self.busy.eq(issue.valid),
@@ -128,7 +140,7 @@ class GroupSchedule(Component):
             issue.step.eq(step),
             issue.group.eq(group),
             issue.weight_base.eq(weight_base),
-            self.reserve.eq((issue.valid & last) | issue.sequence_end),
+            self.reserve.eq(reserved),
         ]
         finishing = issue.valid & last & last_group
         m.d.comb += self.front.release.eq(finishing | issue.sequence_end)
@@ -203,6 +215,21 @@ class GroupSchedule(Component):
                     refresh.eq(refreshing),
                     buffer.eq(self.front.buffer),
                 ]
-                after = (now + block % part.dilation).as_unsigned()
+                passed: Value = Const(block % part.dilation)
+                if part.reports:  # which may close a block early
+                    passed = self._passed(m)
+                after = (now + passed).as_unsigned()
                 m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))
         return m
+
+    def _passed(self, m: Module) -> Signal:
+        """The timesteps of the block in front, of which only what is left over by whole dilations
+        counts.
+        """
+        part, length = self.part, self.front.length
+        passed = Signal(range(part.dilation))
+        for t in range(part.block):
+            is_last = length[t] & ~length[t + 1] if t + 1 < part.block else length[t]
+            with m.If(is_last):
+                m.d.comb += passed.eq((t + 1) % part.dilation)
+        return passed

@@ -99,8 +99,10 @@ class Layer(Component):
             self.slow_state = SlowState(layer, numbers["ab"])
         received = shape_of(f.payload) if layer.external else layer.block
         members = {
-            "i": In(stream.Signature(event_layout(p.n_inputs, received))),
-            "o": Out(stream.Signature(event_layout(p.n_neurons, layer.block))),
+            "i": In(stream.Signature(event_layout(p.n_inputs, received, reports=layer.reports))),
+            "o": Out(
+                stream.Signature(event_layout(p.n_neurons, layer.block, reports=layer.reports))
+            ),
             "load": In(LoadBus()),
             "counts": Out(counts_signature(layer)),
         }
@@ -191,6 +193,8 @@ class Layer(Component):
             ),
             neurons.sums.eq(spike_path.sums),
         ]
+        if layer.reports:
+            m.d.comb += schedule.result_room.eq(encoder.room)
         if layer.params.n_state:
             loaded += self._connect_state(m)
         for component in loaded:

@@ -68,7 +68,8 @@ def issue_layout(part: Part) -> data.StructLayout:
         Of the event list.
 
     A cycle with `sequence_end` has no step: the end of a sequence passes; with `fresh`, the
-    sequence had no timestep.
+    sequence had no timestep. Where the part has reports, one passes in a cycle with `report`, which
+    may have a step that is not the last one of its group.
     """
     n_addresses, n_groups = part.n_addresses, part.n_groups
     return data.StructLayout(
@@ -89,4 +90,5 @@ def issue_layout(part: Part) -> data.StructLayout:
             "group": address_width(n_groups),
             "weight_base": address_width(n_groups * n_addresses),
         }
+        | ({"report": 1} if part.reports else {})
     )

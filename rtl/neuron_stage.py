@@ -252,6 +252,8 @@ class NeuronStage(Component):
                 delay(m, self.issue.sequence_end, layer.write_stage, "sequence_end")
             ),
         ]
+        if layer.reports:
+            m.d.comb += self.o.report.eq(delay(m, self.issue.report, layer.write_stage, "report"))
         if layer.hardware.trace:
             m.d.comb += self.update_spikes.eq(collected[fold.fold * block - 1])
 

@@ -59,11 +59,13 @@ class Recurrence(Component):
         payload = shape_of(p.formats.payload) if layer.by_timesteps else layer.block
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(p.n_inputs, payload))),
+                "i": In(stream.Signature(event_layout(p.n_inputs, payload, reports=layer.reports))),
                 "own_valid": In(1),
                 "own_ready": In(1),
-                "own": In(event_layout(p.n_neurons, layer.block)),
-                "o": Out(stream.Signature(event_layout(p.n_addresses, payload))),
+                "own": In(event_layout(p.n_neurons, layer.block, reports=layer.reports)),
+                "o": Out(
+                    stream.Signature(event_layout(p.n_addresses, payload, reports=layer.reports))
+                ),
             }
         )
 

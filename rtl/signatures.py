@@ -84,6 +84,8 @@ class ListFrontPorts(wiring.PureInterface):
     sequence_end: Signal
     buffer: Signal
     release: Signal
+    report: Signal
+    report_taken: Signal
 
 
 class ListFront(Signature):
@@ -105,23 +107,27 @@ class ListFront(Signature):
         The buffer that holds it.
     release
         From the schedule: the list is read for the last time.
+    report, report_taken
+        Where the part has reports: one is due before this list is walked; from the schedule: it
+        passes in this cycle.
     """
 
     ports = ListFrontPorts
 
     def __init__(self, part: Part) -> None:
-        super().__init__(
-            {
-                "available": Out(1),
-                "count": Out(range(part.n_addresses + 1)),
-                "plain_end": Out(walk_end_layout(part)),
-                "refreshed_end": Out(walk_end_layout(part)),
-                "length": Out(part.block),
-                "sequence_end": Out(1),
-                "buffer": Out(address_width(part.n_lists)),
-                "release": In(1),
-            }
-        )
+        members = {
+            "available": Out(1),
+            "count": Out(range(part.n_addresses + 1)),
+            "plain_end": Out(walk_end_layout(part)),
+            "refreshed_end": Out(walk_end_layout(part)),
+            "length": Out(part.block),
+            "sequence_end": Out(1),
+            "buffer": Out(address_width(part.n_lists)),
+            "release": In(1),
+        }
+        if part.reports:
+            members |= {"report": Out(1), "report_taken": In(1)}
+        super().__init__(members)
 
 
 class ListReadPorts(wiring.PureInterface):
@@ -216,7 +222,7 @@ class InputErrors(Signature):
     repeated
         An address comes a second time in a timestep.
     unclosed
-        A sequence ends with events that no end of timestep follows.
+        A sequence ends with events that no end of timestep follows, or a report comes after such.
     """
 
     ports = InputErrorPorts
@@ -295,6 +301,7 @@ class GroupSpikesPorts(wiring.PureInterface):
     timesteps: Signal
     last_group: Signal
     sequence_end: Signal
+    report: Signal
 
 
 class GroupSpikes(Signature):
@@ -312,17 +319,18 @@ class GroupSpikes(Signature):
         The group is the block's last one.
     sequence_end
         No group, but the end of a sequence passes.
+    report
+        Where the layer has reports: no group, but one passes.
     """
 
     ports = GroupSpikesPorts
 
     def __init__(self, layer: LayerHardware) -> None:
-        super().__init__(
-            {
-                "valid": Out(1),
-                "spikes": Out(data.ArrayLayout(layer.block, layer.lanes)),
-                "timesteps": Out(layer.block),
-                "last_group": Out(1),
-                "sequence_end": Out(1),
-            }
-        )
+        members = {
+            "valid": Out(1),
+            "spikes": Out(data.ArrayLayout(layer.block, layer.lanes)),
+            "timesteps": Out(layer.block),
+            "last_group": Out(1),
+            "sequence_end": Out(1),
+        }
+        super().__init__(members | ({"report": Out(1)} if layer.reports else {}))

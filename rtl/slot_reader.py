@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -34,8 +34,11 @@ class SlotReader(Component):
         events.
     sequence_ended
         A sequence has ended.
+    reported
+        Where the layer has reports: one passes.
     sent
-        The end of the block, or of the sequence, goes to `o`: only then may the next one end.
+        The end of the block, or of the sequence, or the report goes to `o`: only then may the next
+        one come.
     read, index
         A word of the slot in front is wanted in this cycle, and cannot wait.
     word
@@ -50,6 +53,7 @@ class SlotReader(Component):
     block_ended: Signal
     timesteps: Signal
     sequence_ended: Signal
+    reported: Signal
     sent: Signal
     read: Signal
     index: Signal
@@ -59,18 +63,18 @@ class SlotReader(Component):
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
         block = layer.block
-        super().__init__(
-            {
-                "block_ended": In(1),
-                "timesteps": In(block),
-                "sequence_ended": In(1),
-                "sent": Out(1),
-                "read": Out(1),
-                "index": Out(range(layer.delay_ring.words)),
-                "word": In(data.ArrayLayout(block, layer.delay_ring.lanes)),
-                "o": Out(stream.Signature(event_layout(layer.params.n_inputs, block))),
-            }
-        )
+        events = event_layout(layer.params.n_inputs, block, reports=layer.reports)
+        members = {
+            "block_ended": In(1),
+            "timesteps": In(block),
+            "sequence_ended": In(1),
+            "sent": Out(1),
+            "read": Out(1),
+            "index": Out(range(layer.delay_ring.words)),
+            "word": In(data.ArrayLayout(block, layer.delay_ring.lanes)),
+            "o": Out(stream.Signature(events)),
+        }
+        super().__init__(members | ({"reported": In(1)} if layer.reports else {}))
 
     @property
     def latency(self) -> int:
@@ -106,8 +110,16 @@ class SlotReader(Component):
         lane, mask, rest = lowest_lane(m, left, block)
         advance = ~o.valid | o.ready
         through = sending & ~reading & ~on_its_way & ~left.any()
-        marks = through | ending
+        marks: Value = through | ending
         kind = Mux(ending, EventKind.END_SEQUENCE, EventKind.END_TIMESTEP)
+        if layer.reports:
+            reporting = Signal()  # a report is still to go
+            with m.If(self.reported):
+                m.d.sync += reporting.eq(1)
+            with m.Elif(self.sent):
+                m.d.sync += reporting.eq(0)
+            marks = marks | reporting
+            kind = Mux(reporting, EventKind.REPORT, kind)
         m.d.comb += self.sent.eq(advance & marks)
         with m.If(advance):
             m.d.sync += [

@@ -5,22 +5,36 @@ from __future__ import annotations
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
 
+from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
 from golden.hardware.part import EventKind
+from rtl.fixed import shape_of
 
-KIND_WIDTH = address_width(len(EventKind))
 
-
-def event_layout(n_addresses: int, payload: ShapeLike) -> data.StructLayout:
-    """Return the layout of an event stream's items; `kind` is an `EventKind`. An event with a
-    payload of 0 is no event.
+def event_layout(
+    n_addresses: int, payload: ShapeLike, *, reports: bool = False
+) -> data.StructLayout:
+    """Return the layout of an event stream's items; `kind` is an `EventKind`, with `reports` or
+    without. An event with a payload of 0 is no event.
 
     Between the parts of a core that takes blocks of timesteps, the payload has a bit for each
     timestep of the block: those in which the address fires, or, at its end, those it has.
     """
+    kinds = max(EventKind if reports else set(EventKind) - {EventKind.REPORT})
     return data.StructLayout(
-        {"kind": KIND_WIDTH, "address": address_width(n_addresses), "payload": payload}
+        {
+            "kind": address_width(kinds + 1),
+            "address": address_width(n_addresses),
+            "payload": payload,
+        }
     )
+
+
+def input_layout(core: CoreParams) -> data.StructLayout:
+    """Return the layout of what enters a core."""
+    first = core.network.layers[0]
+    payload = shape_of(first.formats.payload)
+    return event_layout(first.n_inputs, payload, reports=core.hardware.reports)
 
 
 def result_layout(n_classes: int, logit_width: int) -> data.StructLayout:

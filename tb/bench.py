@@ -239,7 +239,7 @@ def describe(
         "cycles_predicted": int(timeline.ends[-1] - timeline.ends[0]) / span,
         "cycles_bound": bound,
         "bound_part": list(core.parts)[index],
-        "bound_steps": _steps(list(core.parts.values())[index], addresses[index], n_timesteps),
+        "bound_steps": _steps(list(core.parts.values())[index], addresses[index], golden.lengths),
         "waits": waits,
         "latency_cycles": int(chain.ends[0]) + 1,
         "alone_cycles": alone,
@@ -263,9 +263,9 @@ def describe(
     }
 
 
-def _steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> dict[str, float]:
+def _steps(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> dict[str, float]:
     """Return the mean steps of a group that a part needs for events, and for all else."""
-    refreshed = refreshes(part, n_timesteps) > 0
+    refreshed = refreshes(part, lengths) > 0
     floor = np.maximum(np.where(refreshed, part.dense_steps, 0), part.output_steps)
     return {"sparse": float(part.sparse_steps(addresses).mean()), "floor": float(floor.mean())}
 

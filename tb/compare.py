@@ -218,7 +218,7 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
         counters |= {
             f"{name}.timesteps": none + n_timesteps,
             f"{name}.blocks": none + addresses.shape[1],
-            f"{name}.busy_cycles": block_cycles(part, addresses, n_timesteps).sum(1),
+            f"{name}.busy_cycles": block_cycles(part, addresses, golden.lengths).sum(1),
             f"{name}.events": addresses.sum(1) + only_dropped,
         }
     for index, did in enumerate(golden.layers):
@@ -230,6 +230,8 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
         }
         if core.layers[index].params.synapse:
             counters[f"layer{index}.synapse_saturations"] = did.synapse_saturations
+    if core.hardware.reports:
+        counters["readout.reports"] = none + golden.reports.shape[1]
     if core.hardware.access_counters:
         counters |= accesses(core, golden)
     if core.layers[0].by_timesteps:  # an address comes once in each, between the parts in a block

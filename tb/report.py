@@ -23,6 +23,7 @@ from golden.cost.spans import KINDS, spans, totals
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
+from golden.integer import block_lengths
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import Comparison
 from tb.simulate import Simulation
@@ -77,8 +78,9 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     block, n_timesteps = core.hardware.block, simulation.n_timesteps
     timesteps = simulation.n_sequences * n_timesteps
     parts = list(core.parts)
+    lengths = block_lengths(n_timesteps, block)
     predicted = {
-        name: int(block_cycles(part, addresses, n_timesteps).sum()) / timesteps
+        name: int(block_cycles(part, addresses, lengths).sum()) / timesteps
         for (name, part), addresses in zip(core.parts.items(), comparison.addresses, strict=True)
     }
     slowest = max(range(len(core.layers)), key=lambda i: predicted[parts[i]])
@@ -89,7 +91,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     latency = int(simulation.result_cycles[0]) - start
     # The last block of a sequence has no next one to reach; all others are whole.
     reached = np.diff(simulation.starts(parts[slowest]), axis=1)
-    steps = block_cycles(core.layers[slowest], comparison.addresses[slowest], n_timesteps)
+    steps = block_cycles(core.layers[slowest], comparison.addresses[slowest], lengths)
     cycles = float(reached.mean()) / block if reached.size else None
     weights = sum(
         comparison.accesses[f"layer{i}.w_f_reads"] * layer.lanes

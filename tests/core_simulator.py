@@ -30,6 +30,8 @@ class Recorded:
     network: NetworkIntegers  # unpacked from the words that were loaded
     logits: list[list[int]] = field(default_factory=list)
     classes: list[int] = field(default_factory=list)
+    reports: list[list[int]] = field(default_factory=list)  # logits of every report, in order
+    result_cycles: list[int] = field(default_factory=list)  # of the last result of each of these
     membrane: list[list[int]] = field(default_factory=list)
     spikes: list[list[int]] = field(default_factory=list)
     state: list[list[int]] = field(default_factory=list)
@@ -46,10 +48,12 @@ def simulate(
     stalls: np.random.Generator | None = None,
     reset_after: int = 0,
     reset_delay: int = 0,
+    reports: tuple[int, ...] = (),
 ) -> Recorded:
     """Load the network into a core on this hardware and run sequences (B, K, M); with random
     stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off, so
-    many cycles after their end.
+    many cycles after their end. With `reports`, each sequence asks for results after these numbers
+    of timesteps.
     """
     core = CoreParams(network.params, replace(hardware, trace=True))
     images = pack(network, core)
@@ -108,12 +112,16 @@ def simulate(
             await ctx.tick()
             ctx.set(reset, 0)
         for sequence in payloads:
-            for timestep in sequence:
-                await send_timestep(ctx, timestep)
+            for done in range(len(sequence) + 1):
+                for _ in range(reports.count(done)):
+                    await send(ctx, EventKind.REPORT)
+                if done < len(sequence):
+                    await send_timestep(ctx, sequence[done])
             await send(ctx, EventKind.END_SEQUENCE)
 
     async def collect(ctx: Any) -> None:
-        while len(recorded.classes) < len(payloads):
+        # Of each sequence first the reports, then the results at its end.
+        for number in range(len(payloads) * (len(reports) + 1)):
             logits: list[int] = []
             while True:
                 ctx.set(top.o_results.ready, stalls is None or bool(stalls.random() < 0.5))
@@ -125,6 +133,9 @@ def simulate(
                     logits.append(result.logit)
                     if result.last:
                         break
+            if (number + 1) % (len(reports) + 1):
+                recorded.reports.append([*logits, result.best])
+                continue
             recorded.logits.append(logits)
             recorded.classes.append(result.best)
         ctx.set(top.o_results.ready, 0)
@@ -140,11 +151,16 @@ def simulate(
             top.trace_readout_start
         ]
         cycle, first = 0, None
-        async for _, _, transfer, *starts in ctx.tick().sample(
-            top.i_events.valid & top.i_events.ready, *ports
+        result = top.o_results
+        async for _, _, transfer, sent, *starts in ctx.tick().sample(
+            top.i_events.valid & top.i_events.ready,
+            result.valid & result.ready & result.payload.last,
+            *ports,
         ):
             if transfer and first is None:
                 first = cycle
+            if sent:
+                recorded.result_cycles.append(cycle - (first or 0))
             for part, started in enumerate(starts):
                 if started:
                     recorded.starts[part].append(cycle - (first or 0))

@@ -9,7 +9,7 @@ import numpy as np
 
 from golden.formats import Fixed
 from golden.integer import LayerIntegers
-from golden.params import LayerParams
+from golden.params import LayerParams, ReadoutParams
 from tests.networks import (
     Drawn,
     draw_network,
@@ -37,12 +37,30 @@ def with_neurons(drawn: Drawn, seed: int) -> Drawn:
         payload = Fixed(payload.width, payload.frac)
         params[0] = replace(params[0], formats=replace(params[0].formats, payload=payload))
         payloads = draw_payloads(rng, payload, payloads.shape)
+    readout, leak = draw_readout(rng, drawn.network.params.readout)
     network = replace(
         drawn.network,
-        params=replace(drawn.network.params, layers=tuple(params)),
+        params=replace(drawn.network.params, layers=tuple(params), readout=readout),
         layers=tuple(layers),
+        leak_o=leak,
     )
     return replace(drawn, network=network, payloads=payloads)
+
+
+def draw_readout(rng: np.random.Generator, p: ReadoutParams) -> tuple[ReadoutParams, int]:
+    """Draw what is kept of logits and what is reported."""
+    leaky = bool(rng.integers(2))
+    leak = Fixed(12, 12, signed=False) if rng.integers(3) else Fixed(13, 12, signed=False)
+    readout = replace(
+        p,
+        leaky=leaky,
+        leak=leak,
+        decay_rounding="toward_zero" if rng.integers(2) else "half_up",
+        report="max" if rng.integers(2) else "last",
+        # Narrow logits saturate.
+        logit_width=int(rng.choice([14, 32])),
+    )
+    return readout, int(rng.integers(0, min(leak.max, 4096) + 1)) if leaky else 0
 
 
 def draw_neuron(

@@ -18,40 +18,39 @@ from golden.integer import LayerRun, Run
 Part = LayerHardware | ReadoutHardware
 
 
-def block_lengths(part: Part, n_timesteps: int) -> np.ndarray:
-    """Return (blocks,): the timesteps of each block of a sequence."""
-    starts = np.arange(0, n_timesteps, part.block)
-    return np.minimum(part.block, n_timesteps - starts)
+def block_starts(lengths: np.ndarray) -> np.ndarray:
+    """Return the first timestep (blocks,) of each block of these lengths."""
+    return np.cumsum(lengths) - lengths
 
 
-def refreshes(part: Part, n_timesteps: int) -> np.ndarray:
+def refreshes(part: Part, lengths: np.ndarray) -> np.ndarray:
     """Return (blocks,): in how many timesteps of each block of a sequence the current from the slow
-    state is refreshed.
+    state is refreshed, for blocks of `lengths` (`golden.integer.block_lengths`).
     """
-    refreshed = np.arange(n_timesteps) % part.dilation == 0
     if not part.dense_steps:
-        refreshed[:] = False
-    padded = np.pad(refreshed, (0, -n_timesteps % part.block))
-    return padded.reshape(-1, part.block).sum(1)
+        return np.zeros(len(lengths), np.int64)
+    starts = block_starts(lengths)
+    # Refreshes before a timestep: those of the timesteps 0, dilation, 2 dilation, ...
+    return -(-(starts + lengths) // part.dilation) - -(-starts // part.dilation)
 
 
-def group_steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+def group_steps(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the steps that each group takes, for distinct addresses (..., blocks) of whole
-    sequences.
+    sequences in blocks of `lengths`.
     """
-    dense = np.where(refreshes(part, n_timesteps) > 0, part.dense_steps, 0)
+    dense = np.where(refreshes(part, lengths) > 0, part.dense_steps, 0)
     least = np.maximum(dense, part.output_steps)
     return np.maximum(part.sparse_steps(addresses), least)
 
 
-def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
+def block_cycles(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the cycles (..., blocks) in which a layer, or the readout, issues a step, for distinct
-    addresses (..., blocks) of whole sequences: groups * steps, what the counter `busy_cycles` adds
-    up.
+    addresses (..., blocks) of whole sequences in blocks of `lengths`: groups * steps, what the
+    counter `busy_cycles` adds up.
 
     No part takes fewer cycles from the start of a block to that of the next.
     """
-    return part.n_groups * group_steps(part, addresses, n_timesteps)
+    return part.n_groups * group_steps(part, addresses, lengths)
 
 
 def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray) -> np.ndarray:
@@ -62,7 +61,7 @@ def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray)
     For a consumer that takes every item, and inputs that wait. Exact where a group's spikes always
     find room in their queue.
     """
-    steps = group_steps(layer, addresses, addresses.shape[-1])
+    steps = group_steps(layer, addresses, np.ones(addresses.shape[-1], np.int64))
     starts = np.arange(0, layer.n_outputs, layer.lanes)
     fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
     behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
@@ -78,13 +77,12 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
     """
     found = {}
     received = [*(layer.addresses for layer in run.layers), run.readout_addresses]
-    n_timesteps = run.layers[0].events.shape[1]
     events = [*(layer.events for layer in run.layers), run.layers[-1].spike_counts]
     dropped = dropped_events(core, run)
     for index, (name, part) in enumerate(core.parts.items()):
-        counts = _accesses(part, received[index], events[index], dropped[index], n_timesteps)
+        counts = _accesses(part, received[index], events[index], dropped[index], run.lengths)
         if isinstance(part, LayerHardware) and part.delayed:
-            counts |= _delay_accesses(part, run.layers[index], n_timesteps)
+            counts |= _delay_accesses(part, run.layers[index], len(run.lengths))
         found |= {f"{name}.{what}": count for what, count in counts.items()}
     return found
 
@@ -101,11 +99,16 @@ def dropped_events(core: CoreParams, run: Run) -> list[np.ndarray]:
 
 
 def _accesses(
-    part: Part, addresses: np.ndarray, events: np.ndarray, dropped: np.ndarray, n_timesteps: int
+    part: Part,
+    addresses: np.ndarray,
+    events: np.ndarray,
+    dropped: np.ndarray,
+    lengths: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Count the accesses (B,) of a part, for distinct addresses (B, blocks), events (B, K), and the
-    events (B,) that are only dropped.
+    """Count the accesses (B,) of a part, for distinct addresses (B, blocks), events (B, K), the
+    events (B,) that are only dropped, and the blocks' lengths (blocks,).
     """
+    n_timesteps = int(lengths.sum())
     n_events, groups = part.hardware.events_per_cycle, part.n_groups
     none = np.zeros(len(addresses), np.int64)
     distinct, total = addresses.sum(1), events.sum(1)
@@ -122,10 +125,15 @@ def _accesses(
         counts |= {"payload_writes": written, "payload_reads": groups * distinct}
     if isinstance(part, ReadoutHardware):
         once = none + groups * n_blocks
-        return counts | {
+        counts |= {
             "w_o_reads": groups * distinct,
             "b_o_reads": once, "logits_reads": once, "logits_writes": once,
         }  # fmt: skip
+        if part.params.leaky:
+            counts["leak_products"] = none + groups * n_timesteps
+        if part.params.report == "max":
+            counts |= {"peaks_reads": once, "peaks_writes": once}
+        return counts
     words = none + groups * part.fold * n_blocks
     counts |= {"w_f_reads": groups * distinct, "c_reads": words, "u_reads": words}
     products = none + groups * part.fold * n_timesteps
@@ -137,7 +145,7 @@ def _accesses(
     d = part.params.n_state
     if not d:
         return counts
-    refreshed = refreshes(part, n_timesteps)
+    refreshed = refreshes(part, lengths)
     steps = part.state_update.row_groups * (d + 1)
     dense = groups * part.dense_steps * int((refreshed > 0).sum())
     # The slow state that a timestep leaves is kept where the one behind it has a refresh.
@@ -154,8 +162,7 @@ def _accesses(
         "update_products": none + steps * n_timesteps,
     }
     if part.dilation > 1:
-        starts = np.arange(0, n_timesteps, part.block)
-        held = int((starts % part.dilation != 0).sum())
+        held = int((block_starts(lengths) % part.dilation != 0).sum())
         counts |= {
             "h_reads": none + groups * part.fold * held,
             "h_writes": none + groups * part.fold * int((refreshed > 0).sum()),
@@ -163,12 +170,12 @@ def _accesses(
     return counts
 
 
-def _delay_accesses(part: LayerHardware, run: LayerRun, n_timesteps: int) -> dict[str, np.ndarray]:
+def _delay_accesses(part: LayerHardware, run: LayerRun, n_blocks: int) -> dict[str, np.ndarray]:
     """Count the accesses (B,) of a layer's delay line: of what arrives, of the words of every block
     that leaves, which are read and cleared, and of the ring, which is cleared behind a sequence.
     """
     assert run.arrivals is not None and run.arrival_slots is not None
-    touched = run.arrival_slots + part.delay_ring.words * -(-n_timesteps // part.block)
+    touched = run.arrival_slots + part.delay_ring.words * n_blocks
     return {
         "delays_reads": run.arrivals,
         "ring_reads": touched,

@@ -20,7 +20,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import HardwareParams
 from golden.hardware.stages import DELAY_LATENCY
-from golden.integer import NetworkIntegers, Run, count_arrivals, run
+from golden.integer import NetworkIntegers, Run, block_lengths, count_arrivals, run
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 # A DP16KD of the ECP5: bits of a word, words.
@@ -60,7 +60,8 @@ class Activity:
             if arrived is not None:
                 arrivals, slots = arrived
                 layers[index] = replace(layers[index], arrivals=arrivals, arrival_slots=slots)
-        return replace(self.run, layers=layers, readout_addresses=addresses[-1])
+        lengths = block_lengths(self.n_timesteps, block)
+        return replace(self.run, layers=layers, readout_addresses=addresses[-1], lengths=lengths)
 
 
 def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity:
@@ -172,14 +173,15 @@ def part_cycles(
     From a refresh to the next, the walk of the groups waits for as many state updates as it took
     timesteps.
     """
-    cycles = block_cycles(part, addresses, n_timesteps)
+    lengths = block_lengths(n_timesteps, part.block)
+    cycles = block_cycles(part, addresses, lengths)
     if isinstance(part, LayerHardware) and part.params.recurrent:
         assert spikes is not None
         cycles = cycles + loop_cycles(part, addresses, spikes)
     else:
         cycles = cycles + part.drain
     if isinstance(part, LayerHardware) and part.dense_steps:
-        starts = np.flatnonzero(refreshes(part, n_timesteps))  # the first block is one of them
+        starts = np.flatnonzero(refreshes(part, lengths))  # the first block is one of them
         more = np.diff(np.append(starts, cycles.shape[-1])) - 1
         updates = part.state_update.block_cycles + more * part.block * part.state_update.interval
         cycles = np.maximum(np.add.reduceat(cycles, starts, axis=-1), updates)

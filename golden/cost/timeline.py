@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.cost.cycles import Part, block_lengths, group_steps, refreshes
+from golden.cost.cycles import Part, block_starts, group_steps, refreshes
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.stages import DELAY_LATENCY, DRIVE_LATENCY, MASK_QUEUE_DEPTH, RELEASE_LATENCY
-from golden.integer import LayerRun
+from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import (
+    DELAY_LATENCY,
+    DRIVE_LATENCY,
+    MASK_QUEUE_DEPTH,
+    RELEASE_LATENCY,
+    RESULT_SETS,
+)
+from golden.integer import LayerRun, block_lengths
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,13 @@ class _Line:
         self.free = self.send(part, read + 2, ends=True) + 1
         return self.sent
 
+    def report(self, part: _Part, taken: int) -> int:
+        """Send a report that came at `taken`; return the cycle in which the list takes it."""
+        self.moved = max(taken + DELAY_LATENCY, self.moved + 1, self.sent)
+        self.free = self.moved + 1
+        self.sent = part.accept_report(self.moved + 1)
+        return self.sent
+
     def end_sequence(self, part: _Part, ended: int) -> int:
         """Send the end of a sequence that came at `ended`, and clear the ring."""
         cleared = ended + DELAY_LATENCY
@@ -144,11 +158,17 @@ class _Part:
     own_end: int = -1  # cycle in which the end of their timestep is offered
     released: list[int] = field(default_factory=list)  # cycles in which lists were released
     closed: int = 0  # lists closed so far
+    flagged: int = -1  # lists that were closed when the last report came
     ready: int = 0  # first cycle in which something new can be decided on
     turns: list[Turn] = field(default_factory=list)
     room: list[int] = field(
         default_factory=lambda: [-1] * MASK_QUEUE_DEPTH
     )  # cycles in which room was given back
+    marked: int = -1  # cycle in which the last report passed the group schedule
+    finished: int = -(1 << 40)  # cycle of the last step of the last block
+    copied: int = 0  # first cycle in which results may be copied
+    words: list[int] = field(default_factory=list)  # cycles in which room for results came back
+    results: int = -1  # cycle in which the last result was sent
     popped: int = -1  # cycle in which the encoder took its last group
     moved: int = -1  # cycle in which the encoder put its last item into its output register
     sent: int = -1  # cycle in which that item was transferred
@@ -174,6 +194,17 @@ class _Part:
         self.last_item = cycle
         return cycle
 
+    def accept_report(self, earliest: int) -> int:
+        """Return the cycle in which a report that is offered from `earliest` on is transferred to
+        the list; a second one behind the same list waits for the first.
+        """
+        unflagged = self.marked + 1 if self.flagged == self.closed else 0
+        cycle = max(earliest, self.last_item + 1, unflagged)
+        while cycle in self.own:
+            cycle += 1
+        self.last_item, self.flagged = cycle, self.closed
+        return cycle
+
     def receive(self, earliest: int, ends: bool) -> int:
         """Return the cycle in which an item from another part, or from outside, is transferred."""
         return (self.line or self).accept(earliest, ends)
@@ -181,6 +212,16 @@ class _Part:
     def collect(self, ended: int, sequence: int, block: int) -> int:
         """Return the cycle in which a block's list closes, whose end was received at `ended`."""
         return ended if self.line is None else self.line.emit(self, ended, sequence, block)
+
+    def receive_report(self, earliest: int) -> int:
+        """As `receive`, of a report."""
+        if self.line is None:
+            return self.accept_report(earliest)
+        return self.line.accept(earliest, ends=True)
+
+    def collect_report(self, taken: int) -> int:
+        """Return the cycle in which the list takes a report that was received at `taken`."""
+        return taken if self.line is None else self.line.report(self, taken)
 
     def collect_end(self, ended: int) -> int:
         """Return the cycle in which the list of a sequence's end closes."""
@@ -199,7 +240,9 @@ class Timeline:
         Sequences (B, K, M), sent one after another.
     layers
         The traced runs of the layers on these sequences (`golden.integer.run`, with the core's
-        block).
+        block, and with these reports).
+    reports
+        The numbers of timesteps after which results are asked for in every sequence, ascending.
 
     Attributes
     ----------
@@ -207,57 +250,70 @@ class Timeline:
         (layers + 1, B, blocks) cycles; the last row is the readout's.
     ends
         (B,) cycles in which the last result of each sequence is sent.
+    report_ends
+        (B, reports) cycles in which the last result of each report is sent.
     turns
         What each layer and the readout took in which cycles, in order.
     """
 
-    def __init__(self, core: CoreParams, payloads: np.ndarray, layers: Sequence[LayerRun]) -> None:
+    def __init__(
+        self,
+        core: CoreParams,
+        payloads: np.ndarray,
+        layers: Sequence[LayerRun],
+        reports: Sequence[int] = (),
+    ) -> None:
+        block = core.hardware.block
+        n_sequences, n_timesteps, _ = payloads.shape
+        lengths = block_lengths(n_timesteps, block, reports)
         self._parts = [
             _Part(
                 part, _State(part) if isinstance(part, LayerHardware) and part.dense_steps else None
             )
             for part in core.parts.values()
         ]
+        self._parts[-1].words = [-1] * RESULT_SETS * core.readout.n_groups
         for part, run in zip(self._parts, layers, strict=False):
             hardware = part.hardware
             if isinstance(hardware, LayerHardware) and hardware.delayed:
-                part.line = _Line(hardware, _departures(hardware, run))
-        block = core.hardware.block
-        n_sequences, n_timesteps, _ = payloads.shape
+                part.line = _Line(hardware, _departures(hardware, run, lengths))
         n_items = np.count_nonzero(payloads, axis=2)
-        lengths = block_lengths(core.layers[0], n_timesteps).tolist()
         addresses = [run.addresses for run in layers]
-        sent = [_by_block(run, block) for run in layers]
+        sent = [_by_block(run, lengths) for run in layers]
         addresses.append(sent[-1].sum(2))
         steps = [
-            group_steps(part.hardware, found, n_timesteps)
+            group_steps(part.hardware, found, lengths)
             for part, found in zip(self._parts, addresses, strict=True)
         ]
-        refresh = [refreshes(part.hardware, n_timesteps) > 0 for part in self._parts]
+        refresh = [refreshes(part.hardware, lengths) > 0 for part in self._parts]
         first = self._parts[0]
         self.ends = np.zeros(n_sequences, np.int64)
+        self.report_ends = np.zeros((n_sequences, len(reports)), np.int64)
+        starts, times = block_starts(lengths).tolist(), np.asarray(reports, np.int64)
         for b in range(n_sequences):
-            for j, length in enumerate(lengths):
+            self._report(b, np.flatnonzero(times == 0))
+            for j, (start, length) in enumerate(zip(starts, lengths.tolist(), strict=True)):
                 closed = 0
-                for k in range(j * block, j * block + length):
+                for k in range(start, start + length):
                     for _ in range(n_items[b, k]):
                         first.receive(0, ends=False)
-                    closed = first.receive(0, ends=k == (j + 1) * block - 1)
-                if length < block:  # the end of the sequence closes it before it is transferred
+                    closed = first.receive(0, ends=k == start + block - 1)
+                if length < block:  # what follows closes it before it is transferred itself
                     closed = first.receive(0, ends=True)
                 for i, part in enumerate(self._parts):
                     closed = part.collect(closed, b, j)
                     spiking = sent[i][b, j] if i < len(layers) else None
                     walk = length, int(steps[i][b, j]), bool(refresh[i][j])
                     closed = self._block(i, part, (b, j), closed, *walk, spiking)
+                self._report(b, np.flatnonzero(times == start + length))
             closed = first.receive(0, ends=True)
             for i, part in enumerate(self._parts):
                 closed = part.collect_end(closed)
                 closed = self._end_sequence(i, part, b, closed)
             self.ends[b] = closed
         self.turns = [part.turns for part in self._parts]
-        starts = [[turn.first for turn in of if turn.block is not None] for of in self.turns]
-        self.starts = np.array(starts).reshape(-1, n_sequences, len(lengths))
+        begun = [[turn.first for turn in of if turn.block is not None] for of in self.turns]
+        self.starts = np.array(begun).reshape(-1, n_sequences, len(lengths))
 
     def _block(
         self,
@@ -287,14 +343,14 @@ class Timeline:
         part.own.clear()
         for group in range(hardware.n_groups):
             due = issued + steps
-            if spiking is None:
-                issued = due
-                continue
-            issued = max(due, heapq.heappop(part.room) + 1)
+            room = heapq.heappop(part.room) if spiking is not None else -1
+            issued = max(due, room + 1, part.marked + 1)
             if issued > due:
                 stalls.append((due, issued))
             if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
                 first_issued = issued
+            if spiking is None:
+                continue
             fired = int(np.count_nonzero(spiking[group * lanes : (group + 1) * lanes]))
             ends = group == hardware.n_groups - 1
             if fired or ends:
@@ -307,15 +363,51 @@ class Timeline:
         turn = Turn(*place, part.ready, opened, decided, first_issued, issued, tuple(stalls))
         part.turns.append(turn)
         part.released.append(issued)
+        part.finished = issued
         part.ready = issued + hardware.drain
         return reached
+
+    def _report(self, sequence: int, numbers: np.ndarray) -> None:
+        """Let reports of these numbers pass through the core."""
+        for number in numbers.tolist():
+            taken = self._parts[0].receive_report(0)
+            for i, part in enumerate(self._parts):
+                taken = part.collect_report(taken)
+                due = max(taken, *part.released[-1:], -1) + 1
+                if isinstance(part.hardware, ReadoutHardware):
+                    part.marked, taken = self._results(part, part.hardware, due)
+                    continue
+                part.marked = max(due, heapq.heappop(part.room) + 1)
+                queued = part.marked + part.hardware.write_stage
+                taken = self._encode(i, part, queued, 0, marker=True, report=True)
+            self.report_ends[sequence, number] = taken
+
+    def _results(self, part: _Part, hardware: ReadoutHardware, due: int) -> tuple[int, int]:
+        """Copy all logits and send them, where that is due; return the cycle in which it is issued,
+        and that of the last result.
+        """
+        room = [heapq.heappop(part.words) for _ in range(hardware.n_groups)]
+        issued = max(due, room[-1] + 1, part.finished + 1 + hardware.settle, part.copied)
+        part.copied = issued + hardware.n_groups
+        left = hardware.params.n_classes
+        for group in range(hardware.n_groups):
+            # Two cycles to read a word and to hold it in the queue; then one a class.
+            popped = max(issued + hardware.result_stage + group + 2, part.results)
+            heapq.heappush(part.words, popped)
+            part.results = popped + min(left, hardware.lanes)
+            left -= hardware.lanes
+        return issued, part.results
 
     def _end_sequence(self, index: int, part: _Part, sequence: int, closed: int) -> int:
         opened = closed + part.hardware.close_latency
         decided = max(part.ready, opened)
-        due = issued = decided + 1
+        due = max(decided, part.marked) + 1
+        issued, sent = due, 0
         if isinstance(part.hardware, LayerHardware):
             issued = max(due, heapq.heappop(part.room) + 1)
+        elif part.hardware.reports:
+            issued, sent = self._results(part, part.hardware, due)
+        due = decided + 1
         stalls = ((due, issued),) if issued > due else ()
         turn = Turn(sequence, None, part.ready, opened, decided, issued, issued, stalls)
         part.turns.append(turn)
@@ -324,19 +416,31 @@ class Timeline:
             part.ready = issued
             return self._encode(index, part, issued + part.hardware.write_stage, 0, marker=True)
         part.released.append(issued)
+        if part.hardware.reports:
+            part.ready = issued
+            return sent
         lanes, left = part.hardware.lanes, part.hardware.params.n_classes
         # Two cycles to read a word of logits, then one a class; the next word is read after the
         # last of them.
-        cycle = issued + part.hardware.write_stage
+        cycle = issued + part.hardware.result_stage
         while left > 0:
             cycle += 2 + min(left, lanes)
             left -= lanes
         part.ready = cycle + 1
         return cycle
 
-    def _encode(self, index: int, part: _Part, queued: int, fired: int, *, marker: bool) -> int:
-        """Send a group that enters the queue at `queued`; return the cycle in which its last item
-        is transferred.
+    def _encode(
+        self,
+        index: int,
+        part: _Part,
+        queued: int,
+        fired: int,
+        *,
+        marker: bool,
+        report: bool = False,
+    ) -> int:
+        """Send a group that enters the queue at `queued`, or a `report`; return the cycle in which
+        its last item is transferred.
         """
         part.popped = max(queued + 2, part.popped + 1, part.moved)
         heapq.heappush(part.room, part.popped)
@@ -346,27 +450,30 @@ class Timeline:
             part.moved = max(earliest, part.sent)
             if part.recurrent and item < fired:
                 part.own.add(part.moved + 1)  # offered, though not yet taken
-            part.sent = receiver.receive(part.moved + 1, ends=marker and item == fired)
+            if report:
+                part.sent = receiver.receive_report(part.moved + 1)
+            else:
+                part.sent = receiver.receive(part.moved + 1, ends=marker and item == fired)
             earliest = part.moved + 1
         return part.sent
 
 
-def _by_block(run: LayerRun, block: int) -> np.ndarray:
+def _by_block(run: LayerRun, lengths: np.ndarray) -> np.ndarray:
     """Return (B, blocks, N) bool: which neurons spike in which blocks."""
     assert run.spikes is not None, "a timeline needs traced runs"
-    return _blocks(run.spikes, block)
+    return _blocks(run.spikes, lengths)
 
 
-def _blocks(fired: np.ndarray, block: int) -> np.ndarray:
+def _blocks(fired: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return (B, blocks, N) of (B, K, N) bool: what fires at any timestep of a block."""
-    n_sequences, n_timesteps, n = fired.shape
-    padded = np.pad(fired, ((0, 0), (0, -n_timesteps % block), (0, 0)))
-    return np.asarray(padded.reshape(n_sequences, -1, block, n).any(2))
+    if not len(lengths):
+        return fired
+    return np.logical_or.reduceat(fired, block_starts(lengths), axis=1)
 
 
-def _departures(layer: LayerHardware, run: LayerRun) -> np.ndarray:
+def _departures(layer: LayerHardware, run: LayerRun, lengths: np.ndarray) -> np.ndarray:
     """Return (B, blocks, words): how many inputs of each word of a block's slot come out."""
     assert run.delayed is not None, "a timeline needs traced runs"
-    found = _blocks(run.delayed, layer.block)
+    found = _blocks(run.delayed, lengths)
     padded = np.pad(found, ((0, 0), (0, 0), (0, -found.shape[2] % layer.delay_ring.lanes)))
     return padded.reshape(*found.shape[:2], -1, layer.delay_ring.lanes).sum(3)

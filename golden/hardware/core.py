@@ -32,6 +32,12 @@ class CoreParams:
                 f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
                 " after every timestep: use BLOCK=1"
             )
+        delayed = [name for name, part in self.parts.items() if part.delayed]
+        if self.hardware.reports and self.hardware.block > 1 and delayed:
+            raise UserError(
+                f"reports and BLOCK={self.hardware.block} with delays before {delayed[0]}: a report"
+                " closes a block early, and a delay line counts whole ones: use BLOCK=1"
+            )
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(
                 f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
@@ -67,7 +73,7 @@ class CoreParams:
 
     @property
     def multipliers(self) -> int:
-        return sum(sum(layer.multipliers.values()) for layer in self.layers)
+        return sum(sum(part.multipliers.values()) for part in self.parts.values())
 
     @property
     def memory_bits(self) -> int:

@@ -15,6 +15,7 @@ LAYER_COUNTERS = (
 )  # fmt: skip
 SYNAPSE_COUNTERS = ("synapse_saturations",)  # of a layer with a synaptic current
 READOUT_COUNTERS = ("sequences", "logit_saturations")
+REPORT_COUNTERS = ("reports",)  # of a readout that reports
 ERROR_COUNTERS = (  # these counters also have a sticky flag
     "out_of_range", "repeated", "unclosed",
     "drive_saturations", "state_saturations", "synapse_saturations", "membrane_saturations",

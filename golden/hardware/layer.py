@@ -207,7 +207,8 @@ class LayerHardware(PartHardware):
                 MemoryParams("history", depth, slots, f.m),
                 MemoryParams("drives", queued, 1, Fixed(f.x.width + 2, signed=False)),
             ]
-        mask = self.lanes * self.block + address_width(self.n_groups * self.lanes) + self.block + 1
+        mask = self.lanes * self.block + address_width(self.n_groups * self.lanes)
+        mask += self.block + 1 + self.reports
         found.append(MemoryParams("masks", MASK_QUEUE_DEPTH, mask, flag))
         if self.delayed:
             bits = self.delay_ring.lanes * self.block

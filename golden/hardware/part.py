@@ -21,13 +21,15 @@ class EventKind(IntEnum):
     """What an item of an event stream is. The end of a timestep (inside the core: of a block of
     timesteps) is its own item, so that a timestep may be empty.
 
-    `INVALID` is no event: whoever gets one reports it as out of range.
+    `INVALID` is no event: whoever gets one reports it as out of range. Only a core with reports has
+    `REPORT`: it asks for the results so far, and changes nothing.
     """
 
     EVENT = 0
     END_TIMESTEP = 1
     END_SEQUENCE = 2
     INVALID = 3
+    REPORT = 4
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class HardwareParams:
         Count the words that each memory reads and writes, and the products and additions.
     trace
         Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
+    reports
+        Send results also when the event stream asks for them, not only at the end of a sequence.
     """
 
     lanes: int = 4
@@ -58,6 +62,7 @@ class HardwareParams:
     products_per_cycle: int = 1
     access_counters: bool = False
     trace: bool = False
+    reports: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.lanes <= 256:
@@ -111,6 +116,10 @@ class PartHardware(ABC):
     @property
     def block(self) -> int:
         return self.hardware.block
+
+    @property
+    def reports(self) -> bool:
+        return self.hardware.reports
 
     @property
     def n_addresses(self) -> int:

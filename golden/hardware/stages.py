@@ -25,6 +25,8 @@ NEURON_STAGE = 7
 MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
 LOGIT_LATENCY = 2  # from a logit's address to its write
+LEAKY_LOGIT_LATENCY = 4  # the same where logits decay
+LEAKY_LOGIT_LOOP = 3  # from a decaying logit's operand register to that of its next timestep
 # From the release of a list to its buffer's first event: its last payloads are read a stage before.
 RELEASE_LATENCY = READ_STAGE
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
@@ -41,4 +43,5 @@ STATUS_LATENCY = 2  # from an increment to an error flag; one cycle more to a co
 
 RING_WIDTH = 32  # bits of a word of a delay ring
 MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder
+RESULT_SETS = 2  # reports that wait to be sent, where there are reports
 MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update between refreshes

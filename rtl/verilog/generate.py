@@ -14,10 +14,9 @@ from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
 from rtl.core import Core
-from rtl.fixed import shape_of
 from rtl.host.axi import AxiCore
 from rtl.host.board import BOARDS, BoardCore, Clocking
-from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
+from rtl.streams import LOAD_HEADER, LOAD_ITEM, input_layout, result_layout
 from rtl.verilog.cleanup import with_comments, with_known_memories, without_traces_of_yosys
 from rtl.verilog.hierarchy import Hierarchy
 from rtl.verilog.register_pages import c_header, markdown
@@ -30,7 +29,7 @@ BOARD_TOP = "dmp_core_board"
 
 def describe(core: CoreParams, top: Core) -> Interface:
     """Return the ports of a core, the fields of its streams, its counters and error flags."""
-    first, readout = core.network.layers[0], core.network.readout
+    readout = core.network.readout
     ports = [Port(name, "input", 1) for name in ("clk", "rst")]
     for path, member, value in top.signature.flatten(top):
         ports.append(
@@ -41,7 +40,7 @@ def describe(core: CoreParams, top: Core) -> Interface:
             )
         )
     layouts = {
-        "i_events": event_layout(first.n_inputs, shape_of(first.formats.payload)),
+        "i_events": input_layout(core),
         "i_load": LOAD_ITEM,
         "load_header": LOAD_HEADER,
         "o_results": result_layout(readout.n_classes, readout.logit_width),

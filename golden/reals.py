@@ -1,0 +1,261 @@
+"""The network in reals: what a trained network is before any number format is chosen. Float64, no
+Torch.
+
+The equations are those of `golden.integer` without rounding and clamping, with the current of the
+slow state as W_m m[k] instead of P m[k-1] + V x[k], which is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.params import SPIKE, ReadoutReport, Reset, Rounding
+
+Value = float | np.ndarray  # one for the layer, or (N,): one a neuron
+
+
+@dataclass(frozen=True)
+class LayerReals:
+    """A layer in float64: w_f (N, M), or (N, M + N) if it is recurrent, c (N,); of its slow state
+    w_x (M,), b_x, a (d, d), b (d,), w_m (N, d).
+
+    Parameters
+    ----------
+    leak, threshold
+        One for the layer, or (N,).
+    delays
+        Whole timesteps (M,), or (0,) without delays; `max_delay` is their bound.
+    alpha
+        Decay of the synaptic current, one or (N,); None: spikes drive the membrane themselves.
+    c_y
+        Bias of the synaptic current (N,); (0,) without one.
+    reset, reset_amount
+        What a spike does to the membrane: `subtract` an amount (None: the threshold), set it
+        `to_value` (None: 0), or `none`.
+    dilation
+        Timesteps from a refresh of the current from the slow state to the next one.
+    recurrent
+        Own spikes of the timestep before follow the inputs, each worth the largest payload.
+    payload
+        The format of what arrives.
+    decay_rounding
+        How the integers are to round decays.
+    """
+
+    w_f: np.ndarray
+    w_x: np.ndarray
+    b_x: float
+    a: np.ndarray
+    b: np.ndarray
+    w_m: np.ndarray
+    c: np.ndarray
+    delays: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    leak: Value = 0.5
+    threshold: Value = 1.0
+    alpha: Value | None = None
+    c_y: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    reset: Reset = "subtract"
+    reset_amount: Value | None = None
+    dilation: int = 1
+    recurrent: bool = False
+    max_delay: int = 0
+    payload: Fixed = SPIKE
+    decay_rounding: Rounding = "half_up"
+
+    @property
+    def n_neurons(self) -> int:
+        return len(self.c)
+
+    @property
+    def n_inputs(self) -> int:
+        return self.w_f.shape[1] - self.n_neurons * self.recurrent
+
+    @property
+    def n_state(self) -> int:
+        return len(self.b)
+
+    @property
+    def own_value(self) -> float:
+        """What one of its own spikes is worth to a recurrent layer."""
+        return self.payload.max * 2.0**-self.payload.frac
+
+    def taken(self) -> Value:
+        """Return what a reset subtracts, or sets the membrane to."""
+        if self.reset_amount is not None:
+            return self.reset_amount
+        return self.threshold if self.reset == "subtract" else 0.0
+
+    def check(self, where: str) -> None:
+        """Raise `UserError` where a value is no number, or is one that no neuron can have."""
+        for name, value in vars(self).items():
+            if isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
+                raise UserError(
+                    f"{where}.{name} has values that are no finite numbers: train again"
+                )
+        for name in ("leak", "alpha"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            for limit, found in ((0.0, np.min(value)), (1.0, np.max(value))):
+                if (found - limit) * (limit - 0.5) > 0:
+                    raise UserError(f"{where}.{name} is {found:g}: use 0 to 1")
+        if self.reset not in get_args(Reset):
+            raise UserError(
+                f"{where}.reset is '{self.reset}': use one of {', '.join(get_args(Reset))}"
+            )
+        if np.min(self.threshold) <= 0:
+            raise UserError(
+                f"{where}.threshold is {np.min(self.threshold):g}, which a membrane at rest always"
+                " reaches: use more than 0"
+            )
+        if self.reset == "subtract" and np.min(self.taken()) < 0:
+            raise UserError(
+                f"{where}.reset_amount is {np.min(self.taken()):g}: what a reset subtracts must be"
+                " 0 or more"
+            )
+        self._check_reach(where)
+
+    def _check_reach(self, where: str) -> None:
+        """Check that no threshold is out of reach of its membrane, whatever arrives."""
+        reach = self.reach()
+        beyond = np.asarray(self.threshold) - reach
+        if (beyond > 0).any() and (beyond > 0).all():
+            raise UserError(
+                f"{where}.threshold is {np.min(self.threshold):g}, which no membrane can reach: use"
+                f" less than {np.max(reach):g}"
+            )
+
+    def reach(self) -> np.ndarray:
+        """Return a bound (N,) of what the membranes can reach, whatever arrives; infinite where
+        nothing bounds them.
+        """
+        scale = 2.0**-self.payload.frac
+        low, high = self.payload.min * scale, self.payload.max * scale
+        values = np.maximum(self.w_f * low, self.w_f * high).sum(1)
+
+        def settled(arriving: np.ndarray, decay: Value) -> np.ndarray:
+            left = 1 - np.broadcast_to(decay, arriving.shape)
+            positive = np.maximum(arriving, 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(positive > 0, positive / left, 0.0)
+
+        if self.alpha is not None:
+            values = settled(values + self.c_y, self.alpha)
+        total = values + self.c
+        if self.n_state:
+            total = total + np.inf * (np.abs(self.w_m).sum(1) > 0)  # bounded by theta, not here
+        return settled(total, self.leak)
+
+
+@dataclass(frozen=True)
+class NetworkReals:
+    """A network in float64: its layers, and the readout's w_o (C, N) and b_o (C,).
+
+    The readout's `leak` and `report` are those of `golden.params.ReadoutParams`.
+    """
+
+    layers: tuple[LayerReals, ...]
+    w_o: np.ndarray
+    b_o: np.ndarray
+    leak: float = 1.0
+    report: ReadoutReport = "last"
+
+    def check(self) -> None:
+        """Raise `UserError` where a value is one that no network can have."""
+        for index, layer in enumerate(self.layers):
+            layer.check(f"layer{index}")
+
+
+@dataclass
+class LayerRanges:
+    """The largest absolute values that a layer's drive, slow state, synaptic current and membrane
+    (before its reset) took.
+    """
+
+    x: float = 0.0
+    m: float = 0.0
+    u: float = 0.0
+    y: float = 0.0
+
+    def include(self, **values: np.ndarray) -> None:
+        """Widen the ranges to hold these values."""
+        for name, value in values.items():
+            setattr(self, name, max(getattr(self, name), float(np.abs(value).max(initial=0.0))))
+
+
+@dataclass
+class RealRun:
+    """What a network in reals did with B sequences of K timesteps: logits (B, C), the `ranges` of
+    its layers and of the readout's values, and every layer's spikes (B, K, N) bool.
+    """
+
+    logits: np.ndarray
+    ranges: list[LayerRanges]
+    largest_logit: float
+    spikes: list[np.ndarray]
+
+
+class _Layer:
+    """The running state of a layer for a batch."""
+
+    def __init__(self, layer: LayerReals, batch: int, n_timesteps: int) -> None:
+        self.layer, self.ranges = layer, LayerRanges()
+        n = layer.n_neurons
+        self.m = np.zeros((batch, layer.n_state))
+        self.h, self.u, self.y = (np.zeros((batch, n)) for _ in range(3))
+        self.own = np.zeros((batch, n * layer.recurrent))
+        # What the inputs of a layer with delays receive, by the timestep in which it takes part.
+        steps = n_timesteps + layer.max_delay if layer.max_delay else 0
+        self.coming = np.zeros((steps, batch, layer.n_inputs))
+
+    def step(self, k: int, values: np.ndarray) -> np.ndarray:
+        """Take the values (B, M) of timestep k; return the spikes (B, N) bool."""
+        layer = self.layer
+        if layer.max_delay:
+            self.coming[k + layer.delays, :, np.arange(layer.n_inputs)] = values.T
+            values = self.coming[k]
+        x = (
+            np.maximum(values @ layer.w_x + layer.b_x, 0)
+            if layer.n_state
+            else np.zeros(len(values))
+        )
+        self.m = self.m @ layer.a.T + x[:, None] * layer.b
+        if k % layer.dilation == 0:
+            self.h = self.m @ layer.w_m.T
+        fast = np.concatenate([values, self.own], 1) @ layer.w_f.T
+        if layer.alpha is not None:
+            self.y = layer.alpha * self.y + fast + layer.c_y
+            fast = self.y
+        membrane = layer.leak * self.u + fast + self.h + layer.c
+        self.ranges.include(x=x, m=self.m, y=self.y, u=membrane)
+        spikes = membrane >= layer.threshold
+        left = {"subtract": membrane - layer.taken(), "to_value": layer.taken()}
+        self.u = np.where(spikes, left.get(layer.reset, membrane), membrane)
+        self.own = spikes[:, : self.own.shape[1]] * layer.own_value
+        return spikes
+
+
+def run_reals(network: NetworkReals, payloads: np.ndarray) -> RealRun:
+    """Run sequences (B, K, M) of integer payloads through the network."""
+    batch, n_timesteps, _ = payloads.shape
+    layers = [_Layer(layer, batch, n_timesteps) for layer in network.layers]
+    spikes = [np.zeros((batch, n_timesteps, layer.n_neurons), bool) for layer in network.layers]
+    logits = np.zeros((batch, len(network.b_o)))
+    peaks, largest = np.full_like(logits, -np.inf), 0.0
+    payload = network.layers[0].payload
+    for k in range(n_timesteps):
+        values = payload.to_real(payloads[:, k])
+        for index, layer in enumerate(layers):
+            fired = layer.step(k, values)
+            spikes[index][:, k] = fired
+            values = fired.astype(np.float64)
+        logits = network.leak * logits + values @ network.w_o.T + network.b_o
+        largest = max(largest, float(np.abs(logits).max(initial=0.0)))
+        peaks = np.maximum(peaks, logits)
+    found = peaks if network.report == "max" and n_timesteps else logits
+    return RealRun(found, [layer.ranges for layer in layers], largest, spikes)
