@@ -158,7 +158,7 @@ class EventList(Component):
             ]
         front = self._front(m, ending, filling, count)
         if part.reports:
-            self._report(m, arrivals, filling, front)
+            self._report(m, arrivals, ending, filling, front)
         # A buffer takes events again when the last of its payloads has been read.
         freed = delay(m, Cat(self.front.release, front), RELEASE_LATENCY - 1, "freed")
         with m.If(freed[0]):
@@ -173,24 +173,33 @@ class EventList(Component):
         """The buffer that follows one."""
         return Mux(buffer == self.part.n_lists - 1, 0, buffer + 1)[: len(buffer)]
 
-    def _before(self, buffer: Value) -> Value:
-        """The buffer before one."""
-        return Mux(buffer == 0, self.part.n_lists - 1, buffer - 1)[: len(buffer)]
-
-    def _report(self, m: Module, arrivals: Arrivals, filling: Signal, front: Signal) -> None:
-        """Keep of each buffer whether a report follows the list that was in it last: it takes no
-        buffer, and passes as soon as that list is walked.
+    def _report(
+        self, m: Module, arrivals: Arrivals, ending: Value, filling: Signal, front: Signal
+    ) -> None:
+        """Keep reports, which take no buffer: with the list that was closed last while it is not
+        walked, else alone, as due.
         """
-        reports = Signal(self.part.n_lists)
-        closed, walked = self._before(filling), self._before(front)
-        m.d.comb += [
-            arrivals.may_report.eq(~reports.bit_select(closed, 1)),
-            self.front.report.eq(reports.bit_select(walked, 1)),
-        ]
-        with m.If(arrivals.reported):
-            m.d.sync += reports.bit_select(closed, 1).eq(1)
+        n_lists, due, release = self.part.n_lists, self.front.report, self.front.release
+        unwalked, reports = Signal(n_lists), Signal(n_lists)
+        closed = Mux(filling == 0, n_lists - 1, filling - 1)[: len(filling)]
+        behind = reports.bit_select(closed, 1)
+        released = release & (front == closed)
+        waits = unwalked.bit_select(closed, 1)
+        m.d.comb += arrivals.may_report.eq(~behind & (waits | ~due))
+        with m.If(ending):
+            m.d.sync += unwalked.bit_select(filling, 1).eq(1)
         with m.If(self.front.report_taken):
-            m.d.sync += reports.bit_select(walked, 1).eq(0)
+            m.d.sync += due.eq(0)
+        with m.If(release):
+            m.d.sync += [
+                unwalked.bit_select(front, 1).eq(0),
+                due.eq(reports.bit_select(front, 1)),
+                reports.bit_select(front, 1).eq(0),
+            ]
+        with m.If(arrivals.reported & waits & ~released):
+            m.d.sync += reports.bit_select(closed, 1).eq(1)
+        with m.Elif(arrivals.reported):
+            m.d.sync += due.eq(1)
 
     def _find_repeated(self, m: Module, arrivals: Arrivals) -> None:
         """Tell addresses that come again in their timestep, and those that are new in their

@@ -221,7 +221,7 @@ class Readout(Component):
         count(
             m,
             self.counts,
-            stall_cycles=self.o.valid & ~self.o.ready,
+            stall_cycles=schedule.stalled,
             sequences=issue.sequence_end,
             reports=issue.report,
         )
