@@ -133,6 +133,7 @@ class Arrivals(Component):
         closes: Value = is_sequence_end  # first, the block that has begun
         invalid = transfer & (item.kind == EventKind.INVALID)
         unclosed = o.discarded & any_event
+        told: Value = Const(0)
         if self.reports:
             told = is_report & ~any_event
             closes = is_sequence_end | (told & begun)

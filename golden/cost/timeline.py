@@ -349,7 +349,7 @@ class Timeline:
                 stalls.append((due, issued))
             if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
                 first_issued = issued
-            if spiking is None:
+            if spiking is None or isinstance(hardware, ReadoutHardware):
                 continue
             fired = int(np.count_nonzero(spiking[group * lanes : (group + 1) * lanes]))
             ends = group == hardware.n_groups - 1
