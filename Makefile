@@ -31,6 +31,9 @@ RUN = .venv/bin/python
 SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
+# Bash becomes the command that it runs: what ends make ends the command, too. Dash stays before it.
+SHELL := $(or $(shell command -v bash),/bin/sh)
+
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
 .PHONY: help setup demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean

@@ -21,6 +21,7 @@ from export.store import (
     save_digits,
     save_network,
 )
+from golden.command_line import Group
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -28,7 +29,7 @@ from golden.hardware.part import HardwareParams
 FOLDER = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(cls=Group, context_settings={"show_default": True})
 def main() -> None:
     """Turn trained networks into integers, and integers into the memory images of a core."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export.images import Images, pack
 from golden.errors import UserError
+from golden.files import writing
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
@@ -26,7 +27,7 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
     """
     images = pack(network, core)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         table = {}
         for name, words in images.items():
             memory = core.memories[name]

@@ -13,6 +13,7 @@ import click
 from tqdm import tqdm
 
 from export.store import find_dataset, load_stored
+from golden.command_line import Command, Number
 from golden.cost.search import (
     Activity,
     Budget,
@@ -24,6 +25,7 @@ from golden.cost.search import (
 )
 from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 
 SYNTHETIC = "shd"
 _HEADER = (
@@ -111,21 +113,29 @@ def draw(
     plt.close(figure)
 
 
-@click.command(name="fit", context_settings={"show_default": True})
+@click.command(name="fit", cls=Command, context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--multipliers", type=click.IntRange(1), help="At most so many [default: no limit]")
 @click.option(
     "--block-rams", type=click.IntRange(0), help="At most so many of an ECP5 [default: no limit]"
 )
-@click.option("--cycles", type=float, help="At most so many a timestep [default: the fewest]")
-@click.option("--latency", type=float, help="At most so many cycles a sequence [default: no limit]")
+@click.option(
+    "--cycles",
+    type=Number(0, min_open=True),
+    help="At most so many a timestep [default: the fewest]",
+)
+@click.option(
+    "--latency",
+    type=Number(0, min_open=True),
+    help="At most so many cycles a sequence [default: no limit]",
+)
 @click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder with the data set to count events of [default: the shipped digits]",
 )
-@click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
+@click.option("--rate", default=20.0, type=Number(0), help="Events a timestep of the network shd")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -163,7 +173,7 @@ def command(
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
-    (out / "fit.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(out / "fit.json", json.dumps(content, indent=1) + "\n")
     draw(front, priced, chosen, out / "fit.png")
     click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
     if name != SYNTHETIC:

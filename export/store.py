@@ -24,6 +24,7 @@ import numpy as np
 from golden.data.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.data.mnist import Digits
 from golden.errors import UserError
+from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import NetworkParams
 
@@ -77,7 +78,7 @@ def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
         "weights_sha256": hashlib.sha256(packed.getvalue()).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         files = {
             "weights.npz": packed.getvalue(),
             "card.json": (json.dumps(asdict(card), indent=1) + "\n").encode(),
@@ -182,8 +183,10 @@ def load_network(network: str | Path) -> NetworkIntegers:
 
 def save_digits(digits: Digits, path: Path = DIGITS) -> None:
     """Write the digits to ship."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, images=digits.images, labels=digits.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, images=digits.images, labels=digits.labels)
+    write_whole(path, packed.getvalue())
 
 
 def load_digits() -> Digits:

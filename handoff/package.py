@@ -11,6 +11,7 @@ import numpy as np
 
 from export.core import read_images
 from golden.errors import UserError
+from golden.files import writing
 from golden.hardware.core import CoreParams
 from golden.interface import Interface, read_interface
 from handoff.constraints import write_constraints
@@ -155,7 +156,7 @@ def _replace(out: Path, files: dict[str, str]) -> None:
     if out.exists() and any(out.iterdir()) and not (out / "package_ip.tcl").exists():
         raise UserError(f"{out} is not a package and not empty: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+    with writing(out), tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         made = Path(scratch) / "package"
         for path, text in files.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)

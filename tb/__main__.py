@@ -11,6 +11,7 @@ import click
 from tqdm import tqdm
 
 from export.store import find_dataset, load_stored
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.manifest import read_core
 from tb.compare import compare
@@ -18,7 +19,7 @@ from tb.report import describe, draw, lines, summarize, write_report
 from tb.simulate import build_core_model, simulate
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--digits",

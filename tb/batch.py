@@ -32,8 +32,9 @@ from export.core import read_images
 from export.images import unpack
 from export.items import load_items, to_items
 from export.store import find_dataset, load_stored, load_test
+from golden.command_line import Command
 from golden.cost.cycles import settle_cycles, watchdog_cycles
-from golden.errors import UserError, report_user_errors
+from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
 from golden.interface import Interface, read_interface
@@ -280,7 +281,8 @@ def run_batch(
     starts = range(0, len(payloads), size)
     parts: dict[int, Batch] = {}
     with _workers(job, min(jobs, len(starts))) as pool:
-        futures = {pool.submit(_work, payloads[i : i + size], i): i for i in starts}
+        with deaf_children():  # a process starts with each of the first tasks
+            futures = {pool.submit(_work, payloads[i : i + size], i): i for i in starts}
         for future in as_completed(futures):
             part = parts[futures[future]] = future.result()
             progress(len(part.classes))
@@ -336,7 +338,7 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     ]
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--data",

@@ -24,6 +24,7 @@ from export.core import read_images
 from export.images import Images, unpack
 from export.store import find_dataset, load_stored
 from golden import uart_protocol as uart
+from golden.command_line import Command
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
@@ -209,7 +210,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     ]
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl.verilog")
 @click.option(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from golden.cost.other_designs import (
     released_rtl_weight_words,
 )
 from golden.errors import UserError
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import LayerParams
@@ -151,10 +151,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
 
 def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:
     """Write `report.json`, or another one, whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
-        partial.write(json.dumps(summary, indent=1) + "\n")
-    Path(partial.name).chmod(0o644)
-    Path(partial.name).rename(path)
+    write_whole(path, json.dumps(summary, indent=1) + "\n")
 
 
 def publish(

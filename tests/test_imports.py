@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("driver", "export", "golden", "handoff", "rtl", "tb", "tests")
 NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
-FILES = ("golden.manifest", "golden.interface")
+FILES = ("golden.files", "golden.manifest", "golden.interface")
+COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
 DATA = ("golden.errors", "golden.data")
 INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
@@ -23,13 +24,20 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, "golden.integer", "golden.data"),
-    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.train"),
+    "golden/data": (*NUMBERS, "golden.files", "golden.integer", "golden.data"),
+    "golden/train": (
+        *NUMBERS,
+        *COMMANDS,
+        "golden.files",
+        "golden.integer",
+        "golden.data",
+        "golden.train",
+    ),  # fmt: skip
     "export": ("export", "golden"),
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),
-    "rtl/verilog": (*NUMBERS, *HOST, *FILES, "rtl"),
-    "rtl/synth": (*NUMBERS, *HOST, *FILES, "rtl"),
+    "rtl/verilog": (*NUMBERS, *HOST, *FILES, *COMMANDS, "rtl"),
+    "rtl/synth": (*NUMBERS, *HOST, *FILES, *COMMANDS, "rtl"),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -280,6 +282,37 @@ def test_nextpnr_is_told_its_placer_seed_and_clock(tmp_path: Path) -> None:
         given = dict(zip(said[1::2], said[2::2], strict=False))
         assert said[0] == "--25k" and placement.fmax_mhz == 50.0
         assert (given["--placer"], given["--seed"], given["--freq"]) == (placer, "3", "80")
+
+
+ENDED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from golden.errors import report_user_errors
+from rtl.synth.devices import DEVICES
+from rtl.synth.place import place
+
+device = replace(DEVICES["ecp5-25k"], placer=str(Path("nextpnr").resolve()))
+report_user_errors(place)(Path("netlist.json"), device, range(1, 9), 100.0, jobs=2)
+"""
+
+
+def test_a_placement_that_is_ended_leaves_no_nextpnr(tmp_path: Path) -> None:
+    program = tmp_path / "nextpnr"
+    program.write_text("#!/bin/sh\necho $$ > pid-$$\nexec sleep 1000\n")
+    program.chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDED], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    )
+    while len(list(tmp_path.glob("pid-*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (128 + signal.SIGTERM, b"terminated\n")
+    started = [int(path.read_text()) for path in tmp_path.glob("pid-*")]
+    assert len(started) < 8 and not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
 def test_the_fastest_of_a_report_and_its_signals() -> None:

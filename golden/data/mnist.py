@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import tempfile
 import urllib.error
 import urllib.request
 import zlib
@@ -20,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from golden.errors import UserError
+from golden.files import write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -124,9 +124,7 @@ def _fetch(folder: Path, name: str) -> None:
             continue
         if hashlib.sha256(content).hexdigest() == FILES[name]:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
-                partial.write(content)
-            Path(partial.name).rename(folder / name)
+            write_whole(folder / name, content)
             return
         reasons.append(f"{mirror}: SHA-256 differs")
     raise UserError(

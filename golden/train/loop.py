@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
+from golden.command_line import Command, Number
 from golden.data.dataset import Dataset, load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.formats import Fixed
@@ -440,7 +441,7 @@ def _draw(rows: list[dict[str, Any]], name: str, path: Path) -> None:
 _RECIPE = Recipe()
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("preset")
 @click.option(
     "--data",
@@ -458,16 +459,19 @@ _RECIPE = Recipe()
 @click.option("--neurons", help="Of each layer, as in 200,200 [default: the preset's]")
 @click.option("--state", type=click.IntRange(0), help="Values of the slow state")
 @click.option(
-    "--theta", type=click.FloatRange(0, min_open=True), help="Window of the slow state in timesteps"
+    "--theta", type=Number(0, min_open=True), help="Window of the slow state in timesteps"
 )
 @click.option("--dilation", type=click.IntRange(1), help="Timesteps between refreshes")
 @click.option("--max-delay", type=click.IntRange(0, MAX_DELAY), help="Bound of the axonal delays")
-@click.option("--leak", type=click.FloatRange(0, 1), help="What a membrane keeps in a timestep")
+@click.option("--leak", type=Number(0, 1), help="What a membrane keeps in a timestep")
 @click.option("--epochs", default=_RECIPE.epochs, type=click.IntRange(1))
 @click.option("--batch", default=_RECIPE.batch, type=click.IntRange(1))
-@click.option("--learning-rate", default=_RECIPE.learning_rate)
+@click.option("--learning-rate", default=_RECIPE.learning_rate, type=Number(0, min_open=True))
 @click.option(
-    "--augmentation", default=_RECIPE.augmentation, help="Strength of random changes of samples"
+    "--augmentation",
+    default=_RECIPE.augmentation,
+    type=Number(0),
+    help="Strength of random changes of samples",
 )
 @click.option("--seed", default=_RECIPE.seed)
 @click.option("--limit", type=click.IntRange(1), help="Use only so many sequences")
@@ -483,7 +487,7 @@ _RECIPE = Recipe()
 @click.option(
     "--averaging",
     default=_RECIPE.averaging,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     help="Keep an average of the weights, of so large a decay at every step",
 )
 @click.option("--start", help="Checkpoint whose weights to start from")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,6 +99,12 @@ class Clocking:
     board: str
     mhz: float = 100.0
     baud: int = BAUD
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mhz < math.inf:
+            raise UserError(f"a clock of {self.mhz:g} MHz: use one that the board's PLL makes")
+        if self.baud < 1:
+            raise UserError(f"{self.baud} baud: use 1 or more")
 
     @cached_property
     def pll(self) -> Pll:

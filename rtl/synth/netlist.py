@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.manifest import read_core
@@ -145,7 +146,7 @@ def list_macros(macros: dict[str, Macro]) -> list[str]:
     return [*lines, f"{len(macros)} memories of {len(shapes)} shapes, {bits} bits"]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--verilog",

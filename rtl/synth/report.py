@@ -17,7 +17,9 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.manifest import read_core
@@ -273,13 +275,13 @@ def placer_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
 @click.option(
     "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
 )
-@click.option("--mhz", default=100.0, help="The clock that the placer aims at")
+@click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The clock that the placer aims at")
 @placer_options
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
@@ -327,6 +329,6 @@ def main(
         summary |= inference(cycles, placements)
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
     path = out or manifest.parent / "synth.json"
-    path.write_text(json.dumps(summary, indent=1) + "\n")
+    write_whole(path, json.dumps(summary, indent=1) + "\n")
     print(table(summary))
     print(f"report    {path}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
@@ -67,10 +68,7 @@ def _fields(layout: data.StructLayout) -> dict[str, Field]:
 def _write_if_changed(path: Path, content: str) -> None:
     if path.exists() and path.read_text() == content:
         return
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
-        partial.write(content)
-    Path(partial.name).chmod(0o644)
-    Path(partial.name).rename(path)
+    write_whole(path, content)
 
 
 def _shape_of(core: CoreParams) -> str:

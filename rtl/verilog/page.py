@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.manifest import read_core
 from rtl.verilog.register_pages import markdown
@@ -31,7 +33,7 @@ def with_registers(page: str, core: CoreParams) -> str:
     return f"{before}{BEGIN}\n\n{section}\n{END}{after}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.argument("page", type=click.Path(path_type=Path))
 @report_user_errors
@@ -40,7 +42,7 @@ def main(manifest: Path, page: Path) -> None:
     core, _ = read_core(manifest)
     if not page.exists():
         raise UserError(f"no page {page}: name one with the markers {BEGIN} and {END}")
-    page.write_text(with_registers(page.read_text(), core))
+    write_whole(page, with_registers(page.read_text(), core))
     print(f"page: {page}")
 
 
