@@ -24,19 +24,21 @@ FLOORPLAN ?=
 CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
-OUT ?= build/$(notdir $(NET:/=))
+OUT ?= build/$(NAME)
 
+# A network in a folder is called by the folder's path: others may have the same last name.
+NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
 SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
-# Bash becomes the command that it runs: what ends make ends the command, too. Dash stays before it.
+# Bash becomes the command that it runs, so that what ends make ends the command. Dash does not.
 SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
+.PHONY: help setup checked demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -56,7 +58,34 @@ help: ## Show the targets and the variables
 
 setup: .venv/installed-all ## Install everything into .venv
 
-.venv/bin/python:
+# What can be known to fail before anything is installed or built.
+demo sim bench-testset bench study uart-sim test: VERILATED = 1
+host: VERILATED = $(if $(PORT),,1)
+quoted = '$(subst ','\'',$($(1)))'
+matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
+check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
+WHOLE = a whole number from 1
+checked:
+	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,DIGITS CYCLES,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
+	$(call check,SEEDS,[0-9]+,a whole number from 0)
+	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
+	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
+	$(call check,CLOCK,[0-9]*[1-9][0-9]*([.][0-9]*)?,1 to 2000 MHz)
+	$(if $(DATA),$(if $(shell test -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use the folder that holds the data set)))
+	$(if $(VERILATED),$(if $(word 2,x$(CURDIR)x),$(error Verilator cannot build in '$(CURDIR)', whose path has a space: put this project into a folder without one)))
+	$(if $(VERILATED),$(if $(word 2,x$(OUT)x),$(error OUT=$(OUT): Verilator cannot build in a path with a space: use another one)))
+	$(if $(and $(GIVEN),$(wildcard .venv/bin/python)),@$(SAME_PYTHON))
+
+# A PYTHON that is given must be that of .venv, once there is one.
+WHICH = 'import sys; print(sys.version.split()[0], "in", sys.base_prefix)'
+GIVEN = $(filter command environment,$(firstword $(origin PYTHON)))
+define SAME_PYTHON
+asked=$$("$(PYTHON)" -c $(WHICH) 2> /dev/null); found=$$(.venv/bin/python -c $(WHICH)); test "$$asked" = "$$found" \
+	|| { echo "error: PYTHON=$(PYTHON) is $${asked:-no Python}, but .venv has $$found: remove .venv, or leave PYTHON out" >&2; exit 2; }
+endef
+
+.venv/bin/python: | checked
 	@command -v "$(PYTHON)" > /dev/null \
 		|| { echo "error: there is no $(PYTHON): apt install python3-venv, or make PYTHON=python3.11 ..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -65,7 +94,7 @@ setup: .venv/installed-all ## Install everything into .venv
 		|| { rm -rf .venv; echo "error: $(PYTHON) cannot make environments: apt install python3-venv" >&2; exit 1; }
 
 # Installed again only when pyproject.toml changes.
-.venv/installed-%: pyproject.toml | .venv/bin/python
+.venv/installed-%: pyproject.toml | checked .venv/bin/python
 	@echo "installing into .venv ($*)..."
 	@$(INSTALL) '.[$(EXTRAS)]'
 	@touch $@
@@ -99,12 +128,12 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl.verilog "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
 host: TRACE =
 host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m driver "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
 docs: NET = rows
 docs: TRACE =
@@ -114,7 +143,7 @@ docs: export ## Write the generated part of docs/integration.md again: the regis
 bench-testset: LANES = 8
 bench-testset: BLOCK = 8
 bench-testset: DIGITS =
-bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
+bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
 	$(RUN) -m rtl.verilog "$(MANIFEST)"
@@ -140,7 +169,7 @@ uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5
 uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
-	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
 	$(RUN) -m rtl.synth.netlist "$(MANIFEST)"
@@ -150,5 +179,14 @@ package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, Lit
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
-clean: ## Remove what is in build, but for trained networks
-	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
+# Checkpoints, networks, and results of long runs.
+KEPT = -name '*.pt' -o -name network.json -o -path '*/trials/*.json' -o -name bench.json -o -name bench.md -o -name testset.json
+clean: ## Remove what is in build, but for trained networks and results of long runs: they are listed
+	@for path in build/* build/.[!.]*; do \
+		if find "$$path" \( $(KEPT) \) 2> /dev/null | grep -q .; \
+		then echo "kept $$path: make clean-all removes it"; \
+		else rm -rf -- "$$path"; fi; \
+	done
+
+clean-all: ## Remove all that is in build: trained networks, too
+	rm -rf build/* build/.[!.]*

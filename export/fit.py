@@ -135,7 +135,7 @@ def draw(
     type=click.Path(path_type=Path),
     help="Folder with the data set to count events of [default: the shipped digits]",
 )
-@click.option("--rate", default=20.0, type=Number(0), help="Events a timestep of the network shd")
+@click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

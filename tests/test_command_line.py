@@ -89,7 +89,6 @@ BAUDS = ("0", "-9600", "fast", "1.5")
         (board, "--digits", ("0",)),
         (fit, "--cycles", ("nan", "0")),
         (fit, "--latency", ("nan", "-3")),
-        (fit, "--rate", ("nan", "-1")),
         (train, "--learning-rate", ("nan", "0", "-1")),
         (train, "--augmentation", ("nan", "-1")),
         (train, "--theta", ("inf", "0")),

@@ -488,8 +488,8 @@ def test_latencies_are_in_the_table() -> None:
         (("nonesuch",), "unknown network 'nonesuch': use a folder"),
         (("rows", "--digits", "201"), "--digits 201: there are 200"),
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
-        (("rows", "--digits", "1", "--cycles", "-1"), "no configuration is within the budget"),
-        (("rows", "--digits", "1", "--cycles", "nan"), "no configuration is within the budget"),
+        (("rows", "--digits", "1", "--cycles", "0.1"), "no configuration is within the budget"),
+        (("rows", "--digits", "1", "--cycles", "nan"), "nan is no number"),
         (("rows", "--digits", "1", "--multipliers", "9", "--latency", "50"), "shortest latency is"),
     ],
 )

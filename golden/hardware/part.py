@@ -52,7 +52,7 @@ class HardwareParams:
         Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
     """
 
-    lanes: int = 4
+    lanes: int = 8
     block: int = 1
     events_per_cycle: int = 1
     products_per_cycle: int = 1
