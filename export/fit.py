@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from export.claim import check_claim, claim
 from export.store import find_dataset, load_stored
 from golden.command_line import Command, Number
 from golden.cost.search import (
@@ -160,12 +161,13 @@ def command(
     fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
     """
     activity = load_activity(name, n_digits, rate, data)
+    out = out or Path("build") / activity.network.params.name
+    check_claim(out, name)
     budget = Budget(multipliers, block_rams, cycles, latency)
     with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
         chosen, front, priced = fit(activity, budget, bar.update)
     chosen = with_latency(activity, chosen)
-    out = out or Path("build") / activity.network.params.name
-    out.mkdir(parents=True, exist_ok=True)
+    claim(out, name)
     click.echo(table(front, chosen))
     click.echo(
         f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"

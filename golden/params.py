@@ -257,6 +257,14 @@ class ReadoutParams:
         return Fixed(width_of(self.logit.magnitude + step), self.w_o.frac)
 
 
+def check_name(name: str) -> None:
+    """Raise `UserError` where a network cannot be called that."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise UserError(
+            f"a network called '{name}': use letters, digits and _, as files are named after it"
+        )
+
+
 @dataclass(frozen=True)
 class NetworkParams:
     """A quantized network: a chain of layers and a readout."""
@@ -266,11 +274,7 @@ class NetworkParams:
     readout: ReadoutParams
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
-            raise UserError(
-                f"a network called '{self.name}': use letters, digits and _, as files are named"
-                " after it"
-            )
+        check_name(self.name)
         if not self.layers:
             raise UserError("a network needs at least one layer")
         for index, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):

@@ -125,7 +125,8 @@ def run_trial(
     from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
-    from golden.train.loop import Recipe, evaluate, load_network, train
+    from golden.train.checkpoint import load_network
+    from golden.train.loop import Recipe, evaluate, train
     from golden.train.quantize import evaluate_integers, quantize
 
     torch.set_num_threads(1)

@@ -444,7 +444,11 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "fit.json").read_text())
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fit.json", "fit.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fit.json",
+        "fit.png",
+        "network.txt",
+    ]
     chosen, front = content["chosen"], content["front"]
     assert all(one["multipliers"] <= 40 for one in front)
     assert chosen["cycles"] == min(one["cycles"] for one in front) and chosen["latency"] > 0

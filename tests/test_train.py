@@ -23,7 +23,8 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import SPIKE, LayerFormats
 from golden.train import loop as train_module
-from golden.train.loop import Process, Recipe, evaluate, load_network, load_recipe, main, train
+from golden.train.checkpoint import load_network, load_recipe
+from golden.train.loop import Process, Recipe, evaluate, main, train
 from golden.train.model import DmpNetwork
 from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology

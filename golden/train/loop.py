@@ -8,9 +8,9 @@ runs on a graphics card where there is one, and on several processes under `torc
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from tqdm import tqdm
 from golden.command_line import Command, Number
 from golden.data.dataset import Dataset, load_dataset
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.formats import Fixed
-from golden.params import MAX_DELAY, LayerFormats
+from golden.params import MAX_DELAY, LayerFormats, check_name
 from golden.train.augment import augmented
+from golden.train.checkpoint import load_checkpoint, load_recipe, save_checkpoint
 from golden.train.model import DmpLayer, DmpNetwork
 from golden.train.quantize import apply_grids
 from golden.train.topology import ARCHITECTURES, Topology, find_topology
@@ -36,7 +38,6 @@ from golden.train.topology import ARCHITECTURES, Topology, find_topology
 WARMUP_STEPS = 50
 CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
 DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
-CHECKPOINT_KEYS = {"name", "settings", "topology", "epoch", "network", "optimizer", "scheduler"}
 
 
 @dataclass(frozen=True)
@@ -116,66 +117,6 @@ def evaluate(network: DmpNetwork, dataset: Dataset, batch: int = 250) -> float:
 def _payloads(sequences: np.ndarray, device: torch.device) -> Tensor:
     """Return sequences (B, K, M) as (K, B, M) on the device."""
     return torch.from_numpy(sequences.copy()).transpose(0, 1).to(device)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint written by `train`, or raise `UserError`."""
-    if not path.exists():
-        raise UserError(f"no checkpoint {path}: train one first (make train)")
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
-        raise UserError(f"{path} is not a checkpoint, or a damaged one: train again") from None
-    if not isinstance(checkpoint, dict) or not CHECKPOINT_KEYS <= set(checkpoint):
-        raise UserError(f"{path} is not a checkpoint of golden.train: train again")
-    return checkpoint
-
-
-def load_network(path: Path) -> DmpNetwork:
-    """Read the network of a checkpoint, or raise `UserError`."""
-    checkpoint = load_checkpoint(path)
-    try:
-        network = DmpNetwork(Topology.from_dict(checkpoint["topology"]))
-        network.load_state_dict(checkpoint["network"])
-    except (RuntimeError, KeyError, TypeError):
-        raise UserError(f"{path} has another shape than its topology says: train again") from None
-    return network
-
-
-def load_recipe(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ..., and
-    as `start` the same of the checkpoint that it started from; or raise `UserError`.
-    """
-    checkpoint = load_checkpoint(path)
-    return {
-        "topology": checkpoint["topology"],
-        "epochs_done": checkpoint["epoch"],
-        **checkpoint["settings"],
-        **({"start": checkpoint["start"]} if checkpoint.get("start") else {}),
-    }
-
-
-def save_start(path: Path, name: str, network: DmpNetwork, recipe: dict[str, Any]) -> None:
-    """Write a network as a checkpoint that a training can start from (`Recipe.start`); `recipe` is
-    what `load_recipe` will say of it.
-    """
-    settings = {
-        key: value
-        for key, value in recipe.items()
-        if key not in ("topology", "epochs_done", "start")
-    }
-    content = dict.fromkeys(CHECKPOINT_KEYS) | {
-        "name": name,
-        "settings": settings,
-        "topology": network.topology.to_dict(),
-        "epoch": recipe["epochs_done"],
-        "start": recipe.get("start"),
-        "network": network.state_dict(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.rename(path)
 
 
 def train(
@@ -385,7 +326,6 @@ class _Training:
         curve = self.path.with_suffix(".csv")
         rows = _record(curve, row)
         _draw(rows, self.name, self.path.with_suffix(".png"))
-        partial = self.path.with_suffix(".partial")
         content = {
             "name": self.name,
             "settings": self.settings,
@@ -400,8 +340,7 @@ class _Training:
             content |= {
                 "trained": self.network.state_dict(), "average": self.average.state_dict(),
             }  # fmt: skip
-        torch.save(content, partial)
-        partial.rename(self.path)
+        save_checkpoint(self.path, content)
 
 
 def _record(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
@@ -410,15 +349,17 @@ def _record(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     if path.exists():
-        with path.open(newline="") as file:
-            rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) < row["epoch"]]
+        try:
+            with path.open(newline="") as file:
+                rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) < row["epoch"]]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{path} is no learning curve: move it away") from None
     rows.append(row)
-    partial = path.with_suffix(".partial-csv")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.rename(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, row)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
     return rows
 
 
@@ -524,4 +465,5 @@ def main(
     topology = find_topology(preset, architecture, **changes)
     if name is None:  # a network of that name must be possible, too
         name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
+    check_name(name)
     train(name, topology, data, out, Recipe(**options))
