@@ -13,7 +13,7 @@ from export.core import read_images
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from handoff.constraints import write_constraints
 from handoff.fusesoc import core_name, describe_core
 from handoff.ipxact import write_component
@@ -60,12 +60,14 @@ def _description(core: CoreParams) -> str:
 
 def _read_verilog(manifest: Path, core: CoreParams, wrappers: Sequence[Path]) -> dict[str, str]:
     """Return the package's Verilog files by name, the core first."""
-    paths = [manifest.parent / f"{core.network.name}.v", *wrappers]
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UserError(f"no {missing[0]}: generate the core first (make rtl)")
-    found = {path.name: path.read_text() for path in paths}
-    if len(found) != len(paths):
+    verilog = manifest.parent / f"{core.network.name}.v"
+    found = {verilog.name: read_verilog(verilog)}
+    for path in wrappers:
+        try:
+            found[path.name] = path.read_text()
+        except UnicodeDecodeError:
+            raise UserError(f"{path} is no Verilog: name another file (--wrapper)") from None
+    if len(found) != 1 + len(wrappers):
         raise UserError("two Verilog files of one package have the same name: rename one")
     return found
 

@@ -37,7 +37,7 @@ from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from tb.compare import CHUNK, Comparison, expected_counters
 from tb.report import CLOCK_MHZ, utilisation, write_report
 from tb.verilator import build_library, environment
@@ -237,11 +237,9 @@ def prepare(manifest: Path, *, cache: Path | None = None, optimize: str = "-O3")
     """
     core, images = read_images(manifest)
     interface = read_interface(manifest)
-    verilog = manifest.parent / f"{core.network.name}.v"
-    if not verilog.exists():
-        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    verilog = read_verilog(manifest.parent / f"{core.network.name}.v")
     # The head names the network and the hash of its weights, on which the model does not depend.
-    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
+    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)
     sources = {"core.v": body, f"{SHELL}.sv": write_shell(interface), SHIM.name: SHIM.read_text()}
     library = build_library(sources, SHELL, cache or manifest.parent / "verilator", optimize)
     load = load_items(interface, core, images)

@@ -10,7 +10,6 @@ is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl.verilog 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,17 +28,19 @@ from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
+from golden.interface import read_verilog
 from golden.manifest import digest
 from golden.registers import BUS_WIDTH, STATUS_BITS, pack_word, register_map
 from tb import cocotb_board
 from tb.compare import COUNTER_MODULUS, expected_counters
 from tb.report import write_report
 from tb.uart_host import batches, event_words, load_commands, to_logits
-from tb.verilator import build_model, run_model
+from tb.verilator import build_model, empty_run_folder, run_model
 
 BENCH = "board_bench"
 PLL = Path(__file__).with_name("ehxplll.v")
 REPORT = "uart.json"
+JOB = "job.json"
 RESET_CYCLES = 64  # in which the stand-in of the PLL locks, and more
 WRAPPER = f"""module {BENCH};
     logic clk /*verilator public_flat_rw*/;
@@ -87,10 +88,8 @@ class Board:
         bit_length
             Of the host's bits, in those of the board.
         """
-        folder = folder.resolve()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        job = folder / "job.json"
+        folder = empty_run_folder(folder, JOB)
+        job = folder / JOB
         content = {
             "clocks_per_bit": self.clocks_per_bit, "bit_length": bit_length,
             "settle_cycles": RESET_CYCLES, "steps": list(steps),
@@ -114,18 +113,26 @@ def build_board(
     core, images = read_images(manifest)
     verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
-    if not verilog.exists() or not described.exists():
-        raise UserError(f"no {verilog}: generate it first (python -m rtl.verilog --top {board})")
-    content = json.loads(described.read_text())
-    if content["manifest_sha256"] != digest(manifest):
-        raise UserError(f"{verilog} belongs to an earlier manifest: generate it again")
+    command = f"python -m rtl.verilog --top {board}"
+    text = read_verilog(verilog, command)
+    try:
+        content = json.loads(described.read_text())
+        top, clocks_per_bit = str(content["top"]), int(content["clocks_per_bit"])
+        current = content["manifest_sha256"] == digest(manifest)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{described} does not describe {verilog.name} ({error!r}): generate it again"
+            f" ({command})"
+        ) from None
+    if not current:
+        raise UserError(f"{verilog} belongs to an earlier manifest: generate it again ({command})")
     sources = {
-        verilog.name: verilog.read_text(),
+        verilog.name: text,
         PLL.name: PLL.read_text(),
-        f"{BENCH}.sv": WRAPPER % content["top"],
+        f"{BENCH}.sv": WRAPPER % top,
     }
     model = build_model(sources, BENCH, manifest.parent / "verilator", optimize)
-    return Board(core, images, model, content["clocks_per_bit"])
+    return Board(core, images, model, clocks_per_bit)
 
 
 def sequence_steps(board: Board, payloads: np.ndarray) -> list[Step]:

@@ -7,7 +7,6 @@ simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).me
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -24,11 +23,13 @@ from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from tb import cocotb_core
 from tb.logs import Log, core_logs
-from tb.verilator import build_model, run_model
+from tb.verilator import build_model, empty_run_folder, run_model
 from tb.wrapper import TOP, write_wrapper
+
+JOB = "job.npz"
 
 
 def by_timestep(words: np.ndarray, layer: LayerHardware, n_timesteps: int) -> np.ndarray:
@@ -173,11 +174,10 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
     core, images = read_images(manifest)
     interface = read_interface(manifest)
     verilog = manifest.parent / f"{core.network.name}.v"
-    if not verilog.exists():
-        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    text = read_verilog(verilog)
     wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
     folder = build_model(
-        {verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper},
+        {verilog.name: text, f"{TOP}.sv": wrapper},
         TOP,
         manifest.parent / "verilator",
         optimize,
@@ -244,14 +244,12 @@ def simulate_items(
     """
     model = build_core_model(manifest, optimize=optimize)
     core, images, interface = model.core, model.images, model.interface
-    folder = (folder or manifest.parent / "sim").resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)
     n_classes = core.network.readout.n_classes
     kind, address, payload = items.T
     np.savez(
-        folder / "job.npz",
+        folder / JOB,
         load=load_items(interface, core, images),
         events=interface.pack("i_events", kind=kind, address=address, payload=payload),
         n_results=n_sequences * n_classes,
@@ -266,7 +264,7 @@ def simulate_items(
             TOP,
             cocotb_core.__name__,
             folder,
-            {cocotb_core.JOB_VARIABLE: str(folder / "job.npz")},
+            {cocotb_core.JOB_VARIABLE: str(folder / JOB)},
         )
     seconds = time.monotonic() - started
     results = {

@@ -138,7 +138,8 @@ def _build_once(
         try:
             build(partial, log)
         except (RuntimeError, SystemExit) as error:
-            raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
+            why = _reason(log) or error
+            raise UserError(f"Verilator could not build the core ({why}): see {log}") from None
         try:
             partial.rename(folder)
         except OSError:
@@ -147,6 +148,12 @@ def _build_once(
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # it is there no more where it was moved
     return folder
+
+
+def _reason(log: Path) -> str | None:
+    """Return the line of a log that says what went wrong, if there is one."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((x for x in lines if re.search("%Error|error:|No space left", x)), None)
 
 
 def _makeflags(optimize: str) -> str:
@@ -208,6 +215,18 @@ def build_library(sources: Mapping[str, str], top: str, cache: Path, optimize: s
 
     flags = (arguments, native, str(verilator))
     return _build_once(sources, flags, LIBRARY, cache, build) / LIBRARY
+
+
+def empty_run_folder(folder: Path, job: str) -> Path:
+    """Return a folder, resolved, emptied for a run whose task is to be in the file `job` there. Or
+    raise `UserError` where it is not empty and no run has left such a file: it is the user's.
+    """
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()) and not (folder / job).exists():
+        raise UserError(f"{folder} is no run's and not empty: use another folder (OUT=...)")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:

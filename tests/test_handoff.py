@@ -344,7 +344,10 @@ def test_the_command_writes_a_shipped_networks_package(tmp_path: Path) -> None:
         (["no.json"], "export a network first"),
         (["{manifest}", "--network", "rows"], "inputs a timestep, but the core has"),
         (["{manifest}", "--network", "rows", "--sequences", "999"], "--sequences 999: there are"),
-        (["{manifest}", "--network", "rows", "--wrapper", "no.v"], "no no.v: generate the core"),
+        (
+            ["{manifest}", "--network", "rows", "--wrapper", "no.v"],
+            "no.v: No such file",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], message: str, manifest: Path) -> None:

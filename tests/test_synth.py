@@ -25,6 +25,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
+from golden.interface import Interface, Port, interface_text
 from golden.manifest import read_core
 from rtl.synth.devices import DEVICES
 from rtl.synth.netlist import expected_macros
@@ -258,8 +259,10 @@ def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
         "always @(posedge clk) begin if (we) m[a] <= q + 1; q <= m[a]; end\nendmodule\n"
     )
     ports = [("clk", 1, "input"), ("we", 1, "input"), ("a", 20, "input"), ("q", 16, "output")]
-    described = [{"name": name, "width": width, "direction": way} for name, width, way in ports]
-    (tmp_path / "ports.json").write_text(json.dumps({"ports": described}))
+    described = {name: Port(name, way, width) for name, width, way in ports}
+    (tmp_path / "manifest.json").touch()
+    text = interface_text(Interface(TOP, described, {}, [], []), tmp_path / "manifest.json")
+    (tmp_path / "ports.json").write_text(text)
     device = DEVICES["ecp5-25k"]
     netlist = synthesize(source, device, tmp_path / "out").netlist
     with pytest.raises(UserError, match="nextpnr failed: .*"):
@@ -364,14 +367,19 @@ def test_a_missing_or_broken_file_is_one_line(verilog: Path, tmp_path: Path) -> 
     assert missing.exit_code == 2 and missing.output.count("\n") == 1
     (tmp_path / "manifest.json").write_text((verilog.parent / "manifest.json").read_text())
     without = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert without.exit_code == 2 and "no Verilog" in without.output
-    (tmp_path / "single.v").write_text("module dmp_core(")
+    assert without.exit_code == 2 and "single.v: generate the core first" in without.output
+    whole = verilog.read_text()
+    (tmp_path / "single.v").write_text(whole[: len(whole) // 2])
+    cut = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
+    assert cut.exit_code == 2 and cut.output.count("\n") == 1
+    assert "single.v does not end with a module's end: generate the core again" in cut.output
+    (tmp_path / "single.v").write_text("module dmp_core( endmodule")
     clockless = CliRunner().invoke(main, [str(tmp_path / "manifest.json"), "--cycles", "9"])
     assert clockless.exit_code == 2
     assert clockless.output == "error: --cycles: there is no clock without --seeds\n"
     alone = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert alone.exit_code == 2 and "ports.json, which names the ports" in alone.output
+    assert alone.exit_code == 2 and "ports.json: generate the core first" in alone.output
     (tmp_path / "ports.json").write_text((verilog.parent / "ports.json").read_text())
     broken = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert broken.exit_code == 2 and "Yosys failed" in broken.output
+    assert broken.exit_code == 2 and "Yosys failed: core.v:1: ERROR: " in broken.output
     assert not (tmp_path / "synth.json").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -403,6 +404,48 @@ def test_the_command_refuses_values_out_of_range(option: str, tmp_path: Path) ->
     result = CliRunner().invoke(main, ["rows", option, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2 and option.split("=")[0] in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_one_line(data: Path, tmp_path: Path) -> None:
+    """A limit on the size of files, which only the checkpoint exceeds, stands for the disk."""
+    out, before = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    options = ["--data", str(data), "--out", str(out), "--epochs", "1", "--batch", "8"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        done = CliRunner().invoke(main, ["rows", *options, "--limit", "16"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.exit_code == 2
+    said = done.stderr.splitlines()[-1]
+    assert said == f"error: {out / 'rows.pt'}: File too large: use another path"
+    assert {path.name for path in out.iterdir()} == {"rows.csv", "rows.png"}
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "3", "a b"])
+def test_a_name_that_no_network_can_have_is_refused(name: str, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        main, ["rows", "--data", str(data), "--out", str(out), "--name", name]
+    )
+    assert done.exit_code == 2 and f"a network called '{name}'" in done.stderr
+    assert not out.exists()
+
+
+def test_a_curve_of_something_else_stays(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--batch", "8"]
+    for text in ("day,price\n1,2\n", "epoch\nMonday\n"):
+        (tmp_path / "rows.csv").write_text(text)
+        done = CliRunner().invoke(main, ["rows", *options, "--limit", "16"])
+        assert done.exit_code == 2 and "rows.csv is no learning curve: move it" in done.stderr
+        assert (tmp_path / "rows.csv").read_text() == text
+
+
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    for content in (b"hours", b"", b"PK", b"\x80\x02", b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="a.pt is not a checkpoint"):
+            load_recipe(path)
 
 
 def test_the_command_trains(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from golden.errors import UserError
 from tb import verilator as verilator_module
-from tb.verilator import build_library, build_model, find_verilator
+from tb.verilator import build_library, build_model, empty_run_folder, find_verilator
 
 
 class FakeRunner:
@@ -95,3 +95,23 @@ def test_a_system_without_libpython_is_named(
     monkeypatch.setenv("LIBPYTHON_LOC", "/elsewhere/libpython3.so")
     build_model({"core.v": ""}, "core", tmp_path)
     assert fake_runner.builds
+
+
+@pytest.mark.parametrize("build", [build_model, build_library])
+def test_why_a_model_cannot_be_built_is_said(build: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"could not build the core \(%Error: .*core.v:3:") as error:
+        build({"core.v": "module core;\n  asign x\nendmodule\n"}, "core", tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_only_what_a_run_left_is_emptied(tmp_path: Path) -> None:
+    mine = tmp_path / "sim"
+    mine.mkdir()
+    assert empty_run_folder(mine, "job") == mine.resolve()
+    (mine / "job").touch()
+    (mine / "results").touch()
+    assert not list(empty_run_folder(mine, "job").iterdir())
+    (mine / "thesis").touch()
+    with pytest.raises(UserError, match="is no run's and not empty"):
+        empty_run_folder(mine, "job")
+    assert (mine / "thesis").exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import click
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
+from golden.interface import read_verilog
 from golden.manifest import read_core
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import run_yosys
@@ -70,19 +70,18 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
         with several drivers or none, or a memory that has not one write port and at most
         `MAX_READS` read ports.
     """
-    if not verilog.exists():
-        raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
+    text = read_verilog(verilog)
     refused = " ".join(f"t:{kind}" for kind in (*LATCHES, *ASYNCHRONOUS))
     with tempfile.TemporaryDirectory() as scratch:
-        shutil.copy(verilog, Path(scratch) / "core.v")
+        (Path(scratch) / "core.v").write_text(text)
         run_yosys(
             Path(scratch),
             "read_verilog core.v",
             f"hierarchy -check -top {top}",
             "proc",
             "flatten",
-            f"tee -q -o refused.txt select -list {refused}",
-            "tee -q -o problems.txt check",
+            f"tee -o refused.txt select -list {refused}",
+            "tee -o problems.txt check",
             "opt",
             "memory -nomap",
             "write_json netlist.json",

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.interface import PORTS, read_ports, read_verilog
 from golden.manifest import read_core
 from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.synth.dsp_registers import fold_registers
@@ -76,18 +76,14 @@ def synthesize(
     core's `floorplan` (`rtl.synth.floorplan`) if it is given.
     """
     sites = multiplier_sites(device) if floorplan else []
-    if not verilog.exists():
-        raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(verilog, folder / "core.v")
+    text = read_verilog(verilog)
     if device.pins and top == TOP:
-        described = verilog.with_name("ports.json")
-        if not described.exists():
-            raise UserError(f"no {described}, which names the ports: generate it first (make rtl)")
-        with (folder / "core.v").open("a") as source:
-            source.write(wrap_in_pins(json.loads(described.read_text())["ports"], top))
+        interface, _ = read_ports(verilog.with_name(PORTS))
+        text += wrap_in_pins([asdict(port) for port in interface.ports.values()], top)
         top = PINS_TOP
-    command = f"tee -q -o log.txt {device.synthesis} -top {top}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "core.v").write_text(text)
+    command = f"tee -o log.txt {device.synthesis} -top {top}"
     # synth_xilinx leaves cells without the names that tell their part.
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"

@@ -13,7 +13,7 @@ import sys
 from pyosys import libyosys
 design = libyosys.Design()
 for command in sys.argv[1:]:
-    libyosys.run_pass("tee -q " + command, design)
+    libyosys.run_pass(command, design)
 """
 
 
@@ -22,9 +22,10 @@ def run_yosys(folder: Path, *commands: str) -> None:
     reason. Yosys takes no file name with a space: commands name files of `folder`.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _YOSYS, *commands], cwd=folder, capture_output=True, text=True
-    )
+        [sys.executable, "-c", _YOSYS, *commands],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     if done.returncode:
-        words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        words = [line for line in done.stderr.splitlines() if line.strip()]
         reasons = [line for line in words if "ERROR" in line] or words[-1:]
         raise UserError(f"Yosys failed: {reasons[0] if reasons else 'it said nothing'}")
