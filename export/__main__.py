@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from export import fit
-from export.claim import claim
+from export.claim import check_claim, claim
 from export.core import write_core
 from export.store import (
     STORED,
@@ -254,8 +254,9 @@ def core(
     network = load_network(name)
     params = CoreParams(network.params, hardware)
     out = out or Path("build") / network.params.name
-    claim(out, name)
+    check_claim(out, name)
     path = write_core(network, params, out)
+    claim(out, name)
     bits = sum(memory.bits for memory in params.memories.values())
     click.echo(f"wrote {path}: {len(params.memories)} memories, {bits} bits, {lanes} lanes")
 

@@ -167,7 +167,7 @@ def command(
     with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
         chosen, front, priced = fit(activity, budget, bar.update)
     chosen = with_latency(activity, chosen)
-    claim(out, name)
+    out.mkdir(parents=True, exist_ok=True)
     click.echo(table(front, chosen))
     click.echo(
         f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
@@ -177,6 +177,7 @@ def command(
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
     write_whole(out / "fit.json", json.dumps(content, indent=1) + "\n")
     draw(front, priced, chosen, out / "fit.png")
+    claim(out, name)
     click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
     if name != SYNTHETIC:
         click.echo(f"build it: make rtl NET={name} {chosen.make_variables()}")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Give an `OSError` of the block the name of what it writes, where it has none: that of a full
-    disk has none.
+    """Give an `OSError` of the block the name of what it writes: that of a full disk has none, and
+    others that of a scratch file.
     """
     try:
         yield
     except OSError as error:
-        if error.filename or error.errno is None:
+        if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None
 

@@ -17,6 +17,12 @@ from golden.manifest import digest
 PORTS = "ports.json"
 
 
+def _check(name: object, width: object) -> None:
+    """Raise `TypeError` where these are no name and no width in bits."""
+    if not isinstance(name, str) or type(width) is not int or not 0 < width < 1 << 24:
+        raise TypeError(f"{name!r} of {width!r} bits")
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of the core; `direction` is `input` or `output`, as the core sees it."""
@@ -24,6 +30,9 @@ class Port:
     name: str
     direction: str
     width: int
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.width)
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,11 @@ class Field:
     offset: int
     width: int
     signed: bool
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.width)
+        if type(self.offset) is not int or not 0 <= self.offset < 1 << 24:
+            raise TypeError(f"field {self.name} at bit {self.offset!r}")
 
 
 @dataclass(frozen=True)

@@ -255,5 +255,7 @@ def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[
     text = results.read_text() if results.exists() else ""
     reason = re.search(r'<(?:failure|error)\b[^>]*message="([^"]*)"', text)
     if reason or ended or "<testcase" not in text:
-        why = html.unescape(reason[1]).splitlines()[0] if reason else ended or "no results"
+        full = shutil.disk_usage(folder).free < 1 << 20
+        without = "the disk is full" if full else ended or "no results"
+        why = html.unescape(reason[1]).splitlines()[0] if reason else without
         raise UserError(f"the simulation failed ({why}): see {log}")

@@ -48,6 +48,12 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a file"]
 
 
+def test_a_folder_that_is_missing_is_named_by_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        write_whole(tmp_path / "none" / "a file", "x")
+    assert error.value.filename == str(tmp_path / "none" / "a file")
+
+
 def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("/dev/null")

@@ -38,7 +38,17 @@ def test_verilog_that_is_not_whole_is_named(
 
 
 @pytest.mark.parametrize(
-    "change", [{"ports": 3}, {"ports": [3]}, {"fields": []}, {"fields": {"a": [{}]}}, {"top": None}]
+    "change",
+    [
+        {"ports": 3},
+        {"ports": [3]},
+        {"fields": []},
+        {"fields": {"a": [{}]}},
+        {"top": None},
+        {"ports": [{"name": "a", "direction": "input", "width": 0}]},
+        {"ports": [{"name": 3, "direction": "input", "width": 1}]},
+        {"fields": {"a": [{"name": "b", "offset": -1, "width": 2, "signed": False}]}},
+    ],
 )
 def test_damaged_ports_are_named(change: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections import Counter
@@ -17,7 +16,7 @@ from golden.hardware.core import CoreParams
 from golden.interface import read_verilog
 from golden.manifest import read_core
 from rtl.verilog.generate import TOP
-from rtl.verilog.yosys import run_yosys
+from rtl.verilog.yosys import read_netlist, run_yosys
 
 LATCHES = ("$dlatch", "$adlatch", "$dlatchsr", "$sr")
 ASYNCHRONOUS = ("$adff", "$adffe", "$aldff", "$aldffe", "$dffsr", "$dffsre")
@@ -88,7 +87,7 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
         )
         cells = (Path(scratch) / "refused.txt").read_text().split()
         problems = (Path(scratch) / "problems.txt").read_text()
-        netlist = json.loads((Path(scratch) / "netlist.json").read_text())
+        netlist = read_netlist(Path(scratch) / "netlist.json")
     if cells:
         raise UserError(f"{verilog} has a latch, or a register without a clock: {cells[0]}")
     warnings = re.findall(r"Warning: (.*?):?$", problems, re.M)

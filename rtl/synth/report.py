@@ -29,7 +29,7 @@ from rtl.synth.floorplan import arrange, multiplier_sites
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.synth.place import PLACERS, Placement, find_placer, place
 from rtl.verilog.generate import TOP
-from rtl.verilog.yosys import run_yosys
+from rtl.verilog.yosys import read_netlist, run_yosys
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def synthesize(
     # synth_xilinx leaves cells without the names that tell their part.
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
-    content = json.loads(netlist.read_text())
+    content = read_netlist(netlist)
     folded = fold_registers(content["modules"][top])
     arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
     if folded or arranged:

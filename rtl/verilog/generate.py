@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
-from golden.files import write_whole
+from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
@@ -105,7 +107,7 @@ def _verilog(
     those of the command that makes it.
     """
     text = make_readable(rtlil.convert(top, name=name, emit_src=False))
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
+    with writing(out), tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(text)
         run_yosys(
             Path(scratch),
@@ -126,7 +128,10 @@ def _verilog(
             ),
             "write_verilog core.v",
         )
-        body = without_traces_of_yosys((Path(scratch) / "core.v").read_text())
+        written = (Path(scratch) / "core.v").read_text()
+        if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+        body = without_traces_of_yosys(written)
     return _header(name, core, manifest, options) + with_known_memories(body)
 
 

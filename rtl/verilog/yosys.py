@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from golden.errors import UserError
 
@@ -15,6 +17,18 @@ design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.run_pass(command, design)
 """
+
+
+def read_netlist(path: Path) -> dict[str, Any]:
+    """Read a netlist that `write_json` wrote. Yosys does not notice that a disk is full: raise
+    `UserError` where it is cut short.
+    """
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError:
+        raise UserError(
+            f"Yosys wrote only the beginning of {path}: free some space on that disk (TMPDIR)"
+        ) from None
 
 
 def run_yosys(folder: Path, *commands: str) -> None:
