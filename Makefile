@@ -54,7 +54,7 @@ help: ## Show the targets and the variables
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
-	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -94,7 +94,7 @@ endef
 		|| { rm -rf .venv; echo "error: $(PYTHON) cannot make environments: apt install python3-venv" >&2; exit 1; }
 
 # Installed again only when pyproject.toml changes.
-.venv/installed-%: pyproject.toml | checked .venv/bin/python
+.venv/installed-%: pyproject.toml | .venv/bin/python
 	@echo "installing into .venv ($*)..."
 	@$(INSTALL) '.[$(EXTRAS)]'
 	@touch $@
@@ -140,7 +140,6 @@ docs: TRACE =
 docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
 	$(RUN) -m rtl.verilog.page "$(MANIFEST)" docs/integration.md
 
-bench-testset: LANES = 8
 bench-testset: BLOCK = 8
 bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)

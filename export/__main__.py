@@ -21,7 +21,7 @@ from export.store import (
     save_digits,
     save_network,
 )
-from golden.command_line import Group
+from golden.command_line import SEED, Group
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -271,7 +271,7 @@ def core(
 @click.option("--state", default=8, type=click.IntRange(0), help="Values of a layer's slow state")
 @click.option("--classes", default=10, type=click.IntRange(1))
 @click.option("--spikes", is_flag=True, help="Inputs are spikes, not the bytes of pixels")
-@click.option("--seed", default=0)
+@click.option("--seed", default=0, type=SEED)
 @click.option("--out", type=FOLDER, help="[default: build/drawn/NAME]")
 @FORCE
 @report_user_errors

@@ -40,4 +40,5 @@ class Number(click.FloatRange):
 
 
 MEGAHERTZ = Number(1, 2000)
+SEED = click.IntRange(0, (1 << 31) - 1)
 BAUD_RATE = click.IntRange(1, 100_000_000)

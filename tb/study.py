@@ -206,7 +206,10 @@ def run_study(
                 with deaf_children():
                     local = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
                 cluster = stack.enter_context(local)
-            client = stack.enter_context(Client(cluster))
+            try:
+                client = stack.enter_context(Client(cluster))
+            except (OSError, ValueError) as error:
+                raise UserError(f"no Dask scheduler at {scheduler}: {error}") from None
             bar = stack.enter_context(tqdm(total=len(trials), unit="trial"))
             bar.update(len(trials) - len(missing))
             where = None if data is None else str(data.resolve())

@@ -24,6 +24,7 @@ from golden.errors import UserError
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
+UNBUILDABLE = r'[\s#:;"]'  # in a path, to make or to Verilator
 # cocotb's runner makes every signal of the design readable, which costs most of Verilator's
 # optimizations: the bench marks what Python needs (see `tb.wrapper`). The Verilog is generated, so
 # style warnings have no reader.
@@ -122,9 +123,11 @@ def _build_once(
     folder = cache.resolve() / key.hexdigest()[:16]
     if (folder / product).exists():
         return folder
-    if re.search(r"\s", str(folder)):
+    wrong = re.search(UNBUILDABLE, str(folder))
+    if wrong:
+        what = "a space" if wrong[0].isspace() else f"a {wrong[0]}"
         raise UserError(
-            f"make cannot build in '{folder.parent}', whose path has a space: use a folder without"
+            f"make cannot build in '{folder.parent}', whose path has {what}: use a folder without"
             " one (OUT=...)"
         )
     cache.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,7 @@ BAUDS = ("0", "-9600", "fast", "1.5")
         (train, "--augmentation", ("nan", "-1")),
         (train, "--theta", ("inf", "0")),
         (train, "--epochs", ("0",)),
+        (train, "--seed", ("-1", "2147483648")),
     ],
 )
 def test_every_command_refuses_such_options_in_one_line(

@@ -440,6 +440,13 @@ def test_a_curve_of_something_else_stays(data: Path, tmp_path: Path) -> None:
         assert (tmp_path / "rows.csv").read_text() == text
 
 
+def test_a_network_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--out", str(tmp_path / "out"), "--batch", "8"]
+    done = CliRunner().invoke(main, ["rows", *options, "--neurons", "10000000,10000000"])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("error: too little memory")
+
+
 def test_what_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     for content in (b"hours", b"", b"PK", b"\x80\x02", b"{}"):

@@ -64,10 +64,15 @@ def test_a_model_is_built_once_for_each_python_and_cocotb(
     assert build() == first
 
 
+@pytest.mark.parametrize(
+    ("name", "what"), [("my core", "space"), ("a#", "#"), ("a:b", ":"), ("a;", ";"), ('"', '"')]
+)
 @pytest.mark.parametrize("build", [build_model, build_library])
-def test_a_folder_with_a_space_is_named(build: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "my core" / "verilator"
-    with pytest.raises(UserError, match="my core/verilator', whose path has a space: use") as error:
+def test_a_folder_that_make_cannot_read_is_named(
+    build: Any, name: str, what: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / name / "verilator"
+    with pytest.raises(UserError, match=f"{name}/verilator', whose path has a {what}: ") as error:
         build({"core.v": "module core; endmodule\n"}, "core", folder)
     assert "\n" not in str(error.value) and not folder.exists()
 

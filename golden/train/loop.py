@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
-from golden.command_line import Command, Number
+from golden.command_line import SEED, Command, Number
 from golden.data.dataset import Dataset, load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
@@ -414,7 +414,7 @@ _RECIPE = Recipe()
     type=Number(0),
     help="Strength of random changes of samples",
 )
-@click.option("--seed", default=_RECIPE.seed)
+@click.option("--seed", default=_RECIPE.seed, type=SEED)
 @click.option("--limit", type=click.IntRange(1), help="Use only so many sequences")
 @click.option(
     "--weight-bits", default=_RECIPE.weight_bits, type=click.IntRange(2, 16), help="Of W_f"
@@ -466,4 +466,9 @@ def main(
     if name is None:  # a network of that name must be possible, too
         name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
     check_name(name)
-    train(name, topology, data, out, Recipe(**options))
+    try:
+        train(name, topology, data, out, Recipe(**options))
+    except RuntimeError as error:  # Torch's way to say it
+        if "allocate memory" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise MemoryError from None
