@@ -14,6 +14,7 @@ STUDY ?=
 TRACE ?= 1
 DEVICE ?= ecp5-85k
 BOARD ?=
+TIMESTEPS ?= 16
 SEEDS ?= 8
 BUDGET ?= --multipliers 156 --block-rams 208
 JOBS ?= 2
@@ -38,7 +39,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test lint train accuracy export rtl sim host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -53,20 +54,21 @@ help: ## Show the targets and the variables
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: python -m rtl.synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           bench-testset has defaults of its own: BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim bench-testset bench study uart-sim test: VERILATED = 1
+demo sim timeline waves bench-testset bench study uart-sim test: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
 check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
 WHOLE = a whole number from 1
 checked:
-	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
 	$(foreach name,DIGITS CYCLES,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
@@ -103,7 +105,8 @@ endef
 .venv/installed-study: EXTRAS = sim,train
 .venv/installed-synth: EXTRAS = sim,synth
 .venv/installed-host: EXTRAS = sim,host
-.venv/installed-all: EXTRAS = sim,train,synth,host,dev
+.venv/installed-docs: EXTRAS = sim,docs
+.venv/installed-all: EXTRAS = sim,train,synth,host,docs,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -130,15 +133,22 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
+timeline: DIGITS = 2
+timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
+	$(RUN) -m tb.timeline "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
+
+waves: DIGITS = 1
+waves: rtl ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
+	$(RUN) -m tb.waves "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+
 host: TRACE =
 host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m driver "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
-docs: NET = rows
-docs: TRACE =
-docs: export ## Write the generated part of docs/integration.md again: the registers of NET=rows
-	$(RUN) -m rtl.verilog.page "$(MANIFEST)" docs/integration.md
+docs: .venv/installed-docs ## Write what is generated in the pages again, and build them into build/docs
+	$(RUN) -m docs.generate
+	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
 bench-testset: BLOCK = 8
 bench-testset: DIGITS =

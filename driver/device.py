@@ -1,11 +1,11 @@
 """A core with its standard top, as a host sees it: identify, load, run, count.
 
-from driver.device import Device
-from driver.uart import Uart
-with Device(Uart.open("/dev/ttyUSB0"), Path("build/rows/manifest.json")) as device:
-    device.load()
-    results = device.run(payloads)  # (B, K, M) integers
-    results.classes, results.logits, device.counters(), device.errors()
+    from driver.device import Device
+    from driver.uart import Uart
+    with Device(Uart.open("/dev/ttyUSB0"), Path("build/rows/manifest.json")) as device:
+        device.load()
+        results = device.run(payloads)  # (B, K, M) integers
+        results.classes, results.logits, device.counters(), device.errors()
 
 Nothing here can deadlock. A core stalls its events while results wait, so a host that sends
 sequence after sequence before it takes a result may wait for ever, above all on a UART, where one

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
@@ -27,19 +28,13 @@ from golden.cost.search import (
 from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
+from golden.picture import clear_ticks, save_picture
+from golden.table import table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SYNTHETIC = "shd"
-_HEADER = (
-    "",
-    "lanes",
-    "block",
-    "events",
-    "products",
-    "cycles",
-    "multipliers",
-    "block RAMs",
-    "latency",
-)
 
 
 def load_activity(name: str, n_digits: int, rate: float, data: Path | None) -> Activity:
@@ -56,62 +51,58 @@ def load_activity(name: str, n_digits: int, rate: float, data: Path | None) -> A
     return measure_activity(network, dataset.sequences(slice(n_digits)))
 
 
-def table(front: Sequence[Candidate], chosen: Candidate) -> str:
-    """Return the front as a table, the chosen configuration marked."""
-    lines: list[tuple[str, ...]] = [_HEADER]
-    for candidate in front:
-        h = candidate.hardware
-        lines.append(
-            (
-                "->" if candidate.hardware == chosen.hardware else "",
-                *map(str, (h.lanes, h.block, h.events_per_cycle, h.products_per_cycle)),
-                f"{candidate.cycles:.1f}",
-                *map(str, (candidate.multipliers, candidate.block_rams)),
-                "" if candidate.latency is None else f"{candidate.latency:.0f}",
-            )
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
+    """Return the front as a table, the chosen configuration marked; with latencies where they are
+    known of all.
+    """
+    timed = all(candidate.latency is not None for candidate in front)
+    header = ["", "lanes", "block", "events", "products", "cycles", "multipliers", "block RAMs"]
+    rows = [
+        [
+            "->" if candidate.hardware == chosen.hardware else "",
+            candidate.hardware.lanes,
+            candidate.hardware.block,
+            candidate.hardware.events_per_cycle,
+            candidate.hardware.products_per_cycle,
+            f"{candidate.cycles:.1f}",
+            candidate.multipliers,
+            candidate.block_rams,
+            *([f"{candidate.latency:.0f}"] if timed else []),
+        ]
+        for candidate in front
+    ]
+    return table([*header, *(["latency"] if timed else [])], rows)
 
 
-def _axes(candidates: Sequence[Candidate]) -> tuple[list[int], list[float]]:
-    return [c.multipliers for c in candidates], [c.cycles for c in candidates]
+def plot(
+    name: str, front: Sequence[Candidate], priced: Sequence[Candidate], chosen: Candidate
+) -> Figure:
+    """Return a picture of cycles against multipliers: of all that were priced, by timesteps a
+    block.
+    """
+    from matplotlib.figure import Figure
 
+    def axes_of(some: Sequence[Candidate]) -> tuple[list[int], list[float]]:
+        return [c.multipliers for c in some], [c.cycles for c in some]
 
-def draw(
-    front: Sequence[Candidate], priced: Sequence[Candidate], chosen: Candidate, path: Path
-) -> None:
-    """Draw cycles against multipliers: of all that were priced, by timesteps a block."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
     for block in sorted({candidate.hardware.block for candidate in priced}):
         some = [candidate for candidate in priced if candidate.hardware.block == block]
-        axis.scatter(
-            [c.multipliers for c in some],
-            [c.cycles for c in some],
-            s=6,
-            alpha=0.5,
-            label=f"T = {block}",
-        )
-    axis.plot(*_axes(front), "k.", label="front")
-    axis.plot(chosen.multipliers, chosen.cycles, "r*", ms=14, label="chosen")
-    axis.set(
+        axes.scatter(*axes_of(some), s=6, alpha=0.5, label=f"T = {block}")
+    axes.plot(*axes_of(front), "k.", label="front")
+    axes.plot(*axes_of([chosen]), "r*", ms=14, label="chosen")
+    axes.set(
         xscale="log",
         yscale="log",
         xlabel="multipliers",
         ylabel="cycles a timestep",
-        title=path.stem,
+        title=f"{name}: every core that was priced, and the one chosen",
     )
-    axis.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    clear_ticks(axes.xaxis)
+    clear_ticks(axes.yaxis)
+    axes.legend(fontsize="small")
+    return figure
 
 
 @click.command(name="fit", cls=Command, context_settings={"show_default": True})
@@ -168,7 +159,7 @@ def command(
         chosen, front, priced = fit(activity, budget, bar.update)
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
-    click.echo(table(front, chosen))
+    click.echo(front_table(front, chosen))
     click.echo(
         f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
         f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
@@ -176,7 +167,8 @@ def command(
     )
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
     write_whole(out / "fit.json", json.dumps(content, indent=1) + "\n")
-    draw(front, priced, chosen, out / "fit.png")
+    network = activity.network.params.name
+    save_picture(plot(network, front, priced, chosen), out / "fit.png")
     claim(out, name)
     click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
     if name != SYNTHETIC:

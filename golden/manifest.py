@@ -15,7 +15,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import NetworkParams, from_dict
 
-VERSION = "0.1.0"  # of the project; pyproject.toml reads it here
+VERSION = "0.2.0"  # of the project; pyproject.toml reads it here
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 

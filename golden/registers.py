@@ -4,9 +4,9 @@ of its two streams, and the numbers of what they name. No Torch.
 The decoder of the registers, the C header and the Markdown page come from here
 (`rtl.host.register_file`, `rtl.verilog.register_pages`), and so do a driver's constants:
 
-from golden.registers import EVENT_WORD, pack_word, register_map
-registers = register_map(core)
-registers["STATUS"].offset, registers["COUNTER"].words[core.counters.index("layer0.spikes")]
+    from golden.registers import EVENT_WORD, pack_word, register_map
+    registers = register_map(core)
+    registers["STATUS"].offset, registers["COUNTER"].words[core.counters.index("layer0.spikes")]
 """
 
 from __future__ import annotations

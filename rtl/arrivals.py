@@ -6,18 +6,19 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from rtl.component import Component
+from rtl.signatures import Arrival, ArrivalPorts, InputErrorPorts, InputErrors
 from rtl.streams import event_layout
 
 
 class Arrivals(Component):
-    """Take items as its owner has room for them; tell in the same cycle what each of them does.
+    """Take items while its owner has room for them; tell in the same cycle what each of them does.
 
-    By timesteps (from outside) an event has the payload of one timestep, and an end of sequence
-    closes the block that it finds begun before it is taken itself. Else (from a layer) an event has
-    a bit for each timestep of its block, and so has an end of block.
+    The stream has one of two forms. By timesteps (from outside), an event has the payload of one
+    timestep, and an end of sequence first closes the block that has begun, and is taken after that.
+    By blocks (from a layer or a delay line), an event has a bit for each timestep of its block, and
+    so has an end of block.
 
     By timesteps, out-of-range addresses, items of no kind, and events that an end of sequence
     leaves without an end of timestep are reported. A payload of 0 is no event.
@@ -25,8 +26,8 @@ class Arrivals(Component):
     Parameters
     ----------
     n_inputs
-        Addresses of events from outside; those behind them are a recurrent layer's own spikes,
-        which are not missed where an end of sequence voids them.
+        Addresses of events from outside. Those that follow are a recurrent layer's own spikes: that
+        an end of sequence voids them is no error.
     n_addresses, payload_width
         Of the stream's layout.
     block
@@ -40,19 +41,22 @@ class Arrivals(Component):
         The event stream.
     room, may_end
         An item may be taken in this cycle; also one that ends a block or a sequence.
-    fires, address, payload, timesteps
-        An event is taken that counts, with one payload for each of these timesteps.
+    o
+        What the item does that is taken in this cycle.
     timestep_ended
-        A timestep's (or block's) end is taken.
-    closed, closing_timesteps
-        A block ends in this cycle; a bit for each timestep that it has.
-    discarded
-        A sequence ends in this cycle: events since the last timestep are void.
-    out_of_range, unclosed
-        Strobes of the errors.
+        The end of a timestep (or block) is taken.
+    errors
+        Of what comes from outside; `repeated` is its owner's.
 
-    Latency: none; throughput: one item a cycle.
+    Latency: 0 cycles; throughput: one item a cycle.
     """
+
+    i: stream.Interface
+    room: Signal
+    may_end: Signal
+    o: ArrivalPorts
+    timestep_ended: Signal
+    errors: InputErrorPorts
 
     def __init__(
         self,
@@ -65,45 +69,43 @@ class Arrivals(Component):
     ) -> None:
         self.n_inputs, self.n_addresses = n_inputs, n_addresses
         self.block, self.by_timesteps = block, by_timesteps
+        told_width = payload_width if by_timesteps else 1
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_addresses, payload_width))),
                 "room": In(1),
                 "may_end": In(1),
-                "fires": Out(1),
-                "address": Out(address_width(n_addresses)),
-                "payload": Out(payload_width if by_timesteps else 1),
-                "timesteps": Out(block),
+                "o": Out(Arrival(n_addresses, told_width, block)),
                 "timestep_ended": Out(1),
-                "closed": Out(1),
-                "closing_timesteps": Out(block),
-                "discarded": Out(1),
-                "out_of_range": Out(1),
-                "unclosed": Out(1),
+                "errors": Out(InputErrors()),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return 0
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        item, block = self.i.payload, self.block
+        item, o, block = self.i.payload, self.o, self.block
         is_end = item.kind == EventKind.END_TIMESTEP
         is_sequence_end = item.kind == EventKind.END_SEQUENCE
         transfer = self.i.valid & self.i.ready
         event = transfer & (item.kind == EventKind.EVENT) & (item.payload != 0)
         m.d.comb += [
-            self.address.eq(item.address),
+            o.address.eq(item.address),
             self.timestep_ended.eq(transfer & is_end),
-            self.discarded.eq(transfer & is_sequence_end),
+            o.discarded.eq(transfer & is_sequence_end),
         ]
         if not self.by_timesteps:
             ends = item.kind != EventKind.EVENT
             m.d.comb += [
                 self.i.ready.eq(self.room & (self.may_end | ~ends)),
-                self.fires.eq(event),
-                self.payload.eq(1),
-                self.timesteps.eq(item.payload),
-                self.closed.eq(self.timestep_ended),
-                self.closing_timesteps.eq(item.payload),
+                o.fires.eq(event),
+                o.payload.eq(1),
+                o.timesteps.eq(item.payload),
+                o.closed.eq(self.timestep_ended),
+                o.closing_timesteps.eq(item.payload),
             ]
             return m
 
@@ -116,24 +118,23 @@ class Arrivals(Component):
         partial = self.i.valid & is_sequence_end & begun & may_take
         in_range = item.address < self.n_addresses
         any_event = Signal()  # since the last end of timestep
+        invalid = transfer & (item.kind == EventKind.INVALID)
         m.d.comb += [
             self.i.ready.eq(may_take & ~partial),
-            self.fires.eq(event & in_range),
-            self.payload.eq(item.payload),
-            self.timesteps.eq(timestep),
-            self.closed.eq((transfer & full) | partial),
-            self.closing_timesteps.eq(before | Mux(partial, 0, timestep)),
-            self.out_of_range.eq(
-                (event & ~in_range) | (transfer & (item.kind == EventKind.INVALID))
-            ),
-            self.unclosed.eq(self.discarded & any_event),
+            o.fires.eq(event & in_range),
+            o.payload.eq(item.payload),
+            o.timesteps.eq(timestep),
+            o.closed.eq((transfer & full) | partial),
+            o.closing_timesteps.eq(before | Mux(partial, 0, timestep)),
+            self.errors.out_of_range.eq((event & ~in_range) | invalid),
+            self.errors.unclosed.eq(o.discarded & any_event),
         ]
         with m.If(self.timestep_ended):
             m.d.sync += timestep.eq(timestep.rotate_left(1))
-        with m.If(self.closed | self.discarded):
+        with m.If(o.closed | o.discarded):
             m.d.sync += timestep.eq(1)
-        with m.If(self.fires & (item.address < self.n_inputs)):
+        with m.If(o.fires & (item.address < self.n_inputs)):
             m.d.sync += any_event.eq(1)
-        with m.If(self.timestep_ended | self.discarded):
+        with m.If(self.timestep_ended | o.discarded):
             m.d.sync += any_event.eq(0)
         return m

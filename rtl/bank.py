@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Array as Choice
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.memory import SEGMENT_DEPTH, MemoryParams, address_width
+from golden.hardware.stages import BANK_LATENCY
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay
+from rtl.fixed import delay, shape_of
+from rtl.layouts import Array
 from rtl.loader import collect
-from rtl.streams import LOAD_BUS
+from rtl.signatures import LoadBus, LoadBusPorts
 
 
 class Bank(Component):
@@ -31,15 +35,20 @@ class Bank(Component):
 
     Members
     -------
-    address, enable, data
-        The words read, those of the first port lowest: `data` is valid the cycle after `address`
-        and `enable`, or two cycles after if registered.
+    address, enable, words
+        Of each read port: `address[port]`, a bit of `enable`, and `words[port][lane]`, valid the
+        cycle after, or two cycles after if registered.
     load
         The load bus. Items for another memory, or beyond the last word, are ignored.
 
     Latency: 1 cycle, or 2 if registered; throughput: one word a cycle. A loaded word can be
     addressed three cycles after its last item was on the bus.
     """
+
+    address: Array
+    enable: Signal
+    words: Array
+    load: LoadBusPorts
 
     def __init__(
         self,
@@ -51,27 +60,31 @@ class Bank(Component):
     ) -> None:
         self.memory, self.number, self.n_reads = memory, number, n_reads
         self.registered = registered
+        word = data.ArrayLayout(shape_of(memory.element), memory.n_lanes)
         super().__init__(
             {
-                "address": In(n_reads * address_width(memory.depth)),
+                "address": In(data.ArrayLayout(address_width(memory.depth), n_reads)),
                 "enable": In(n_reads),
-                "data": Out(n_reads * memory.width),
-                "load": In(LOAD_BUS),
+                "words": Out(data.ArrayLayout(word, n_reads)),
+                "load": In(LoadBus()),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return BANK_LATENCY + self.registered
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         memory, segments = self.memory, self.memory.segments
-        width, address_bits = memory.width, address_width(memory.depth)
+        address_bits = address_width(memory.depth)
         low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
         writing, loaded, word = collect(m, self.load, self.number, memory)
-        addresses = [self.address.word_select(port, address_bits) for port in range(self.n_reads)]
-        read_words: list[list[Value]] = [[] for _ in addresses]
+        read_words: list[list[Value]] = [[] for _ in range(self.n_reads)]
         for index, depth in enumerate(segments):
             name = "words" if len(segments) == 1 else f"words_{index}"
             m.submodules[name] = words = Memory(
-                shape=width, depth=depth, init=[], attrs=NEVER_COLLIDES
+                shape=memory.width, depth=depth, init=[], attrs=NEVER_COLLIDES
             )
             write = words.write_port()
             bits = len(write.addr)
@@ -80,7 +93,8 @@ class Bank(Component):
                 write.addr.eq(loaded[:bits]),
                 write.data.eq(word),
             ]
-            for port, wanted in enumerate(addresses):
+            for port in range(self.n_reads):
+                wanted = self.address[port]
                 read = words.read_port()
                 address: Value = wanted[:bits]
                 if port == 1:
@@ -95,11 +109,10 @@ class Bank(Component):
                 ]
                 name = f"segment_{index}_of_{port}"
                 read_words[port].append(delay(m, read.data, self.registered, name, reset_less=True))
-        for port, (wanted, found) in enumerate(zip(addresses, read_words, strict=True)):
+        for port, found in enumerate(read_words):
             chosen = Signal(address_bits - low_bits, name=f"chosen_{port}")
             with m.If(self.enable[port]):
-                m.d.sync += chosen.eq(wanted[low_bits:])
+                m.d.sync += chosen.eq(self.address[port][low_bits:])
             place = delay(m, chosen, self.registered, f"place_{port}")
-            data = Array(found)[place] if len(found) > 1 else found[0]
-            m.d.comb += self.data.word_select(port, width).eq(data)
+            m.d.comb += self.words[port].eq(Choice(found)[place] if len(found) > 1 else found[0])
         return m

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -11,11 +12,16 @@ from amaranth.lib import wiring
 NEVER_COLLIDES: Any = {"no_rw_check": 1}
 
 
-class Component(wiring.Component):
-    """A component whose ports follow from its parameters: type checkers cannot know them by
-    name.
+class Component(wiring.Component, ABC):
+    """A component whose signature follows from its parameters.
+
+    Its class names the type of every port, so that type checkers know them; the shapes are in the
+    signature that its constructor makes.
     """
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    @property
+    @abstractmethod
+    def latency(self) -> int:
+        """Clock cycles from what the last line of the component's docstring says to what it says;
+        0: in the same cycle. A component adds up those of the components in it.
+        """

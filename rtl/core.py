@@ -46,11 +46,22 @@ class Core(Component):
     trace0_..., trace1_..., trace_readout_start
         With `HardwareParams.trace`: see `Layer`.
 
-    Throughput: a timestep in as many cycles as the slowest layer takes.
+    Latency: see `golden.cost.timeline`; throughput: a timestep in as many cycles as the slowest
+    layer takes.
     """
+
+    i_events: stream.Interface
+    i_load: stream.Interface
+    o_results: stream.Interface
+    i_counter: Signal
+    o_counter: Signal
+    i_clear: Signal
+    o_errors: Signal
+    trace_readout_start: Signal
 
     def __init__(self, core: CoreParams) -> None:
         self.core = core
+        self.loader = Loader(core)
         numbers: dict[str, dict[str, int]] = {}
         for number, name in enumerate(core.memories):
             part, memory = name.split(".")
@@ -64,7 +75,7 @@ class Core(Component):
         self.strobes = {
             f"{part}.{name}": getattr(component.counts, name)
             for part, component in parts.items()
-            for name in component.signature.members["counts"].signature.members
+            for name in component.counts.signature.members
         }
         widths = [len(self.strobes[name]) if name in self.strobes else 1 for name in core.counters]
         self.counters = Counters(core.counters, widths)
@@ -83,14 +94,21 @@ class Core(Component):
         }
         if core.hardware.trace:
             for i, layer in enumerate(self.layers):
-                trace = layer.signature.members["trace"].signature.members
+                trace = layer.trace.signature.members
                 members |= {f"trace{i}_{name}": member for name, member in trace.items()}
             members["trace_readout_start"] = Out(1)
         super().__init__(members)
 
+    @property
+    def latency(self) -> int:
+        """From the end of a block's arrival to the write of its first logits, without steps and
+        spikes to be sent.
+        """
+        return sum(part.latency for part in (*self.layers, self.readout))
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.loader = loader = Loader(self.core)
+        m.submodules.loader = loader = self.loader
         m.submodules.counters = counters = self.counters
         wiring.connect(m, wiring.flipped(self.i_load), loader.i)
         events = wiring.flipped(self.i_events)
@@ -112,7 +130,7 @@ class Core(Component):
             wiring.connect(m, loader.o, layer.load)
             events = layer.o
             if self.core.hardware.trace:
-                for name in layer.signature.members["trace"].signature.members:
+                for name in layer.trace.signature.members:
                     m.d.comb += getattr(self, f"trace{i}_{name}").eq(getattr(layer.trace, name))
         m.submodules.readout = readout = self.readout
         wiring.connect(m, events, readout.i)
@@ -120,10 +138,8 @@ class Core(Component):
         wiring.connect(m, readout.o, wiring.flipped(self.o_results))
         if self.core.hardware.trace:
             m.d.comb += self.trace_readout_start.eq(readout.start)
-        for number, name in enumerate(self.core.counters):
-            m.d.comb += getattr(counters.increments, f"c{number}").eq(
-                self.strobes.get(name, Const(1))
-            )
+        for name in self.core.counters:
+            m.d.comb += counters.increment(name).eq(self.strobes.get(name, Const(1)))
         m.d.comb += [
             counters.select.eq(self.i_counter),
             self.o_counter.eq(counters.value),

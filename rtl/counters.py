@@ -15,39 +15,47 @@ from rtl.fixed import delay
 class Counters(Component):
     """Count, and keep a flag for every counter that counts an error.
 
-    Counters wrap around. A flag stays set until it is cleared.
+    Counters wrap around. A flag stays set until it is cleared. What is counted passes a register
+    first, so that no adder lies after the logic of another component.
 
     Parameters
     ----------
     names
-        Of the counters, in the order of their numbers.
+        Of the counters, in the order of their numbers; `layer0.spikes` is the member
+        `layer0_spikes` of `increments`.
     widths
         Of what each adds in a cycle.
 
     Members
     -------
     increments
-        What each counter adds in this cycle, in order of the names (`c0`, `c1`, ...).
+        What each counter adds in this cycle.
     select, value
-        The value of counter `select` in this cycle, the cycle after; 0 for a number that no counter
-        has.
+        The number of a counter, and in the next cycle what its value was in this one; 0 for a
+        number that no counter has.
     clear
-        Set every counter and flag to 0 (what is counted in that cycle is lost).
+        Set every counter and flag to 0. What is counted in that cycle is lost.
     errors
         The flags of the error counters, in order.
 
-    Latency: 2 cycles from an increment to `errors`, 3 to `value`; 1 from `select` to `value`. What
-    is counted comes through a register, so that no adder lies behind the logic of another part.
+    Latency: 2 cycles from an increment to `errors`, 3 to `value`; 1 from `select` to `value`.
     """
+
+    increments: wiring.PureInterface
+    select: Signal
+    value: Signal
+    clear: Signal
+    errors: Signal
 
     def __init__(self, names: list[str], widths: list[int]) -> None:
         self.names = names
         self.error_names = [name for name in names if name.split(".")[-1] in ERROR_COUNTERS]
+        increments = {
+            member_of(name): Out(width) for name, width in zip(names, widths, strict=True)
+        }
         super().__init__(
             {
-                "increments": In(
-                    wiring.Signature({f"c{i}": Out(width) for i, width in enumerate(widths)})
-                ),
+                "increments": In(wiring.Signature(increments)),
                 "select": In(address_width(len(names))),
                 "value": Out(COUNTER_WIDTH),
                 "clear": In(1),
@@ -55,13 +63,21 @@ class Counters(Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return 2
+
+    def increment(self, name: str) -> Signal:
+        """Return the port of what a counter adds."""
+        return getattr(self.increments, member_of(name))
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         values, pending = [], []
-        for number, name in enumerate(self.names):
-            increment = delay(m, getattr(self.increments, f"c{number}"), 1, f"added_{number}")
+        for name in self.names:
+            increment = delay(m, self.increment(name), 1, f"{member_of(name)}_added")
             pending.append(increment)
-            value = Signal(COUNTER_WIDTH, name=name.replace(".", "_"))
+            value = Signal(COUNTER_WIDTH, name=member_of(name))
             m.d.sync += value.eq(value + increment)
             values.append(value)
             if name in self.error_names:
@@ -74,3 +90,8 @@ class Counters(Component):
         with m.If(self.select < len(values)):
             m.d.sync += self.value.eq(Array(values)[self.select])
         return m
+
+
+def member_of(name: str) -> str:
+    """Return the name of a counter's member of a signature."""
+    return name.replace(".", "_")

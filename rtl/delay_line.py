@@ -15,9 +15,10 @@ from golden.hardware.stages import DELAY_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay
+from rtl.fixed import delay, total
+from rtl.signatures import InputErrorPorts, InputErrors, LoadBus, LoadBusPorts
 from rtl.slot_reader import SlotReader
-from rtl.streams import LOAD_BUS, event_layout
+from rtl.streams import event_layout
 
 
 class DelayLine(Component):
@@ -35,7 +36,7 @@ class DelayLine(Component):
     Parameters
     ----------
     layer
-        The layer behind it.
+        The layer that it feeds.
     number
         Of the bank of delays, of which none may exceed the layer's largest one.
 
@@ -45,8 +46,8 @@ class DelayLine(Component):
         Events of timesteps where the layer is fed from outside, else of blocks.
     o
         Events of blocks, in ascending address.
-    out_of_range, repeated, unclosed
-        Strobes of the errors.
+    errors
+        Of what comes from outside.
     clearing
         The ring is being cleared after a reset.
     delays_reads, ring_reads, ring_writes
@@ -59,24 +60,37 @@ class DelayLine(Component):
     comes out to its own; throughput: one event a cycle in, and out as `SlotReader` has it.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    errors: InputErrorPorts
+    clearing: Signal
+    delays_reads: Signal
+    ring_reads: Signal
+    ring_writes: Signal
+    load: LoadBusPorts
+
     def __init__(self, layer: LayerHardware, number: int) -> None:
-        self.layer, self.number = layer, number
+        self.layer = layer
         n_inputs, memories = layer.params.n_inputs, layer.delay_ring.memories
         received = layer.payload.width if layer.external else layer.block
+        self.delays = Bank(layer.memories["delays"], number)
+        self.reader = SlotReader(layer)
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_inputs, received))),
                 "o": Out(stream.Signature(event_layout(n_inputs, layer.block))),
-                "out_of_range": Out(1),
-                "repeated": Out(1),
-                "unclosed": Out(1),
+                "errors": Out(InputErrors()),
                 "clearing": Out(1, init=1),  # pyright: ignore
                 "delays_reads": Out(1),
                 "ring_reads": Out(range(memories + 1)),
                 "ring_writes": Out(range(memories * (layer.delay_ring.depth + 1) + 1)),
-                "load": In(LOAD_BUS),
+                "load": In(LoadBus()),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return DELAY_LATENCY - 1 + self.reader.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -85,8 +99,8 @@ class DelayLine(Component):
         m.submodules.arrivals = arrivals = Arrivals(
             n_inputs, n_inputs, len(self.i.payload.payload), block, by_timesteps=layer.external
         )
-        m.submodules.delays = delays = Bank(layer.memories["delays"], self.number)
-        m.submodules.reader = reader = SlotReader(layer)
+        m.submodules.delays = delays = self.delays
+        m.submodules.reader = reader = self.reader
         wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         wiring.connect(m, wiring.flipped(self.load), delays.load)
         wiring.connect(m, reader.o, wiring.flipped(self.o))
@@ -108,38 +122,39 @@ class DelayLine(Component):
             }
         )
         items = [Signal(item, name=f"item_{cycle}") for cycle in range(DELAY_LATENCY)]
-        timesteps = Mux(arrivals.closed, arrivals.closing_timesteps, arrivals.timesteps)
+        arrived = arrivals.o
+        timesteps = Mux(arrived.closed, arrived.closing_timesteps, arrived.timesteps)
         m.d.comb += [
             arrivals.room.eq(advance & ~emptying),
             arrivals.may_end.eq(~busy),
-            delays.enable.eq(arrivals.fires),
-            delays.address.eq(arrivals.address),
-            items[0].fires.eq(arrivals.fires),
-            items[0].closed.eq(arrivals.closed),
-            items[0].discarded.eq(arrivals.discarded),
-            items[0].address.eq(arrivals.address),
+            delays.enable.eq(arrived.fires),
+            delays.address[0].eq(arrived.address),
+            items[0].fires.eq(arrived.fires),
+            items[0].closed.eq(arrived.closed),
+            items[0].discarded.eq(arrived.discarded),
+            items[0].address.eq(arrived.address),
             items[0].timesteps.eq(timesteps),
             items[0].slot.eq(current),
-            self.out_of_range.eq(arrivals.out_of_range),
-            self.unclosed.eq(arrivals.unclosed),
-            self.delays_reads.eq(arrivals.fires),
+            self.errors.out_of_range.eq(arrivals.errors.out_of_range),
+            self.errors.unclosed.eq(arrivals.errors.unclosed),
+            self.delays_reads.eq(arrived.fires),
         ]
         with m.If(reader.sent):
             m.d.sync += busy.eq(0)
-        with m.If(arrivals.closed | arrivals.discarded):
+        with m.If(arrived.closed | arrived.discarded):
             m.d.sync += busy.eq(1)
-        with m.If(arrivals.closed):
+        with m.If(arrived.closed):
             m.d.sync += current.eq(_after(current, n_slots))
-        held = Signal.like(delays.data)
+        held = Signal(layer.params.delay.width)
         shift = block.bit_length() - 1
         slot = Signal(range(n_slots))  # the first one that the event has bits in
         mask = Signal(2 * block)  # its bits there, and in the slot behind it
-        total = items[2].slot + held[shift:]
+        sum_of_slots = items[2].slot + held[shift:]
         with m.If(advance):
             m.d.sync += [
                 *(later.eq(before) for before, later in zip(items, items[1:], strict=False)),
-                held.eq(delays.data),
-                slot.eq(Mux(total >= n_slots, total - n_slots, total)),
+                held.eq(delays.words[0][0]),
+                slot.eq(Mux(sum_of_slots >= n_slots, sum_of_slots - n_slots, sum_of_slots)),
                 mask.eq(items[2].timesteps << held[:shift]),
             ]
         front = Signal(range(n_slots))  # the slot of the block that leaves
@@ -154,7 +169,7 @@ class DelayLine(Component):
         swept = self._ring(m, items[3], slot, mask, front, reader)
         with m.If(swept):
             m.d.sync += [emptying.eq(0), self.clearing.eq(0)]
-        with m.If(arrivals.discarded):
+        with m.If(arrived.discarded):
             m.d.sync += emptying.eq(1)
         return m
 
@@ -225,12 +240,12 @@ class DelayLine(Component):
             words.append(read.data)
         cleared = Mux(reader.sequence_ended, len(words) * layer.delay_ring.depth, 0)
         m.d.comb += [
-            reader.word.eq(Mux(delay(m, front[0], 1, "odd"), words[-1], words[0])),
-            self.ring_reads.eq(sum(reads[1:], reads[0])),
-            self.ring_writes.eq(sum(writes, cleared)),
+            reader.word.as_value().eq(Mux(delay(m, front[0], 1, "odd"), words[-1], words[0])),
+            self.ring_reads.eq(total(reads)),
+            self.ring_writes.eq(total([cleared, *writes])),
         ]
         if layer.external:
-            m.d.sync += self.repeated.eq(Cat(*repeated).any())
+            m.d.sync += self.errors.repeated.eq(Cat(*repeated).any())
         return swept
 
 

@@ -6,8 +6,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
@@ -15,6 +14,8 @@ from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from golden.hardware.stages import MASK_QUEUE_DEPTH
 from rtl.component import Component
+from rtl.queue import Queue
+from rtl.signatures import GroupSpikes, GroupSpikesPorts
 from rtl.streams import event_layout
 
 SEGMENT = 8  # lanes of a group that are looked through in a cycle
@@ -25,8 +26,8 @@ class Encoder(Component):
     ascending address, then the markers.
 
     A cycle an event or marker, none on silent neurons: a group without spikes is not even queued.
-    Its consumer may stall it; its queue holds `MASK_QUEUE_DEPTH` groups, and whoever produces one
-    must have reserved room for it.
+    Its consumer may stall it. Its queue holds `MASK_QUEUE_DEPTH` groups; whoever produces one has
+    reserved room for it.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class Encoder(Component):
     -------
     room, reserve
         There is room for one group more; it is reserved in this cycle.
-    valid, spikes, timesteps, last_group, sequence_end
+    i
         From the neuron stage.
     o
         The events: the address of the neuron, a bit for each timestep in which it spikes; an end of
@@ -46,96 +47,112 @@ class Encoder(Component):
     Latency: 4 cycles from a group to its first event; throughput: one event a cycle.
     """
 
+    room: Signal
+    reserve: Signal
+    i: GroupSpikesPorts
+    o: stream.Interface
+
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
+        word = data.StructLayout(
+            {
+                "mask": layer.lanes * layer.block,
+                "first": address_width(layer.n_groups * layer.lanes),
+                "timesteps": layer.block,
+                "sequence_end": 1,
+            }
+        )
+        self.queue = Queue(word, layer.buffers["masks"].depth, buffered=True)
         super().__init__(
             {
                 "room": Out(1),
                 "reserve": In(1),
-                "valid": In(1),
-                "spikes": In(layer.lanes * layer.block),
-                "timesteps": In(layer.block),
-                "last_group": In(1),
-                "sequence_end": In(1),
+                "i": In(GroupSpikes(layer)),
                 "o": Out(stream.Signature(event_layout(layer.params.n_neurons, layer.block))),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return self.queue.latency + 2  # the group that is sent, the register of the event
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes, n_groups, block = self.layer.lanes, self.layer.n_groups, self.layer.block
-        address_bits = address_width(n_groups * lanes)
-        memory = self.layer.buffers["masks"]
-        m.submodules.queue = queue = SyncFIFOBuffered(width=memory.width, depth=memory.depth)
+        lanes, block = self.layer.lanes, self.layer.block
+        m.submodules.queue = queue = self.queue
+        waits, first_address = queue.i.payload, queue.i.payload.first.shape()
 
         # A group's first address: counted up with the groups, which come in order.
-        base = Signal(address_bits)
-        end_block = self.valid & self.last_group
-        queued = self.sequence_end | end_block | (self.valid & self.spikes.any())
-        with m.If(self.valid):
-            m.d.sync += base.eq(Mux(self.last_group, 0, base + lanes))
-        mask = Mux(self.valid, self.spikes, 0)
-        ended = Mux(end_block, self.timesteps, 0)
+        base = Signal(first_address)
+        end_block = self.i.valid & self.i.last_group
+        queued = self.i.sequence_end | end_block | (self.i.valid & self.i.spikes.as_value().any())
+        with m.If(self.i.valid):
+            m.d.sync += base.eq(Mux(self.i.last_group, 0, base + lanes))
         m.d.comb += [
-            queue.w_en.eq(queued),
-            queue.w_data.eq(Cat(mask, base, ended, self.sequence_end)),
+            queue.i.valid.eq(queued),
+            waits.mask.eq(Mux(self.i.valid, self.i.spikes.as_value(), 0)),
+            waits.first.eq(base),
+            waits.timesteps.eq(Mux(end_block, self.i.timesteps, 0)),
+            waits.sequence_end.eq(self.i.sequence_end),
         ]
+        taken = queue.o.ready & queue.o.valid
+        self._count_room(m, skipped=self.i.valid & ~queued, taken=taken)
 
+        # The group being sent, lowest lane first: what is left of one segment of it, and which of
+        # those that follow have spikes. `o` is a register after it.
+        segment = min(lanes, SEGMENT)
+        n_segments = -(-lanes // segment)
+        left = Signal(segment * block)
+        index = Signal(range(n_segments))  # of the segment
+        following = Signal(n_segments)
+        group = Signal(lanes * block)
+        first = Signal(first_address)  # address of the group
+        marks = Signal(data.StructLayout({"timesteps": block, "sequence_end": 1}))
+        marked = marks.as_value().any()
+        pending = left.any() | marked
+        lowest, sent, rest = lowest_lane(m, left, block)
+        address = index * segment + lowest  # in the group
+        advance = ~self.o.valid | self.o.ready
+        ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marked, 1)
+        m.d.comb += queue.o.ready.eq(~pending | (advance & ends))
+        next_left, next_index, others = lowest_part(m, group, segment * block, following)
+        first_left, first_index, later = lowest_part(m, queue.o.payload.mask, segment * block)
+        event = self.o.payload
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(pending),
+                event.payload.eq(Mux(left.any(), sent, marks.timesteps)),
+                event.address.eq(Mux(left.any(), first + address, 0)),
+            ]
+            with m.If(left.any()):
+                m.d.sync += [event.kind.eq(EventKind.EVENT), left.eq(rest)]
+                with m.If(~rest.any()):
+                    m.d.sync += [left.eq(next_left), index.eq(next_index), following.eq(others)]
+            with m.Else():
+                kind = Mux(marks.timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
+                m.d.sync += [event.kind.eq(kind), marks.eq(0)]
+        with m.If(taken):
+            m.d.sync += [
+                group.eq(queue.o.payload.mask),
+                first.eq(queue.o.payload.first),
+                marks.timesteps.eq(queue.o.payload.timesteps),
+                marks.sequence_end.eq(queue.o.payload.sequence_end),
+                left.eq(first_left),
+                index.eq(first_index),
+                following.eq(later),
+            ]
+        return m
+
+    def _count_room(self, m: Module, skipped: Value, taken: Value) -> None:
+        """Count the groups that the queue has room for."""
         free = Signal(range(MASK_QUEUE_DEPTH + 1), init=MASK_QUEUE_DEPTH)
-        skipped = self.valid & ~queued
-        taken = queue.r_en & queue.r_rdy
         # Always `free != 0`, as a register: the schedule's longest path begins with it.
-        room = Signal(init=1)
+        room = Signal(init=1, name="has_room")
         m.d.comb += self.room.eq(room)
         m.d.sync += [
             free.eq(free - self.reserve + skipped + taken),
             room.eq((free > 1) | ((free == 1) & ~self.reserve) | skipped | taken),
         ]
-
-        # The group being sent, lowest lane first: what is left of one segment of it, and which of
-        # those that follow have spikes. `o` is a register behind it.
-        segment = min(lanes, SEGMENT)
-        n_segments = -(-lanes // segment)
-        left = Signal(segment * block)
-        index = Signal(range(n_segments))  # of the segment
-        group = Signal(lanes * block)
-        following = Signal(n_segments)
-        first = Signal(address_bits)
-        timesteps = Signal(block)
-        sequence_end = Signal()
-        pending = left.any() | timesteps.any() | sequence_end
-        lowest, sent, rest = lowest_lane(m, left, block)
-        address = index * segment + lowest  # in the group
-        advance = ~self.o.valid | self.o.ready
-        marks = timesteps.any() | sequence_end
-        ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marks, 1)
-        m.d.comb += queue.r_en.eq(~pending | (advance & ends))
-        word = queue.r_data[: lanes * block]
-        next_left, next_index, others = lowest_part(m, group, segment * block, following)
-        first_left, first_index, behind = lowest_part(m, word, segment * block)
-        with m.If(advance):
-            m.d.sync += [
-                self.o.valid.eq(pending),
-                self.o.payload.payload.eq(Mux(left.any(), sent, timesteps)),
-                self.o.payload.address.eq(Mux(left.any(), first + address, 0)),
-            ]
-            with m.If(left.any()):
-                m.d.sync += [self.o.payload.kind.eq(EventKind.EVENT), left.eq(rest)]
-                with m.If(~rest.any()):
-                    m.d.sync += [left.eq(next_left), index.eq(next_index), following.eq(others)]
-            with m.Else():
-                kind = Mux(timesteps.any(), EventKind.END_TIMESTEP, EventKind.END_SEQUENCE)
-                m.d.sync += [
-                    self.o.payload.kind.eq(kind), timesteps.eq(0), sequence_end.eq(0)
-                ]  # fmt: skip
-        with m.If(taken):
-            m.d.sync += [
-                Cat(group, first, timesteps, sequence_end).eq(queue.r_data),
-                left.eq(first_left),
-                index.eq(first_index),
-                following.eq(behind),
-            ]
-        return m
 
 
 def parts_of(word: Value, width: int) -> list[Value]:

@@ -7,30 +7,39 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
-from rtl.streams import event_layout, walk_end_layout
+from rtl.layouts import Part, walk_end_layout
+from rtl.signatures import (
+    Arrival,
+    ArrivalPorts,
+    InputErrorPorts,
+    InputErrors,
+    ListFront,
+    ListFrontPorts,
+    ListRead,
+    ListReadPorts,
+)
+from rtl.streams import event_layout
 
 
 class EventList(Component):
     """Collect the events of a block of timesteps while the block before it is walked.
 
-    Nothing is dropped: the producer is stalled while all buffers are taken. From outside come
-    timesteps (`by_timesteps`): an event has the payload of one, an address may come again in
-    another timestep of the block, and an end of sequence closes the block that it finds begun. A
-    layer, and a delay line, sends blocks: an address comes once, its payload has a bit a timestep,
-    and so has an end of block.
+    Nothing is dropped: the producer is stalled while all buffers are taken. The outside sends
+    timesteps (`by_timesteps`): an event has the payload of one timestep, an address may come again
+    in another timestep of the block, and an end of sequence closes the block that has begun. A
+    layer and a delay line send blocks: each address once, with a bit for each timestep of the
+    block; an end of block has such bits too.
 
-    From outside, an address takes part once in a timestep; a repeated or out-of-range one (or an
-    item of no kind), and events that an end of sequence leaves without an end of timestep, are
+    From outside, an address takes part once in a timestep. A repeated address, one out of range, an
+    item of no kind, and events that an end of sequence leaves without an end of timestep are
     ignored and reported. A payload of 0 is no event.
 
-    In a recurrent layer's list, addresses behind the inputs are of the layer's own spikes, which
+    In a recurrent layer's list, the addresses after the inputs are the layer's own spikes, which
     come with every timestep (see `Recurrence`): an end of sequence drops them without a report.
 
     Parameters
@@ -42,185 +51,194 @@ class EventList(Component):
     -------
     i
         The event stream.
-    accepted, address, payload, timesteps
-        An event enters the list in this cycle, with one payload for each of these timesteps (for
-        the drive).
-    first_accepted
-        It is the first one of its address in the block.
-    closed
-        A block ends in this cycle; `closing_buffer` is the buffer that holds it,
-        `closing_timesteps` has a bit for each timestep that it has, `closing_fresh`: it is the
-        first of its sequence.
-    discarded
-        A sequence ends in this cycle: events since the last timestep are void.
-    out_of_range, repeated, unclosed
-        Strobes of the errors.
-    available, count, length, sequence_end, buffer
-        A closed list waits to be walked, its addresses, its timesteps (a bit each), whether it is
-        the end of a sequence instead, and its buffer. They look past a list that is being released
-        in this cycle.
-    plain_end, refreshed_end
-        Where the walk of a group ends in that list, without and with a refresh (`walk_end_layout`).
-    release
-        The list in front is read for the last time: its buffer takes events `RELEASE_LATENCY`
-        cycles later.
-    read, index
-        Read word `index` of the list in front: its `walked_address` are there `READ_STAGE - 1`
-        cycles later, one for each event of a cycle, their `walked_payload` the cycle after that.
+    arrival
+        What enters the list in this cycle. Where `fires`, the event is not `repeated`.
+    first
+        The event is the first one of its address in the block.
+    closing_buffer, closing_fresh
+        Where `arrival` closes a block: the buffer that holds it, and whether it is the first of its
+        sequence.
+    errors
+        Of what comes from outside.
+    front
+        The list that is to be walked next. A buffer takes events `RELEASE_LATENCY` cycles after its
+        release.
+    read
+        A read of the list that is walked.
 
-    Latency: `close_latency` cycles from an end of block to `available`; throughput: one event a
-    cycle. Two blocks end at least as many cycles apart as a block has timesteps.
+    Latency: `close_latency` cycles from an end of block to `front.available`; throughput: one event
+    a cycle. Two blocks end at least as many cycles apart as a block has timesteps.
     """
 
-    def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
+    i: stream.Interface
+    arrival: ArrivalPorts
+    first: Signal
+    closing_buffer: Signal
+    closing_fresh: Signal
+    errors: InputErrorPorts
+    front: ListFrontPorts
+    read: ListReadPorts
+
+    def __init__(self, part: Part) -> None:
         self.part = part
         n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
-        n_events, width = part.hardware.events_per_cycle, part.payload.width
+        width = part.payload.width
+        received = width if part.by_timesteps else block
         super().__init__(
             {
-                "i": In(
-                    stream.Signature(
-                        event_layout(n_addresses, width if part.by_timesteps else block)
-                    )
-                ),
-                "accepted": Out(1),
-                "first_accepted": Out(1),
-                "address": Out(address_width(n_addresses)),
-                "payload": Out(width),
-                "timesteps": Out(block),
-                "closed": Out(1),
+                "i": In(stream.Signature(event_layout(n_addresses, received))),
+                "arrival": Out(Arrival(n_addresses, width, block)),
+                "first": Out(1),
                 "closing_buffer": Out(address_width(n_lists)),
-                "closing_timesteps": Out(block),
                 "closing_fresh": Out(1),
-                "discarded": Out(1),
-                "out_of_range": Out(1),
-                "repeated": Out(1),
-                "unclosed": Out(1),
-                "available": Out(1),
-                "count": Out(range(n_addresses + 1)),
-                "plain_end": Out(walk_end_layout(part)),
-                "refreshed_end": Out(walk_end_layout(part)),
-                "length": Out(block),
-                "sequence_end": Out(1),
-                "buffer": Out(address_width(n_lists)),
-                "release": In(1),
-                "read": In(1),
-                "index": In(address_width(part.max_steps)),
-                "walked_address": Out(n_events * address_width(n_addresses)),
-                "walked_payload": Out(n_events * block * width),
+                "errors": Out(InputErrors()),
+                "front": Out(ListFront(part)),
+                "read": In(ListRead(part)),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return self.part.close_latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        n_addresses, block, n_lists = self.part.n_addresses, self.part.block, self.part.n_lists
-        n_inputs = self.part.params.n_inputs
+        part, arrival = self.part, self.arrival
+        n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
+
+        m.submodules.arrivals = arrivals = Arrivals(
+            part.params.n_inputs,
+            n_addresses,
+            len(self.i.payload.payload),
+            block,
+            by_timesteps=part.by_timesteps,
+        )
+        wiring.connect(m, wiring.flipped(self.i), arrivals.i)
+        arrived = arrivals.o
 
         taken = Signal(n_lists)  # buffers that are closed and not yet released
-        waiting = Signal(n_lists)  # buffers that are closed and may be walked
         filling = Signal(range(n_lists))
-        front = Signal(range(n_lists))
-        counts = Array(Signal(range(n_addresses + 1), name=f"count_{b}") for b in range(n_lists))
-        width = walk_end_layout(self.part).size
-        plain_ends = Array(Signal(width, name=f"plain_end_{b}") for b in range(n_lists))
-        refreshed_ends = Array(Signal(width, name=f"refreshed_end_{b}") for b in range(n_lists))
-        lengths = Array(Signal(block, name=f"length_{b}") for b in range(n_lists))
-        ends = Array(Signal(name=f"sequence_end_{b}") for b in range(n_lists))
         count = Signal(range(n_addresses + 1))
         fresh = Signal(init=1)  # no block of the sequence is closed yet
-
         # Blocks close at least `block` cycles apart: their drives leave one a cycle.
         pause = Signal(range(block))
         with m.If(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        m.submodules.arrivals = arrivals = Arrivals(
-            n_inputs,
-            n_addresses,
-            len(self.i.payload.payload),
-            block,
-            by_timesteps=self.part.by_timesteps,
-        )
-        wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         m.d.comb += [
             arrivals.room.eq(~taken.bit_select(filling, 1)),
             arrivals.may_end.eq(pause == 0),
             self.closing_buffer.eq(filling),
             self.closing_fresh.eq(fresh),
-            self.accepted.eq(arrivals.fires & ~self.repeated),
+            arrival.fires.eq(arrived.fires & ~self.errors.repeated),
+            arrival.address.eq(arrived.address),
+            arrival.payload.eq(arrived.payload),
+            arrival.timesteps.eq(arrived.timesteps),
+            arrival.closed.eq(arrived.closed),
+            arrival.closing_timesteps.eq(arrived.closing_timesteps),
+            arrival.discarded.eq(arrived.discarded),
+            self.errors.out_of_range.eq(arrivals.errors.out_of_range),
+            self.errors.unclosed.eq(arrivals.errors.unclosed),
         ]
-        for name in (
-            "address", "payload", "timesteps", "closed", "closing_timesteps", "discarded",
-            "out_of_range", "unclosed",
-        ):  # fmt: skip
-            m.d.comb += getattr(self, name).eq(getattr(arrivals, name))
-        first = 1
-        if self.part.by_timesteps:
-            seen = Signal(n_inputs)  # in this timestep; own spikes never come twice
-            own = self.address >= n_inputs if n_addresses > n_inputs else Const(0)
-            m.d.comb += self.repeated.eq(arrivals.fires & ~own & seen.bit_select(self.address, 1))
-            with m.If(self.accepted & ~own):
-                m.d.sync += seen.bit_select(self.address, 1).eq(1)
-            with m.If(arrivals.timestep_ended | self.closed | self.discarded):
-                m.d.sync += seen.eq(0)
-            if block > 1:
-                seen_block = Signal(n_addresses)
-                first = ~seen_block.bit_select(self.address, 1)
-                with m.If(self.accepted):
-                    m.d.sync += seen_block.bit_select(self.address, 1).eq(1)
-                with m.If(self.closed | self.discarded):
-                    m.d.sync += seen_block.eq(0)
-        m.d.comb += self.first_accepted.eq(self.accepted & first)
+        self._find_repeated(m, arrivals)
 
-        def after(buffer: Value) -> Value:
-            return Mux(buffer == n_lists - 1, 0, buffer + 1)[: len(buffer)]
-
-        with m.If(self.first_accepted):
+        with m.If(self.first):
             m.d.sync += count.eq(count + 1)
-        ending = self.closed | self.discarded
+        ending = arrival.closed | arrival.discarded
         with m.If(ending):
             m.d.sync += [
                 count.eq(0),
-                fresh.eq(self.discarded),
+                fresh.eq(arrival.discarded),
                 pause.eq(block - 1),
-                filling.eq(after(filling)),
+                filling.eq(self._after(filling)),
                 taken.bit_select(filling, 1).eq(1),
-                counts[filling].eq(Mux(self.closed, count, 0)),
-                plain_ends[filling].eq(self._end(count, self.part.output_steps)),
-                refreshed_ends[filling].eq(
-                    self._end(count, max(self.part.dense_steps, self.part.output_steps))
-                ),
-                lengths[filling].eq(self.closing_timesteps),
-                ends[filling].eq(self.discarded),
             ]
-        opened = delay(m, Cat(ending, filling), self.part.close_latency - 1, "opened")
-        with m.If(opened[0]):
-            m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
-        with m.If(self.release):
-            m.d.sync += [front.eq(after(front)), waiting.bit_select(front, 1).eq(0)]
+        front = self._front(m, ending, filling, count)
         # A buffer takes events again when the last of its payloads has been read.
-        freed = delay(m, Cat(self.release, front), RELEASE_LATENCY - 1, "freed")
+        freed = delay(m, Cat(self.front.release, front), RELEASE_LATENCY - 1, "freed")
         with m.If(freed[0]):
             m.d.sync += taken.bit_select(freed[1:], 1).eq(0)
-        # Both are looked up before it is known which one it will be.
-        behind = after(front)
-        m.d.comb += [
-            self.buffer.eq(Mux(self.release, behind, front)),
-            self.available.eq(
-                Mux(self.release, waiting.bit_select(behind, 1), waiting.bit_select(front, 1))
-            ),
-            self.count.eq(Mux(self.release, counts[behind], counts[front])),
-            self.length.eq(Mux(self.release, lengths[behind], lengths[front])),
-            self.sequence_end.eq(Mux(self.release, ends[behind], ends[front])),
-        ]
-        for port, values in (
-            (self.plain_end, plain_ends), (self.refreshed_end, refreshed_ends),
-        ):  # fmt: skip
-            m.d.comb += port.as_value().eq(Mux(self.release, values[behind], values[front]))
         # In a timestep alone, an event that comes again is written too, but not counted: the next
         # one overwrites it.
-        once = arrivals.fires & (count < n_addresses)
-        self._store(m, filling, front, count, once if block == 1 else self.first_accepted)
+        once = arrived.fires & (count < n_addresses)
+        self._store(m, filling, front, count, once if block == 1 else self.first)
         return m
+
+    def _after(self, buffer: Value) -> Value:
+        """The buffer that follows one."""
+        return Mux(buffer == self.part.n_lists - 1, 0, buffer + 1)[: len(buffer)]
+
+    def _find_repeated(self, m: Module, arrivals: Arrivals) -> None:
+        """Tell addresses that come again in their timestep, and those that are new in their
+        block.
+        """
+        part, arrival = self.part, self.arrival
+        n_inputs, n_addresses = part.params.n_inputs, part.n_addresses
+        new: Value = Const(1)
+        if part.by_timesteps:
+            seen = Signal(n_inputs)  # in this timestep; own spikes never come twice
+            own = arrival.address >= n_inputs if n_addresses > n_inputs else Const(0)
+            again = seen.bit_select(arrival.address, 1)
+            m.d.comb += self.errors.repeated.eq(arrivals.o.fires & ~own & again)
+            with m.If(arrival.fires & ~own):
+                m.d.sync += seen.bit_select(arrival.address, 1).eq(1)
+            with m.If(arrivals.timestep_ended | arrival.closed | arrival.discarded):
+                m.d.sync += seen.eq(0)
+            if part.block > 1:
+                seen_in_block = Signal(n_addresses)
+                new = ~seen_in_block.bit_select(arrival.address, 1)
+                with m.If(arrival.fires):
+                    m.d.sync += seen_in_block.bit_select(arrival.address, 1).eq(1)
+                with m.If(arrival.closed | arrival.discarded):
+                    m.d.sync += seen_in_block.eq(0)
+        m.d.comb += self.first.eq(arrival.fires & new)
+
+    def _front(self, m: Module, ending: Value, filling: Signal, count: Signal) -> Signal:
+        """Keep what is known of each closed list, and show it of the list that is to be walked
+        next; return the number of the buffer in front.
+        """
+        part, front = self.part, self.front
+        known = data.StructLayout(
+            {
+                "count": front.count.shape(),
+                "plain_end": walk_end_layout(part),
+                "refreshed_end": walk_end_layout(part),
+                "length": part.block,
+                "sequence_end": 1,
+            }
+        )
+        closing = Signal(known)
+        m.d.comb += [
+            closing.count.eq(Mux(self.arrival.closed, count, 0)),
+            closing.plain_end.eq(self._end(count, part.output_steps)),
+            closing.refreshed_end.eq(self._end(count, max(part.dense_steps, part.output_steps))),
+            closing.length.eq(self.arrival.closing_timesteps),
+            closing.sequence_end.eq(self.arrival.discarded),
+        ]
+        lists = Array(Signal(known.size, name=f"list_{b}") for b in range(part.n_lists))
+        with m.If(ending):
+            m.d.sync += lists[filling].eq(closing.as_value())
+        waiting = Signal(part.n_lists)  # buffers that are closed and may be walked
+        opened = delay(m, Cat(ending, filling), part.close_latency - 1, "opened")
+        with m.If(opened[0]):
+            m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
+        number = Signal(range(part.n_lists))
+        following = self._after(number)
+        with m.If(front.release):
+            m.d.sync += [number.eq(following), waiting.bit_select(number, 1).eq(0)]
+        # Both candidates are read now: `release` arrives too late to address a read.
+        shown = Signal(known)
+        available = waiting.bit_select(number, 1)
+        m.d.comb += [
+            shown.as_value().eq(Mux(front.release, lists[following], lists[number])),
+            front.available.eq(Mux(front.release, waiting.bit_select(following, 1), available)),
+            front.buffer.eq(Mux(front.release, following, number)),
+            front.count.eq(shown.count),
+            front.plain_end.eq(shown.plain_end),
+            front.refreshed_end.eq(shown.refreshed_end),
+            front.length.eq(shown.length),
+            front.sequence_end.eq(shown.sequence_end),
+        ]
+        return number
 
     def _end(self, count: Value, least: int) -> Value:
         """Where a walk of `count` addresses ends whose other paths take `least` steps."""
@@ -235,8 +253,8 @@ class EventList(Component):
         self, m: Module, filling: Signal, front: Signal, count: Signal, listing: Value
     ) -> None:
         """The memories: addresses in the order of their first events, payloads by address."""
-        part = self.part
-        n_events, block, width = part.hardware.events_per_cycle, part.block, part.payload.width
+        part, arrival, asked = self.part, self.arrival, self.read
+        n_events, block = part.hardware.events_per_cycle, part.block
         shape = part.buffers["list"]
         words = data.ArrayLayout(shape.element.width, n_events)
         m.submodules.addresses = addresses = Memory(
@@ -245,25 +263,23 @@ class EventList(Component):
         write, read = addresses.write_port(granularity=1), addresses.read_port()
         word_bits = address_width(-(-part.n_addresses // n_events))
         place = count if n_events == 1 else count[1:]
-        lane = 1 if n_events == 1 else Cat(~count[0], count[0])
+        event_of_word = 1 if n_events == 1 else Cat(~count[0], count[0])
         m.d.comb += [
-            write.en.eq(Mux(listing, lane, 0)),
+            write.en.eq(Mux(listing, event_of_word, 0)),
             write.addr.eq(Cat(Cat(place, Const(0, word_bits))[:word_bits], filling)),
-            read.en.eq(self.read),
-            read.addr.eq(Cat(Cat(self.index, Const(0, word_bits))[:word_bits], front)),
+            read.en.eq(asked.enable),
+            read.addr.eq(Cat(Cat(asked.index, Const(0, word_bits))[:word_bits], front)),
         ]
-        addressed = READ_STAGE - 1  # the stage at which the addresses are there
-        walked_address = delay(m, read.data.as_value(), addressed - 1, "walked_address")
-        m.d.comb += self.walked_address.eq(walked_address)
+        addressed = READ_STAGE - 1  # the stage at which the addresses are valid
+        m.d.comb += asked.addresses.eq(delay(m, read.data, addressed - 1, "walked_addresses"))
         for event in range(n_events):
-            m.d.comb += write.data[event].eq(self.address)
+            m.d.comb += write.data[event].eq(arrival.address)
         if not part.has_payloads:
-            m.d.comb += self.walked_payload.eq(~0)
+            m.d.comb += asked.payloads.as_value().eq(~0)
             return
-        address_bits = address_width(part.n_addresses)
         # The first event of an address clears the payloads of the block's other timesteps.
         fronted = delay(m, front, addressed, "fronted")
-        walked = delay(m, self.read, addressed, "walked")
+        walked = delay(m, asked.enable, addressed, "walked")
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(
@@ -274,12 +290,13 @@ class EventList(Component):
             )
             m.submodules[f"payloads_{event}"] = memory
             write, read = memory.write_port(granularity=1), memory.read_port()
+            written = Mux(self.first, ~0, Mux(arrival.fires, arrival.timesteps, 0))
             m.d.comb += [
-                write.en.eq(Mux(self.first_accepted, ~0, Mux(self.accepted, self.timesteps, 0))),
-                write.addr.eq(Cat(self.address, filling)),
+                write.en.eq(written),
+                write.addr.eq(Cat(arrival.address, filling)),
                 read.en.eq(walked),
-                read.addr.eq(Cat(self.walked_address.word_select(event, address_bits), fronted)),
-                self.walked_payload.word_select(event, block * width).eq(read.data.as_value()),
+                read.addr.eq(Cat(asked.addresses[event], fronted)),
+                asked.payloads[event].eq(read.data),
             ]
             for index in range(block):
-                m.d.comb += write.data[index].eq(Mux(self.timesteps[index], self.payload, 0))
+                m.d.comb += write.data[index].eq(Mux(arrival.timesteps[index], arrival.payload, 0))

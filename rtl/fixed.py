@@ -1,9 +1,10 @@
-"""The only places where a number gets narrower: `align` (a rounding shift) and `saturate`; and
-registers in a row.
+"""The only places where a number gets narrower: `align` (a rounding shift) and `saturate`. Sums,
+and registers in a row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
@@ -42,12 +43,6 @@ def saturate(value: Value, fmt: Fixed) -> tuple[Value, Value]:
     return clamped[: fmt.width].as_signed(), outside
 
 
-def lane(word: Value, index: int, fmt: Fixed) -> Value:
-    """Return one lane's number of a memory word."""
-    bits = word[index * fmt.width : (index + 1) * fmt.width]
-    return bits.as_signed() if fmt.signed else bits.as_unsigned()
-
-
 def weighted(weight: Value, payload: Value) -> Value:
     """Return a signed weight times an unsigned payload; a payload of one bit takes no
     multiplier.
@@ -55,11 +50,19 @@ def weighted(weight: Value, payload: Value) -> Value:
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 
+def total(values: Iterable[Any]) -> Any:
+    """Return the sum of values, of which there is at least one; no bit is lost on top."""
+    first, *others = values
+    return sum(others, first)
+
+
 def delay(
     m: Module, value: Any, cycles: int, name: str, *, init: int = 0, reset_less: bool = False
 ) -> Any:
-    """Return `value` as it was `cycles` ago, through registers that start with `init`; a reset
-    leaves numbers that nothing looks at behind it as they are (`reset_less`).
+    """Return `value` as it was `cycles` ago, through registers that start with `init`.
+
+    A reset leaves the registers of a number that nobody looks at after it as they are
+    (`reset_less`).
     """
     start: dict[str, Any] = {"init": init} if init else {}  # a layout has no 0
     for stage in range(cycles):
@@ -72,10 +75,11 @@ def delay(
 def spread(
     m: Module, value: Value, cycles: int, n_lanes: int, name: str, *, init: int = 0
 ) -> list[Value]:
-    """Return `value` as it was `cycles` ago (at least 1) for every lane. The last register is there
-    once for `LANES_A_COPY` lanes, as one alone could not lie near all of them; `keep` tells
-    synthesis not to merge the copies. Lanes n, n + copies, ... share one, as they share a unit of
-    the neuron stage where there are as many units.
+    """Return for every lane `value` as it was `cycles` ago (at least 1).
+
+    The last register has a copy for every `LANES_A_COPY` lanes, as one alone could not lie near all
+    of them; `keep` tells synthesis not to merge the copies. Lanes n, n + copies, ... share one, as
+    they share a unit of the neuron stage where there are as many units.
     """
     value = delay(m, value, cycles - 1, name, init=init)
     n_copies = -(-n_lanes // LANES_A_COPY)

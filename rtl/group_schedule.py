@@ -5,11 +5,9 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import address_width
-from golden.hardware.readout import ReadoutHardware
 from rtl.component import Component
-from rtl.streams import issue_layout, walk_end_layout
+from rtl.layouts import Part, Struct, issue_layout, walk_end_layout
+from rtl.signatures import ListFront, ListFrontPorts
 
 
 class GroupSchedule(Component):
@@ -17,9 +15,9 @@ class GroupSchedule(Component):
     needs.
 
     A group takes max(sparse steps, dense steps, output steps) cycles and groups follow each other
-    without a bubble; so do blocks, but for `drain` cycles where the groups are too few to cover the
-    pipeline. A block with a refresh starts when its slow states are there. The last step of a group
-    waits for room in the queue of spike masks.
+    without a bubble. So do blocks, but for `drain` cycles where the groups are too few to cover the
+    pipeline. A block with a refresh starts when its slow states are stored. The last step of a
+    group waits for room in the queue of spike masks.
 
     Parameters
     ----------
@@ -28,13 +26,11 @@ class GroupSchedule(Component):
 
     Members
     -------
-    available, count, plain_end, refreshed_end, length, sequence_end, buffer
-        From the event list.
-    release
-        To the event list: its front buffer is read for the last time in this cycle.
+    front
+        The list that is to be walked next.
     states_ready, states_near
-        The slow states of the next block are there; a block without a refresh may be started
-        before they are.
+        The slow states of the next block are stored; the updates lag by few enough blocks to start
+        a block without a refresh.
     starting
         The next block is decided on: its first step is issued from the next cycle on.
     room
@@ -46,23 +42,30 @@ class GroupSchedule(Component):
     issue
         What is issued in this cycle: see `issue_layout`.
     busy, stalled, starved, state_wait
-        A step is issued, waits for room; nothing is to be done for want of a list, of slow states.
+        For the counters, each for this cycle: a step is issued; a step waits for room; there is no
+        list to walk; a list waits for its slow states.
 
-    Latency: 1 cycle from `available`; throughput: groups * steps + drain cycles a block.
+    Latency: 1 cycle from `front.available`; throughput: groups * steps + drain cycles a block.
     """
 
-    def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
+    front: ListFrontPorts
+    states_ready: Signal
+    states_near: Signal
+    starting: Signal
+    room: Signal
+    reserve: Signal
+    hold: Signal
+    issue: Struct
+    busy: Signal
+    stalled: Signal
+    starved: Signal
+    state_wait: Signal
+
+    def __init__(self, part: Part) -> None:
         self.part = part
         super().__init__(
             {
-                "available": In(1),
-                "count": In(range(part.n_addresses + 1)),
-                "plain_end": In(walk_end_layout(part)),
-                "refreshed_end": In(walk_end_layout(part)),
-                "length": In(part.block),
-                "sequence_end": In(1),
-                "buffer": In(address_width(part.n_lists)),
-                "release": Out(1),
+                "front": In(ListFront(part)),
                 "states_ready": In(1),
                 "states_near": In(1),
                 "starting": Out(1),
@@ -76,6 +79,10 @@ class GroupSchedule(Component):
                 "state_wait": Out(1),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -94,7 +101,7 @@ class GroupSchedule(Component):
         has_dense = Signal()
         timesteps = Signal(block)
         refresh = Signal(block)
-        buffer = Signal.like(self.buffer)
+        buffer = Signal.like(self.front.buffer)
         fresh = Signal(init=1)
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))
@@ -124,7 +131,7 @@ class GroupSchedule(Component):
             self.reserve.eq((issue.valid & last) | issue.sequence_end),
         ]
         finishing = issue.valid & last & last_group
-        m.d.comb += self.release.eq(finishing | issue.sequence_end)
+        m.d.comb += self.front.release.eq(finishing | issue.sequence_end)
         with m.If(issue.valid):
             m.d.sync += [
                 step.eq(step + 1),
@@ -157,23 +164,27 @@ class GroupSchedule(Component):
         refreshing = Signal(block)
         for t in range(block):
             m.d.comb += refreshing[t].eq(
-                (now == -t % part.dilation) & self.length[t] if part.dense_steps else 0
+                (now == -t % part.dilation) & self.front.length[t] if part.dense_steps else 0
             )
-        states = self.sequence_end | Mux(refreshing.any(), self.states_ready, self.states_near)
+        states = self.front.sequence_end | Mux(
+            refreshing.any(), self.states_ready, self.states_near
+        )
         if not part.dense_steps:
             states = Const(1)
         idle = ~walking & ~ending & (draining == 0)
         m.d.comb += [
-            self.starved.eq(idle & ~self.available),
-            self.state_wait.eq(idle & self.available & ~states),
+            self.starved.eq(idle & ~self.front.available),
+            self.state_wait.eq(idle & self.front.available & ~states),
         ]
-        with m.If(over & self.available & states & ~self.hold):
-            with m.If(self.sequence_end):
+        with m.If(over & self.front.available & states & ~self.hold):
+            with m.If(self.front.sequence_end):
                 m.d.sync += ending.eq(1)
             with m.Else():
                 dense = Mux(refreshing.any(), part.dense_steps, 0)
                 end = Signal(walk_end_layout(part))
-                m.d.comb += end.eq(Mux(refreshing.any(), self.refreshed_end, self.plain_end))
+                m.d.comb += end.eq(
+                    Mux(refreshing.any(), self.front.refreshed_end, self.front.plain_end)
+                )
                 m.d.comb += self.starting.eq(1)
                 m.d.sync += [
                     walking.eq(1),
@@ -182,15 +193,15 @@ class GroupSchedule(Component):
                     last.eq(end.single),
                     single.eq(end.single),
                     last_group.eq(n_groups == 1),
-                    count.eq(self.count),
-                    left.eq(self.count),
+                    count.eq(self.front.count),
+                    left.eq(self.front.count),
                     dense_left.eq(dense),
                     has_dense.eq(refreshing.any()),
                     group.eq(0),
                     weight_base.eq(0),
-                    timesteps.eq(self.length),
+                    timesteps.eq(self.front.length),
                     refresh.eq(refreshing),
-                    buffer.eq(self.buffer),
+                    buffer.eq(self.front.buffer),
                 ]
                 after = (now + block % part.dilation).as_unsigned()
                 m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))

@@ -10,19 +10,21 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MemoryParams, address_width
+from golden.hardware.stages import COLLECT_LATENCY
 from rtl.component import Component
 from rtl.fixed import delay
-from rtl.streams import LOAD_BUS, LOAD_HEADER, LOAD_ITEM
+from rtl.signatures import LoadBus, LoadBusPorts
+from rtl.streams import LOAD_HEADER, LOAD_ITEM
 
 
 def collect(
-    m: Module, load: Any, number: int, memory: MemoryParams
+    m: Module, load: LoadBusPorts, number: int, memory: MemoryParams
 ) -> tuple[Signal, Signal, Value]:
-    """Collect the words of memory `number` from the load bus: return whether a word of the memory
-    is complete, two cycles after its last item, its address, and its bits.
+    """Collect the words of memory `number` from the load bus.
 
-    A cycle from the bus to a register that says which item it is, one from there to the word: a
-    wide word lies far from the loader.
+    Return whether a word of the memory is complete, its address, and its bits: `COLLECT_LATENCY`
+    cycles after the word's last item. One cycle leads from the bus to a register that says which
+    item it is, one from there to the word: a wide word lies far from the loader.
     """
     n_items = memory.items
     ours = load.valid & (load.memory == number)
@@ -34,9 +36,11 @@ def collect(
     for index in range(n_items):
         with m.If(items[index]):
             m.d.sync += word.word_select(index, LOAD_WIDTH).eq(item)
-    complete = delay(m, ours & load.last & (load.address < memory.depth), 2, "loaded")
-    address = load.address[: address_width(memory.depth)]
-    return complete, delay(m, address, 2, "loaded_address", reset_less=True), word[: memory.width]
+    ends = ours & load.last & (load.address < memory.depth)
+    complete = delay(m, ends, COLLECT_LATENCY, "loaded")
+    address: Any = load.address[: address_width(memory.depth)]
+    address = delay(m, address, COLLECT_LATENCY, "loaded_address", reset_less=True)
+    return complete, address, word[: memory.width]
 
 
 class Loader(Component):
@@ -63,9 +67,16 @@ class Loader(Component):
     its last item was taken: no event, and no reset, before that.
     """
 
+    i: stream.Interface
+    o: LoadBusPorts
+
     def __init__(self, core: CoreParams) -> None:
         self.core = core
-        super().__init__({"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LOAD_BUS)})
+        super().__init__({"i": In(stream.Signature(LOAD_ITEM)), "o": Out(LoadBus())})
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

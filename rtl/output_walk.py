@@ -8,23 +8,30 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import NEURON_STAGE
 from rtl.component import Component
 from rtl.fixed import delay, spread
-from rtl.streams import issue_layout
+from rtl.layouts import Part, Struct, issue_layout
 
 
-def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
+def walk_layout(part: Part) -> data.StructLayout:
     """Return the layout of what `OutputWalk` says of a cycle.
 
-    `valid`: word `word` of the neurons is taken in a timestep that the block has; `first`: it is
-    the block's first timestep; `last`: its last one; `refresh`: the current is refreshed in it;
-    `any_refresh`: in some timestep of the block; `fresh`: it is a sequence's first timestep;
-    `shift`: a word is taken, also for a timestep that a partial block lacks; `final`: it is the
-    group's last; `last_group`: of the block. `timesteps` are those of the block, a bit each.
+    `valid`
+        Word `word` of the neurons is taken in a timestep that the block has.
+    `shift`
+        A word is taken, also for a timestep that a partial block lacks.
+    `first`, `last`
+        It is the block's first timestep, its last one.
+    `refresh`, `any_refresh`
+        The current from the slow state is refreshed in this timestep, in any of the block.
+    `fresh`
+        It is a sequence's first timestep.
+    `final`, `last_group`
+        It is the group's last word; the group is the block's last one.
+    `timesteps`
+        Those that the block has, a bit each.
     """
     words = part.n_groups * part.fold
     flags = ("valid", "first", "last", "refresh", "any_refresh", "fresh", "shift", "final")
@@ -36,7 +43,7 @@ def walk_layout(part: LayerHardware | ReadoutHardware) -> data.StructLayout:
 
 class OutputWalk(Component):
     """Walk a group's words of neurons, a word a cycle, timestep by timestep, from the cycle in
-    which its sums are complete; always in as many cycles as `output_steps`.
+    which its sums are complete; always in `output_steps` cycles.
 
     Parameters
     ----------
@@ -50,17 +57,26 @@ class OutputWalk(Component):
     o
         What is to be done, as registers: see `walk_layout`.
     coming
-        A group is complete in the next cycle.
+        A group's sums are complete in the next cycle.
     moving
-        One is, or a word is taken in this cycle, also for a timestep that is lacking.
+        They are, or a word is taken in this cycle, also for a timestep that is lacking.
 
     Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
     """
 
-    def __init__(self, part: LayerHardware | ReadoutHardware) -> None:
+    issue: Struct
+    o: Struct
+    coming: Signal
+    moving: Signal
+
+    def __init__(self, part: Part) -> None:
         self.part = part
         members = {"issue": In(issue_layout(part)), "o": Out(walk_layout(part))}
         super().__init__(members | {"coming": Out(1), "moving": Out(1)})
+
+    @property
+    def latency(self) -> int:
+        return NEURON_STAGE
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -71,7 +87,7 @@ class OutputWalk(Component):
         load = issue.valid & issue.last
         now = Signal(walk_layout(part))  # a cycle before `o`, which is a register
 
-        running = Signal()  # behind a group's first cycle
+        running = Signal()  # after a group's first cycle
         timestep = Signal(block, init=1)  # where the walk is
         place = Signal(range(interval))
         base = Signal.like(o.word)  # of the group's words
@@ -98,7 +114,7 @@ class OutputWalk(Component):
                 with m.If(timestep[-1]):
                     m.d.sync += running.eq(0)
 
-        later = Cat(begun.timesteps[1:], Const(0, 1))  # the timestep behind is in the block too
+        later = Cat(begun.timesteps[1:], Const(0, 1))  # the next timestep is in the block too
         taken = active & (place < fold)
         m.d.comb += [
             now.shift.eq(taken),
@@ -136,15 +152,15 @@ class Chains:
         self._moving = spread(m, walk.moving, 1, n_lanes, "moving")
 
     def feed(self, m: Module, sums: list[tuple[Value, int]], name: str) -> Signal:
-        """Return one after another of these sums, each of which is of a lane: the first one in the
-        cycle after a group is complete, the next one whenever a word is taken.
+        """Return one of these sums after another: the first one in the cycle after a group is
+        complete, the next one whenever a word is taken. Each sum comes with the lane it is of.
         """
         links = [
             Signal(total.shape(), name=f"{name}_{index}", reset_less=True)
             for index, (total, _) in enumerate(sums)
         ]
-        behind: list[Value] = [*links[1:], sums[-1][0]]
-        for link, (total, lane), following in zip(links, sums, behind, strict=True):
+        following_links: list[Value] = [*links[1:], sums[-1][0]]
+        for link, (total, lane), following in zip(links, sums, following_links, strict=True):
             with m.If(self._moving[lane]):
                 m.d.sync += link.eq(Mux(self._loading[lane], total, following))
         return links[0]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.readout import ReadoutHardware
+from golden.hardware.stages import LOGIT_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, lane, saturate, shape_of
+from rtl.fixed import delay, saturate, shape_of, total
 from rtl.group_schedule import GroupSchedule
+from rtl.layouts import Array
 from rtl.output_walk import Chains, OutputWalk
-from rtl.sparse_walk import connect_schedule, counts_signature
+from rtl.signatures import LoadBus, LoadBusPorts
+from rtl.sparse_walk import connect_walk, count, counts_signature
 from rtl.spike_path import SpikePath
-from rtl.streams import LOAD_BUS, event_layout, result_layout
+from rtl.streams import event_layout, result_layout
 
 
 class Readout(Component):
@@ -45,38 +50,55 @@ class Readout(Component):
     start
         A timestep starts (for the trace).
 
-    Throughput: groups of classes * max(events, 1) + drain cycles a timestep.
+    Latency: from the end of a block's arrival to the write of its first logits: `close_latency` + 1
+    + steps of the group + `NEURON_STAGE` + `LOGIT_LATENCY` cycles; throughput: groups of classes *
+    max(events, 1) + drain cycles a timestep.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    load: LoadBusPorts
+    counts: wiring.PureInterface
+    start: Signal
+
     def __init__(self, readout: ReadoutHardware, numbers: dict[str, int]) -> None:
-        self.readout, self.numbers = readout, numbers
-        p = readout.params
+        self.readout = readout
+        p, memories = readout.params, readout.memories
+        self.events = EventList(readout)
+        self.schedule = GroupSchedule(readout)
+        self.spike_path = SpikePath(readout, p.spike_sum, memories["w_o"], numbers["w_o"])
+        self.biases = Bank(memories["b_o"], numbers["b_o"])
+        self.walk = OutputWalk(readout)
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(p.n_inputs, readout.block))),
                 "o": Out(stream.Signature(result_layout(p.n_classes, p.logit_width))),
-                "load": In(LOAD_BUS),
+                "load": In(LoadBus()),
                 "counts": Out(counts_signature(readout)),
                 "start": Out(1),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """Without the steps of the group."""
+        own = (self.events, self.schedule, self.walk)
+        return sum(component.latency for component in own) + LOGIT_LATENCY
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        readout, p = self.readout, self.readout.params
-        lanes, n_groups, block = readout.lanes, readout.n_groups, readout.block
-        memories, numbers = readout.memories, self.numbers
-        m.submodules.events = events = EventList(readout)
-        m.submodules.schedule = schedule = GroupSchedule(readout)
-        m.submodules.spike_path = spike_path = SpikePath(
-            readout, p.spike_sum, memories["w_o"], numbers["w_o"]
-        )
-        m.submodules.biases = biases = Bank(memories["b_o"], numbers["b_o"])
-        m.submodules.walk = walk = OutputWalk(readout)
+        readout, counts = self.readout, self.counts
+        p = readout.params
+        m.submodules.events = events = self.events
+        m.submodules.schedule = schedule = self.schedule
+        m.submodules.spike_path = spike_path = self.spike_path
+        m.submodules.biases = biases = self.biases
+        m.submodules.walk = walk = self.walk
         collides = readout.reads_while_writing
+        words = data.ArrayLayout(shape_of(p.logit), readout.lanes)
         m.submodules.logits = logits = Memory(
-            shape=lanes * p.logit_width,
-            depth=n_groups,
+            shape=words,
+            depth=readout.n_groups,
             init=[],
             attrs=None if collides else NEVER_COLLIDES,
         )
@@ -85,13 +107,11 @@ class Readout(Component):
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
-        connect_schedule(m, events, schedule, spike_path, self.counts, events)
-        m.d.comb += [
-            schedule.room.eq(1),
-            self.counts.input_stall_cycles.eq(self.i.valid & ~self.i.ready),
-        ]
+        connect_walk(m, events, schedule, spike_path, counts, events.errors)
+        m.d.comb += schedule.room.eq(1)
+        count(m, counts, input_stall_cycles=self.i.valid & ~self.i.ready)
 
-        sending_group = Signal(range(n_groups))
+        sending_group = Signal(range(readout.n_groups))
         sending = Signal()
         step = [walk.o, delay(m, walk.o, 1, "step_1")]
         step.append(delay(m, step[1], 1, "step_2"))
@@ -99,56 +119,63 @@ class Readout(Component):
         m.d.comb += [
             walk.issue.eq(schedule.issue),
             biases.enable.eq(first),
-            biases.address.eq(walk.o.word),
+            biases.address[0].eq(walk.o.word),
             read.en.eq(sending | first),
             read.addr.eq(Mux(sending, sending_group, walk.o.word)),
+            write.en.eq(step[2].valid & step[2].last),
+            write.addr.eq(step[2].word),
         ]
-        # Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
-        chains = Chains(m, walk, lanes)
-        kept, saturated = [], []
-        for index in range(lanes):
-            places = [t * lanes + index for t in range(block)]
-            words = [
-                (spike_path.sums.word_select(place, p.spike_sum.width).as_signed(), index)
-                for place in places
-            ]
-            link = chains.feed(m, words, f"link_{index}")
-            loaded = lane(biases.data, index, p.b_o)
-            bias = Signal(shape_of(p.b_o), name=f"bias_{index}")
-            old = Mux(step[1].fresh, 0, lane(read.data, index, p.logit)).as_signed()
-            total = Signal(shape_of(p.logit), name=f"total_{index}")
+        saturated = self._add(m, step, read.data, write.data)
+        count(m, counts, logit_saturations=total(saturated))
+        if readout.accesses:
+            count(
+                m,
+                counts,
+                w_o_reads=spike_path.weight_reads,
+                spike_additions=spike_path.additions,
+                b_o_reads=first,
+                logits_reads=first,
+                logits_writes=write.en,
+            )
+        self._send(m, read.data, sending, sending_group)
+        m.d.comb += self.start.eq(schedule.issue.start)
+        return m
+
+    def _add(self, m: Module, step: Any, old_words: Array, new_words: Array) -> list[Signal]:
+        """Add what a timestep adds to every logit of a word; return which had to be clamped.
+
+        Cycle 0: logits and biases are addressed. 1: what they are and what is added. 2: the sums.
+        """
+        readout, p, block = self.readout, self.readout.params, self.readout.block
+        chains = Chains(m, self.walk, readout.lanes)
+        saturated = []
+        for lane in range(readout.lanes):
+            in_order = [(self.spike_path.sums[t][lane], lane) for t in range(block)]
+            link = chains.feed(m, in_order, f"link_{lane}")
+            loaded = self.biases.words[0][lane]
+            bias = Signal(shape_of(p.b_o), name=f"bias_{lane}")
+            old = Mux(step[1].fresh, 0, old_words[lane]).as_signed()
+            logit = Signal(shape_of(p.logit), name=f"logit_{lane}")
             if block > 1:
-                held = delay(m, bias, 1, f"held_{index}", reset_less=True)
+                held = delay(m, bias, 1, f"held_{lane}", reset_less=True)
                 m.d.comb += bias.eq(Mux(step[1].first, loaded, held))
-                old = Mux(step[1].first, old, total).as_signed()
+                old = Mux(step[1].first, old, logit).as_signed()
             else:
                 m.d.comb += bias.eq(loaded)
             added = link + bias
-            adding = Signal(added.shape(), name=f"adding_{index}", reset_less=True)
-            before = Signal(shape_of(p.logit), name=f"before_{index}", reset_less=True)
+            adding = Signal(added.shape(), name=f"adding_{lane}", reset_less=True)
+            before = Signal(shape_of(p.logit), name=f"before_{lane}", reset_less=True)
             m.d.sync += [adding.eq(added), before.eq(old)]
             clamped, outside = saturate(before + adding, p.logit)
-            m.d.comb += total.eq(clamped)
-            kept.append(total)
-            in_use = ~step[2].last_group if index >= readout.last_group_lanes else 1
+            m.d.comb += [logit.eq(clamped), new_words[lane].eq(logit)]
+            in_use = ~step[2].last_group if lane >= readout.last_group_lanes else 1
             told = outside & step[2].valid & in_use
-            saturated.append(delay(m, told, 1, f"saturated_{index}"))  # counted a cycle later
-        m.d.comb += [
-            write.en.eq(step[2].valid & step[2].last),
-            write.addr.eq(step[2].word),
-            write.data.eq(Cat(*kept)),
-            self.counts.logit_saturations.eq(sum(saturated[1:], saturated[0])),
-        ]
-        if readout.accesses:
-            m.d.comb += [
-                self.counts.w_o_reads.eq(spike_path.weight_reads),
-                self.counts.spike_additions.eq(spike_path.additions),
-                self.counts.b_o_reads.eq(first),
-                self.counts.logits_reads.eq(first),
-                self.counts.logits_writes.eq(write.en),
-            ]
+            saturated.append(delay(m, told, 1, f"saturated_{lane}"))  # counted a cycle later
+        return saturated
 
-        # After the end of a sequence: word by word, lane by lane.
+    def _send(self, m: Module, words: Array, sending: Signal, sending_group: Signal) -> None:
+        """After the end of a sequence, send the logits: word by word, lane by lane."""
+        readout, p, schedule = self.readout, self.readout.params, self.schedule
         ending = schedule.issue.sequence_end
         sequence_end = delay(m, ending, readout.write_stage, "sequence_end")
         fresh = delay(m, schedule.issue.fresh, readout.write_stage, "fresh")
@@ -156,14 +183,14 @@ class Readout(Component):
         with m.If(ending):
             m.d.sync += ended.eq(1)
         m.d.comb += schedule.hold.eq(ending | ended)
-        word = Signal(lanes * p.logit_width, reset_less=True)
+        word = Signal(words.shape(), reset_less=True)
         empty = Signal()  # the sequence had no timestep: what the memory holds is an earlier one's
-        left = Signal(range(lanes + 1))  # lanes of `word` not yet sent
-        reading = Signal(range(3))  # cycles until the addressed word is there
+        left = Signal(range(readout.lanes + 1))  # lanes of `word` not yet sent
+        reading = Signal(range(3))  # cycles until the addressed word is read
         index = Signal(range(p.n_classes))
         best_index = Signal(range(p.n_classes))
         best = Signal(shape_of(p.logit))
-        logit = lane(word, 0, p.logit)
+        logit = word[0]
         better = (index == 0) | (logit > best)
         last = index == p.n_classes - 1
         m.d.comb += [
@@ -184,10 +211,10 @@ class Readout(Component):
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading - 1)
             with m.If(reading == 1):
-                m.d.sync += [word.eq(Mux(empty, 0, read.data)), left.eq(lanes)]
+                m.d.sync += [word.eq(Mux(empty, 0, words.as_value())), left.eq(readout.lanes)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
-                word.eq(word >> p.logit_width),
+                word.eq(word.as_value() >> p.logit_width),
                 left.eq(left - 1),
                 index.eq(index + 1),
                 best_index.eq(Mux(better, index, best_index)),
@@ -197,10 +224,9 @@ class Readout(Component):
                 m.d.sync += [left.eq(0), sending.eq(0), ended.eq(0)]
             with m.Elif(left == 1):
                 m.d.sync += [sending_group.eq(sending_group + 1), reading.eq(2)]
-
-        m.d.comb += [
-            self.start.eq(schedule.issue.start),
-            self.counts.stall_cycles.eq(self.o.valid & ~self.o.ready),
-            self.counts.sequences.eq(self.o.valid & self.o.ready & last),
-        ]
-        return m
+        count(
+            m,
+            self.counts,
+            stall_cycles=self.o.valid & ~self.o.ready,
+            sequences=self.o.valid & self.o.ready & last,
+        )

@@ -9,12 +9,13 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
 from rtl.component import Component
+from rtl.layouts import Struct
 from rtl.streams import event_layout
 
 
 class Recurrence(Component):
     """Merge the spikes that a layer sends in a timestep into the events of its next one, as events
-    behind its inputs.
+    after its inputs.
 
     A spike of its own goes to the list in the first cycle in which the layer offers it, whether or
     not the layer's consumer takes it, and before any event from outside. An end of a timestep, or
@@ -42,8 +43,14 @@ class Recurrence(Component):
         The layer's events, to its list, which must be ready for those of its own. An event from
         outside whose address is no input becomes an item of no kind, which the list reports.
 
-    Latency: none; throughput: one item a cycle.
+    Latency: 0 cycles; throughput: one item a cycle.
     """
+
+    i: stream.Interface
+    own_valid: Signal
+    own_ready: Signal
+    own: Struct
+    o: stream.Interface
 
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
@@ -58,6 +65,10 @@ class Recurrence(Component):
                 "o": Out(stream.Signature(event_layout(p.n_addresses, width))),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return 0
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

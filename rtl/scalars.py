@@ -6,11 +6,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.memory import MemoryParams
+from golden.hardware.stages import COLLECT_LATENCY
 from golden.params import LayerFormats
 from rtl.component import Component
 from rtl.fixed import shape_of
 from rtl.loader import collect
-from rtl.streams import LOAD_BUS
+from rtl.signatures import LoadBus, LoadBusPorts
 
 
 class Scalars(Component):
@@ -33,6 +34,11 @@ class Scalars(Component):
     Latency: 3 cycles from the load bus.
     """
 
+    leak: Signal
+    threshold: Signal
+    drive_bias: Signal
+    load: LoadBusPorts
+
     def __init__(self, formats: LayerFormats, memory: MemoryParams, number: int) -> None:
         self.memory, self.number = memory, number
         super().__init__(
@@ -40,24 +46,21 @@ class Scalars(Component):
                 "leak": Out(shape_of(formats.leak)),
                 "threshold": Out(shape_of(formats.threshold)),
                 "drive_bias": Out(shape_of(formats.b_x)),
-                "load": In(LOAD_BUS),
+                "load": In(LoadBus()),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return COLLECT_LATENCY + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Like the words of a memory, they outlive a reset.
-        leak = Signal(self.leak.shape(), reset_less=True)
-        threshold = Signal(self.threshold.shape(), reset_less=True)
-        drive_bias = Signal(self.drive_bias.shape(), reset_less=True)
-        m.d.comb += [
-            self.leak.eq(leak),
-            self.threshold.eq(threshold),
-            self.drive_bias.eq(drive_bias),
-        ]
-        registers = (leak, threshold, drive_bias)
         complete, address, word = collect(m, self.load, self.number, self.memory)
-        for place, register in enumerate(registers):
+        for place, port in enumerate((self.leak, self.threshold, self.drive_bias)):
+            # Like the words of a memory, they outlive a reset.
+            held = Signal(port.shape(), reset_less=True, name=f"held_{port.name}")
+            m.d.comb += port.eq(held)
             with m.If(complete & (address == place)):
-                m.d.sync += register.eq(word)
+                m.d.sync += held.eq(word)
         return m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
@@ -12,6 +12,7 @@ from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.encoder import lowest_lane
 from rtl.fixed import delay
+from rtl.layouts import Array
 from rtl.streams import event_layout
 
 
@@ -34,17 +35,26 @@ class SlotReader(Component):
     sequence_ended
         A sequence has ended.
     sent
-        The end of the block, or of the sequence, goes to `o`: not before may the next one end.
+        The end of the block, or of the sequence, goes to `o`: only then may the next one end.
     read, index
         A word of the slot in front is wanted in this cycle, and cannot wait.
     word
-        What the word read in the cycle before holds: `block` bits for each input.
+        What the word read in the cycle before holds: `word[input]`, a bit for each timestep.
     o
         The events: a bit for each timestep in which the input's spike comes out.
 
     Latency: words + 3 cycles from the end of an empty block to its marker; throughput: an event a
     cycle, a word without events a cycle; two of three cycles where each word has one event.
     """
+
+    block_ended: Signal
+    timesteps: Signal
+    sequence_ended: Signal
+    sent: Signal
+    read: Signal
+    index: Signal
+    word: Array
+    o: stream.Interface
 
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
@@ -57,10 +67,14 @@ class SlotReader(Component):
                 "sent": Out(1),
                 "read": Out(1),
                 "index": Out(range(layer.delay_ring.words)),
-                "word": In(layer.delay_ring.lanes * block),
+                "word": In(data.ArrayLayout(block, layer.delay_ring.lanes)),
                 "o": Out(stream.Signature(event_layout(layer.params.n_inputs, block))),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return self.layer.delay_ring.words + 3
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -70,8 +84,8 @@ class SlotReader(Component):
         sending = Signal()  # the end of a block is still to go
         ending = Signal()  # the end of a sequence is still to go
         timesteps = Signal(block)
-        left = Signal(len(self.word))
-        ahead = Signal(len(self.word))
+        left = Signal(self.word.shape().size)
+        ahead = Signal.like(left)
         left_index = Signal.like(self.index)
         ahead_index = Signal.like(self.index)
 
@@ -106,7 +120,8 @@ class SlotReader(Component):
         with m.If(self.sent):
             m.d.sync += [sending.eq(0), ending.eq(0)]
 
-        arrived = Mux(on_its_way, self.word & timesteps.replicate(layer.delay_ring.lanes), 0)
+        word = self.word.as_value() & timesteps.replicate(layer.delay_ring.lanes)
+        arrived = Mux(on_its_way, word, 0)
         arrived_index = delay(m, self.index, 1, "arrived_index")
         with m.If(~left.any() | (advance & ~rest.any())):
             waits = ahead.any()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array as Choice
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -16,123 +16,137 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, lane, saturate, shape_of
-from rtl.streams import LOAD_BUS
+from rtl.fixed import align, delay, saturate, shape_of
+from rtl.queue import Queue
+from rtl.signatures import (
+    HistoryRead,
+    HistoryReadPorts,
+    LoadBus,
+    LoadBusPorts,
+    NewDrive,
+    NewDrivePorts,
+)
 
 
 class SlowState(Component):
     """Compute m' = sat(rshift(A m + B x)) for one drive after another, beside the groups and, for
     the later timesteps of a block, ahead of them; keep a history of what the groups will need.
 
-    Rows are computed `state_lanes` at a time, a step a cycle, and written one a cycle. The update
-    of a block's last timestep waits until the block is started, since it writes over the history of
-    the block before. A block's slow states are announced as soon as its walk can no longer
-    overtake their writing.
+    Rows are computed `state_update.lanes` at a time (a row group), a step a cycle, and written one
+    a cycle. The update of a block's last timestep waits until the block is started, since it writes
+    over the history of the block before. A block's slow states are announced as soon as its walk
+    can no longer overtake their writing.
 
     Parameters
     ----------
     layer
         The layer; it says how many multipliers the update has.
     number
-        Of the bank of A and B: word `block * (d + 1) + j` holds column j of A, or B, of the block's
-        rows.
+        Of the bank of A and B: word `row_group * (d + 1) + j` holds column j of A, or B, of the
+        rows of the group.
 
     Members
     -------
-    drive_valid, drive, drive_first, drive_last
-        From the drive: its value, whether it is its sequence's first, its block's last.
+    drive
+        From the drive.
     starting
         From the group schedule: a block is started.
     ready, near
-        The slow states of the next block to be started are there; the updates do not lag too far
-        behind to start it where it has no refresh.
-    history_read, history_buffer, history_index, history
-        A read port: `history` is valid the cycle after. Word i of a block has the elements
-        `i * products_per_cycle` and following of the slow state, each before every timestep of the
-        block; the first of them is nothing at the start of a sequence. Blocks take the buffers in
-        turn, buffer 1 the first after a reset.
+        The next block's states are stored; the updates lag by fewer than `state_update.lag` blocks.
+    history
+        A read of the slow states before each timestep of a block.
     valid, value, saturated
         A value of the new state is written, in the order of the rows, and whether it had to be
         clamped.
     a_read, m_read, history_write
         A word of A and B, of m is read; a value of the history is written.
 
-    Throughput: a timestep in `update_interval` cycles.
+    Latency: `state_update.latency` cycles from the last step of a row group to the first of its
+    values; throughput: a timestep in `state_update.interval` cycles.
     """
 
+    drive: NewDrivePorts
+    starting: Signal
+    ready: Signal
+    near: Signal
+    history: HistoryReadPorts
+    valid: Signal
+    value: Signal
+    saturated: Signal
+    a_read: Signal
+    m_read: Signal
+    history_write: Signal
+    load: LoadBusPorts
+
     def __init__(self, layer: LayerHardware, number: int) -> None:
-        self.layer, self.number = layer, number
-        f = layer.params.formats
-        slots = layer.block * layer.hardware.products_per_cycle
+        self.layer = layer
+        self.coefficients = Bank(layer.memories["ab"], number, registered=True)
         super().__init__(
             {
-                "drive_valid": In(1),
-                "drive": In(shape_of(f.x)),
-                "drive_first": In(1),
-                "drive_last": In(1),
+                "drive": In(NewDrive(layer)),
                 "starting": In(1),
                 "ready": Out(1),
                 "near": Out(1),
-                "history_read": In(1),
-                "history_buffer": In(1),
-                "history_index": In(address_width(layer.dense_steps)),
-                "history": Out(slots * f.m.width),
+                "history": In(HistoryRead(layer)),
                 "valid": Out(1),
-                "value": Out(shape_of(f.m)),
+                "value": Out(shape_of(layer.params.formats.m)),
                 "saturated": Out(1),
                 "a_read": Out(1),
                 "m_read": Out(1),
                 "history_write": Out(1),
-                "load": In(LOAD_BUS),
+                "load": In(LoadBus()),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        relaxed = self.layer.state_update.relaxed
+        return self.coefficients.latency + 3 + 2 * relaxed  # product, sum, rows
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
         p, f, block = layer.params, layer.params.formats, layer.block
-        d, n_blocks, lanes = p.n_state, layer.state_update.row_groups, layer.state_update.lanes
+        d, row_groups, lanes = p.n_state, layer.state_update.row_groups, layer.state_update.lanes
         index_width = address_width(d)
-        m.submodules.coefficients = coefficients = Bank(
-            layer.memories["ab"], self.number, registered=True
-        )
+        m.submodules.coefficients = coefficients = self.coefficients
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
-        queue = layer.buffers["drives"]
-        m.submodules.drives = drives = SyncFIFO(width=queue.width, depth=queue.depth)
+        update, waiting = layer.state_update, layer.buffers["drives"]
+        item = data.StructLayout({"value": shape_of(f.x), "first": 1, "last": 1})
+        m.submodules.drives = drives = Queue(item, waiting.depth)
+        head = drives.o.payload
         m.d.comb += [
-            drives.w_en.eq(self.drive_valid),
-            drives.w_data.eq(Cat(self.drive, self.drive_first, self.drive_last)),
+            drives.i.valid.eq(self.drive.valid),
+            drives.i.payload.value.eq(self.drive.value),
+            drives.i.payload.first.eq(self.drive.first),
+            drives.i.payload.last.eq(self.drive.last),
         ]
-        head = Signal(data.StructLayout({"drive": shape_of(f.x), "first": 1, "last": 1}))
-        m.d.comb += head.as_value().eq(drives.r_data)
 
         # Blocks announced less those started.
-        ahead = Signal(range(-layer.state_update.lag, 2))
+        ahead = Signal(range(-update.lag, 2))
         announce = Signal()
         m.d.sync += ahead.eq(ahead + announce - self.starting)
-        m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -layer.state_update.lag)]
+        m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -update.lag)]
 
         # The next update waits until it cannot overtake the rows of this one, and a block's last
         # until the block is started.
-        limit = max(layer.state_update.interval, layer.state_update.announce_delay)
+        limit = max(update.interval, update.announce_delay)
         age = Signal(range(limit + 1), init=limit)
-        settled = age >= layer.state_update.interval - 1
+        settled = age >= update.interval - 1
         announced = Signal()
-        begin = drives.r_rdy & settled & (~head.last | (announced & (ahead <= 0)))
+        begin = drives.o.valid & settled & (~head.last | (announced & (ahead <= 0)))
         m.d.comb += [
-            announce.eq(
-                drives.r_rdy & head.last & ~announced & (age >= layer.state_update.announce_delay)
-            ),
-            drives.r_en.eq(begin),
+            announce.eq(drives.o.valid & head.last & ~announced & (age >= update.announce_delay)),
+            drives.o.ready.eq(begin),
         ]
         with m.If(announce):
             m.d.sync += announced.eq(1)
         with m.If(age < limit):
             m.d.sync += age.eq(age + 1)
 
-        # One step a cycle: column j of the rows of a block.
+        # One step a cycle: column j of the rows of a row group.
         running = Signal()
-        update = Signal(  # the one that is running
+        current = Signal(  # the one that is running
             data.StructLayout(
                 {
                     "fresh": 1,
@@ -145,12 +159,17 @@ class SlowState(Component):
             init={"buffer": 1},
         )
         drive = Signal(shape_of(f.x))
+        address = Signal(coefficients.address[0].shape())
         column = Signal(range(d + 1))
-        part = Signal(range(n_blocks))
+        row_group = Signal(range(row_groups))
         with m.If(running):
-            m.d.sync += [column.eq(column + 1), coefficients.address.eq(coefficients.address + 1)]
+            m.d.sync += [column.eq(column + 1), address.eq(address + 1)]
             with m.If(column == d):
-                m.d.sync += [column.eq(0), part.eq(part + 1), running.eq(part != n_blocks - 1)]
+                m.d.sync += [
+                    column.eq(0),
+                    row_group.eq(row_group + 1),
+                    running.eq(row_group != row_groups - 1),
+                ]
         phase = Signal(range(p.dilation))  # timesteps since the last refresh
         with m.If(begin):
             now = Mux(head.first, 0, phase)
@@ -158,16 +177,16 @@ class SlowState(Component):
             m.d.sync += [
                 running.eq(1),
                 column.eq(0),
-                part.eq(0),
-                coefficients.address.eq(0),
+                row_group.eq(0),
+                address.eq(0),
                 age.eq(0),
                 announced.eq(0),
-                drive.eq(head.drive),
-                update.fresh.eq(head.first),
-                update.source.eq(~update.source),
-                update.buffer.eq(update.buffer ^ head.last),
-                update.timestep.eq(Mux(head.last, 0, update.timestep + 1)),
-                update.kept.eq(following == 0),
+                drive.eq(head.value),
+                current.fresh.eq(head.first),
+                current.source.eq(~current.source),
+                current.buffer.eq(current.buffer ^ head.last),
+                current.timestep.eq(Mux(head.last, 0, current.timestep + 1)),
+                current.kept.eq(following == 0),
                 phase.eq(following),
             ]
 
@@ -179,27 +198,28 @@ class SlowState(Component):
         reading = running & (column != d)
         m.d.comb += [
             read.en.eq(reading),
-            read.addr.eq(Cat(column[:index_width], update.source)),
+            read.addr.eq(Cat(column[:index_width], current.source)),
+            coefficients.address[0].eq(address),
             coefficients.enable.eq(running),
             self.a_read.eq(running),
             self.m_read.eq(reading),
         ]
 
         # Memories, operands, products, sums: a cycle each; relaxed, what is read is registered.
-        relaxed = int(layer.state_update.relaxed)
+        relaxed = int(update.relaxed)
         driven = delay(m, column == d, 1 + relaxed, "driven")
-        fresh = delay(m, update.fresh, 1 + relaxed, "fresh")
+        fresh = delay(m, current.fresh, 1 + relaxed, "fresh")
         driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True)
         state = delay(m, read.data, relaxed, "state", reset_less=True)
-        factors = delay(m, coefficients.data, relaxed, "factors", reset_less=True)
+        factors = delay(m, coefficients.words[0], relaxed, "factors", reset_less=True)
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
         m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
         step_valid = delay(m, running, 3 + relaxed, "step_valid")
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
-        summed = layer.state_update.latency - 1 - relaxed
+        summed = update.latency - 1 - relaxed
         complete = delay(m, running & (column == d), summed, "complete")
-        completed = delay(m, update, summed, "completed")
-        rows = Array(
+        completed = delay(m, current, summed, "completed")
+        rows = Choice(
             Signal(shape_of(p.state_sum), name=f"row_{r}", reset_less=True) for r in range(lanes)
         )
         sums = []
@@ -208,19 +228,19 @@ class SlowState(Component):
                 shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
             )
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
-            m.d.sync += product.eq(lane(factors, index, f.a) * operand)
+            m.d.sync += product.eq(factors[index] * operand)
             with m.If(step_valid):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)
 
-        # A block's rows leave through one rounding and one saturation, one a cycle, while the next
-        # block is summed.
+        # The rows of a group leave through one rounding and one saturation, one a cycle, while the
+        # next group is summed.
         left = Signal(range(lanes + 1))
-        leaving = Signal.like(update)
+        leaving = Signal.like(current)
         rounding = Signal()
         rounded, clamped = saturate(align(rows[0], p.state_shift), f.m)
         m.d.comb += rounding.eq(left != 0)
-        written = Signal.like(update)  # the update whose row is written
+        written = Signal.like(current)  # the update whose row is written
         m.d["sync" if relaxed else "comb"] += [
             self.valid.eq(rounding),
             self.value.eq(rounded),
@@ -230,13 +250,13 @@ class SlowState(Component):
         with m.If(rounding):
             m.d.sync += left.eq(left - 1)
             m.d.sync += [rows[i].eq(rows[i + 1]) for i in range(lanes - 1)]
-        done_blocks = Signal(range(n_blocks))
-        last_rows = d - (n_blocks - 1) * lanes
+        done_groups = Signal(range(row_groups))
+        last_rows = d - (row_groups - 1) * lanes
         with m.If(complete):
             m.d.sync += [rows[i].eq(sums[i]) for i in range(lanes)]
             m.d.sync += [
-                left.eq(Mux(done_blocks == n_blocks - 1, last_rows, lanes)),
-                done_blocks.eq(Mux(done_blocks == n_blocks - 1, 0, done_blocks + 1)),
+                left.eq(Mux(done_groups == row_groups - 1, last_rows, lanes)),
+                done_groups.eq(Mux(done_groups == row_groups - 1, 0, done_groups + 1)),
                 leaving.eq(completed),
             ]
 
@@ -259,7 +279,7 @@ class SlowState(Component):
         per_cycle = layer.hardware.products_per_cycle
         memory = layer.buffers["history"]
         m.submodules.history_words = words = Memory(
-            shape=data.ArrayLayout(memory.element.width, memory.n_lanes),
+            shape=data.ArrayLayout(shape_of(memory.element), memory.n_lanes),
             depth=memory.depth,
             init=[],
             attrs=NEVER_COLLIDES,
@@ -280,9 +300,9 @@ class SlowState(Component):
             self.history_write.eq(self.valid & written.kept),
             write.en.eq(Mux(self.history_write, 1 << place, 0)),
             write.addr.eq(Cat(word, written.buffer)),
-            read.en.eq(self.history_read),
-            read.addr.eq(Cat(self.history_index, self.history_buffer)),
-            self.history.eq(read.data.as_value()),
+            read.en.eq(self.history.enable),
+            read.addr.eq(Cat(self.history.index, self.history.buffer)),
+            self.history.states.as_value().eq(read.data.as_value()),
         ]
         for lane_index in range(memory.n_lanes):
             m.d.comb += write.data[lane_index].eq(self.value)

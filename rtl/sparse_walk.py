@@ -11,19 +11,15 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden.hardware.layer import LayerHardware
-from golden.hardware.readout import ReadoutHardware
-from rtl.delay_line import DelayLine
 from rtl.event_list import EventList
+from rtl.fixed import total
 from rtl.group_schedule import GroupSchedule
+from rtl.layouts import Part
+from rtl.signatures import InputErrorPorts
 from rtl.spike_path import SpikePath
 
 
-def population(bits: Value) -> Value:
-    """Return how many bits are set."""
-    return sum(bits[1:], bits[0])
-
-
-def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
+def counts_signature(part: Part) -> wiring.Signature:
     """Return what the counters of a part add in a cycle, by the counter's name."""
     n_events = part.hardware.events_per_cycle
     most = dict.fromkeys(part.counters, 1)
@@ -40,59 +36,57 @@ def counts_signature(part: LayerHardware | ReadoutHardware) -> wiring.Signature:
         "state_products": part.block * part.hardware.products_per_cycle,
     }
     if isinstance(part, LayerHardware) and part.delayed:
-        memories = part.delay_ring.memories
-        several |= {"ring_reads": memories, "ring_writes": memories * (part.delay_ring.depth + 1)}
+        ring = part.delay_ring
+        several |= {"ring_reads": ring.memories, "ring_writes": ring.memories * (ring.depth + 1)}
     most |= {name: value for name, value in several.items() if name in most}
     return wiring.Signature({name: Out(range(value + 1)) for name, value in most.items()})
 
 
-def connect_schedule(
+def count(m: Module, counts: wiring.PureInterface, **added: Value) -> None:
+    """Let counters add these values in every cycle."""
+    m.d.comb += [getattr(counts, name).eq(value) for name, value in added.items()]
+
+
+def connect_walk(
     m: Module,
     events: EventList,
     schedule: GroupSchedule,
     spike_path: SpikePath,
-    counts: Any,
-    inlet: EventList | DelayLine,
+    counts: wiring.PureInterface,
+    errors: InputErrorPorts,
 ) -> None:
     """Connect an event list, the schedule that walks it and the path that adds its events, and all
-    to their counters; `inlet` is what takes the part's input.
+    to their counters; `errors` are those of the component that takes the part's input.
     """
     part, issue = schedule.part, schedule.issue
-    sparse = Mux(issue.valid, issue.sparse, 0)
-    m.d.comb += [
-        schedule.available.eq(events.available),
-        schedule.count.eq(events.count),
-        schedule.plain_end.eq(events.plain_end),
-        schedule.refreshed_end.eq(events.refreshed_end),
-        schedule.length.eq(events.length),
-        schedule.sequence_end.eq(events.sequence_end),
-        schedule.buffer.eq(events.buffer),
-        events.release.eq(schedule.release),
-        events.read.eq(sparse.any()),
-        events.index.eq(issue.step),
-        spike_path.issue.eq(issue),
-        spike_path.addresses.eq(events.walked_address),
-        spike_path.payloads.eq(events.walked_payload),
-        counts.timesteps.eq(Mux(issue.start, population(issue.timesteps), 0)),
-        counts.blocks.eq(issue.start),
-        counts.busy_cycles.eq(schedule.busy),
-        counts.starved_cycles.eq(schedule.starved),
-        counts.events.eq(events.accepted),
-    ]
+    wiring.connect(m, events.front, schedule.front)
+    wiring.connect(m, spike_path.events, events.read)
+    m.d.comb += spike_path.issue.eq(issue)
+    count(
+        m,
+        counts,
+        timesteps=Mux(issue.start, total(issue.timesteps), 0),
+        blocks=issue.start,
+        busy_cycles=schedule.busy,
+        starved_cycles=schedule.starved,
+        events=events.arrival.fires,
+    )
     if part.external:
-        m.d.comb += [
-            counts.out_of_range.eq(inlet.out_of_range),
-            counts.repeated.eq(inlet.repeated),
-            counts.unclosed.eq(inlet.unclosed),
-        ]
+        count(
+            m,
+            counts,
+            out_of_range=errors.out_of_range,
+            repeated=errors.repeated,
+            unclosed=errors.unclosed,
+        )
     if part.accesses:
-        m.d.comb += [
-            counts.list_reads.eq(events.read),
-            counts.list_writes.eq(events.first_accepted),
-        ]
+        count(m, counts, list_reads=events.read.enable, list_writes=events.first)
         if part.has_payloads:
             n_events = part.hardware.events_per_cycle
-            m.d.comb += [
-                counts.payload_reads.eq(population(sparse)),
-                counts.payload_writes.eq(Mux(events.accepted, n_events, 0)),
-            ]
+            reads: Any = Mux(issue.valid, issue.sparse, 0)
+            count(
+                m,
+                counts,
+                payload_reads=total(reads),
+                payload_writes=Mux(events.arrival.fires, n_events, 0),
+            )

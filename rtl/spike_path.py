@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
-from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MemoryParams, address_width
-from golden.hardware.readout import ReadoutHardware
+from golden.hardware.memory import MemoryParams
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, lane, shape_of, spread, weighted
-from rtl.streams import LOAD_BUS, issue_layout
+from rtl.fixed import delay, shape_of, spread, total, weighted
+from rtl.layouts import Array, Part, Struct, issue_layout, sums_layout
+from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
 
 
 class SpikePath(Component):
@@ -33,96 +32,89 @@ class SpikePath(Component):
     -------
     issue
         From the group schedule (stage 0).
-    addresses, payloads
-        The events that step `issue.step` adds: addresses a stage before `READ_STAGE`, payloads at
-        it, the first event and its first timestep lowest.
+    events
+        The read of the events that a step adds: asked for in stage 0, addresses in `READ_STAGE` -
+        1, payloads in `READ_STAGE`.
     sums
-        A timestep's sums of all lanes above another's; a group's are complete at `NEURON_STAGE` of
-        its last step: use them in that cycle.
+        `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
+        cycle.
     weight_reads, additions
         Words of weights read, and words added, in this cycle.
 
     Latency: `NEURON_STAGE` cycles; throughput: `events_per_cycle` events a cycle.
     """
 
-    def __init__(
-        self,
-        part: LayerHardware | ReadoutHardware,
-        accumulator: Fixed,
-        memory: MemoryParams,
-        number: int,
-    ) -> None:
-        self.part, self.accumulator = part, accumulator
-        self.memory, self.number = memory, number
+    issue: Struct
+    events: ListReadPorts
+    sums: Array
+    weight_reads: Signal
+    additions: Signal
+    load: LoadBusPorts
+
+    def __init__(self, part: Part, accumulator: Fixed, memory: MemoryParams, number: int) -> None:
+        self.part, self.accumulator, self.memory = part, accumulator, memory
         n_events, block = part.hardware.events_per_cycle, part.block
+        self.weights = Bank(memory, number, n_reads=n_events, registered=True)
         super().__init__(
             {
                 "issue": In(issue_layout(part)),
-                "addresses": In(n_events * address_width(part.n_addresses)),
-                "payloads": In(n_events * block * part.payload.width),
-                "sums": Out(block * part.lanes * accumulator.width),
+                "events": Out(ListRead(part)),
+                "sums": Out(sums_layout(part, accumulator)),
                 "weight_reads": Out(range(n_events + 1)),
                 "additions": Out(range(n_events * block + 1)),
-                "load": In(LOAD_BUS),
+                "load": In(LoadBus()),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return READ_STAGE + self.weights.latency + 2  # the products, then the sums
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        part, width, lanes = self.part, self.accumulator.width, self.part.lanes
-        n_events, block, payload_width = (
-            part.hardware.events_per_cycle, part.block, part.payload.width
-        )  # fmt: skip
-        m.submodules.weights = weights = Bank(
-            self.memory, self.number, n_reads=n_events, registered=True
-        )
+        part, lanes, block = self.part, self.part.lanes, self.part.block
+        n_events, payload_width = part.hardware.events_per_cycle, part.payload.width
+        m.submodules.weights = weights = self.weights
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
+        now = Mux(self.issue.valid, self.issue.sparse, 0)
+        m.d.comb += [self.events.enable.eq(now.any()), self.events.index.eq(self.issue.step)]
         base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base")
-        sparse = delay(m, Mux(self.issue.valid, self.issue.sparse, 0), READ_STAGE, "sparse")
-        address_bits, word_bits = (
-            address_width(part.n_addresses),
-            len(weights.address) // n_events,
-        )
-        for event in range(n_events):  # addressed at `READ_STAGE`
-            address = weights.address.word_select(event, word_bits)
-            m.d.sync += address.eq(base + self.addresses.word_select(event, address_bits))
-        m.d.comb += [
-            weights.enable.eq(sparse),
-            self.weight_reads.eq(sum(sparse[1:], sparse[0])),
-        ]
-        used = Cat(sparse[event].replicate(block * payload_width) for event in range(n_events))
+        sparse = delay(m, now, READ_STAGE, "sparse")
+        for event in range(n_events):  # addressed in `READ_STAGE`
+            m.d.sync += weights.address[event].eq(base + self.events.addresses[event])
+        m.d.comb += [weights.enable.eq(sparse), self.weight_reads.eq(total(sparse))]
+        # In `READ_STAGE`; 0 where the step adds fewer events.
+        shape = data.ArrayLayout(data.ArrayLayout(payload_width, block), n_events)
+        used = Signal(shape)
+        for event in range(n_events):
+            payload = self.events.payloads[event].as_value()
+            m.d.comb += used[event].eq(Mux(sparse[event], payload, 0))
         stages = MULTIPLY_STAGE - READ_STAGE
-        payloads = delay(m, self.payloads & used, stages, "payloads")
-        fires = [
-            payloads.word_select(event * block + t, payload_width).any()
-            for event in range(n_events)
-            for t in range(block)
-        ]
-        m.d.comb += self.additions.eq(sum(fires[1:], fires[0]))
+        payloads = delay(m, used, stages, "payloads")
+        fires = [payloads[event][t].any() for event in range(n_events) for t in range(block)]
+        m.d.comb += self.additions.eq(total(fires))
         # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
-        bits = len(self.payloads)
-        inverted = Const((1 << bits) - 1 if payload_width == 1 else 0, bits)
-        sent = spread(
-            m, (self.payloads & used) ^ inverted, stages, lanes, "sent", init=inverted.value
-        )
+        inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)
+        sent = spread(m, used.as_value() ^ inverted, stages, lanes, "sent", init=inverted.value)
         starts = self.issue.valid & self.issue.first
         first = spread(m, starts, NEURON_STAGE - 1, lanes, "first")
         product_shape = shape_of(Fixed(self.memory.element.width + payload_width))
         for t in range(block):
-            for index in range(lanes):
+            for lane in range(lanes):
                 added = []
                 for event in range(n_events):
-                    word = weights.data.word_select(event, self.memory.width)  # at `MULTIPLY_STAGE`
                     product = Signal(
-                        product_shape, name=f"product_{event}_{t}_{index}", reset_less=True
+                        product_shape, name=f"product_{event}_{t}_{lane}", reset_less=True
                     )
-                    payload = (sent[index] ^ inverted).word_select(event * block + t, payload_width)
-                    m.d.sync += product.eq(
-                        weighted(lane(word, index, self.memory.element), payload)
-                    )
+                    payload = shape(sent[lane] ^ inverted)[event][t]
+                    # The weight is valid in `MULTIPLY_STAGE`.
+                    m.d.sync += product.eq(weighted(weights.words[event][lane], payload))
                     added.append(product)
-                total = Signal(shape_of(self.accumulator), name=f"sum_{t}_{index}", reset_less=True)
-                m.d.sync += total.eq(Mux(first[index], 0, total) + sum(added[1:], added[0]))
-                m.d.comb += self.sums.word_select(t * lanes + index, width).eq(total)
+                held = Signal(shape_of(self.accumulator), name=f"sum_{t}_{lane}", reset_less=True)
+                m.d.sync += held.eq(Mux(first[lane], 0, held) + total(added))
+                m.d.comb += self.sums[t][lane].eq(held)
         return m
+
+
+assert NEURON_STAGE == MULTIPLY_STAGE + 2, "the products, then the sums"

@@ -25,7 +25,7 @@ from export.images import pack
 from export.items import load_items
 from export.store import load_digits, load_network
 from golden.command_line import Command
-from golden.cost.cycles import block_cycles, bound_cycles
+from golden.cost.cycles import Part, refreshes
 from golden.cost.other_designs import (
     input_stationary_bits,
     reckon_cycles,
@@ -34,6 +34,7 @@ from golden.cost.other_designs import (
     released_rtl_weight_words,
 )
 from golden.cost.search import Activity, Budget, configurations, fit, measure_activity, price
+from golden.cost.spans import spans, totals
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
 from golden.data.speech import load_spoken
@@ -44,7 +45,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
-from tb.bench_report import draw, markdown
+from tb.bench_report import markdown, plot, summary
 from tb.compare import Comparison, expected_counters
 from tb.report import publish, utilisation
 
@@ -176,8 +177,10 @@ def describe(
     """Return a row of `bench.json`; cycles, words, bits and products are means a timestep.
 
     `cycles_measured`, `cycles_predicted`: from the last result of the first sequence to that of the
-    last one, input always waiting. `utilisation`: of each part, the share of lane-cycles in which
-    the path that bounds it works for a neuron, of those in which it did not wait for input or room;
+    last one, input always waiting. `cycles_bound`: the steps that `bound_part` issues meanwhile,
+    the most of all parts; `waits`: its other cycles (`golden.cost.spans`). `utilisation`: of each
+    part, the share of lane-cycles in which the path that bounds it works for a neuron, of those in
+    which it did not wait for input or room;
     `chain_utilisation`: of the slowest layer, of all. `latency_cycles`: from the first item to the
     first sequence's last result; `alone_cycles`: that of each sequence run alone.
     """
@@ -196,12 +199,11 @@ def describe(
     busy = {name: counters[f"{name}.busy_cycles"] for name in core.parts}
     slowest = max((name for name in core.parts if name != "readout"), key=lambda n: busy[n])
     addresses = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
-    index = int(slowest.removeprefix("layer"))
-    at = core.layers[index]
-    bound = [
-        float(bound_cycles(part, found, n_timesteps).sum(1).mean()) / n_timesteps
-        for part, found in zip(core.parts.values(), addresses, strict=True)
-    ]
+    first, last = int(timeline.ends[0]) + 1, int(timeline.ends[-1]) + 1
+    found = [totals(spans(turns, last), first, last) for turns in timeline.turns]
+    index = max(range(len(found)), key=lambda i: found[i]["step"])
+    waits = {kind: cycles / span for kind, cycles in found[index].items()}
+    bound = waits.pop("step")
     accesses = {
         f"{name}.{what}": counters[f"{name}.{what}"] / steps
         for name, part in core.parts.items()
@@ -236,18 +238,15 @@ def describe(
         "block_rams_estimated": price(activity, hardware).block_rams,
         "cycles_measured": measured,
         "cycles_predicted": int(timeline.ends[-1] - timeline.ends[0]) / span,
-        "cycles_bound": max(bound),
+        "cycles_bound": bound,
+        "bound_part": list(core.parts)[index],
+        "bound_steps": _steps(list(core.parts.values())[index], addresses[index], n_timesteps),
+        "waits": waits,
         "latency_cycles": int(chain.ends[0]) + 1,
         "alone_cycles": alone,
         "cycles_per_sequence": measured * n_timesteps,
         "utilisation": utilisation(core, counters),
         "slowest_layer": slowest,
-        "slowest_layer_steps": {
-            "sparse": float(at.sparse_steps(addresses[index]).mean()),
-            "floor": max(at.dense_steps, at.output_steps),
-            "cycles": float(block_cycles(at, addresses[index], n_timesteps).sum(1).mean())
-            / n_timesteps,
-        },
         "chain_utilisation": share[slowest] * busy[slowest] / (int(chain.ends[-1]) + 1),
         "released_rtl_cycles": released,
         "released_rtl_multipliers": released_rtl_multipliers(core),
@@ -263,6 +262,13 @@ def describe(
         "list_bits_per_synaptic_operation": listed / synaptic if synaptic else None,
         "input_stationary_bits_per_synaptic_operation": stored / synaptic if synaptic else None,
     }
+
+
+def _steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> dict[str, float]:
+    """Return the mean steps of a group that a part needs for events, and for all else."""
+    refreshed = refreshes(part, n_timesteps) > 0
+    floor = np.maximum(np.where(refreshed, part.dense_steps, 0), part.output_steps)
+    return {"sparse": float(part.sparse_steps(addresses).mean()), "floor": float(floor.mean())}
 
 
 def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float]:
@@ -365,7 +371,7 @@ def main(out: Path, data: Path | None, names: tuple[str, ...], jobs: int, optimi
         known = ", ".join(("smnist", "rows", *(f"shd{rate}" for rate in RATES), "spoken"))
         raise UserError(f"--network {' '.join(names)}: use {known} (spoken needs --data)")
     rows, differences = run_bench(cases, out / "bench", jobs, optimize)
-    publish("bench", rows, out, markdown, draw, differences)
+    publish("bench", rows, out, markdown, summary, plot, differences)
 
 
 if __name__ == "__main__":

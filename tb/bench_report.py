@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from golden.picture import clear_ticks, save_picture
+from golden.table import table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 
@@ -18,6 +24,10 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "cycles": lambda row: f"{row['cycles_measured']:.2f}",
     "predicted": lambda row: f"{row['cycles_predicted']:.2f}",
     "bound": lambda row: f"{row['cycles_bound']:.2f}",
+    "of": lambda row: row["bound_part"],
+    "waits": lambda row: ", ".join(
+        f"{kind} {cycles:.2f}" for kind, cycles in row["waits"].items() if cycles
+    ),
     "released RTL": lambda row: f"{row['released_rtl_ratio']:.2f}x",
     "at its multipliers": lambda row: f"{per_multiplier(row):.2f}x",
     "ReckOn": lambda row: f"{row['reckon_cycles'] / row['cycles_measured']:.1f}x",
@@ -55,9 +65,12 @@ def markdown(rows: Sequence[Row]) -> str:
         "",
         "Every row is a core whose Verilog ran sequences back to back; cycles, words and",
         "operations are means a timestep, counted in the running core. *cycles*: from result to",
-        "result, input always waiting; *predicted*: `golden/cost/cycles.py`; *bound*: groups *",
-        "max(addresses / E, (d + 2) / K, T) / T of the slowest layer; *released RTL*, *ReckOn*:",
-        "how many times more cycles their closed forms take on the same events, and *at its",
+        "result, input always waiting; *predicted*: `golden/cost/timeline.py`; *bound*: the",
+        "steps that the part named in *of* issues meanwhile, the most of all parts: groups *",
+        "max(addresses / E, (d + 1) / K where refreshed, T * fold) a block, which no order of",
+        "the work can undo; *waits*: its other cycles, by what it waits for (*turn*: it starts,",
+        "or a sequence ends), which with the bound are *cycles*; *released RTL*, *ReckOn*: how",
+        "many times more cycles their closed forms take on the same events, and *at its",
         "multipliers*: that, times the ratio of its multipliers to ours. Multipliers are",
         "counted alike on both sides: all that multiply (state path, leak, state update, graded",
         "events), none for events of one bit. *utilisation*: of the lane-cycles in which a",
@@ -84,6 +97,24 @@ def markdown(rows: Sequence[Row]) -> str:
             *_memories(mine),
         ]
     return "\n".join(text) + "\n"
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return for a terminal how fast every core is, and what bounds it."""
+    names = ("lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers")
+    header = ("network", "L", "T", "E", "K", "mult.", "cycles", "bound", "of", "released RTL")
+    lines = (
+        (
+            row["network"],
+            *(row[name] for name in names),
+            f"{row['cycles_measured']:.2f}",
+            f"{row['cycles_bound']:.2f}",
+            row["bound_part"],
+            f"{row['released_rtl_ratio']:.2f}x",
+        )
+        for row in rows
+    )
+    return table(header, lines, left=[0, 8])
 
 
 def _memories(rows: Sequence[Row]) -> list[str]:
@@ -125,64 +156,66 @@ def _memories(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
-    """Draw cycles against lanes for every network, and how far every core is from its bound; return
-    the files.
+def plot(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write pictures of cycles against lanes for every network, and of how far every core is from
+    its bound; return the files.
     """
-    import matplotlib
+    return [
+        save_picture(plot_cycles(rows), folder / "bench_cycles.png"),
+        save_picture(plot_roofline(rows), folder / "bench_roofline.png"),
+    ]
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+
+def plot_cycles(rows: Sequence[Row]) -> Figure:
+    """Return a picture of cycles against lanes, a network a panel."""
+    from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["network"] for row in rows))
-    figure, axes = plt.subplots(
-        1, len(names), figsize=(4.2 * len(names), 4), squeeze=False, layout="constrained"
-    )
-    for axis, name in zip(axes[0], names, strict=True):
+    figure = Figure(figsize=(max(4.2 * len(names), 6), 4), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
         mine = [row for row in rows if row["network"] == name]
         for block in sorted({row["block"] for row in mine}):
-            lanes = sorted({row["lanes"] for row in mine if row["block"] == block})
-            best = [
-                min(
-                    row["cycles_measured"]
-                    for row in mine
-                    if (row["block"], row["lanes"]) == (block, n)
-                )
-                for n in lanes
-            ]
-            axis.plot(lanes, best, "o-", label=f"T = {block}")
-        axis.axhline(mine[0]["released_rtl_cycles"], color="black", ls="--", label="released RTL")
-        axis.axhline(mine[0]["reckon_cycles"], color="grey", ls=":", label="ReckOn")
-        axis.set(title=name, xlabel="lanes", xscale="log", yscale="log")
-    axes[0, 0].set_ylabel("cycles a timestep")
-    axes[0, 0].legend(fontsize="small")
-    paths = [folder / "bench_cycles.png", folder / "bench_roofline.png"]
-    figure.savefig(paths[0], dpi=120)
-    plt.close(figure)
+            of_block = [row for row in mine if row["block"] == block]
+            lanes = sorted({row["lanes"] for row in of_block})
+            best = [min(r["cycles_measured"] for r in of_block if r["lanes"] == n) for n in lanes]
+            axes.plot(lanes, best, "o-", label=f"T = {block}")
+        axes.axhline(mine[0]["released_rtl_cycles"], color="black", ls="--", label="released RTL")
+        axes.axhline(mine[0]["reckon_cycles"], color="grey", ls=":", label="ReckOn")
+        axes.set(title=name, xlabel="lanes", xscale="log", yscale="log")
+        clear_ticks(axes.xaxis, [1, 2, 4, 8, 16, 32, 64, 128, 256])
+        clear_ticks(axes.yaxis)
+    panels[0].set_ylabel("cycles a timestep")
+    panels[0].legend(fontsize="small")
+    figure.suptitle("Bench: cycles that cores of every size take")
+    return figure
 
-    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
-    for name in names:
-        mine = [row for row in rows if row["network"] == name]
-        points = [roofline_point(row) for row in mine]
-        axis.scatter(*zip(*points, strict=True), s=18, label=name)
-    low, high = axis.get_xlim()
-    axis.plot([low, 1, high], [100, 100, 100], color="black", lw=1)
-    axis.axvline(1, color="grey", lw=0.8, ls=":")
-    axis.set(
+
+def plot_roofline(rows: Sequence[Row]) -> Figure:
+    """Return a picture of how near every core is to its bound, by what bounds it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in dict.fromkeys(row["network"] for row in rows):
+        points = [roofline_point(row) for row in rows if row["network"] == name]
+        axes.scatter(*zip(*points, strict=True), s=18, label=name)
+    axes.axhline(100, color="black", lw=1)
+    axes.axvline(1, color="grey", lw=0.8, ls=":")
+    axes.set(
         xscale="log",
-        xlabel="cycles of the sparse path / cycles of the dense path and the neuron stage",
+        xlabel="steps for events / steps for the slow state and the membranes",
         ylabel="cycles of the bound / cycles measured, %",
-        title="left of 1 the state or the membranes bound, right of it the events",
+        title="Bench: left of 1 the state or the membranes bound, right of it the events",
     )
-    axis.legend(fontsize="small")
-    figure.savefig(paths[1], dpi=120)
-    plt.close(figure)
-    return paths
+    clear_ticks(axes.xaxis)
+    axes.legend(fontsize="small")
+    return figure
 
 
 def roofline_point(row: Row) -> tuple[float, float]:
-    """Return where a core stands: sparse cycles over the others', of its slowest layer, and the
-    share of its bound that it reaches in percent.
+    """Return where a core stands: steps for events over those for all else, of the part that bounds
+    it, and the share of its bound that it reaches in percent.
     """
-    own = row["slowest_layer_steps"]
-    return own["sparse"] / own["floor"], 100 * own["cycles"] / row["cycles_measured"]
+    steps = row["bound_steps"]
+    return steps["sparse"] / steps["floor"], 100 * row["cycles_bound"] / row["cycles_measured"]

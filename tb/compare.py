@@ -31,7 +31,7 @@ class Comparison:
     `first` locates the first mismatch of each kind in words. As the golden model counts them:
     `events` has the events (B, K) that each layer received, then those of the readout; `addresses`
     the distinct addresses (B, blocks); `accesses` what every memory and path did, by the names of
-    access counters.
+    access counters; `timeline` when every part does what, if the streams had no gaps.
     """
 
     values_compared: int = 0
@@ -40,6 +40,7 @@ class Comparison:
     events: list[np.ndarray] = field(default_factory=list)
     addresses: list[np.ndarray] = field(default_factory=list)
     accesses: dict[str, int] = field(default_factory=dict)
+    timeline: Timeline | None = None
 
     def add(
         self,
@@ -186,7 +187,7 @@ def _compare_cycles(
                 delayed=np.concatenate(delayed) if delayed else None,
             )
         )
-    timeline = Timeline(core, payloads, layers)
+    timeline = comparison.timeline = Timeline(core, payloads, layers)
     ends = timeline.ends + simulation.first_cycle
     comparison.add("result cycle", ends, simulation.result_cycles, ("sequence",))
     if not core.hardware.trace:

@@ -1,8 +1,10 @@
 """Run sequences through the generated Verilog of a core, under cocotb on Verilator.
 
-from tb.simulate import simulate
-simulation = simulate(Path("build/smnist/manifest.json"), payloads)
-simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+    from tb.simulate import simulate
+    simulation = simulate(Path("build/smnist/manifest.json"), payloads)
+    simulation.classes, simulation.counters["layer0.spikes"], simulation.layer(0).membrane
+
+`tb.compare` holds what it returns to the golden model.
 """
 
 from __future__ import annotations
@@ -157,7 +159,7 @@ class Model:
     folder: Path
 
 
-def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
+def build_core_model(manifest: Path, *, optimize: str = "-O2", waves: bool = False) -> Model:
     """Build the model of a manifest's core, unless that is done already; `make rtl` must have
     written its Verilog.
 
@@ -165,6 +167,8 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
     ----------
     optimize
         The C++ compiler's option for the model: a short run is over sooner with -O0.
+    waves
+        Whether it can write its signals into a file.
 
     Raises
     ------
@@ -181,6 +185,7 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2") -> Model:
         TOP,
         manifest.parent / "verilator",
         optimize,
+        waves=waves,
     )
     return Model(core, images, interface, verilog, folder)
 
@@ -192,6 +197,7 @@ def simulate(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
     """Run sequences (B, K, M) of payloads through the core of a manifest; `make rtl` must have
@@ -207,6 +213,8 @@ def simulate(
         there is replaced.
     optimize
         See `build_core_model`.
+    waves
+        An FST file for every signal in every cycle [default: none is written].
     progress
         Called with the number of sequences that have ended since its last call.
 
@@ -224,6 +232,7 @@ def simulate(
         stalls_seed=stalls_seed,
         folder=folder,
         optimize=optimize,
+        waves=waves,
         progress=progress,
     )
 
@@ -237,12 +246,13 @@ def simulate_items(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
     """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`;
     like `simulate`.
     """
-    model = build_core_model(manifest, optimize=optimize)
+    model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
     folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)
@@ -265,6 +275,7 @@ def simulate_items(
             cocotb_core.__name__,
             folder,
             {cocotb_core.JOB_VARIABLE: str(folder / JOB)},
+            waves=None if waves is None else waves.resolve(),
         )
     seconds = time.monotonic() - started
     results = {

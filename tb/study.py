@@ -27,7 +27,7 @@ from golden.errors import UserError, deaf_children, report_user_errors
 from golden.train.topology import find_topology
 from tb.bench import Case, build, measure
 from tb.report import publish, write_report
-from tb.study_report import draw, markdown
+from tb.study_report import markdown, plot, summary
 from tb.verilator import environment
 
 SPEAKERS = range(6)
@@ -311,7 +311,7 @@ def main(
     trials = [t for t in trials if not architectures or t.architecture in architectures]
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
-    publish("study", rows, out, markdown, draw, differences)
+    publish("study", rows, out, markdown, summary, plot, differences)
 
 
 if __name__ == "__main__":

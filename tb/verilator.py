@@ -43,6 +43,8 @@ ARGUMENTS = (
     "--no-assert",
 )
 
+WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums are one wide port
+
 LIBRARY = "libcore.so"
 LIBRARY_ARGUMENTS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "-Wno-lint",
                      "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--no-assert",
@@ -172,26 +174,48 @@ def _check_libpython() -> None:
         )
 
 
-def build_model(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O2") -> Path:
+def _check_waves_headers() -> None:
+    """Raise `UserError` where the C++ compiler finds no zlib or no lz4, with which an FST file is
+    compressed.
+    """
+    includes = "#include <lz4.h>\n#include <zlib.h>\n"
+    command = ["g++", "-E", "-x", "c++", "-"]
+    done = subprocess.run(command, input=includes, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError("waves need the headers of zlib and lz4: apt install zlib1g-dev liblz4-dev")
+
+
+def build_model(
+    sources: Mapping[str, str],
+    top: str,
+    cache: Path,
+    optimize: str = "-O2",
+    *,
+    waves: bool = False,
+) -> Path:
     """Return the folder of the Verilated model of `sources` (text by file name); build it unless
     `cache` has it.
 
     A model is known by the hash of its sources and flags, and of the versions of Python and cocotb,
-    whose libraries it loads. `optimize` is the C++ compiler's option.
+    whose libraries it loads. `optimize` is the C++ compiler's option. With `waves`, the model can
+    write an FST file of every signal.
     """
     verilator = find_verilator()
     _check_libpython()
+    if waves:
+        _check_waves_headers()
+    arguments = (*ARGUMENTS, *WAVES_ARGUMENTS) if waves else ARGUMENTS
 
     def build(folder: Path, log: Path) -> None:
         path = f"{verilator}{os.pathsep}{os.environ['PATH']}"
         with environment(PATH=path, MAKEFLAGS=f"-- {_makeflags(optimize)}"):
             get_runner("verilator").build(
                 sources=[folder / name for name in sources], hdl_toplevel=top, build_dir=folder,
-                build_args=list(ARGUMENTS), always=True, log_file=log,
+                build_args=list(arguments), always=True, waves=waves, log_file=log,
             )  # fmt: skip
 
     versions = (sys.version, importlib.metadata.version("cocotb"), cocotb_tools.config.libs_dir)
-    flags = (top, optimize, ARGUMENTS, str(verilator), versions)
+    flags = (top, optimize, arguments, str(verilator), versions)
     return _build_once(sources, flags, top, cache, build)
 
 
@@ -232,9 +256,17 @@ def empty_run_folder(folder: Path, job: str) -> Path:
     return folder
 
 
-def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[str, str]) -> None:
+def run_model(
+    model: Path,
+    top: str,
+    module: str,
+    folder: Path,
+    variables: dict[str, str],
+    *,
+    waves: Path | None = None,
+) -> None:
     """Run a built model under the cocotb module `module` in `folder`, or raise `UserError` with
-    what failed.
+    what failed. A model that was built for it writes all signals into the FST file `waves`.
     """
     log = folder / "simulation.log"
     results = folder / "results.xml"
@@ -246,6 +278,7 @@ def run_model(model: Path, top: str, module: str, folder: Path, variables: dict[
             build_dir=model,
             test_dir=folder,
             results_xml=str(results),
+            test_args=[] if waves is None else ["--trace", "--trace-file", str(waves)],
             extra_env=variables,
             log_file=log,
         )

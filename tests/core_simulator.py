@@ -19,6 +19,7 @@ from golden.integer import NetworkIntegers
 from rtl.core import Core
 
 PERIOD = 1e-8
+COUNTER_CYCLES = 2  # from the reading of a counter to that of the next
 
 
 @dataclass
@@ -133,8 +134,7 @@ def simulate(
         ctx.set(top.o_results.ready, 0)
         for number, name in enumerate(core.counters):
             ctx.set(top.i_counter, number)
-            await ctx.tick()
-            await ctx.tick()
+            await ctx.tick().repeat(COUNTER_CYCLES)
             recorded.counters[name] = ctx.get(top.o_counter)
         flags = ctx.get(top.o_errors)
         recorded.errors = {name for bit, name in enumerate(core.errors) if flags >> bit & 1}

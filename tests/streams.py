@@ -5,7 +5,7 @@ scrambled payloads.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import LOAD_WIDTH
 from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
-from rtl.streams import issue_layout
+from rtl.layouts import issue_layout
 
 Inputs = dict[str, Any]
 Outputs = dict[str, int]
@@ -53,28 +53,39 @@ def find(dut: Any, name: str) -> Any:
 
 
 def play(
-    dut: Any, outputs: Sequence[str], step: Callable[[int, Outputs], Inputs | None]
+    dut: Any,
+    outputs: Sequence[str] | Mapping[str, str],
+    step: Callable[[int, Outputs], Inputs | None],
 ) -> list[Outputs]:
     """Set in every cycle what `step(cycle, outputs of the cycle before)` returns, until it is None;
-    return the outputs.
+    return the outputs: of these dotted names, or, of a mapping, by their short ones.
 
-    Inputs that a cycle does not name keep their values. A signed output is a signed number.
+    Inputs that a cycle does not name keep their values; those of layouts may be given as their
+    bits. A signed output is a signed number.
     """
-    ports = [Value.cast(find(dut, name)) for name in outputs]
+    places = outputs if isinstance(outputs, Mapping) else dict(zip(outputs, outputs, strict=True))
+    ports = [Value.cast(find(dut, name)) for name in places.values()]
     record: list[Outputs] = []
 
     async def bench(ctx: Any) -> None:
         while (inputs := step(len(record), record[-1] if record else {})) is not None:
             for name, value in inputs.items():
-                ctx.set(find(dut, name), value)
+                put(ctx, find(dut, name), value)
             _, _, *values = await ctx.tick().sample(*ports)
-            record.append(dict(zip(outputs, values, strict=True)))
+            record.append(dict(zip(places, values, strict=True)))
 
     simulate(dut, bench)
     return record
 
 
-def replay(dut: Any, outputs: Sequence[str], inputs: Sequence[Inputs]) -> list[Outputs]:
+def put(ctx: Any, port: Any, value: Any) -> None:
+    """Set a port, that of a layout by its fields or by its bits."""
+    ctx.set(port if isinstance(value, Mapping) else Value.cast(port), value)
+
+
+def replay(
+    dut: Any, outputs: Sequence[str] | Mapping[str, str], inputs: Sequence[Inputs]
+) -> list[Outputs]:
     """Set `inputs[t]` in cycle t, and return the outputs of every cycle."""
     return play(dut, outputs, lambda cycle, _: inputs[cycle] if cycle < len(inputs) else None)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from golden import hardware
 from golden.formats import Fixed
+from golden.hardware import memory as memory_module
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MemoryParams, address_width
 from rtl import bank
 from rtl.bank import Bank
@@ -34,7 +34,7 @@ def test_reads_what_was_loaded(
     item; in the cycles between it is as it was or as it will be. Two cycles after a load the second
     port is not its own.
     """
-    for module in (hardware, bank):
+    for module in (memory_module, bank):
         monkeypatch.setattr(module, "SEGMENT_DEPTH", 8)
     rng = np.random.default_rng([depth, n_reads, int(loads * 10)])
     memory = MemoryParams("words", depth, lanes, Fixed(11))
@@ -80,9 +80,9 @@ def test_reads_what_was_loaded(
             | {"load.valid": valid}
         )
     part = Bank(memory, NUMBER, n_reads, registered=registered)
-    record = replay(part, ["data"], [*cycles, {}, {}])
+    record = replay(part, ["words"], [*cycles, {}, {}])
     assert {
-        (cycle, port): record[cycle]["data"] >> port * width & (1 << width) - 1
+        (cycle, port): record[cycle]["words"] >> port * width & (1 << width) - 1
         for cycle, port in expected
     } == expected
     assert {port for _, port in expected} == set(range(n_reads))

@@ -45,9 +45,18 @@ from tb.bench import (
     memory_bits,
     product_widths,
 )
-from tb.bench_report import draw, markdown, per_multiplier, roofline_point
+from tb.bench_report import (
+    markdown,
+    per_multiplier,
+    plot,
+    plot_cycles,
+    plot_roofline,
+    roofline_point,
+    summary,
+)
 from tb.compare import expected_counters
 from tests.networks import draw_network, draw_payloads, draw_values
+from tests.pictures import faults
 
 HARDWARE = HardwareParams(4, 2, 2, 3, access_counters=True)
 GRADED, SPIKE = Fixed(8, 8, signed=False), Fixed(1, 0, signed=False)
@@ -278,20 +287,22 @@ def test_a_row_against_numbers_by_hand() -> None:
     assert row["input_stationary_bits_per_synaptic_operation"] == pytest.approx(
         sum(of.mean() for of in stored) / synaptic
     )
-    # 2 groups of max(addresses / 2, (d + 2) / 3 where refreshed, T): blocks of timesteps 0 1, 2 3,
-    # 4, the first two with a refresh; this core's dense path has 2 steps, its membranes take 4.
-    sparse = -(-first.addresses // 2)
-    bounds = [
-        (2 * np.maximum(sparse, 2)).sum(1).mean() / 5,
-        (2 * np.maximum(-(-second.addresses // 2), 2)).sum(1).mean() / 5,
-        np.maximum(-(-golden.readout_addresses // 2), 2).sum(1).mean() / 5,
+    # Groups of max(addresses / 2, 4 for the membranes, or 2 for the logits); 2 steps of the dense
+    # path are fewer. From the first sequence's result on, each part issues what is left of them.
+    sparse = [-(-of // 2) for of in addresses]
+    walks = [
+        groups * np.maximum(of, floor)
+        for groups, floor, of in zip((2, 2, 1), (4, 4, 2), sparse, strict=True)
     ]
-    assert row["cycles_bound"] == pytest.approx(max(bounds))
-    assert row["slowest_layer_steps"] == {
-        "sparse": pytest.approx(sparse.mean()),
-        "floor": 4,
-        "cycles": pytest.approx((2 * np.maximum(sparse, 4)).sum(1).mean() / 5),
-    }
+    left = [
+        np.clip(start + walk - timeline.ends[0] - 1, 0, walk).sum() / 10
+        for start, walk in zip(timeline.starts, walks, strict=True)
+    ]
+    most = int(np.argmax(left))
+    assert row["bound_part"] == list(core.parts)[most] and row["cycles_bound"] == left[most]
+    steps = {"sparse": pytest.approx(sparse[most].mean()), "floor": (4, 4, 2)[most]}
+    assert row["bound_steps"] == steps
+    assert row["cycles_bound"] + sum(row["waits"].values()) == row["cycles_predicted"]
     json.dumps(row)
 
 
@@ -335,7 +346,8 @@ def test_tables_have_a_row_a_core() -> None:
         ratio = row["released_rtl_cycles"] / row["cycles_measured"]
         fair = ratio * row["released_rtl_multipliers"] / row["multipliers"]
         assert per_multiplier(row) == pytest.approx(fair)
-        assert line[9:11] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
+        assert line[8:10] == [f"{row['cycles_bound']:.2f}", row["bound_part"]]
+        assert line[11:13] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
         assert line[-1] == "110"
     memories = {line[0] for line in tables["memory"]}
     assert memories > {name for row in rows for name in row["bits_per_timestep"]} - {
@@ -344,15 +356,32 @@ def test_tables_have_a_row_a_core() -> None:
     }
 
 
+def test_the_summary_fits_a_terminal() -> None:
+    rows = make_rows()
+    head, rule, *lines = summary(rows).splitlines()
+    assert head.split()[:5] == ["network", "L", "T", "E", "K"] and len(rule) <= 80
+    for line, row in zip(lines, rows, strict=True):
+        cells = line.split()
+        assert cells[0] == row["network"] and cells[6] == f"{row['cycles_measured']:.2f}"
+
+
 @pytest.mark.parametrize("count", [1, 5])
-def test_both_pictures_are_drawn(count: int, tmp_path: Path) -> None:
-    paths = draw(make_rows()[:count], tmp_path)
+def test_both_pictures_are_plotted(count: int, tmp_path: Path) -> None:
+    rows = make_rows()[:count]
+    figure = plot_cycles(rows)
+    assert not faults(figure) and not faults(plot_roofline(rows))
+    numbers = [
+        axes.xaxis.get_major_formatter()(row["lanes"]) for axes in figure.axes for row in rows
+    ]
+    assert numbers == [str(row["lanes"]) for _ in figure.axes for row in rows]
+    paths = plot(rows, tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(paths) and len(paths) == 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
 def test_where_a_core_stands() -> None:
-    row = {"slowest_layer_steps": {"sparse": 6.0, "floor": 4, "cycles": 15}, "cycles_measured": 20}
+    steps = {"sparse": 6.0, "floor": 4}
+    row = {"bound_steps": steps, "cycles_bound": 15, "cycles_measured": 20}
     assert roofline_point(row) == (1.5, 75)
 
 
@@ -407,7 +436,7 @@ def test_a_bench_of_cores_that_are_right(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(row["cycles_measured"] == row["cycles_predicted"] for row in rows)
     assert rows[0]["events_per_timestep"] != rows[2]["events_per_timestep"]
     assert [row["reasons"] for row in rows] == [["other"], ["some"]] * 2
-    assert (tmp_path / "bench.md").read_text() in result.stdout
+    assert summary(rows) in result.stdout and "| L | T |" in (tmp_path / "bench.md").read_text()
     assert "error" not in result.output
 
 
@@ -473,5 +502,7 @@ def test_a_core_in_its_verilog(tmp_path: Path) -> None:
         assert row["alone_cycles"][0] == row["latency_cycles"]
         assert len(row["alone_cycles"]) == N_SEQUENCES
         assert row["cycles_measured"] == row["cycles_predicted"] > row["cycles_bound"]
+        total = row["cycles_bound"] + sum(row["waits"].values())
+        assert total == pytest.approx(row["cycles_measured"])
         assert all(0 < share <= 1 for share in row["utilisation"].values())
         assert 0 < row["chain_utilisation"] < 1

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from golden.cost.cycles import accesses, block_cycles, dropped_events
+from golden.cost.spans import KINDS, spans, totals
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.part import BLOCKS
 from golden.integer import Run, run
 from tb.simulate import by_timestep
-from tests.core_simulator import Recorded, simulate
+from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 SEEDS = range(42)
@@ -73,22 +74,40 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     assert recorded.errors == {name for name in recorded.core.errors if recorded.counters[name]}
 
 
+def check_cycles(recorded: Recorded, timeline: Timeline) -> None:
+    """Compare the cycle of every start; and what every part did in all cycles, with its counters.
+
+    Around the run of the sequences, and while its counters are read, a part waits for input.
+    """
+    starts = np.array(recorded.starts).reshape(timeline.starts.shape)
+    np.testing.assert_array_equal(
+        starts, timeline.starts, "cycles in which layers start their blocks"
+    )
+    stop = int(timeline.ends[-1]) + 1
+    counters, places = recorded.counters, recorded.core.counters
+    for name, turns in zip(recorded.core.parts, timeline.turns, strict=True):
+        found = spans(turns, stop)
+        assert [span.start for span in found] == [0, *(span.stop for span in found[:-1])]
+        assert found[-1].stop == stop
+        did = totals(found, 0, stop)
+        until_read = COUNTER_CYCLES * places.index(f"{name}.starved_cycles")
+        did["input"] += counters["cycles"] - stop + until_read
+        counted = {kind: f"{name}.{counter}" for kind, counter in KINDS.items() if counter}
+        assert {kind: did[kind] for kind in counted} == {
+            kind: counters.get(counter, 0) for kind, counter in counted.items()
+        }, name
+
+
 @pytest.mark.parametrize(
     ("seed", "delays"), [(s, False) for s in SEEDS] + [(s, True) for s in DELAY_SEEDS]
 )
 def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
-    """Without stalls, also the cycle in which every layer starts every timestep is the predicted
-    one.
-    """
+    """Without stalls, also what every layer does in every cycle is what is predicted."""
     drawn = draw_network(seed, delays=delays)
     recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
-    timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
-    starts = np.array(recorded.starts).reshape(timeline.starts.shape)
-    np.testing.assert_array_equal(
-        starts, timeline.starts, "cycles in which layers start their timesteps"
-    )
+    check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
 
 
 def small_recurrent(seed: int) -> Drawn:
@@ -115,9 +134,7 @@ def test_recurrent_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> No
     drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
     recorded = check_recurrent(drawn)
     golden = run(drawn.network, drawn.payloads, trace=True)
-    timeline = Timeline(recorded.core, drawn.payloads, golden.layers)
-    starts = np.array(recorded.starts).reshape(timeline.starts.shape)
-    np.testing.assert_array_equal(starts, timeline.starts)
+    check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
 
 
 @pytest.mark.parametrize(
@@ -253,5 +270,4 @@ def test_no_item_is_taken_before_the_rings_are_clear() -> None:
     assert len(layers) > 1 and loaded < recorded.core.layers[-1].delay_ring.depth == 257
     golden = run(recorded.network, payloads, trace=True)
     check(recorded, golden, payloads)
-    timeline = Timeline(recorded.core, payloads, golden.layers)
-    assert np.array(recorded.starts).ravel().tolist() == timeline.starts.ravel().tolist()
+    check_cycles(recorded, Timeline(recorded.core, payloads, golden.layers))

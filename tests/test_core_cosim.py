@@ -26,7 +26,7 @@ from rtl.verilog.generate import generate
 from tb.__main__ import main
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import compare
-from tb.report import summarize
+from tb.report import summarize, utilisation
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests.networks import Drawn, draw_network, draw_recurrent
 
@@ -59,6 +59,8 @@ def check_waiting(simulation: Simulation) -> None:
         assert 0 <= left <= blocks * (part.drain + 1) + 2 * simulation.n_sequences, name
         if not part.params.n_state:
             assert not counters[f"{name}.state_wait_cycles"]
+    shares = utilisation(core, counters)
+    assert set(shares) == set(core.parts) and all(0 < share <= 1 for share in shares.values())
 
 
 # Cores that are soon built: few lanes where blocks are large.
@@ -325,5 +327,7 @@ def test_smnist_keeps_its_bound(hardware: HardwareParams, tmp_path: Path) -> Non
     assert comparison.mismatches == 0, comparison.first
     summary = summarize(simulation, comparison, digits.labels[:1])
     slowest = summary["slowest_layer"]
-    assert slowest["cycles_per_timestep"] <= slowest["bound"]
+    assert slowest["bound"] <= slowest["cycles_per_timestep"] <= slowest["bound"] + 2
+    waits = sum(slowest["waits"].values())
+    assert slowest["bound"] + waits == pytest.approx(slowest["cycles_per_timestep"])
     assert summary["utilisation"][slowest["layer"]] > 0.98

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtl.counters import COUNTER_WIDTH, Counters
+from golden.hardware.counters import COUNTER_WIDTH
+from rtl.counters import Counters
 from tests.streams import replay
 
 NAMES = [
@@ -38,7 +39,10 @@ def test_counts_flags_and_clear(seed: int) -> None:
         ]
         select, clear = int(rng.integers(8)), bool(rng.random() < 0.03)
         cycles.append(
-            {f"increments.c{i}": n for i, n in enumerate(added)}
+            {
+                f"increments.{name.replace('.', '_')}": n
+                for name, n in zip(NAMES, added, strict=True)
+            }
             | {"select": select, "clear": clear}
         )
         expected.append(

@@ -9,7 +9,6 @@ from golden.cost.cycles import (
     accesses,
     block_cycles,
     block_lengths,
-    bound_cycles,
     dropped_events,
     group_steps,
     loop_cycles,
@@ -54,16 +53,14 @@ def test_ordinary_layer() -> None:
     addresses = np.array([[0, 11, 12, 13, 40]])
     assert group_steps(layer, addresses, 5).tolist() == [[11, 11, 12, 13, 40]]
     assert block_cycles(layer, addresses, 5).tolist() == [[88, 88, 96, 104, 320]]
-    assert bound_cycles(layer, addresses, 5).tolist() == [[96, 96, 96, 104, 320]]
 
 
 def test_blocks_with_several_events_and_products_a_cycle() -> None:
-    """11 columns are 4 steps, but the membranes of 4 timesteps need 8; d + 2 = 12 are 4 as well."""
+    """11 columns are 4 steps, but the membranes of 4 timesteps need 8."""
     layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4, 4, 2, 3))
     addresses = np.array([[0, 11, 15, 17, 40], [1, 2, 3, 4, 5]])
     assert group_steps(layer, addresses, 17).tolist() == [[8, 8, 8, 9, 20], [8] * 5]
     assert block_cycles(layer, addresses, 20).tolist() == [[64, 64, 64, 72, 160], [64] * 5]
-    assert bound_cycles(layer, addresses, 20).tolist() == [[32, 48, 64, 72, 160], [32] * 5]
 
 
 def test_dilated_layer() -> None:
@@ -74,11 +71,9 @@ def test_dilated_layer() -> None:
     layer = LayerHardware(params, HardwareParams(2))
     addresses = np.array([2, 0, 7, 9, 3])
     assert block_cycles(layer, addresses, 5).tolist() == [15, 3, 21, 27, 9]
-    assert bound_cycles(layer, addresses, 5).tolist() == [18, 3, 21, 27, 9]
     two = LayerHardware(params, HardwareParams(2, block=2))
     addresses = np.array([0, 6, 3, 5])
     assert block_cycles(two, addresses, 7).tolist() == [15, 18, 12, 15]
-    assert bound_cycles(two, addresses, 7).tolist() == [18, 18, 9, 18]
 
 
 def test_idle_cycles_of_a_recurrent_layer() -> None:
@@ -100,7 +95,6 @@ def test_idle_cycles_of_a_recurrent_layer() -> None:
 def test_layer_without_state() -> None:
     layer = LayerHardware(LayerParams(5, 3, 0), HardwareParams(4))
     assert block_cycles(layer, np.array([0, 1, 5]), 3).tolist() == [1, 1, 5]
-    assert bound_cycles(layer, np.array([0, 1, 5]), 3).tolist() == [1, 1, 5]
 
 
 def test_readout() -> None:
@@ -110,7 +104,6 @@ def test_readout() -> None:
     assert block_cycles(readout, addresses, 3).tolist() == [3, 3, 24]
     blocks = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4, 2, 2))
     assert block_cycles(blocks, addresses, 6).tolist() == [6, 6, 12]
-    assert bound_cycles(blocks, addresses, 5).tolist() == [6, 6, 12]
 
 
 def test_accesses_by_timesteps() -> None:

@@ -19,13 +19,14 @@ from golden.hardware.part import BLOCKS, EventKind, HardwareParams
 from golden.hardware.stages import DELAY_LATENCY
 from golden.params import LayerParams
 from rtl.delay_line import DelayLine
-from tests.streams import PERIOD, Item, load_cycles, offer, play, simulate, take
+from tests.streams import PERIOD, Item, find, load_cycles, offer, play, simulate, take
 
 EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
 NUMBER = 5  # of its bank on the load bus
-STROBES = (
-    "out_of_range", "repeated", "unclosed", "delays_reads", "ring_reads", "ring_writes",
-)  # fmt: skip
+STROBES = {
+    **{name: f"errors.{name}" for name in ("out_of_range", "repeated", "unclosed")},
+    **{name: name for name in ("delays_reads", "ring_reads", "ring_writes")},
+}
 
 
 def layer(n_inputs: int, block: int, max_delay: int, *, external: bool = True) -> LayerHardware:
@@ -200,7 +201,9 @@ def test_spikes_come_out_their_delay_later(name: str, gaps: float, stall: float)
         await ctx.tick().repeat(part.delay_ring.depth + 4)  # what an end of sequence clears
 
     async def watch(ctx: Any) -> None:
-        async for _, _, *values in ctx.tick().sample(*(getattr(dut, name) for name in STROBES)):
+        async for _, _, *values in ctx.tick().sample(
+            *(find(dut, place) for place in STROBES.values())
+        ):
             found.update(dict(zip(STROBES, values, strict=True)))
 
     simulate(dut, produce, consume, watch=watch)

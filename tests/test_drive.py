@@ -22,6 +22,19 @@ FORMATS = {
     "unshifted": LayerFormats(w_x=Fixed(6, 7), x=Fixed(12, 7), drive_bias_width=9),
 }
 N_INPUTS, N_BLOCKS = 7, 25
+PORTS = {  # by what a cycle calls them
+    "accepted": "arrival.fires",
+    **{
+        name: f"arrival.{name}"
+        for name in (
+            "closed", "discarded", "address", "payload", "timesteps", "closing_timesteps",
+        )
+    },
+}  # fmt: skip
+OUTPUTS = {
+    **{name: f"o.{name}" for name in ("valid", "value", "first", "last")},
+    **{name: name for name in ("saturated", "values", "w_x_read")},
+}
 
 
 @pytest.mark.parametrize("coefficients", ["any", "least", "largest"])
@@ -51,7 +64,7 @@ def test_values_are_as_the_equation_says(name: str, block: int, coefficients: st
 
     def cycle_of(**inputs: Any) -> dict[str, Any]:
         """Return a cycle in which everything that is not qualified is random."""
-        return {
+        named = {
             "accepted": 0,
             "closed": 0,
             "discarded": 0,
@@ -62,6 +75,7 @@ def test_values_are_as_the_equation_says(name: str, block: int, coefficients: st
             "closing_timesteps": int(rng.integers(1 << block)),
             "closing_fresh": int(rng.integers(2)),
         } | inputs
+        return {PORTS.get(name, name): value for name, value in named.items()}
 
     def draw_events() -> np.ndarray:
         """Return payloads (timesteps, inputs)."""
@@ -120,14 +134,13 @@ def test_values_are_as_the_equation_says(name: str, block: int, coefficients: st
     cycles += [cycle_of() for _ in range(DRIVE_LATENCY + block + 3)]
     cycles[0] |= cycle_of(bias=b_x)
     dut = Drive(layer, 4)
-    outputs = ["valid", "value", "saturated", "first", "last", "values", "w_x_read"]
-    record = replay(dut, outputs, cycles)
+    record = replay(dut, OUTPUTS, cycles)
     assert [cycle for cycle, row in enumerate(record) if row["valid"]] == sorted(expected)
     held: dict[tuple[int, int], int] = {}
     for cycle, (row, given) in enumerate(zip(record, cycles, strict=True)):
         wanted = expected.get(cycle, {"saturated": 0})
         assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"
-        assert row["w_x_read"] == given.get("accepted", 0), f"cycle {cycle}"
+        assert row["w_x_read"] == given.get("arrival.fires", 0), f"cycle {cycle}"
         if cycle in forgotten:
             held = {place: value for place, value in held.items() if place[0] != forgotten[cycle]}
         held |= kept.get(cycle, {})

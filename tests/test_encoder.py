@@ -73,25 +73,25 @@ async def produce(
             flying.append((cycle + dut.layer.write_stage, waiting.popleft()))
         ctx.set(dut.reserve, reserve)
         for name in ("spikes", "timesteps", "last_group"):
-            port = getattr(dut, name)
+            port = Value.cast(getattr(dut.i, name))
             ctx.set(port, int.from_bytes(rng.bytes(40), "little") % (1 << len(port)))
         group = flying.popleft()[1] if flying and flying[0][0] == cycle else None
-        ctx.set(dut.valid, group is not None and group.spikes is not None)
-        ctx.set(dut.sequence_end, group is not None and group.spikes is None)
+        ctx.set(dut.i.valid, group is not None and group.spikes is not None)
+        ctx.set(dut.i.sequence_end, group is not None and group.spikes is None)
         if group is not None and group.spikes is not None:
             hand_over(ctx, dut, group)
         await ctx.tick()
         cycle += 1
-    for strobe in (dut.reserve, dut.valid, dut.sequence_end):
+    for strobe in (dut.reserve, dut.i.valid, dut.i.sequence_end):
         ctx.set(strobe, 0)
 
 
 def hand_over(ctx: Any, dut: Encoder, group: Group) -> None:
     """Set the inputs of a cycle in which a group's spikes come."""
-    ctx.set(dut.valid, 1)
-    ctx.set(dut.spikes, group.spikes)
-    ctx.set(dut.timesteps, group.timesteps)
-    ctx.set(dut.last_group, group.last_group)
+    ctx.set(dut.i.valid, 1)
+    ctx.set(Value.cast(dut.i.spikes), group.spikes)
+    ctx.set(dut.i.timesteps, group.timesteps)
+    ctx.set(dut.i.last_group, group.last_group)
 
 
 @pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.3), (0, 0.95)])
@@ -158,7 +158,7 @@ def test_first_event_after_4_cycles_and_then_one_a_cycle(block: int) -> None:
             spikes = join([every * (mask >> lane & 1) for lane in range(4)], block)
             hand_over(ctx, dut, Group(spikes, index == len(masks) - 1, every))
             await ctx.tick()
-        ctx.set(dut.valid, 0)
+        ctx.set(dut.i.valid, 0)
 
     async def collect(ctx: Any) -> None:
         ctx.set(dut.o.ready, 1)
@@ -215,7 +215,7 @@ def test_room_for_as_many_groups_as_the_queue_is_deep() -> None:
     async def once(ctx: Any, group: Group) -> None:
         hand_over(ctx, dut, group)
         await ctx.tick()
-        ctx.set(dut.valid, 0)
+        ctx.set(dut.i.valid, 0)
         for _ in range(5):
             await ctx.tick()
 

@@ -26,12 +26,28 @@ from tests.streams import Item, join, play, scramble
 Part = LayerHardware | ReadoutHardware
 ERRORS = ["out_of_range", "repeated", "unclosed"]
 STROBES = ["accepted", "first_accepted", "closed", "discarded", *ERRORS]
-OUTPUTS = [
-    "i.ready", *STROBES, "address", "payload", "timesteps",
-    "closing_buffer", "closing_timesteps", "closing_fresh",
-    "available", "count", "plain_end.last", "plain_end.single", "refreshed_end.last",
-    "refreshed_end.single", "length", "sequence_end", "buffer", "walked_address", "walked_payload",
-]  # fmt: skip
+OUTPUTS = {
+    "i.ready": "i.ready",
+    "accepted": "arrival.fires",
+    "first_accepted": "first",
+    **{
+        name: f"arrival.{name}"
+        for name in (
+            "closed", "discarded", "address", "payload", "timesteps", "closing_timesteps",
+        )
+    },
+    **{name: f"errors.{name}" for name in ERRORS},
+    **{name: name for name in ("closing_buffer", "closing_fresh")},
+    **{
+        name: f"front.{name}"
+        for name in (
+            "available", "count", "plain_end.last", "plain_end.single", "refreshed_end.last",
+            "refreshed_end.single", "length", "sequence_end", "buffer",
+        )
+    },
+    "walked_address": "read.addresses",
+    "walked_payload": "read.payloads",
+}  # fmt: skip
 
 
 def layer(
@@ -283,7 +299,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         n_words = -(-len(front) // n_events)
         opened = bool(n_words) and model.closed[0].opens <= cycle
         if not opened or rng.random() < 0.2:
-            return {"read": 0, "index": int(rng.integers(-(-n_inputs // n_events)))}
+            return {"read.enable": 0, "read.index": int(rng.integers(-(-n_inputs // n_events)))}
         index = int(rng.integers(n_words))
         reads.add((cycle + READ_STAGE - 1, model.n_released % part.n_lists))
         for event, address in enumerate(list(front)[index * n_events :][:n_events]):
@@ -293,7 +309,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
                 if model.closed[0].timesteps >> t & 1:
                     place = (event * block + t) * width, width
                     walked.append((cycle + READ_STAGE, "walked_payload", *place, payload))
-        return {"read": 1, "index": index}
+        return {"read.enable": 1, "read.index": index}
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
         nonlocal offered, left
@@ -309,7 +325,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         expected.append(now)
         if now["accepted"]:
             writes.add((cycle, model.n_closed % part.n_lists))
-        inputs = {"release": release, **read(cycle)}
+        inputs = {"front.release": release, **read(cycle)}
         inputs |= {"i.valid": offered is not None, "i.payload": offered or scramble(rng, layout)}
         seen.update(strobe for strobe in STROBES if now[strobe])
         if now["closed"] and not now["i.ready"]:
@@ -361,9 +377,9 @@ def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
         if cycle == released + 5:
             return None
-        return {"i.valid": 1, "i.payload": marker, "release": cycle == released}
+        return {"i.valid": 1, "i.payload": marker, "front.release": cycle == released}
 
-    record = play(EventList(part), ["i.ready", "available", "buffer"], step)
+    record = play(EventList(part), OUTPUTS, step)
     taken = [cycle for cycle, row in enumerate(record) if row["i.ready"]]
     assert taken == [*range(0, n_lists * block, block), released + RELEASE_LATENCY]
     assert [row["available"] for row in record] == [
@@ -380,7 +396,7 @@ def test_an_end_of_sequence_in_a_block_closes_two_lists() -> None:
     kinds = [ends[0], ends[0], EventKind.EVENT.value, ends[1]]
     record = play(
         EventList(PARTS["blocks of four"]),
-        ["closed", "discarded", "unclosed", "closing_timesteps"],
+        OUTPUTS,
         lambda cycle, _: (
             {"i.valid": 1, "i.payload": {"kind": kinds[min(cycle, 3)], "address": 2, "payload": 1}}
             if cycle < 12

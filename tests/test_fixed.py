@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.formats import Fixed, rshift
-from rtl.fixed import align, delay, lane, saturate, weighted
-from tests.streams import join, simulate, split
+from rtl.fixed import align, delay, saturate, weighted
+from tests.streams import simulate
 
 
 def evaluate(
@@ -87,20 +87,6 @@ def test_weighted_is_the_product(weight_width: int, payload_width: int) -> None:
     assert evaluate([weight, payload], rows, [weighted(weight, payload)]) == [
         [w * p] for w, p in rows
     ]
-
-
-@pytest.mark.parametrize("is_signed", [True, False])
-def test_lane_keeps_the_sign(is_signed: bool) -> None:
-    fmt = Fixed(5, signed=is_signed)
-    word = Signal(15)
-    rows = [
-        (join(values, 5),)
-        for values in np.random.default_rng(1).integers(fmt.min, fmt.max + 1, (50, 3)).tolist()
-    ]
-    expected = [
-        split(w, 5, 3) if is_signed else [w >> 5 * i & 31 for i in range(3)] for (w,) in rows
-    ]
-    assert evaluate([word], rows, [lane(word, i, fmt) for i in range(3)]) == expected
 
 
 @pytest.mark.parametrize("cycles", range(4))

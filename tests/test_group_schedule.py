@@ -206,22 +206,23 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
         for cycle in range(length):
             for name, values in vars(given).items():
                 ctx.set(getattr(dut, name), int(values[cycle]))
-            release = bool(ctx.get(dut.release))
+            release = bool(ctx.get(dut.front.release))
             seen = front + release  # the list behind one that is being released
             available = seen < len(lists) and lists[seen].opens <= cycle
-            ctx.set(dut.available, int(available))
+            ctx.set(dut.front.available, int(available))
             now = lists[seen] if available else None
-            ctx.set(dut.count, now.addresses if now else int(rng.integers(n_inputs + 1)))
+            ctx.set(dut.front.count, now.addresses if now else int(rng.integers(n_inputs + 1)))
             for of, others in (("plain", 0), ("refreshed", part.dense_steps)):
                 n_events = part.hardware.events_per_cycle
                 sparse = -(-now.addresses // n_events) if now else int(rng.integers(n_inputs + 1))
                 steps = max(sparse, others, part.output_steps)
-                ctx.set(getattr(dut, f"{of}_end"), {"last": steps - 1, "single": steps == 1})
+                ctx.set(getattr(dut.front, f"{of}_end"), {"last": steps - 1, "single": steps == 1})
             n_timesteps = now.n_timesteps if now else int(rng.integers(part.block + 1))
-            ctx.set(dut.length, (1 << n_timesteps) - 1)
-            ctx.set(dut.sequence_end, int(not n_timesteps))
-            ctx.set(dut.buffer, seen % n_lists)
-            outputs = [*(getattr(dut, strobe) for strobe in strobes), dut.busy, dut.reserve]
+            ctx.set(dut.front.length, (1 << n_timesteps) - 1)
+            ctx.set(dut.front.sequence_end, int(not n_timesteps))
+            ctx.set(dut.front.buffer, seen % n_lists)
+            outputs = [dut.front.release, *(getattr(dut, strobe) for strobe in [*strobes][1:])]
+            outputs += [dut.busy, dut.reserve]
             outputs += [Value.cast(dut.issue[field]) for field in fields]
             _, _, *values = await ctx.tick().sample(*outputs)
             record.append(dict(zip([*strobes, "busy", "reserve", *fields], values, strict=True)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("driver", "export", "golden", "handoff", "rtl", "tb", "tests")
+PACKAGES = ("docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
 NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
 FILES = ("golden.files", "golden.manifest", "golden.interface")
 COMMANDS = ("golden.command_line",)
@@ -31,16 +31,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "golden.files",
         "golden.integer",
         "golden.data",
+        "golden.picture",
         "golden.train",
-    ),  # fmt: skip
+    ),
     "export": ("export", "golden"),
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),
     "rtl/verilog": (*NUMBERS, *HOST, *FILES, *COMMANDS, "rtl"),
-    "rtl/synth": (*NUMBERS, *HOST, *FILES, *COMMANDS, "rtl"),
+    "rtl/synth": (*NUMBERS, *HOST, *FILES, *COMMANDS, "golden.table", "rtl"),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
+    "docs": ("docs", "golden", "export", "rtl"),
 }
 # What a room may not import of a package that it may.
 FORBIDDEN = {

@@ -101,12 +101,12 @@ def test_words_reach_their_memory_only(seed: int) -> None:
         )
     cycles.append({})
     record = replay(
-        Memories(), ["loader.i.ready", *(f"bank{n}.data" for n in range(len(contents)))], cycles
+        Memories(), ["loader.i.ready", *(f"bank{n}.words" for n in range(len(contents)))], cycles
     )
     assert all(row["loader.i.ready"] for row in record)
     for number, words in enumerate(contents):
         found = [
-            record[sending + 1 + address][f"bank{number}.data"] for address in range(len(words))
+            record[sending + 1 + address][f"bank{number}.words"] for address in range(len(words))
         ]
         assert found == words, f"memory {number}, seed {seed}"
 
@@ -128,7 +128,7 @@ def test_latencies() -> None:
         return sent | {f"{name}.address": 1} if cycle < 12 else None
 
     fields = ("valid", "address", "index", "last", "data")
-    record = play(Memories(), [*(f"loader.o.{f}" for f in fields), f"{name}.data"], step)
+    record = play(Memories(), [*(f"loader.o.{f}" for f in fields), f"{name}.words"], step)
     on_bus = [tuple(row[f"loader.o.{f}"] for f in fields[1:]) for row in record[2:8]]
     assert on_bus == [
         (1 + k, index, index == 2, part((word, 5)[k], index)["data"])
@@ -136,4 +136,4 @@ def test_latencies() -> None:
         for index in range(3)
     ]
     assert [cycle for cycle, row in enumerate(record) if row["loader.o.valid"]] == [*range(2, 8)]
-    assert [row[f"{name}.data"] for row in record].index(word) == 8
+    assert [row[f"{name}.words"] for row in record].index(word) == 8

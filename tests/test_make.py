@@ -37,7 +37,7 @@ def clone(tmp_path: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "host", "train", "study", "synth", "all"):
+    for name in ("run", "host", "train", "study", "synth", "docs", "all"):
         (tmp_path / ".venv" / f"installed-{name}").touch()
     return tmp_path
 
@@ -179,12 +179,27 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_page_shows_one_network(clone: Path) -> None:
+def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
+    options = ["NET=my net", "OUT=an out", "DATA=the data"]
+    for target, more in (("timeline", []), ("waves", ["TIMESTEPS=5"]), ("waves", ["DIGITS=3"])):
+        done = make(clone, target, *options, *more)
+        assert done.returncode == 0, done.stderr
+    named = ["--network", "my net", "--data", "the data"]
+    found = commands(clone)
+    assert found[0][-3:] == ["--trace", "--out", "an out"]
+    assert found[2::3] == [
+        ["-m", "tb.timeline", "an out/manifest.json", "--digits", "2", *named],
+        ["-m", "tb.waves", "an out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
+        ["-m", "tb.waves", "an out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
+    ]
+
+
+def test_the_pages_are_generated_then_built(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
-        ["-m", "export", "core", "rows", *shape(8, 1, 1, 1), "--out", "build/rows"],
-        ["-m", "rtl.verilog.page", "build/rows/manifest.json", "docs/integration.md"],
+        ["-m", "docs.generate"],
+        ["-m", "sphinx", "-W", "--keep-going", "--quiet", "docs", "build/docs"],
     ]
 
 

@@ -58,6 +58,9 @@ COUNTS = ("saturations", "reads", "h_read", "writes", "h_write", "products")
 STROBES = ("valid", "sequence_end", *COUNTS)
 MASKS = ("spikes", "timesteps", "last_group")
 TRACE = ("update_valid", "update_membranes", "update_spikes")
+OUTPUTS = {name: f"o.{name}" for name in ("valid", "sequence_end", *MASKS)} | {
+    name: name for name in COUNTS + TRACE
+}
 
 
 class Model:
@@ -190,7 +193,7 @@ def test_every_cycle(name: str, stall: float) -> None:
             noise = int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
             inputs = inputs | {term: operands.get(term, noise)}
         cycles[cycle] = inputs | {"leak": model.leak, "threshold": model.threshold}
-    record = replay(NeuronStage(layer, 2), STROBES + MASKS + TRACE, cycles)
+    record = replay(NeuronStage(layer, 2), OUTPUTS, cycles)
     for cycle, row in enumerate(record):
         wanted = dict.fromkeys(STROBES, 0) | model.expected[cycle]
         assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"

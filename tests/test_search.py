@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export.__main__ import main
-from export.fit import table
+from export.fit import front_table, plot
 from golden.cost.search import (
     LANES,
     Activity,
@@ -47,6 +47,7 @@ from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.manifest import read_core
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from tests.networks import draw_network, draw_recurrent
+from tests.pictures import faults
 
 
 def draw_activity(seed: int, n_sequences: int = 6, n_timesteps: int = 48) -> Activity:
@@ -456,7 +457,7 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
 
     lines = result.stdout.splitlines()
     header = next(i for i, line in enumerate(lines) if line.split()[:2] == ["lanes", "block"])
-    rows = lines[header + 1 : header + 1 + len(front)]
+    rows = lines[header + 2 : header + 2 + len(front)]
     marked = [line.split() for line in rows if line.strip().startswith("->")]
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
@@ -477,13 +478,29 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
     assert core_block_rams(core) == chosen["block_rams"]
 
 
-def test_latencies_are_in_the_table() -> None:
-    none = Candidate(HardwareParams(3), 2.0, 7, 1)
-    some = Candidate(HardwareParams(12, 16, 2, 8), 1.5, 123, 45, 678.4)
-    head, *lines = table([some, none], none).splitlines()
-    assert head.split()[:2] == ["lanes", "block"] and len({len(head), *map(len, lines)}) == 1
-    assert lines[0].split() == ["12", "16", "2", "8", "1.5", "123", "45", "678"]
-    assert lines[1].split() == ["->", "3", "1", "1", "1", "2.0", "7", "1"]
+@pytest.mark.parametrize("seed", [0, 5, 8])
+def test_no_texts_overlap_in_the_picture(seed: int) -> None:
+    drawn = draw_network(seed)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    chosen, front, priced = fit(activity, Budget())
+    assert not faults(plot("some", front, priced, chosen))
+
+
+def test_latencies_are_in_the_table_where_they_are_known() -> None:
+    """No column is empty, and no line longer than a terminal's."""
+    one = Candidate(HardwareParams(3), 2.0, 7, 1)
+    other = Candidate(HardwareParams(12, 16, 2, 8), 1.5, 123, 45)
+    names = ["lanes", "block", "events", "products", "cycles", "multipliers", "block", "RAMs"]
+    cells = [
+        ["12", "16", "2", "8", "1.5", "123", "45"],
+        ["->", "3", "1", "1", "1", "2.0", "7", "1"],
+    ]
+    head, _, *lines = front_table([other, one], one).splitlines()
+    assert head.split() == names and [line.split() for line in lines] == cells
+    timed = [replace(other, latency=678.4), replace(one, latency=12345678.0)]
+    head, rule, *lines = front_table(timed, timed[1]).splitlines()
+    assert head.split() == [*names, "latency"] and len(rule) <= 80
+    assert [line.split() for line in lines] == [[*cells[0], "678"], [*cells[1], "12345678"]]
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,15 @@ from tests.streams import join, load_cycles, replay, split
 
 NARROW_STATE = LayerFormats(a=Fixed(12, 10), m=Fixed(9, 6), x=Fixed(14, 12))
 WIDE_STATE = LayerFormats(a=Fixed(16, 14), m=Fixed(16, 13), x=Fixed(15, 11))
-OUTPUTS = [
-    "ready", "near", "valid", "value", "saturated", "a_read", "m_read", "history_write", "history"
-]  # fmt: skip
+OUTPUTS = {
+    **{
+        name: name
+        for name in (
+            "ready", "near", "valid", "value", "saturated", "a_read", "m_read", "history_write",
+        )
+    },
+    "history": "history.states",
+}  # fmt: skip
 # n_state, groups, dilation, block, products a cycle
 CASES = [
     (1, 1, 1, 1, 1), (1, 2, 2, 1, 3), (2, 9, 1, 1, 1), (3, 5, 4, 1, 2), (5, 9, 1, 1, 1),
@@ -85,8 +91,8 @@ class Model:
         for t, drive in enumerate(block.drives):
             came, last = closed + DRIVE_LATENCY + t, t == len(block.drives) - 1
             fresh = block.first + t == 0
-            self.inputs[came] |= {"drive_valid": 1, "drive": drive}
-            self.inputs[came] |= {"drive_first": fresh, "drive_last": last}
+            self.inputs[came] |= {"drive.valid": 1, "drive.value": drive}
+            self.inputs[came] |= {"drive.first": fresh, "drive.last": last}
             if fresh:
                 self.state = np.zeros_like(self.state)
             states.append(self.state)
@@ -118,7 +124,7 @@ class Model:
                     continue
                 there = cycle + STATE_STAGE
                 self.inputs[there] |= {
-                    "history_read": 1, "history_buffer": (number + 1) % 2, "history_index": step
+                    "history.enable": 1, "history.buffer": (number + 1) % 2, "history.index": step
                 }  # fmt: skip
                 self.history[there + 1] = {
                     slot * layer.block + t: int(states[t][step * per_cycle + slot])
@@ -178,10 +184,13 @@ def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
         model.take(block)
     cycles: list[dict[str, Any]] = []
     for cycle in range(max(model.expected) + 5):
-        inputs: dict[str, Any] = {"starting": 0, "drive_valid": 0, "history_read": 0}
-        inputs |= {name: int(rng.integers(2)) for name in ("drive_first", "drive_last")}
-        inputs |= {"drive": int(rng.integers(f.x.max)), "history_buffer": int(rng.integers(2))}
-        inputs["history_index"] = int(rng.integers(layer.dense_steps))
+        inputs: dict[str, Any] = {"starting": 0, "drive.valid": 0, "history.enable": 0}
+        inputs |= {name: int(rng.integers(2)) for name in ("drive.first", "drive.last")}
+        inputs |= {
+            "drive.value": int(rng.integers(f.x.max)),
+            "history.buffer": int(rng.integers(2)),
+        }
+        inputs["history.index"] = int(rng.integers(layer.dense_steps))
         inputs |= loading[cycle] if cycle < len(loading) else {}
         cycles.append(inputs | model.inputs[cycle])
     record = replay(SlowState(layer, 9), OUTPUTS, cycles)

@@ -70,7 +70,9 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
         if (behind := on_their_way.pop(0)) is not None:
             addresses[: len(behind[0])], payloads[: len(behind[1])] = behind
         address_word = join(addresses, address_width(n_inputs))
-        cycles.append({"issue": item, "addresses": address_word, "payloads": payload_word})
+        cycles.append(
+            {"issue": item, "events.addresses": address_word, "events.payloads": payload_word}
+        )
         on_their_way.append(events)
         payload_word = join(payloads, width * block)
 

@@ -115,7 +115,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                 ]
                 buffers = draw(rng, f.x, layer.n_lists, block)
                 buffers[list_buffer] = drives
-                put[issued + STATE_STAGE + 1]["history"] = join(word, f.m.width)
+                put[issued + STATE_STAGE + 1]["history.states"] = join(word, f.m.width)
                 put[issued + READ_STAGE]["drives"] = join(buffers.ravel(), f.x.width)
                 products[issued + READ_STAGE + 1] = min(per_cycle, d + 1 - column) * len(refreshed)
             if step["last"] and refreshed:
@@ -129,10 +129,15 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     cycles += [{"issue": idle(rng, layer)} for _ in range(NEURON_STAGE + 1)]
 
     for cycle, inputs in enumerate(cycles):
-        noise = {"history": draw_word(rng, slots * f.m.width)}
+        noise = {"history.states": draw_word(rng, slots * f.m.width)}
         noise["drives"] = draw_word(rng, layer.n_lists * block * f.x.width)
         cycles[cycle] = inputs | noise | put.get(cycle, {})
-    outputs = ["history_read", "history_buffer", "history_index", "p_read", "products", "sums"]
+    outputs = {name: name for name in ("p_read", "products", "sums")}
+    outputs |= {
+        "history_read": "history.enable",
+        "history_buffer": "history.buffer",
+        "history_index": "history.index",
+    }
     record = replay(StatePath(layer, 5), outputs, cycles)
     for cycle, found in enumerate(record):
         expected = {"history_read": 0, "p_read": 0, "products": products.get(cycle, 0)}

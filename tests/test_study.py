@@ -14,7 +14,16 @@ import tb.study
 from golden.errors import UserError
 from golden.train.topology import find_topology
 from tb.study import ARCHITECTURES, Trial, main, plan, run_study, run_trial
-from tb.study_report import draw, markdown, products
+from tb.study_report import (
+    markdown,
+    plot,
+    plot_delays,
+    plot_pareto,
+    plot_sweeps,
+    products,
+    summary,
+)
+from tests.pictures import faults
 
 RECIPE = {"epochs": 1, "batch": 8, "augmentation": 0.0}
 TINY = {"n_neurons": (6, 5), "n_state": 3}
@@ -71,7 +80,11 @@ def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
     [line] = [line for line in markdown([row]).splitlines() if "| dmp |" in line]
     assert f"| {expected} |" in line and f"| {row['cycles_per_sequence']:.0f} |" in line
     assert products(row) == pytest.approx(100 * sum(row["products_per_timestep"].values()))
-    assert [path.name for path in draw([row], tmp_path)] == ["study_pareto.png"]
+    assert [path.name for path in plot([row], tmp_path)] == ["study_pareto.png"]
+    pareto = plot_pareto([row])
+    assert pareto is not None and not faults(pareto)
+    [line] = [line for line in summary([row]).splitlines() if " dmp " in line]
+    assert line.split()[-1] == f"{row['cycles_per_sequence']:.0f}" and len(line) <= 80
 
 
 def test_what_is_done_is_not_done_again(
@@ -86,7 +99,8 @@ def test_what_is_done_is_not_done_again(
     options: dict[str, Any] = {"budget": 24, "jobs": 1, "scheduler": None}
     rows = run_study(trials, data, tmp_path, **options)
     assert [row["value"] for row in rows] == [0, 1]
-    assert "fsnn: " in markdown(rows) and "Mean over the speakers" in markdown(rows)
+    for text in (markdown(rows), summary(rows)):
+        assert "fsnn: " in text and "Mean over the speakers" in text
 
     def refuse(*args: Any) -> None:
         raise AssertionError("nothing is left to do")
@@ -99,14 +113,17 @@ def test_what_is_done_is_not_done_again(
         run_study(trials, data, tmp_path, **options)
 
 
-def test_sweeps_and_delays_are_drawn(tmp_path: Path) -> None:
+def test_sweeps_and_delays_are_plotted(tmp_path: Path) -> None:
     row = {
         "group": "theta", "name": "some", "value": 10, "architecture": "dmp", "accuracy_float": 0.5,
         "accuracy_integer": 0.4, "cycles_per_sequence": 100.0, "delays": [[], [0, 2, 5]],
     }  # fmt: skip
-    found = [path.name for path in draw([row, row | {"value": 20}], tmp_path)]
+    rows = [row, row | {"value": 20}]
+    found = [path.name for path in plot(rows, tmp_path)]
     assert found == ["study_sweeps.png", "study_delays.png"]
     assert all((tmp_path / name).stat().st_size > 1000 for name in found)
+    for figure in (plot_sweeps(rows), plot_delays(rows)):
+        assert figure is not None and not faults(figure)
 
 
 def test_what_is_unknown_is_named() -> None:

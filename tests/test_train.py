@@ -25,11 +25,12 @@ from golden.formats import Fixed
 from golden.params import SPIKE, LayerFormats
 from golden.train import loop as train_module
 from golden.train.checkpoint import load_network, load_recipe
-from golden.train.loop import Process, Recipe, evaluate, main, train
+from golden.train.loop import Process, Recipe, evaluate, main, plot, train
 from golden.train.model import DmpNetwork
 from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
 from tests.mnist import make_mnist
+from tests.pictures import faults
 from tests.spoken import make_spoken
 
 ROOT = Path(__file__).parents[1]
@@ -539,3 +540,20 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     for name in ("layers.0.fast.weight", "layers.1.fast.weight", "readout.weight"):
         steps = torch.stack([(found[name] - before[name]).flatten() for found in (one, two)])
         assert float(torch.corrcoef(steps)[0, 1]) > 0.95, name
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+def test_no_texts_overlap_in_the_learning_curve(epochs: int) -> None:
+    """Epochs are whole numbers; an error of none is shown as the least."""
+    rows = [
+        {"epoch": epoch + 1, "train_accuracy": 1 - 0.6**epoch, "test_accuracy": 0.97}
+        for epoch in range(epochs)
+    ]
+    figure = plot([*rows, {"epoch": epochs + 1, "train_accuracy": 1.0, "test_accuracy": 0.98}], "x")
+    assert not faults(figure)
+    [axes] = figure.axes
+    low, high = axes.get_xlim()
+    shown = [
+        tick.get_text() for tick in axes.get_xticklabels() if low <= tick.get_position()[0] <= high
+    ]
+    assert shown and all(float(text).is_integer() for text in shown)

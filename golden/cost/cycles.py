@@ -15,7 +15,6 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import LayerRun, Run
 
-SLACK = 2  # cycles a block that a layer may spend beyond its bound
 Part = LayerHardware | ReadoutHardware
 
 
@@ -49,6 +48,8 @@ def block_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndar
     """Return the cycles (..., blocks) in which a layer, or the readout, issues a step, for distinct
     addresses (..., blocks) of whole sequences: groups * steps, what the counter `busy_cycles` adds
     up.
+
+    No part takes fewer cycles from the start of a block to that of the next.
     """
     return part.n_groups * group_steps(part, addresses, n_timesteps)
 
@@ -67,21 +68,6 @@ def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray)
     behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
     until = steps[..., None] * np.arange(layer.n_groups - 1, -1, -1)
     return layer.loop_latency + (behind - until).max(-1)
-
-
-def bound_cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> np.ndarray:
-    """Return the design's bound (..., blocks): groups * max(addresses / E, (d + 2) / K, T), rounded
-    up.
-
-    Only the leak counts where nothing is refreshed. This core's groups can be shorter, since their
-    leak is not on the dense path. Where own spikes come back, see `loop_cycles`.
-    """
-    terms = part.params.n_state + 2 if part.dense_steps else 1  # pyright: ignore
-    dense = np.where(
-        refreshes(part, n_timesteps) > 0, -(-terms // part.hardware.products_per_cycle), 1
-    )
-    least = np.maximum(dense, part.block)
-    return part.n_groups * np.maximum(part.sparse_steps(addresses), least)
 
 
 def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:

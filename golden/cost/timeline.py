@@ -18,6 +18,36 @@ from golden.hardware.stages import DELAY_LATENCY, DRIVE_LATENCY, MASK_QUEUE_DEPT
 from golden.integer import LayerRun
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What a layer, or the readout, takes in one go: a block, or the end of a sequence.
+
+    Attributes
+    ----------
+    sequence, block
+        Which one; `block` is None for the end of a sequence.
+    ready
+        First cycle in which it could have been decided on, had there been a list.
+    opened
+        First cycle in which its list is open to the group schedule.
+    decided
+        Cycle in which it is decided on.
+    first, last
+        Cycles of its first and its last step; of the end of a sequence both are the same.
+    stalls
+        Cycles (from, to) between `decided` and `last` in which no step is issued, for want of room.
+    """
+
+    sequence: int
+    block: int | None
+    ready: int
+    opened: int
+    decided: int
+    first: int
+    last: int
+    stalls: tuple[tuple[int, int], ...]
+
+
 @dataclass
 class _Line:
     """A layer's delay line while its timeline is computed."""
@@ -115,7 +145,7 @@ class _Part:
     released: list[int] = field(default_factory=list)  # cycles in which lists were released
     closed: int = 0  # lists closed so far
     ready: int = 0  # first cycle in which something new can be decided on
-    starts: list[int] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     room: list[int] = field(
         default_factory=lambda: [-1] * MASK_QUEUE_DEPTH
     )  # cycles in which room was given back
@@ -177,6 +207,8 @@ class Timeline:
         (layers + 1, B, blocks) cycles; the last row is the readout's.
     ends
         (B,) cycles in which the last result of each sequence is sent.
+    turns
+        What each layer and the readout took in which cycles, in order.
     """
 
     def __init__(self, core: CoreParams, payloads: np.ndarray, layers: Sequence[LayerRun]) -> None:
@@ -216,22 +248,22 @@ class Timeline:
                 for i, part in enumerate(self._parts):
                     closed = part.collect(closed, b, j)
                     spiking = sent[i][b, j] if i < len(layers) else None
-                    closed = self._block(
-                        i, part, closed, length, int(steps[i][b, j]), bool(refresh[i][j]), spiking
-                    )
+                    walk = length, int(steps[i][b, j]), bool(refresh[i][j])
+                    closed = self._block(i, part, (b, j), closed, *walk, spiking)
             closed = first.receive(0, ends=True)
             for i, part in enumerate(self._parts):
                 closed = part.collect_end(closed)
-                closed = self._end_sequence(i, part, closed)
+                closed = self._end_sequence(i, part, b, closed)
             self.ends[b] = closed
-        self.starts = np.array([p.starts for p in self._parts]).reshape(
-            -1, n_sequences, len(lengths)
-        )
+        self.turns = [part.turns for part in self._parts]
+        starts = [[turn.first for turn in of if turn.block is not None] for of in self.turns]
+        self.starts = np.array(starts).reshape(-1, n_sequences, len(lengths))
 
     def _block(
         self,
         index: int,
         part: _Part,
+        place: tuple[int, int],
         closed: int,
         length: int,
         steps: int,
@@ -242,13 +274,15 @@ class Timeline:
         next part.
         """
         hardware = part.hardware
-        decided = max(part.ready, closed + hardware.close_latency)
+        opened = closed + hardware.close_latency
+        decided = max(part.ready, opened)
         if part.state is not None:
             part.state.announce(closed, length)
             decided = max(decided, part.state.decided(refresh))
             part.state.start(decided)
         issued, reached = decided, 0
         first_issued = decided + 1
+        stalls = []
         lanes = hardware.lanes
         part.own.clear()
         for group in range(hardware.n_groups):
@@ -257,6 +291,8 @@ class Timeline:
                 issued = due
                 continue
             issued = max(due, heapq.heappop(part.room) + 1)
+            if issued > due:
+                stalls.append((due, issued))
             if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
                 first_issued = issued
             fired = int(np.count_nonzero(spiking[group * lanes : (group + 1) * lanes]))
@@ -268,15 +304,22 @@ class Timeline:
                 heapq.heappush(part.room, issued + hardware.write_stage)
         if part.recurrent:
             part.own_end = part.moved + 1
-        part.starts.append(first_issued)
+        turn = Turn(*place, part.ready, opened, decided, first_issued, issued, tuple(stalls))
+        part.turns.append(turn)
         part.released.append(issued)
         part.ready = issued + hardware.drain
         return reached
 
-    def _end_sequence(self, index: int, part: _Part, closed: int) -> int:
-        issued = max(part.ready, closed + part.hardware.close_latency) + 1
+    def _end_sequence(self, index: int, part: _Part, sequence: int, closed: int) -> int:
+        opened = closed + part.hardware.close_latency
+        decided = max(part.ready, opened)
+        due = issued = decided + 1
         if isinstance(part.hardware, LayerHardware):
-            issued = max(issued, heapq.heappop(part.room) + 1)
+            issued = max(due, heapq.heappop(part.room) + 1)
+        stalls = ((due, issued),) if issued > due else ()
+        turn = Turn(sequence, None, part.ready, opened, decided, issued, issued, stalls)
+        part.turns.append(turn)
+        if isinstance(part.hardware, LayerHardware):
             part.released.append(issued)
             part.ready = issued
             return self._encode(index, part, issued + part.hardware.write_stage, 0, marker=True)

@@ -4,13 +4,15 @@ that golden's timeline and the components of `rtl` both read.
 A part (a layer or the readout) is a pipeline behind its group schedule. The schedule issues a step
 in stage 0; what happens to that step in which stage:
 
-| stage | constant         | what happens                                               |
-| ----- | ---------------- | ---------------------------------------------------------- |
-| 0     |                  | the group schedule issues the step                         |
-| 2     | `STATE_STAGE`    | slow states are addressed                                  |
-| 3     | `READ_STAGE`     | weights and coefficients are addressed                     |
-| 5     | `MULTIPLY_STAGE` | operands are registered                                    |
-| 7     | `NEURON_STAGE`   | sums are complete; membranes, biases, logits are addressed |
+===== ================ ==========================================================
+stage constant         what happens
+===== ================ ==========================================================
+0                      the group schedule issues the step
+2     `STATE_STAGE`    slow states are addressed
+3     `READ_STAGE`     weights and coefficients are addressed
+5     `MULTIPLY_STAGE` operands are registered
+7     `NEURON_STAGE`   sums are complete; membranes, biases, logits are addressed
+===== ================ ==========================================================
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ the kernel in `lif.cpp`, compiled once; else a loop of Torch operations over tim
     u[k] = leak * u'[k-1] + current[k] (+ W_r s[k-1]);  spike s[k] where u[k] >= threshold
     u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
 
-The surrogate gradient is the triangle max(0, 1 - |u - threshold|); the reset is detached.
+The surrogate gradient is the triangle `max(0, 1 - |u - threshold|)`; the reset is detached.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class LifScan(torch.autograd.Function):
         u[k] = leak * u'[k-1] + current[k];  spike where u[k] >= threshold
         u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
 
-    The surrogate gradient is the triangle max(0, 1 - |u - threshold|); the reset is detached.
+    The surrogate gradient is the triangle `max(0, 1 - |u - threshold|)`; the reset is detached.
     """
 
     @staticmethod

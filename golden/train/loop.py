@@ -13,7 +13,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -29,11 +29,15 @@ from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.formats import Fixed
 from golden.params import MAX_DELAY, LayerFormats, check_name
+from golden.picture import clear_ticks, save_picture
 from golden.train.augment import augmented
 from golden.train.checkpoint import load_checkpoint, load_recipe, save_checkpoint
 from golden.train.model import DmpLayer, DmpNetwork
 from golden.train.quantize import apply_grids
 from golden.train.topology import ARCHITECTURES, Topology, find_topology
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WARMUP_STEPS = 50
 CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
@@ -322,10 +326,10 @@ class _Training:
         }
 
     def save(self, row: dict[str, float]) -> None:
-        """Add a row to the curve, draw it, and write the checkpoint."""
+        """Add a row to the curve, plot it, and write the checkpoint."""
         curve = self.path.with_suffix(".csv")
         rows = _record(curve, row)
-        _draw(rows, self.name, self.path.with_suffix(".png"))
+        save_picture(plot(rows, self.name), self.path.with_suffix(".png"))
         content = {
             "name": self.name,
             "settings": self.settings,
@@ -363,9 +367,10 @@ def _record(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
     return rows
 
 
-def _draw(rows: list[dict[str, Any]], name: str, path: Path) -> None:
-    """Draw the learning curve: errors on a logarithmic axis, loss beside them."""
+def plot(rows: list[dict[str, Any]], name: str) -> Figure:
+    """Return a picture of the learning curve: errors on a logarithmic axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -373,10 +378,12 @@ def _draw(rows: list[dict[str, Any]], name: str, path: Path) -> None:
     for key, label in (("train_accuracy", "training"), ("test_accuracy", "test")):
         errors = [max(100 * (1 - float(row[key])), 0.01) for row in rows]
         axes.semilogy(epochs, errors, marker=".", label=f"{label} error")
-    axes.set(xlabel="epoch", ylabel="error / %", title=name)
-    axes.grid(which="both", alpha=0.3)
+    axes.set(xlabel="epoch", ylabel="error / %", title=f"Training of {name}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    clear_ticks(axes.yaxis)
+    axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 _RECIPE = Recipe()

@@ -4,13 +4,11 @@ rounded.
 Scales are powers of two, so a scale is the `frac` of a `Fixed`. Per layer:
 
 - m and x hold `HEADROOM` times the largest value of the calibration; u and c, whose saturation
-costs little, the
-  largest itself;
+  costs little, the largest itself;
 - w_f, w_x, P and w_o take the scale of the least squared error: clamping an outlier may cost less
-than a bit of all
-  others;
+  than a bit of all others;
 - the scales of B and V follow from what lies between those of m and x: as much as leaves every B
-and V in its format.
+  and V in its format.
 
 The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they
 are rounded.

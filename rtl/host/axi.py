@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,9 +56,40 @@ class AxiCore(Component):
     timestep and sequence being an item each.
     """
 
+    aclk: Signal
+    aresetn: Signal
+    s_axi_awaddr: Signal
+    s_axi_awprot: Signal
+    s_axi_awvalid: Signal
+    s_axi_awready: Signal
+    s_axi_wdata: Signal
+    s_axi_wstrb: Signal
+    s_axi_wvalid: Signal
+    s_axi_wready: Signal
+    s_axi_bresp: Signal
+    s_axi_bvalid: Signal
+    s_axi_bready: Signal
+    s_axi_araddr: Signal
+    s_axi_arprot: Signal
+    s_axi_arvalid: Signal
+    s_axi_arready: Signal
+    s_axi_rdata: Signal
+    s_axi_rresp: Signal
+    s_axi_rvalid: Signal
+    s_axi_rready: Signal
+    s_axis_events_tdata: Signal
+    s_axis_events_tlast: Signal
+    s_axis_events_tuser: Signal
+    s_axis_events_tvalid: Signal
+    s_axis_events_tready: Signal
+    m_axis_results_tdata: Signal
+    m_axis_results_tlast: Signal
+    m_axis_results_tvalid: Signal
+    m_axis_results_tready: Signal
+
     def __init__(self, core: CoreParams) -> None:
         assert not core.hardware.trace
-        self.core = core
+        self.host = HostCore(core)
         bus = AxiLiteBus().flip().members
         super().__init__(
             {
@@ -79,6 +110,11 @@ class AxiCore(Component):
         self.aclk.attrs.update(_CLOCK)
         self.aresetn.attrs.update(_RESET)
 
+    @property
+    def latency(self) -> int:
+        """What an inference takes more than with the core alone."""
+        return self.host.latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         domain: Any = ClockDomain("sync")
@@ -86,7 +122,7 @@ class AxiCore(Component):
         domain.clk = self.aclk
         m.d.comb += domain.rst.eq(~self.aresetn)
         m.submodules.bus = bus = AxiLite()
-        m.submodules.host = host = HostCore(self.core)
+        m.submodules.host = host = self.host
 
         for name, member in bus.bus.signature.members.items():
             port, signal = getattr(self, f"s_axi_{name}"), getattr(bus.bus, name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.part import EventKind
 from golden.registers import BUS_WIDTH, EVENT_WORD
 from rtl.component import Component
 from rtl.host.buses import beat_layout
+from rtl.queue import Queue
 from rtl.streams import event_layout
 
 
@@ -46,8 +46,13 @@ class AxiEvents(Component):
     Latency: 1 cycle; throughput: one item a cycle.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    begun: Signal
+
     def __init__(self, n_inputs: int, payload_width: int) -> None:
-        self.n_inputs, self.payload_width = n_inputs, payload_width
+        self.payload_width = payload_width
+        self.beats = Queue(beat_layout(user=1), 2)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(user=1))),
@@ -56,16 +61,15 @@ class AxiEvents(Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return self.beats.latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = self.i.payload.shape()
-        m.submodules.beats = beats = SyncFIFO(width=layout.size, depth=2)
-        m.d.comb += [
-            beats.w_data.eq(self.i.payload),
-            beats.w_en.eq(self.i.valid),
-            self.i.ready.eq(beats.w_rdy),
-        ]
-        beat = layout(beats.r_data)
+        m.submodules.beats = beats = self.beats
+        wiring.connect(m, wiring.flipped(self.i), beats.i)
+        beat = beats.o.payload
         address, payload, end_timestep, end_sequence = (
             beat.data[bits.low : bits.low + bits.width] for bits in EVENT_WORD
         )
@@ -76,10 +80,10 @@ class AxiEvents(Component):
         left = Cat(payload.any(), end_timestep | beat.last, end_sequence | beat.user) & ~done
         following = left & (left - 1)[:3]  # without the lowest
         m.d.comb += [
-            self.o.valid.eq(beats.r_rdy & left.any()),
+            self.o.valid.eq(beats.o.valid & left.any()),
             item.address.eq(address),
             item.payload.eq(payload),
-            beats.r_en.eq(~following.any() & (self.o.ready | ~left.any())),
+            beats.o.ready.eq(~following.any() & (self.o.ready | ~left.any())),
         ]
         with m.If(left[0]):
             m.d.comb += item.kind.eq(Mux(fits, EventKind.EVENT, EventKind.INVALID))
@@ -89,7 +93,7 @@ class AxiEvents(Component):
             m.d.comb += item.kind.eq(EventKind.END_SEQUENCE)
 
         inside = Signal()
-        m.d.comb += self.begun.eq(inside | beats.r_rdy)
+        m.d.comb += self.begun.eq(inside | beats.o.valid)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
                 inside.eq(item.kind != EventKind.END_SEQUENCE),

@@ -8,13 +8,38 @@ from amaranth.lib.wiring import In, Out
 
 from golden.registers import ADDRESS_WIDTH, BUS_WIDTH, WORD_BYTES
 from rtl.component import Component
-from rtl.host.buses import RegisterBus
+from rtl.host.buses import RegisterBus, RegisterBusPorts
+from rtl.signatures import Signature
 
 OKAY, SLVERR = 0, 2
 
 
-class AxiLiteBus(wiring.Signature):
+class AxiLiteBusPorts(wiring.PureInterface):
+    awaddr: Signal
+    awprot: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wvalid: Signal
+    wready: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    araddr: Signal
+    arprot: Signal
+    arvalid: Signal
+    arready: Signal
+    rdata: Signal
+    rresp: Signal
+    rvalid: Signal
+    rready: Signal
+
+
+class AxiLiteBus(Signature):
     """AXI4-Lite as its manager sees it, with the names of the specification."""
+
+    ports = AxiLiteBusPorts
 
     def __init__(self) -> None:
         address, data = Out(ADDRESS_WIDTH), Out(BUS_WIDTH)
@@ -52,8 +77,16 @@ class AxiLite(Component):
     throughput: a write, and a read, every 2 cycles.
     """
 
+    bus: AxiLiteBusPorts
+    registers: RegisterBusPorts
+
     def __init__(self) -> None:
         super().__init__({"bus": In(AxiLiteBus()), "registers": Out(RegisterBus())})
+
+    @property
+    def latency(self) -> int:
+        """From a request to its answer where the registers are ready at once."""
+        return 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.component import Component
 from rtl.host.buses import beat_layout
+from rtl.queue import Queue
 from rtl.streams import result_layout
 
 
@@ -34,7 +34,11 @@ class AxiResults(Component):
     Latency: 1 cycle, 2 to the class; throughput: one word a cycle.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, n_classes: int, logit_width: int) -> None:
+        self.beats = Queue(beat_layout(), 2)
         super().__init__(
             {
                 "i": In(stream.Signature(result_layout(n_classes, logit_width))),
@@ -42,20 +46,20 @@ class AxiResults(Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return self.beats.latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = self.o.payload.shape()
-        m.submodules.beats = beats = SyncFIFO(width=layout.size, depth=2)
-        beat = layout(Signal(layout.size, name="beat"))
-        has_class = Signal()  # behind the logits
+        m.submodules.beats = beats = self.beats
+        wiring.connect(m, beats.o, wiring.flipped(self.o))
+        beat = beats.i.payload
+        has_class = Signal()  # after the logits
         best = Signal.like(self.i.payload.best)
         m.d.comb += [
-            beats.w_data.eq(beat.as_value()),
-            self.o.payload.eq(beats.r_data),
-            self.o.valid.eq(beats.r_rdy),
-            beats.r_en.eq(self.o.ready),
-            self.i.ready.eq(beats.w_rdy & ~has_class),
-            beats.w_en.eq(has_class | self.i.valid),
+            self.i.ready.eq(beats.i.ready & ~has_class),
+            beats.i.valid.eq(has_class | self.i.valid),
             beat.last.eq(has_class),
         ]
         with m.If(has_class):
@@ -64,6 +68,6 @@ class AxiResults(Component):
             m.d.comb += beat.data.eq(self.i.payload.logit)
         with m.If(self.i.valid & self.i.ready & self.i.payload.last):
             m.d.sync += [has_class.eq(1), best.eq(self.i.payload.best)]
-        with m.If(has_class & beats.w_rdy):
+        with m.If(has_class & beats.i.ready):
             m.d.sync += has_class.eq(0)
         return m

@@ -157,8 +157,16 @@ class BoardCore(Component):
         flag is set, the UART lost a byte; the others are dark.
     """
 
+    clk: Signal
+    button_n: Signal
+    uart_rx: Signal
+    uart_tx: Signal
+    wifi_gpio0: Signal
+    led: Signal
+
     def __init__(self, core: CoreParams, clocking: Clocking) -> None:
         self.core, self.clocking = core, clocking
+        self.bridge = UartBridge(clocking.clocks_per_bit)
         super().__init__(
             {
                 "clk": In(1),
@@ -170,6 +178,11 @@ class BoardCore(Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """From the first bit of a byte to its command."""
+        return self.bridge.latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         domain: Any = ClockDomain("sync")
@@ -177,7 +190,7 @@ class BoardCore(Component):
         locked = Signal()
         m.submodules.pll = self.clocking.pll.instance(self.clk, domain.clk, locked)
         m.submodules.reset = ResetSynchronizer(~locked | ~self.button_n, domain="sync")
-        m.submodules.bridge = bridge = UartBridge(self.clocking.clocks_per_bit)
+        m.submodules.bridge = bridge = self.bridge
         m.submodules.host = host = HostCore(self.core)
         wiring.connect(m, bridge.registers, host.registers)
         wiring.connect(m, bridge.events, host.events)

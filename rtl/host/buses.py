@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from amaranth.hdl import Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
+from rtl.signatures import Signature
 
 
 def beat_layout(user: int = 0) -> data.StructLayout:
@@ -13,12 +15,27 @@ def beat_layout(user: int = 0) -> data.StructLayout:
     return data.StructLayout({"data": BUS_WIDTH, "last": 1} | ({"user": user} if user else {}))
 
 
-class RegisterBus(wiring.Signature):
+class RegisterBusPorts(wiring.PureInterface):
+    write_valid: Signal
+    write_address: Signal
+    write_data: Signal
+    write_ready: Signal
+    write_error: Signal
+    read_valid: Signal
+    read_address: Signal
+    read_ready: Signal
+    read_data: Signal
+    read_error: Signal
+
+
+class RegisterBus(Signature):
     """Writes and reads of registers, each one at a time.
 
     A request stands, with all that belongs to it, until `ready` is set: then it is done, and
     `error` and `read_data` are its answer.
     """
+
+    ports = RegisterBusPorts
 
     def __init__(self) -> None:
         super().__init__(

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind
+from golden.registers import LATENCY
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi_events import AxiEvents
 from rtl.host.axi_results import AxiResults
-from rtl.host.buses import RegisterBus, beat_layout
+from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
 from rtl.host.register_file import RegisterFile
 from rtl.host.stream_register import StreamRegister
 
@@ -51,6 +52,12 @@ class HostCore(Component):
     timestep and sequence being an item each.
     """
 
+    registers: RegisterBusPorts
+    events: stream.Interface
+    results: stream.Interface
+    busy: Signal
+    error: Signal
+
     def __init__(self, core: CoreParams) -> None:
         assert not core.hardware.trace
         self.core = core
@@ -63,6 +70,11 @@ class HostCore(Component):
                 "error": Out(1),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        """What an inference takes more than with the core alone."""
+        return LATENCY
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
@@ -11,7 +13,7 @@ from golden.hardware.counters import COUNTER_WIDTH
 from golden.hardware.memory import address_width
 from golden.registers import BUS_WIDTH, WORD_BYTES, register_map
 from rtl.component import Component
-from rtl.host.buses import RegisterBus
+from rtl.host.buses import RegisterBus, RegisterBusPorts
 from rtl.streams import LOAD_ITEM
 
 
@@ -47,6 +49,14 @@ class RegisterFile(Component):
     cycle after. Throughput: a write a cycle, a read every 2 cycles.
     """
 
+    bus: RegisterBusPorts
+    load: stream.Interface
+    counter: Signal
+    counter_value: Signal
+    clear: Signal
+    errors: Signal
+    busy: Signal
+
     def __init__(self, core: CoreParams) -> None:
         self.registers = register_map(core)
         super().__init__(
@@ -60,6 +70,11 @@ class RegisterFile(Component):
                 "busy": In(1),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        """Of a read."""
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -87,7 +102,9 @@ class RegisterFile(Component):
         window = registers["COUNTER"]
         number = (bus.read_address - window.offset)[shift:]
         busy, error = registers["STATUS"].bits
-        answers = {r.offset: r.value for r in registers.values() if r.value is not None}
+        answers: dict[int, Any] = {
+            r.offset: r.value for r in registers.values() if r.value is not None
+        }
         answers[registers["STATUS"].offset] = (self.busy << busy.low) | (
             self.errors.any() << error.low
         )

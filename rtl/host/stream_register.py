@@ -28,8 +28,15 @@ class StreamRegister(Component):
     Latency: 1 cycle; throughput: one item a cycle.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, shape: Any) -> None:
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -41,6 +41,11 @@ class UartReceiver(Component):
     throughput: a byte a frame.
     """
 
+    line: Signal
+    o: stream.Interface
+    dropped: Signal
+    broken: Signal
+
     def __init__(self, clocks_per_bit: int) -> None:
         assert clocks_per_bit >= LEAST_CLOCKS
         self.clocks_per_bit = clocks_per_bit
@@ -114,10 +119,17 @@ class UartTransmitter(Component):
     Latency: 1 cycle to the start bit; throughput: a byte a frame, without a gap.
     """
 
+    i: stream.Interface
+    line: Signal
+
     def __init__(self, clocks_per_bit: int) -> None:
         assert clocks_per_bit >= LEAST_CLOCKS
         self.clocks_per_bit = clocks_per_bit
         super().__init__({"i": In(stream.Signature(BYTE)), "line": Out(1)})
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ResetInserter
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from golden.uart_protocol import MAX_COMMAND_BYTES
 from rtl.component import Component
-from rtl.host.buses import RegisterBus, beat_layout
+from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
 from rtl.host.uart import BYTE, UartReceiver, UartTransmitter
 from rtl.host.uart_commands import UartCommands
+from rtl.queue import Queue
 
 DEPTH = 1 << (MAX_COMMAND_BYTES - 1).bit_length()  # bytes that wait; no block RAM is smaller
 
@@ -40,8 +42,17 @@ class UartBridge(Component):
     Latency: see `UartReceiver` and `UartCommands`; 3 cycles more for a byte between them.
     """
 
+    rx: Signal
+    tx: Signal
+    registers: RegisterBusPorts
+    events: stream.Interface
+    results: stream.Interface
+    lost: Signal
+
     def __init__(self, clocks_per_bit: int) -> None:
         self.clocks_per_bit = clocks_per_bit
+        self.receiver = UartReceiver(clocks_per_bit)
+        self.waiting = Queue(BYTE, DEPTH, buffered=True)
         super().__init__(
             {
                 "rx": In(1),
@@ -53,25 +64,35 @@ class UartBridge(Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """From the first bit of a byte to its command."""
+        return self.receiver.latency + self.waiting.latency + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.receiver = receiver = UartReceiver(self.clocks_per_bit)
+        m.submodules.receiver = receiver = self.receiver
         m.submodules.transmitter = transmitter = UartTransmitter(self.clocks_per_bit)
-        commands, waiting = UartCommands(), SyncFIFOBuffered(width=BYTE, depth=DEPTH)
-        m.submodules.commands = ResetInserter(receiver.broken)(commands)
-        m.submodules.waiting = ResetInserter(receiver.broken)(waiting)
+        commands, waiting = UartCommands(), self.waiting
+        # A break resets these two.
+        unbroken: Any = ClockDomain("unbroken", local=True)
+        m.domains.unbroken = unbroken
+        m.submodules.commands = DomainRenamer("unbroken")(commands)
+        m.submodules.waiting = DomainRenamer("unbroken")(waiting)
         m.d.comb += [
+            unbroken.clk.eq(ClockSignal()),
+            unbroken.rst.eq(ResetSignal() | receiver.broken),
             receiver.line.eq(self.rx),
             self.tx.eq(transmitter.line),
-            waiting.w_data.eq(receiver.o.payload),
-            waiting.w_en.eq(receiver.o.valid),
-            waiting.r_en.eq(~commands.i.valid),
+            waiting.i.payload.eq(receiver.o.payload),
+            waiting.i.valid.eq(receiver.o.valid),
+            waiting.o.ready.eq(~commands.i.valid),
         ]
         # A block RAM is slow: a register is between it and what it decides.
         with m.If(~commands.i.valid):
             m.d.sync += [
-                commands.i.payload.eq(waiting.r_data),
-                commands.i.valid.eq(waiting.r_rdy & ~receiver.broken),
+                commands.i.payload.eq(waiting.o.payload),
+                commands.i.valid.eq(waiting.o.valid & ~receiver.broken),
             ]
         with m.Elif(commands.i.ready | receiver.broken):
             m.d.sync += commands.i.valid.eq(0)
@@ -81,6 +102,6 @@ class UartBridge(Component):
         wiring.connect(m, wiring.flipped(self.results), commands.results)
         with m.If(receiver.broken):
             m.d.sync += self.lost.eq(0)
-        with m.Elif(receiver.dropped | (receiver.o.valid & ~waiting.w_rdy)):
+        with m.Elif(receiver.dropped | (receiver.o.valid & ~waiting.i.ready)):
             m.d.sync += self.lost.eq(1)
         return m

@@ -23,7 +23,7 @@ from golden.uart_protocol import (
     WRITE,
 )
 from rtl.component import Component
-from rtl.host.buses import RegisterBus, beat_layout
+from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
 from rtl.host.uart import BYTE
 
 
@@ -47,6 +47,12 @@ class UartCommands(Component):
     Latency: 1 cycle a byte, 1 cycle more a word, and what is waited for.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+    registers: RegisterBusPorts
+    events: stream.Interface
+    results: stream.Interface
+
     def __init__(self) -> None:
         super().__init__(
             {
@@ -57,6 +63,10 @@ class UartCommands(Component):
                 "results": In(stream.Signature(beat_layout())),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

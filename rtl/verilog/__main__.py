@@ -30,16 +30,20 @@ from rtl.verilog.generate import generate, generate_axi, generate_board
     "--mhz", default=100.0, type=MEGAHERTZ, help="Of a board: the core's clock, which a PLL makes"
 )
 @click.option("--baud", default=BAUD, type=BAUD_RATE, help="Of a board: bits a second of the UART")
+@click.option(
+    "--sources", is_flag=True, help="Keep the lines of Python behind each part as attributes src"
+)
 @report_user_errors
-def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int) -> None:
+def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int, sources: bool) -> None:
     """Write the Verilog of the core that MANIFEST describes, and ports.json; with `--top axi`
     NAME_axi.v, and the registers as NAME_axi.h and NAME_axi.md; with a board NAME_BOARD.v, its pins
     as .lpf and its clocks as .json.
     """
     if top in BOARDS:
-        verilog = generate_board(manifest, Clocking(top, mhz, baud), out)
+        verilog = generate_board(manifest, Clocking(top, mhz, baud), out, sources=sources)
     else:
-        verilog = (generate_axi if top == "axi" else generate)(manifest, out)
+        write = generate_axi if top == "axi" else generate
+        verilog = write(manifest, out, sources=sources)
     print(f"Verilog: {verilog}")
 
 

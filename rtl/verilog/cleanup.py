@@ -57,3 +57,12 @@ def with_known_memories(verilog: str) -> str:
         lines += [f"    {name} = 0;" for name in registers]
         modules[index] = "\n".join([text, *lines, "  end", "`endif"])
     return "\nendmodule\n".join(modules)
+
+
+def with_comments(verilog: str, comments: dict[str, str]) -> str:
+    """Return Verilog with a comment above each module, by the module's name."""
+
+    def commented(found: re.Match[str]) -> str:
+        return comments[found[1]] + found[0]
+
+    return re.sub(r"^module (\w+)", commented, verilog, flags=re.M)

@@ -9,7 +9,6 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
@@ -21,8 +20,8 @@ from rtl.core import Core
 from rtl.host.axi import AxiCore
 from rtl.host.board import BOARDS, BoardCore, Clocking
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, event_layout, result_layout
-from rtl.verilog.cleanup import with_known_memories, without_traces_of_yosys
-from rtl.verilog.names import make_readable
+from rtl.verilog.cleanup import with_comments, with_known_memories, without_traces_of_yosys
+from rtl.verilog.hierarchy import Hierarchy
 from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.yosys import run_yosys
 
@@ -101,14 +100,30 @@ def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
 
 
 def _verilog(
-    top: Component, name: str, core: CoreParams, manifest: Path, out: Path, options: str = ""
+    top: Component,
+    name: str,
+    core: CoreParams,
+    manifest: Path,
+    out: Path,
+    options: str = "",
+    sources: bool = False,
 ) -> str:
-    """Return the Verilog of a component and all that is in it; `out` is for scratch, `options` are
-    those of the command that makes it.
+    """Return the Verilog of a component and all that is in it.
+
+    Parameters
+    ----------
+    name
+        Of the top module.
+    out
+        A folder for scratch.
+    options
+        Those of the command that makes it.
+    sources
+        Keep the lines of Python that each part comes from, as attributes `src`.
     """
-    text = make_readable(rtlil.convert(top, name=name, emit_src=False))
+    hierarchy = Hierarchy(top, name, sources=sources)
     with writing(out), tempfile.TemporaryDirectory(dir=out) as scratch:
-        (Path(scratch) / "core.il").write_text(text)
+        (Path(scratch) / "core.il").write_text(hierarchy.text())
         run_yosys(
             Path(scratch),
             "read_rtlil core.il",
@@ -119,6 +134,7 @@ def _verilog(
             "delete t:$meminit_v2",
             # Copies of a register stay apart if the register says so, not only its wire.
             "setattr -set keep 1 a:keep %ci1:+[Q] t:$*dff* %i",
+            "setattr -unset full_case t:*",
             "memory_collect",
             *("opt_expr", "opt_merge", "opt_clean", "opt_dff -simple-dffe", "opt_clean"),
             *(
@@ -126,20 +142,22 @@ def _verilog(
                 " amaranth.decoding"
                 for mode in ("", "-modattr ")
             ),
-            "write_verilog core.v",
+            "write_verilog -noparallelcase core.v",
         )
         written = (Path(scratch) / "core.v").read_text()
         if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
         body = without_traces_of_yosys(written)
-    return _header(name, core, manifest, options) + with_known_memories(body)
+    body = with_comments(with_known_memories(body), hierarchy.comments())
+    return _header(name, core, manifest, options) + body
 
 
-def generate(manifest: Path, out: Path | None = None) -> Path:
+def generate(manifest: Path, out: Path | None = None, *, sources: bool = False) -> Path:
     """Write a core's Verilog and `ports.json` into `out` (default: beside the manifest); return the
     Verilog's path.
 
-    Files are only touched when their content changes, and never left half-written.
+    Files are only touched when their content changes, and never left half-written. `sources`: see
+    `_verilog`.
 
     Raises
     ------
@@ -151,12 +169,12 @@ def generate(manifest: Path, out: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     top = Core(core)
     verilog = out / f"{core.network.name}.v"
-    _write_if_changed(verilog, _verilog(top, TOP, core, manifest, out))
+    _write_if_changed(verilog, _verilog(top, TOP, core, manifest, out, sources=sources))
     _write_if_changed(out / PORTS, interface_text(describe(core, top), manifest))
     return verilog
 
 
-def generate_axi(manifest: Path, out: Path | None = None) -> Path:
+def generate_axi(manifest: Path, out: Path | None = None, *, sources: bool = False) -> Path:
     """Write the Verilog of a core within its standard top (`rtl.host.axi`), and beside it the
     registers as a C header and as a page in Markdown; return the Verilog's path.
 
@@ -169,13 +187,17 @@ def generate_axi(manifest: Path, out: Path | None = None) -> Path:
     out = out or manifest.parent
     out.mkdir(parents=True, exist_ok=True)
     verilog = out / f"{core.network.name}_axi.v"
-    _write_if_changed(verilog, _verilog(AxiCore(core), AXI_TOP, core, manifest, out, " --top axi"))
+    _write_if_changed(
+        verilog, _verilog(AxiCore(core), AXI_TOP, core, manifest, out, " --top axi", sources)
+    )
     for suffix, page in pages.items():
         _write_if_changed(verilog.with_suffix(suffix), page)
     return verilog
 
 
-def generate_board(manifest: Path, clocking: Clocking, out: Path | None = None) -> Path:
+def generate_board(
+    manifest: Path, clocking: Clocking, out: Path | None = None, *, sources: bool = False
+) -> Path:
     """Write the Verilog of a core on a board (`rtl.host.board`), beside it the board's pins (LPF)
     and what a host must know (JSON); return the Verilog's path.
 
@@ -197,7 +219,7 @@ def generate_board(manifest: Path, clocking: Clocking, out: Path | None = None) 
     verilog = out / f"{core.network.name}_{clocking.board.replace('-', '_')}.v"
     options = f" --top {clocking.board} --mhz {clocking.mhz:g} --baud {clocking.baud}"
     top = BoardCore(core, clocking)
-    _write_if_changed(verilog, _verilog(top, BOARD_TOP, core, manifest, out, options))
+    _write_if_changed(verilog, _verilog(top, BOARD_TOP, core, manifest, out, options, sources))
     _write_if_changed(verilog.with_suffix(".lpf"), BOARDS[clocking.board].constraints())
     _write_if_changed(verilog.with_suffix(".json"), json.dumps(described, indent=1) + "\n")
     return verilog

@@ -1,0 +1,44 @@
+"""The rooms of the tree, and for each a page of its modules from their docstrings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOMS = {
+    "golden": "the network in integers, its parameters and formats, and what files say of a core",
+    "golden/hardware": "what follows for the core: sizes, memories, latencies, counters",
+    "golden/cost": "predicted cycles and accesses, the search for hardware, other designs",
+    "golden/data": "data sets, as sequences of events",
+    "golden/train": "training and quantization: all that needs Torch",
+    "export": "integers to memory images and back, stored networks, command line",
+    "rtl": "the core in Amaranth, and nothing else",
+    "rtl/host": "what connects a core to a host: AXI, UART, boards",
+    "rtl/verilog": "from components to a Verilog file and its pages of registers",
+    "rtl/synth": "synthesis, place and route, netlists",
+    "tb": "runs the Verilog and holds every value to the golden model; measurements and studies",
+    "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
+    "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
+}
+
+
+def modules(root: Path, room: str) -> list[str]:
+    """Return the names of a room's modules that have a docstring to show."""
+    files = sorted(path.stem for path in (root / room).glob("*.py"))
+    return [f"{room.replace('/', '.')}.{stem}" for stem in files if not stem.startswith("__")]
+
+
+def write_api_pages(root: Path) -> None:
+    """Write docs/api/ROOM.rst for each room; a page that is as it should be is left alone."""
+    folder = root / "docs" / "api"
+    folder.mkdir(exist_ok=True)
+    for room, what in ROOMS.items():
+        name = room.replace("/", ".")
+        parts = [f"{name}\n{'=' * len(name)}\n\n{what[0].upper()}{what[1:]}.\n"]
+        for module in modules(root, room):
+            parts.append(f"{module}\n{'-' * len(module)}\n\n.. automodule:: {module}\n")
+        page, text = folder / f"{name}.rst", "\n".join(parts)
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
+    for page in folder.glob("*.rst"):
+        if page.stem.replace(".", "/") not in ROOMS:
+            page.unlink()

@@ -1,0 +1,192 @@
+"""`python -m docs.generate`: write again what is generated in the pages, and the waveform."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from docs import results, waveform
+from docs.api import ROOMS
+from docs.blocks import table, with_block
+from export.store import load_digits, load_network
+from golden.cost.cycles import block_cycles
+from golden.data.mnist import to_sequences
+from golden.errors import report_user_errors
+from golden.formats import Fixed
+from golden.hardware import stages
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from golden.integer import run
+from golden.params import LayerFormats
+from rtl.verilog.register_pages import markdown
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+WAVEFORM = DOCS / "pictures" / "waveform.svg"
+FORMATS = {
+    "payload": "what arrives: a spike is 1",
+    "w_f": "weights of the inputs, W_f",
+    "w_x": "weights of the drive, w_x",
+    "p": "the fused weights of the slow state, P",
+    "a": "the transition of the slow state, A",
+    "m": "the slow state",
+    "x": "the drive",
+    "u": "membrane potentials, thresholds and reset",
+    "leak": "the leak",
+    "bias_width": "the bias c, with the fractional bits of u",
+    "drive_bias_width": "the bias b_x, with those of a product w_x s",
+}
+COSTS = (
+    HardwareParams(1),
+    HardwareParams(4),
+    HardwareParams(8),
+    HardwareParams(8, events_per_cycle=2),
+    HardwareParams(8, block=4),
+    HardwareParams(16, events_per_cycle=2, products_per_cycle=2),
+    HardwareParams(32, events_per_cycle=2, products_per_cycle=2),
+)
+
+
+def registers() -> str:
+    """Return the registers of `rows` on 8 lanes, below a heading of the second level."""
+    core = CoreParams(load_network("rows").params, HardwareParams(8))
+    core = replace(core, hardware=replace(core.hardware, trace=False))
+    return re.sub("^#", "###", markdown(core), flags=re.M)
+
+
+def stage_table() -> str:
+    """Return the pipeline of `golden.hardware.stages`, a stage a row."""
+    lines = inspect.getdoc(stages) or ""
+    rows = []
+    for line in re.findall(r"^\d .*", lines, re.M):
+        stage, constant, what = re.fullmatch(r"(\d) +(?:`(\w+)`)? *(.*)", line).groups()  # type: ignore
+        value = getattr(stages, constant) if constant else 0
+        rows.append([str(value), f"`{constant}`" if constant else "", what])
+    return table(["Stage", "Constant", "What happens to a step"], rows)
+
+
+def latency_table() -> str:
+    """Return the other constants of `golden.hardware.stages`, with their comments."""
+    lines = inspect.getsource(stages).splitlines()
+    rows = []
+    for node in ast.parse("\n".join(lines)).body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        line, before = lines[node.lineno - 1], lines[node.lineno - 2]
+        _, beside, comment = line.partition("  # ")
+        if not beside and before.startswith("# "):
+            comment = before[2:]
+        if comment:
+            value = getattr(stages, node.targets[0].id)
+            shown = " or ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            rows.append([f"`{node.targets[0].id}`", shown, comment])
+    return table(["Constant", "Value", "What it is"], rows)
+
+
+def targets() -> str:
+    """Return the targets of the Makefile with what they do."""
+    makefile = (ROOT / "Makefile").read_text()
+    found = re.findall(r"^([a-z-]+):.*?## (.*)", makefile, re.M)
+    return table(["Target", "What it does"], [[f"`make {name}`", what] for name, what in found])
+
+
+def variables() -> str:
+    """Return the variables of the Makefile with their defaults."""
+    makefile = (ROOT / "Makefile").read_text()
+    found = re.findall(r"^([A-Z]+) \?= ?(.*)", makefile, re.M)
+    return ", ".join(f"`{name}={value}`" for name, value in found)
+
+
+def formats() -> str:
+    """Return the formats that a layer chooses, with what each is of."""
+    rows = []
+    for field in fields(LayerFormats):
+        default = field.default
+        shown = str(default) if isinstance(default, Fixed) else f"{default} bits"
+        rows.append([f"`{field.name}`", FORMATS[field.name], f"`{shown}`"])
+    return table(["Format", "Of", "Without calibration"], rows)
+
+
+def costs() -> str:
+    """Return what `rows` costs on some hardware, and the cycles that it takes."""
+    network = load_network("rows")
+    payloads = to_sequences(load_digits().images[:20], "rows")
+    rows = []
+    for hardware in COSTS:
+        core = CoreParams(network.params, hardware)
+        done = run(network, payloads, block=hardware.block)
+        received = [*(layer.addresses for layer in done.layers), done.readout_addresses]
+        cycles = {
+            name: block_cycles(part, addresses, payloads.shape[1]).sum() / payloads[..., 0].size
+            for (name, part), addresses in zip(core.parts.items(), received, strict=True)
+        }
+        slowest = max(cycles, key=lambda name: cycles[name])
+        turned = [hardware.lanes, hardware.block, hardware.events_per_cycle]
+        turned.append(hardware.products_per_cycle)
+        bits = f"{core.memory_bits / 1024:.0f}"
+        rows.append(
+            [*map(str, turned), f"{cycles[slowest]:.1f}", str(core.multipliers), bits, slowest]
+        )
+    columns = ["L", "T", "E", "K", "Cycles a timestep", "Multipliers", "Memory, kbit", "Slowest"]
+    return table(columns, rows)
+
+
+def rooms() -> str:
+    """Return the tree: a room a row."""
+    return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in ROOMS.items()])
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that holds something generated, as it should be."""
+    blocks: dict[Path, dict[str, str]] = {
+        ROOT / "README.md": {"headlines": results.headlines()},
+        DOCS / "index.md": {"rooms": rooms()},
+        DOCS / "equations.md": {"formats": formats()},
+        DOCS / "hardware.md": {"costs": costs()},
+        DOCS / "integration.md": {"registers": registers()},
+        DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
+        DOCS / "commands.md": {"targets": targets(), "variables": variables()},
+        DOCS / "results.md": {
+            path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
+        },
+    }
+    found = {}
+    for path, texts in blocks.items():
+        page = path.read_text()
+        for name, text in texts.items():
+            page = with_block(page, name, text)
+        found[path] = page
+    return found
+
+
+def drawn() -> Any:
+    """Return the recording that the waveform's picture holds, or None."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", WAVEFORM.read_text(), re.S)
+    return json.loads(found[1].replace("&quot;", '"')) if found else None
+
+
+@click.command()
+@report_user_errors
+def main() -> None:
+    """Write the generated parts of README.md and docs again: tables from the results, the
+    hardware's constants, the Makefile and the registers of `rows`; the waveform of a small core.
+    """
+    for path, page in pages().items():
+        if path.read_text() != page:
+            path.write_text(page)
+            click.echo(f"wrote {path.relative_to(ROOT)}")
+    recorded = waveform.record()
+    if not WAVEFORM.exists() or drawn() != recorded:
+        waveform.draw(recorded, WAVEFORM)
+        click.echo(f"wrote {WAVEFORM.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""A core that is soon built, of a network that nobody trained, for the rows of digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.core import write_core
+from export.store import Card, save_network
+from golden.data.synthetic import draw_layers
+from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
+from golden.params import GRADED
+from rtl.verilog.generate import generate
+
+
+def make_small_core(folder: Path) -> tuple[CoreParams, list[str]]:
+    """Write the core of a drawn network into a folder, and its Verilog; return it, and the
+    arguments of a command that runs sequences through it.
+    """
+    network = draw_layers("small", (28, 10, 8), 3, 10, 0, payload=GRADED, threshold=256)
+    stored = folder / "network"
+    save_network(network, stored, Card("rows", 28, 0, 0.0, 0.0, 0, [], {}))
+    core = CoreParams(network.params, HardwareParams(lanes=2, block=2, trace=True))
+    manifest = write_core(network, core, folder / "core")
+    generate(manifest)
+    return core, [str(manifest), "--network", str(stored)]
