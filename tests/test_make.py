@@ -106,7 +106,10 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     """That is said before anything is installed."""
     (clone / "the data").mkdir()
     shutil.rmtree(clone / ".venv")
-    verilated = ("demo", "sim", "host", "uart-sim", "bench-testset", "bench", "study", "test")
+    verilated = (
+        "demo", "sim", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
+        "test",
+    )  # fmt: skip
     for target in verilated:
         done = make(clone, target, "NET=my net", "OUT=an out", "DATA=the data")
         assert done.returncode == 2 and done.stderr.count("\n") == 1, target
@@ -127,8 +130,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     [
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
-        "JOBS=0", "SEQUENCES=0", "CYCLES=0", "CLOCK=0", "CLOCK=-5", "CLOCK=nan", "CLOCK=",
-        "DATA=Makefile", "DATA=nowhere", "DATA='",
+        "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "CLOCK=0", "CLOCK=-5", "CLOCK=nan",
+        "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -180,17 +183,18 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
 
 
 def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
-    options = ["NET=my net", "OUT=an out", "DATA=the data"]
+    (clone / "the data").mkdir()
+    options = ["NET=my net", "OUT=out", "DATA=the data"]
     for target, more in (("timeline", []), ("waves", ["TIMESTEPS=5"]), ("waves", ["DIGITS=3"])):
         done = make(clone, target, *options, *more)
         assert done.returncode == 0, done.stderr
     named = ["--network", "my net", "--data", "the data"]
     found = commands(clone)
-    assert found[0][-3:] == ["--trace", "--out", "an out"]
+    assert found[0][-3:] == ["--trace", "--out", "out"]
     assert found[2::3] == [
-        ["-m", "tb.timeline", "an out/manifest.json", "--digits", "2", *named],
-        ["-m", "tb.waves", "an out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
-        ["-m", "tb.waves", "an out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
+        ["-m", "tb.timeline", "out/manifest.json", "--digits", "2", *named],
+        ["-m", "tb.waves", "out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
+        ["-m", "tb.waves", "out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
     ]
 
 
