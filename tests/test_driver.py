@@ -236,7 +236,7 @@ def test_a_device_closes_its_transport(rows: Rows, simulated: Simulated) -> None
 
 
 def test_verilog_that_is_missing(rows: Rows, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no .*rows_axi.v: write it first .*--top axi"):
+    with pytest.raises(UserError, match="no .*rows_axi.v: generate the core first .*--top axi"):
         Simulated(other_manifest(rows, tmp_path, 8))
 
 
