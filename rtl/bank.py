@@ -12,8 +12,9 @@ from golden.hardware.memory import SEGMENT_DEPTH, MemoryParams, address_width
 from golden.hardware.stages import BANK_LATENCY
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay, shape_of
+from rtl.layouts import Array
 from rtl.loader import collect
-from rtl.signatures import Array, LoadBus, LoadBusPorts
+from rtl.signatures import LoadBus, LoadBusPorts
 
 
 class Bank(Component):

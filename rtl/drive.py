@@ -12,16 +12,8 @@ from golden.hardware.stages import DRIVE_LATENCY
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import align, delay, saturate, shape_of, weighted
-from rtl.signatures import (
-    Array,
-    Arrival,
-    ArrivalPorts,
-    LoadBus,
-    LoadBusPorts,
-    NewDrive,
-    NewDrivePorts,
-    drives_layout,
-)
+from rtl.layouts import Array, drives_layout
+from rtl.signatures import Arrival, ArrivalPorts, LoadBus, LoadBusPorts, NewDrive, NewDrivePorts
 
 
 class Drive(Component):

@@ -12,6 +12,7 @@ from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay
+from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
     ArrivalPorts,
@@ -21,8 +22,6 @@ from rtl.signatures import (
     ListFrontPorts,
     ListRead,
     ListReadPorts,
-    Part,
-    walk_end_layout,
 )
 from rtl.streams import event_layout
 

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from rtl.component import Component
-from rtl.signatures import ListFront, ListFrontPorts, Part, Struct, issue_layout, walk_end_layout
+from rtl.layouts import Part, Struct, issue_layout, walk_end_layout
+from rtl.signatures import ListFront, ListFrontPorts
 
 
 class GroupSchedule(Component):

@@ -15,10 +15,11 @@ from rtl.encoder import Encoder
 from rtl.event_list import EventList
 from rtl.fixed import shape_of, total
 from rtl.group_schedule import GroupSchedule
+from rtl.layouts import Array
 from rtl.neuron_stage import NeuronStage
 from rtl.recurrence import Recurrence
 from rtl.scalars import Scalars
-from rtl.signatures import Array, LoadBus, LoadBusPorts
+from rtl.signatures import LoadBus, LoadBusPorts
 from rtl.slow_state import SlowState
 from rtl.sparse_walk import connect_walk, count, counts_signature
 from rtl.spike_path import SpikePath

@@ -14,17 +14,9 @@ from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, delay, saturate, shape_of, total
+from rtl.layouts import Array, Struct, issue_layout, sums_layout
 from rtl.output_walk import Chains, OutputWalk
-from rtl.signatures import (
-    Array,
-    GroupSpikes,
-    GroupSpikesPorts,
-    LoadBus,
-    LoadBusPorts,
-    Struct,
-    issue_layout,
-    sums_layout,
-)
+from rtl.signatures import GroupSpikes, GroupSpikesPorts, LoadBus, LoadBusPorts
 
 
 class NeuronStage(Component):

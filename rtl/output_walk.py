@@ -12,7 +12,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import NEURON_STAGE
 from rtl.component import Component
 from rtl.fixed import delay, spread
-from rtl.signatures import Part, Struct, issue_layout
+from rtl.layouts import Part, Struct, issue_layout
 
 
 def walk_layout(part: Part) -> data.StructLayout:

@@ -16,8 +16,9 @@ from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
 from rtl.fixed import delay, saturate, shape_of, total
 from rtl.group_schedule import GroupSchedule
+from rtl.layouts import Array
 from rtl.output_walk import Chains, OutputWalk
-from rtl.signatures import Array, LoadBus, LoadBusPorts
+from rtl.signatures import LoadBus, LoadBusPorts
 from rtl.sparse_walk import connect_walk, count, counts_signature
 from rtl.spike_path import SpikePath
 from rtl.streams import event_layout, result_layout

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
 from rtl.component import Component
-from rtl.signatures import Struct
+from rtl.layouts import Struct
 from rtl.streams import event_layout
 
 

@@ -1,18 +1,17 @@
-"""The bundles of signals that several components share, and the layouts of lanes and timesteps.
+"""The bundles of signals that several components share.
 
-Each `wiring.Signature` is written as its first named component sees it, and has a class of ports
-that says what its members are called.
+Each signature is written as the component sees it that its docstring names first, and has a class
+of ports that says what its members are called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amaranth.hdl import Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import (
     LOAD_WIDTH,
@@ -21,15 +20,8 @@ from golden.hardware.memory import (
     MAX_MEMORIES,
     address_width,
 )
-from golden.hardware.readout import ReadoutHardware
 from rtl.fixed import shape_of
-
-Part = LayerHardware | ReadoutHardware
-if TYPE_CHECKING:
-    Array = data.View[data.ArrayLayout]
-    Struct = data.View[data.StructLayout]
-else:  # a view is generic for type checkers only
-    Array = Struct = data.View
+from rtl.layouts import Array, Part, Struct, walk_end_layout
 
 
 class Signature(wiring.Signature):
@@ -334,75 +326,3 @@ class GroupSpikes(Signature):
                 "sequence_end": Out(1),
             }
         )
-
-
-def sums_layout(part: Part, accumulator: Fixed) -> data.ArrayLayout:
-    """Return the layout of the sums of a group: `sums[timestep][lane]`."""
-    return data.ArrayLayout(data.ArrayLayout(shape_of(accumulator), part.lanes), part.block)
-
-
-def drives_layout(layer: LayerHardware) -> data.ArrayLayout:
-    """Return the layout of the drives of every buffer of an event list: `drives[buffer][timestep]`,
-    in x's format.
-    """
-    of_block = data.ArrayLayout(shape_of(layer.params.formats.x), layer.block)
-    return data.ArrayLayout(of_block, layer.n_lists)
-
-
-def walk_end_layout(part: Part) -> data.StructLayout:
-    """Return the layout of where a walk of a group ends: at step `last`, which is its first one if
-    `single`.
-    """
-    return data.StructLayout({"last": address_width(part.max_steps), "single": 1})
-
-
-def issue_layout(part: Part) -> data.StructLayout:
-    """Return the layout of what the group schedule issues in a cycle.
-
-    In a cycle with a step:
-
-    `valid`
-        A step is issued; what follows describes it.
-    `step`, `first`, `last`
-        Its number in the group, and whether it is the group's first or last one.
-    `group`, `last_group`
-        The group, and whether it is the block's last one.
-    `start`
-        It is the first step of a block.
-    `sparse`
-        It adds these events of the list, a bit for each event of a cycle.
-    `dense`
-        It multiplies the slow state.
-    `weight_base`
-        The first word of the group's weights.
-    `timesteps`, `refresh`
-        Of the block, a bit each: the timesteps that it has, those in which the current from the
-        slow state is refreshed.
-    `fresh`
-        The block is the first of a sequence.
-    `buffer`
-        Of the event list.
-
-    A cycle with `sequence_end` has no step: the end of a sequence passes; with `fresh`, the
-    sequence had no timestep.
-    """
-    n_addresses, n_groups = part.n_addresses, part.n_groups
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "start": 1,
-            "first": 1,
-            "last": 1,
-            "sparse": part.hardware.events_per_cycle,
-            "dense": 1,
-            "last_group": 1,
-            "sequence_end": 1,
-            "timesteps": part.block,
-            "refresh": part.block,
-            "fresh": 1,
-            "buffer": address_width(part.n_lists),
-            "step": address_width(part.max_steps),
-            "group": address_width(n_groups),
-            "weight_base": address_width(n_groups * n_addresses),
-        }
-    )

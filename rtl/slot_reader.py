@@ -12,7 +12,7 @@ from golden.hardware.part import EventKind
 from rtl.component import Component
 from rtl.encoder import lowest_lane
 from rtl.fixed import delay
-from rtl.signatures import Array
+from rtl.layouts import Array
 from rtl.streams import event_layout
 
 

@@ -14,7 +14,8 @@ from golden.hardware.layer import LayerHardware
 from rtl.event_list import EventList
 from rtl.fixed import total
 from rtl.group_schedule import GroupSchedule
-from rtl.signatures import InputErrorPorts, Part
+from rtl.layouts import Part
+from rtl.signatures import InputErrorPorts
 from rtl.spike_path import SpikePath
 
 

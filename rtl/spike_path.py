@@ -12,17 +12,8 @@ from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, shape_of, spread, total, weighted
-from rtl.signatures import (
-    Array,
-    ListRead,
-    ListReadPorts,
-    LoadBus,
-    LoadBusPorts,
-    Part,
-    Struct,
-    issue_layout,
-    sums_layout,
-)
+from rtl.layouts import Array, Part, Struct, issue_layout, sums_layout
+from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
 
 
 class SpikePath(Component):

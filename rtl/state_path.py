@@ -12,17 +12,8 @@ from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE, STA
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, shape_of, spread, total
-from rtl.signatures import (
-    Array,
-    HistoryRead,
-    HistoryReadPorts,
-    LoadBus,
-    LoadBusPorts,
-    Struct,
-    drives_layout,
-    issue_layout,
-    sums_layout,
-)
+from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
+from rtl.signatures import HistoryRead, HistoryReadPorts, LoadBus, LoadBusPorts
 
 
 class StatePath(Component):

@@ -17,7 +17,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import LOAD_WIDTH
 from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
-from rtl.signatures import issue_layout
+from rtl.layouts import issue_layout
 
 Inputs = dict[str, Any]
 Outputs = dict[str, int]

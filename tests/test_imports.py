@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),
     "rtl/verilog": (*NUMBERS, *HOST, *FILES, "rtl"),
-    "rtl/synth": (*NUMBERS, *HOST, *FILES, "rtl"),
+    "rtl/synth": (*NUMBERS, *HOST, *FILES, "golden.table", "rtl"),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),

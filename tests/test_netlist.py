@@ -58,7 +58,9 @@ def test_the_table_lists_macros_by_shape(manifest: Path) -> None:
     weights = core.memories["layer0.w_f"]
     row = next(line for line in lines if "layer0.w_f" in line).split()
     assert [int(value) for value in row[:4]] == [weights.depth, weights.width, 2, 1]
-    counts = [int(line.split()[4]) for line in lines[1:-1]]
+    # A list of memories that is too long for a line goes on in the next one.
+    counts = [int(line.split()[4]) for line in lines[2:-1] if line.split()[0].isdigit()]
+    assert max(map(len, lines)) <= 80
     assert lines[-1].startswith(f"{sum(counts)} memories of {len(counts)} shapes, ")
     assert sum(counts) == len(expected_macros(core))
 

@@ -56,7 +56,7 @@ def test_a_waveform_and_its_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert f"bench.core.{part}{component}" in dividers
     for layer in range(len(core.layers)):
         assert f"bench.core.layer{layer}.state_path.sums" in shown
-        for port in ("available", "room", "starved", "stalled", "state_wait"):
+        for port in ("front__available", "room", "starved", "stalled", "state_wait", "busy"):
             assert f"bench.core.layer{layer}.schedule.{port}" in shown
     for stream in ("i_events", "o_results", "layer1.i", "readout.i"):
         assert f"bench.core.{stream}__valid" in shown
@@ -74,7 +74,7 @@ def test_a_waveform_and_its_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     edges = range(PERIOD, PERIOD * (int(simulation.result_cycles[-1]) + 2), PERIOD)
     assert all(signals["bench.core.clk"].signal.value_at(edge) == 1 for edge in edges)
     for part in core.parts:
-        accepted = signals[f"bench.core.{part}.events.accepted"].signal
+        accepted = signals[f"bench.core.{part}.events.arrival__fires"].signal
         cycles = sum(accepted.value_at(edge - 1) or 0 for edge in edges)
         assert cycles == simulation.counters[f"{part}.events"] > 0
 

@@ -20,7 +20,7 @@ from rtl.host.board import BOARDS, Clocking
 from rtl.host.pll import fastest_pll
 from rtl.synth.devices import DEVICES
 from rtl.synth.place import Placement, find_program, place
-from rtl.synth.report import inference, placer_options, summarize, synthesize, table
+from rtl.synth.report import describe, inference, placer_options, summarize, synthesize
 from rtl.verilog.generate import BOARD_TOP, generate_board
 
 
@@ -110,7 +110,7 @@ def main(
         digest = hashlib.sha256(bitstream.read_bytes()).hexdigest()
         summary |= {"bitstream": bitstream.name, "bitstream_sha256": digest}
     report.write_text(json.dumps(summary, indent=1) + "\n")
-    print(table(summary))
+    print(describe(summary))
     print(f"report    {report}")
     if not holds:
         slower = fastest_pll(BOARDS[board].clock_mhz, best.fmax_mhz).output_mhz

@@ -15,6 +15,7 @@ import click
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.manifest import read_core
+from golden.table import table
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import run_yosys
 
@@ -134,15 +135,17 @@ def list_macros(macros: dict[str, Macro]) -> list[str]:
     shapes: dict[Macro, list[str]] = {}
     for name, macro in macros.items():
         shapes.setdefault(replace(macro, part=""), []).append(name)
-    lines = [" words   bits  read ports  write ports  count  memories"]
+    header = ("words", "bits", "read ports", "write ports", "count", "memories")
+    rows = []
     for shape, names in sorted(shapes.items(), reverse=True):
-        kind = "" if shape.clocked else "  (read without a clock: a register file)"
-        lines.append(
-            f"{shape.depth:6d} {shape.width:6d} {shape.reads:11d} {1:12d} {len(names):6d}"
-            f"  {', '.join(names)}{kind}"
-        )
+        kind = "" if shape.clocked else " (read without a clock: a register file)"
+        listed = ", ".join(names) + kind
+        rows.append((shape.depth, shape.width, shape.reads, 1, len(names), listed))
     bits = sum(macro.depth * macro.width for macro in macros.values())
-    return [*lines, f"{len(macros)} memories of {len(shapes)} shapes, {bits} bits"]
+    return [
+        table(header, rows, left=[5]),
+        f"{len(macros)} memories of {len(shapes)} shapes, {bits} bits",
+    ]
 
 
 @click.command()

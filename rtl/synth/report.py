@@ -21,6 +21,7 @@ from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.manifest import read_core
+from golden.table import table
 from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.synth.dsp_registers import fold_registers
 from rtl.synth.floorplan import arrange, multiplier_sites
@@ -195,19 +196,19 @@ def speeds(report: Path, fmax_mhz: float) -> dict[str, Any] | None:
     return {**slowest, "parts": parts}
 
 
-def table(summary: Mapping[str, Any]) -> str:
+def describe(summary: Mapping[str, Any]) -> str:
     """Return what people read."""
     kinds = [kind for kind in KINDS if summary[kind]]
-    width = max(len(KINDS[kind]) for kind in kinds) + 2
     shape = (
         f"{summary['lanes']} lanes, T = {summary['block']}, E = {summary['events_per_cycle']},"
         f" K = {summary['products_per_cycle']}"
     )
     lines = [f"{summary['network']}, {shape}, on {summary['device']}"]
-    lines += [" " * 10 + "".join(f"{KINDS[kind]:>{width}}" for kind in kinds)]
-    for part, counts in (*summary["parts"].items(), ("in all", summary)):
-        cells = (f"{counts.get(kind, 0):>{width}}" for kind in kinds)
-        lines.append(f"{part:<10}{''.join(cells)}")
+    rows = (
+        (part, *(counts.get(kind, 0) for kind in kinds))
+        for part, counts in (*summary["parts"].items(), ("in all", summary))
+    )
+    lines.append(table(("", *(KINDS[kind] for kind in kinds)), rows, left=[0]))
     lines.append(f"cells     {', '.join(f'{n} {cell}' for cell, n in summary['cells'].items())}")
     if summary["multipliers_arranged"]:
         found = f"{summary['multipliers_arranged']} of {summary['multipliers']}"
@@ -224,11 +225,15 @@ def table(summary: Mapping[str, Any]) -> str:
             f"placed    {used}",
             f"clock     {summary['fmax_mhz']:.1f} MHz, of seed {summary['seed']}",
             f"seeds     {len(mhz)}: {min(mhz):.1f} to {max(mhz):.1f} MHz",
-            "critical path, ns of logic and of routing to it:",
-        ]
-        lines += [
-            f"  {step['logic_ns']:6.2f} {step['routing_ns']:6.2f}  {step['signal']}"
-            for step in summary["critical_path"]
+            "critical path, in ns:",
+            table(
+                ("logic", "routing to it", "signal"),
+                (
+                    (f"{step['logic_ns']:.2f}", f"{step['routing_ns']:.2f}", step["signal"])
+                    for step in summary["critical_path"]
+                ),
+                left=[2],
+            ),
         ]
     if summary.get("inference"):
         took = summary["inference"]
@@ -328,5 +333,5 @@ def main(
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
     path = out or manifest.parent / "synth.json"
     path.write_text(json.dumps(summary, indent=1) + "\n")
-    print(table(summary))
+    print(describe(summary))
     print(f"report    {path}")
