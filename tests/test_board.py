@@ -27,11 +27,13 @@ from rtl.verilog.generate import BOARD_TOP, generate_board
 from tb.board import Board, Step, build_board, run_digits
 from tb.board import main as run_main
 from tb.uart_host import event_words, load_commands, to_logits
+from tests.conftest import Shared
 from tests.networks import Drawn, draw_network
 
 NAME = "ulx3s-85f"
 CLOCKS_PER_BIT = 8
 SIMULATED = Clocking(NAME, 100.0, 100_000_000 // CLOCKS_PER_BIT)
+FAST = "-O1"
 BUSY, ERROR, LOST = 2, 4, 8  # LEDs
 ENOUGH = 20_000  # bits in which a small core ends what it has
 
@@ -53,14 +55,20 @@ def core(drawn: Drawn) -> CoreParams:
 
 
 @pytest.fixture(scope="module")
-def manifest(drawn: Drawn, core: CoreParams, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_core(drawn.network, core, tmp_path_factory.mktemp("board"))
+def manifest(drawn: Drawn, core: CoreParams, shared: Shared) -> Path:
+    """Return the manifest of a core whose Verilog on a board, beside it, is simulated."""
+
+    def make(folder: Path) -> None:
+        manifest = write_core(drawn.network, core, folder)
+        generate_board(manifest, SIMULATED)
+        build_board(manifest, NAME, optimize=FAST)
+
+    return shared.folder("board", make) / "manifest.json"
 
 
 @pytest.fixture(scope="module")
 def board(manifest: Path) -> Board:
-    generate_board(manifest, SIMULATED)
-    return build_board(manifest, NAME, optimize="-O1")
+    return build_board(manifest, NAME, optimize=FAST)
 
 
 def loading(board: Board) -> list[Step]:
