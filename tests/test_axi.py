@@ -374,7 +374,7 @@ def test_a_digit_with_pauses(rows_axi: Path, tmp_path: Path) -> None:
     _, card = load_stored("rows")
     built = build(rows_axi)
     core = built.core
-    payloads = to_sequences(load_digits().images[:2], card.data)
+    payloads = to_sequences(load_digits().images[:1], card.data)
     golden = run(built.network, payloads, block=2)
     counters = expected_counters(core, golden)
     found = built.run(
@@ -382,7 +382,7 @@ def test_a_digit_with_pauses(rows_axi: Path, tmp_path: Path) -> None:
         {"burst": built.loads},
         {"pauses": [5, 0.3]},
         {"send": to_beats(payloads, np.random.default_rng(5), idle=0.1)},
-        {"results": 2},
+        {"results": 1},
         {"wait_read": [register_map(core)["STATUS"].offset, 1, 0]},
         {"read": places(core, list(counters))},
     )

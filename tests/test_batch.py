@@ -139,7 +139,8 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
-    manifest = make_core(load_network("rows"), HardwareParams(16), tmp_path)
+    network = load_network("rows")
+    manifest = write_core(network, CoreParams(network.params, HardwareParams(16)), tmp_path)
     for options, words in {
         ("--shipped", "--data", str(tmp_path)): "use one of them",
         ("--shipped", "--digits", "201"): "there are 200",

@@ -16,15 +16,23 @@ PACKAGES = ("docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests
 NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
 FILES = ("golden.manifest", "golden.interface")
 HOST = ("golden.registers", "golden.uart_protocol")
-DATA = ("golden.errors", "golden.data")
+CACHE = "golden.cache"
+DATA = ("golden.errors", CACHE, "golden.data")
 INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, "golden.integer", "golden.data"),
-    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.picture", "golden.train"),
+    "golden/data": (*NUMBERS, CACHE, "golden.integer", "golden.data"),
+    "golden/train": (
+        *NUMBERS,
+        CACHE,
+        "golden.integer",
+        "golden.data",
+        "golden.picture",
+        "golden.train",
+    ),
     "export": ("export", "golden"),
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),

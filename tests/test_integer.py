@@ -613,7 +613,8 @@ def test_products_run_on_one_thread() -> None:
     seen: list[int] = []
 
     def threads() -> list[int]:
-        return [library["num_threads"] for library in ThreadpoolController().info()]
+        libraries = ThreadpoolController().select(user_api="blas").info()
+        return [library["num_threads"] for library in libraries]
 
     with threadpool_limits(2, user_api="blas"):
         run(drawn.network, drawn.payloads, progress=lambda n: seen.extend(threads()))
