@@ -17,7 +17,6 @@ NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware"
 FILES = ("golden.manifest", "golden.interface")
 HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
-DATA = ("golden.errors", CACHE, "golden.data")
 INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
