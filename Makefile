@@ -34,7 +34,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
+.PHONY: help setup demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -78,7 +78,12 @@ setup: .venv/installed-all ## Install everything into .venv
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
-test: .venv/installed-all ## Run every test
+# As many processes as processors: a second thread in each would only wait.
+test test-long: export OMP_NUM_THREADS = 1
+test: .venv/installed-all ## Run the tests of everything that a change can break: minutes
+	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal -m "not long"
+
+test-long: .venv/installed-all ## Run every test: these, many more networks, place and route of every family
 	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: .venv/installed-all ## Check style and types

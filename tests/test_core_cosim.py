@@ -276,7 +276,7 @@ def test_comparison_finds_what_differs(tmp_path: Path) -> None:
 
 def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = load_stored("rows")
-    hardware = HardwareParams(8, block=2, events_per_cycle=2, products_per_cycle=3)
+    hardware = HardwareParams(4, block=2, events_per_cycle=2, products_per_cycle=3)
     manifest = make_core(network, hardware, tmp_path)
     monkeypatch.setattr("tb.__main__.build_core_model", partial(build_core_model, optimize=FAST))
     monkeypatch.setattr("tb.__main__.simulate", partial(simulate, optimize=FAST))

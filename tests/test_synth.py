@@ -194,7 +194,7 @@ def test_every_family_takes_memories_in_rams(
     files = [macro for macro in macros.values() if not macro.clocked]
     assert on_ecp5.memories_in_ffs == [] and len(files) == 1
     if device == "ice40-up5k":
-        assert in_ffs == ["layer0.slow_state.drives.storage"]
+        assert in_ffs == ["layer0.slow_state.drives.items_storage"]
         assert cells["distributed_rams"] == 0
         assert cells["block_rams"] >= len(macros) - len(files)
     else:
