@@ -39,7 +39,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -61,7 +61,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim timeline waves bench-testset bench study uart-sim test: VERILATED = 1
+demo sim timeline waves bench-testset bench study uart-sim test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -110,7 +110,12 @@ endef
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
-test: .venv/installed-all ## Run every test
+# As many processes as processors: a second thread in each would only wait.
+test test-long: export OMP_NUM_THREADS = 1
+test: .venv/installed-all ## Run the tests of everything that a change can break: minutes
+	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal -m "not long"
+
+test-long: .venv/installed-all ## Run every test: these, many more networks, place and route of every family
 	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: .venv/installed-all ## Check style and types

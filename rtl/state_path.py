@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
@@ -112,8 +112,11 @@ class StatePath(Component):
         driven_slot = p.n_state % per_cycle  # where the last step has V; the slots after it rest
         drives = self.drives[issue.buffer]
         shape = shape_of(f.m if f.m.width >= f.x.width else f.x)
-        by_slot = data.ArrayLayout(data.ArrayLayout(shape, block), per_cycle)
-        operands = Signal(by_slot, reset_less=True)
+        # Each is a register of its own: in one word, signs that are extended would be a loop.
+        operands = [
+            [Signal(shape, name=f"operand_{slot}_{t}", reset_less=True) for t in range(block)]
+            for slot in range(per_cycle)
+        ]
         for slot in range(per_cycle):
             for t in range(block):
                 state = self.history.states[slot][t]

@@ -39,10 +39,6 @@ class Recorded:
     errors: set[str] = field(default_factory=set)
 
 
-def _signed(value: int, width: int) -> int:
-    return value - (1 << width) if value >> (width - 1) else value
-
-
 def simulate(
     network: NetworkIntegers,
     hardware: HardwareParams,
@@ -156,20 +152,22 @@ def simulate(
 
     def watch_layer(i: int) -> Any:
         layer = core.layers[i]
-        f, d = layer.params.formats, layer.params.n_state
         names = ["neuron_valid", "neuron_membrane", "neuron_spikes"]
-        names += ["state_valid", "state_value", "drive_valid", "drive_value"] if d else []
+        names += (
+            ["state_valid", "state_value", "drive_valid", "drive_value"]
+            if layer.params.n_state
+            else []
+        )
         ports = [getattr(top, f"trace{i}_{name}") for name in names]
 
         async def watch(ctx: Any) -> None:
             async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
                 if neurons:
                     for lane in range(layer.neuron_fold.units):
-                        bits = membranes >> lane * f.u.width & (1 << f.u.width) - 1
-                        recorded.membrane[i].append(_signed(bits, f.u.width))
+                        recorded.membrane[i].append(membranes[lane])
                         recorded.spikes[i].append(spikes >> lane & 1)
                 if slow and slow[0]:
-                    recorded.state[i].append(_signed(slow[1], f.m.width))
+                    recorded.state[i].append(slow[1])
                 if slow and slow[2]:
                     recorded.drive[i].append(slow[3])
 

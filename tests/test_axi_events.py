@@ -106,7 +106,7 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
         await step(1)
 
     simulate(dut, bench)
-    event, end_timestep, end_sequence = EventKind
+    event, end_timestep, end_sequence, _ = EventKind
     assert [row[0] for row in shown[:3]] == [1, 1, 0]
     assert [row[1:] for row in shown[1:7]] == [
         (1, event, 1), (1, event, 1), (1, event, 1), (1, end_timestep, 1), (1, end_sequence, 1),

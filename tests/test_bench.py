@@ -71,7 +71,7 @@ def test_logs_give_back_numbers(width: int, signed: bool, count: int, seed: int)
 
 def core_in(folder: Path) -> tuple[Path, int]:
     """Generate a small core; return its manifest and the number of its inputs."""
-    drawn = draw_network(3, max_neurons=6, max_inputs=4)
+    drawn = draw_network(30, max_neurons=6, max_inputs=4)
     core = CoreParams(drawn.network.params, HardwareParams(lanes=2, block=2, trace=True))
     return write_core(drawn.network, core, folder), drawn.payloads.shape[2]
 

@@ -116,7 +116,7 @@ def test_events_come_in_order(
 ) -> None:
     layer = LayerHardware(LayerParams(3, n_neurons, 0), HardwareParams(lanes, block))
     rng = np.random.default_rng([n_neurons, lanes, int(gaps * 10), int(stall * 100)])
-    groups, items = draw_groups(rng, layer, 25)
+    groups, items = draw_groups(rng, layer, 25 if stall < 0.9 else 8)
     dut = Encoder(layer)
     received: list[Item] = []
 

@@ -17,17 +17,18 @@ NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware"
 FILES = ("golden.files", "golden.manifest", "golden.interface")
 COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
-DATA = ("golden.errors", "golden.data")
+CACHE = "golden.cache"
 INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, "golden.files", "golden.integer", "golden.data"),
+    "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),
     "golden/train": (
         *NUMBERS,
         *COMMANDS,
+        CACHE,
         "golden.files",
         "golden.integer",
         "golden.data",

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from golden.cache import cache_folder
 from golden.errors import UserError
 from golden.files import write_whole
 
@@ -88,7 +89,7 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
 
 def _read(folder: Path | None, name: str) -> bytes:
     if folder is None:
-        folder = Path.home() / ".cache" / "dmp-core" / "mnist"
+        folder = cache_folder() / "mnist"
         try:
             return _read(folder, name)
         except UserError:  # it is missing, or damaged: what is fetched takes its place
