@@ -47,7 +47,7 @@ def open_transport(
             raise UserError("--back-end memory needs --registers and --fifo, as 0x43C00000")
         return MemoryMapped.open(registers, fifo, timeout=timeout)
     try:
-        from driver.simulated import Simulated  # which alone needs Verilator and the bench
+        from driver.simulated import Simulated  # which alone needs Verilator and the testbench
     except ImportError as error:
         raise UserError(
             f"the simulated back end needs {error.name}: use the whole project, with the extra"

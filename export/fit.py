@@ -107,19 +107,19 @@ def plot(
 
 @click.command(name="fit", cls=Command, context_settings={"show_default": True})
 @click.argument("name")
-@click.option("--multipliers", type=click.IntRange(1), help="At most so many [default: no limit]")
+@click.option("--multipliers", type=click.IntRange(1), help="At most N [default: no limit]")
 @click.option(
-    "--block-rams", type=click.IntRange(0), help="At most so many of an ECP5 [default: no limit]"
+    "--block-rams", type=click.IntRange(0), help="At most N of an ECP5 [default: no limit]"
 )
 @click.option(
     "--cycles",
     type=Number(0, min_open=True),
-    help="At most so many a timestep [default: the fewest]",
+    help="At most N a timestep [default: the fewest]",
 )
 @click.option(
     "--latency",
     type=Number(0, min_open=True),
-    help="At most so many cycles a sequence [default: no limit]",
+    help="At most N cycles a sequence [default: no limit]",
 )
 @click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
 @click.option(

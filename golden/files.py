@@ -23,7 +23,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file in place of what is there. Where that fails or is interrupted, what is there
-    stays, and nothing else is left behind. An `OSError` names the file.
+    stays, and nothing else is left. An `OSError` names the file.
     """
     data = content.encode() if isinstance(content, str) else content
     with writing(path):

@@ -84,9 +84,9 @@ class LayerParams:
     """One layer: sizes, formats, and what follows from them.
 
     `n_state` = 0 is a layer without a slow state. `dilation`: the current from the slow state is
-    refreshed every so many timesteps. `recurrent`: the layer's own spikes come back a timestep
-    later, as events behind its inputs. `max_delay`: what arrives at an input is held back by that
-    input's delay, of at most so many timesteps.
+    refreshed every `dilation` timesteps. `recurrent`: the layer's own spikes come back a timestep
+    later, as events whose addresses follow those of its inputs. `max_delay`: what arrives at an
+    input waits for that input's delay, at most `max_delay` timesteps.
     """
 
     n_inputs: int
@@ -116,7 +116,7 @@ class LayerParams:
         if not 0 <= self.max_delay <= MAX_DELAY:
             raise UserError(f"a delay of {self.max_delay} timesteps: use 0 to {MAX_DELAY}")
         if self.max_delay and self.formats.payload.width > 1:
-            raise UserError("a layer of graded inputs has no delays: use them behind spikes")
+            raise UserError("a layer of graded inputs has no delays: only spikes have")
         if self.reset not in ("subtract", "zero"):
             raise UserError(f"unknown reset '{self.reset}': use subtract or zero")
         formats = self.formats

@@ -37,12 +37,12 @@ from tb.report import write_report
 from tb.uart_host import batches, event_words, load_commands, to_logits
 from tb.verilator import build_model, empty_run_folder, run_model
 
-BENCH = "board_bench"
+TESTBENCH = "board_testbench"
 PLL = Path(__file__).with_name("ehxplll.v")
 REPORT = "uart.json"
 JOB = "job.json"
 RESET_CYCLES = 64  # in which the stand-in of the PLL locks, and more
-WRAPPER = f"""module {BENCH};
+WRAPPER = f"""module {TESTBENCH};
     logic clk /*verilator public_flat_rw*/;
     logic button_n /*verilator public_flat_rw*/;
     logic uart_rx /*verilator public_flat_rw*/;
@@ -80,7 +80,7 @@ class Board:
     def exchange(
         self, steps: Sequence[Step], folder: Path, *, bit_length: float = 1.0
     ) -> dict[str, Any]:
-        """Do the steps at the pins; return `received` (bytes of each step), `leds` behind each
+        """Do the steps at the pins; return `received` (bytes of each step), `leds` after each
         step, and `cycles` in all.
 
         Parameters
@@ -96,7 +96,11 @@ class Board:
         }  # fmt: skip
         job.write_text(json.dumps(content))
         run_model(
-            self.model, BENCH, cocotb_board.__name__, folder, {cocotb_board.JOB_VARIABLE: str(job)}
+            self.model,
+            TESTBENCH,
+            cocotb_board.__name__,
+            folder,
+            {cocotb_board.JOB_VARIABLE: str(job)},
         )
         record = json.loads((folder / cocotb_board.RECEIVED).read_text())
         record["received"] = [bytes.fromhex(content) for content in record["received"]]
@@ -129,9 +133,9 @@ def build_board(
     sources = {
         verilog.name: text,
         PLL.name: PLL.read_text(),
-        f"{BENCH}.sv": WRAPPER % top,
+        f"{TESTBENCH}.sv": WRAPPER % top,
     }
-    model = build_model(sources, BENCH, manifest.parent / "verilator", optimize)
+    model = build_model(sources, TESTBENCH, manifest.parent / "verilator", optimize)
     return Board(core, images, model, clocks_per_bit)
 
 

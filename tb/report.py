@@ -182,7 +182,7 @@ def publish(
     """Write rows as NAME.json, NAME.md and pictures into a folder, print their summary, and tell
     what was written; exit with status 1 where anything differs from the golden model.
     """
-    write_report(rows, folder / f"{name}.json")  # first: the runs behind it took long
+    write_report(rows, folder / f"{name}.json")  # first: its runs took long
     (folder / f"{name}.md").write_text(markdown(rows))
     pictures = plot(rows, folder)
     click.echo(summary(rows))

@@ -138,7 +138,7 @@ class Simulation:
         return cycles.reshape(self.n_sequences, n_blocks)
 
     def _read(self, name: str, lines: int, first: int, count: int) -> dict[str, np.ndarray]:
-        """Read a log that has so many lines a sequence."""
+        """Read a log that has `lines` lines a sequence."""
         log = self.logs[name]
         found, expected = log.n_lines(self.folder), lines * self.n_sequences
         if found != expected:

@@ -65,7 +65,7 @@ class Trial:
 
 
 def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None) -> list[Trial]:
-    """Return the trials of a study, which train for so many epochs on so many sequences.
+    """Return the trials of a study, which train for `epochs` epochs on `limit` sequences.
 
     Accuracy against parameters for every architecture; against the slow state's size, its window
     and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;

@@ -29,8 +29,8 @@ UNBUILDABLE = r'[\s#:;"]'  # in a path, to make or to Verilator
 # The Verilog is generated, so style warnings have no reader.
 ARGUMENTS = ("--cc", "--build", "-j", "2", "--no-timing", "-Wno-lint", "-Wno-style",
              "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
-# What Python needs of a model is marked in the bench (see `tb.wrapper`): to make every signal of
-# the design readable costs most of Verilator's optimizations.
+# What Python needs of a model is marked in the testbench (see `tb.wrapper`): to make every signal
+# of the design readable costs most of Verilator's optimizations.
 MODEL_ARGUMENTS = ("--vpi", "--prefix", "Vtop", "--timescale", "1ns/1ns", "-Wno-MULTITOP")
 WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums are one wide port
 LIBRARY = "libcore.so"

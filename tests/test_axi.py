@@ -29,12 +29,12 @@ from rtl.host.axi import AxiCore
 from rtl.verilog.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_model, run_model
-from tests import axi_bench
+from tests import axi_testbench
 from tests.conftest import Shared
 from tests.networks import Drawn, draw_network
 
 FAST = "-O0"
-BENCH = "axi_bench"
+TESTBENCH = "axi_testbench"
 OKAY, SLVERR = 0, 2
 
 
@@ -48,12 +48,12 @@ class Built:
     model: Path
 
     def run(self, folder: Path, *steps: dict[str, Any]) -> list[Any]:
-        """Do these steps (see `axi_bench`) and return what each received."""
+        """Do these steps (see `axi_testbench`) and return what each received."""
         folder.mkdir(exist_ok=True)
         (folder / "job.json").write_text(json.dumps(steps))
-        variables = {axi_bench.JOB_VARIABLE: str(folder)}
-        run_model(self.model, BENCH, axi_bench.__name__, folder, variables)
-        return json.loads((folder / axi_bench.RECORD).read_text())
+        variables = {axi_testbench.JOB_VARIABLE: str(folder)}
+        run_model(self.model, TESTBENCH, axi_testbench.__name__, folder, variables)
+        return json.loads((folder / axi_testbench.RECORD).read_text())
 
     @property
     def loads(self) -> list[list[int]]:
@@ -80,15 +80,18 @@ def write_wrapper(verilog: str) -> str:
     ports = re.findall(r"^\s*(?:input|output)\s+(\[\d+:0\])?\s*(\w+);", top, re.M)
     signals = [f"    logic {width} {name} /*verilator public_flat_rw*/;\n" for width, name in ports]
     connections = ", ".join(f".{name}({name})" for _, name in ports)
-    return f"module {BENCH};\n{''.join(signals)}    {AXI_TOP} top ({connections});\nendmodule\n"
+    return f"module {TESTBENCH};\n{''.join(signals)}    {AXI_TOP} top ({connections});\nendmodule\n"
 
 
 def build(manifest: Path) -> Built:
     """Build a core whose Verilog is beside its manifest, unless it is built."""
     core, images = read_images(manifest)
     verilog = manifest.parent / f"{core.network.name}_axi.v"
-    sources = {verilog.name: verilog.read_text(), f"{BENCH}.sv": write_wrapper(verilog.read_text())}
-    model = build_model(sources, BENCH, manifest.parent / "verilator", FAST)
+    sources = {
+        verilog.name: verilog.read_text(),
+        f"{TESTBENCH}.sv": write_wrapper(verilog.read_text()),
+    }
+    model = build_model(sources, TESTBENCH, manifest.parent / "verilator", FAST)
     return Built(core, unpack(images, core), images, model)
 
 
@@ -349,7 +352,7 @@ def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
     rng = np.random.default_rng(6)
     changed: set[str] = set()
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         before: dict[str, int] = {}
         for cycle in range(300):
             for port in inputs:
@@ -364,7 +367,7 @@ def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
             changed.update(name for name in outputs if before[name] != shown[name])
 
     simulator = Simulator(dut)
-    simulator.add_testbench(bench)
+    simulator.add_testbench(testbench)
     simulator.run()
     assert changed >= set(outputs) - {"m_axis_results_tdata"}  # nothing is loaded
 

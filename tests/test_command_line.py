@@ -13,7 +13,7 @@ from driver.__main__ import main as driver
 from export.fit import command as fit
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command, Group, Number
 from golden.errors import UserError
-from golden.train.loop import main as train
+from golden.train.__main__ import main as train
 from handoff.__main__ import main as handoff
 from rtl.host.board import Clocking
 from rtl.synth.bitstream import main as bitstream

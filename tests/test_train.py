@@ -24,8 +24,10 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import SPIKE, LayerFormats
 from golden.train import loop as train_module
+from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
-from golden.train.loop import Process, Recipe, evaluate, main, plot, train
+from golden.train.curve import plot_curve
+from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
 from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
@@ -549,7 +551,9 @@ def test_no_texts_overlap_in_the_learning_curve(epochs: int) -> None:
         {"epoch": epoch + 1, "train_accuracy": 1 - 0.6**epoch, "test_accuracy": 0.97}
         for epoch in range(epochs)
     ]
-    figure = plot([*rows, {"epoch": epochs + 1, "train_accuracy": 1.0, "test_accuracy": 0.98}], "x")
+    figure = plot_curve(
+        [*rows, {"epoch": epochs + 1, "train_accuracy": 1.0, "test_accuracy": 0.98}], "x"
+    )
     assert not faults(figure)
     [axes] = figure.axes
     low, high = axes.get_xlim()

@@ -148,7 +148,7 @@ class PartHardware(ABC):
         return self.n_outputs - (self.n_groups - 1) * self.lanes
 
     def sparse_steps(self, addresses: Any) -> Any:
-        """Return the steps that a group takes to add so many distinct addresses."""
+        """Return the steps that a group takes to add `addresses` distinct addresses."""
         return -(-addresses // self.hardware.events_per_cycle)
 
     @property

@@ -1,4 +1,4 @@
-"""Boards: the core behind a board's UART, with its clock, its lights and its pins."""
+"""Boards: the core with a board's UART, clock, lights and pins."""
 
 from __future__ import annotations
 

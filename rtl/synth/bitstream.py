@@ -48,7 +48,7 @@ def pack(configuration: Path, bitstream: Path) -> None:
 @click.option("--board", default=next(iter(BOARDS)), type=click.Choice(list(BOARDS)))
 @click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The core's clock, which a PLL makes")
 @click.option("--baud", default=BAUD, type=BAUD_RATE, help="Bits a second of the UART")
-@click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with so many")
+@click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with N seeds")
 @placer_options
 @report_user_errors
 def main(

@@ -162,7 +162,7 @@ def summarize(
 
 
 def inference(cycles: int | None, placements: list[Placement]) -> dict[str, Any]:
-    """Return, for `synth.json`, what an inference of so many cycles takes at the fastest clock."""
+    """Return, for `synth.json`, what an inference of `cycles` cycles takes at the fastest clock."""
     if not (cycles and placements):
         return {}
     microseconds = cycles / placements[0].fmax_mhz
@@ -280,7 +280,7 @@ def placer_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
 @click.option(
-    "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
+    "--seeds", default=0, type=click.IntRange(0), help="Place and route with N seeds; 0: do not"
 )
 @click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The clock that the placer aims at")
 @placer_options

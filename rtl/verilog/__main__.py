@@ -24,14 +24,16 @@ from rtl.verilog.generate import generate, generate_axi, generate_board
     "--top",
     type=click.Choice(("core", "axi", *BOARDS)),
     default="core",
-    help="The core alone, or behind AXI4-Lite and AXI4-Stream, or on a board, behind its UART",
+    help="The core alone, or with AXI4-Lite and AXI4-Stream, or on a board with a UART",
 )
 @click.option(
     "--mhz", default=100.0, type=MEGAHERTZ, help="Of a board: the core's clock, which a PLL makes"
 )
 @click.option("--baud", default=BAUD, type=BAUD_RATE, help="Of a board: bits a second of the UART")
 @click.option(
-    "--sources", is_flag=True, help="Keep the lines of Python behind each part as attributes src"
+    "--sources",
+    is_flag=True,
+    help="Keep the lines of Python as attributes src",
 )
 @report_user_errors
 def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int, sources: bool) -> None:
