@@ -25,16 +25,21 @@ FLOORPLAN ?=
 CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
-OUT ?= build/$(notdir $(NET:/=))
+OUT ?= build/$(NAME)
 
+# A network in a folder is called by the folder's path: others may have the same last name.
+NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
 SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
+# Bash becomes the command that it runs, so that what ends make ends the command. Dash does not.
+SHELL := $(or $(shell command -v bash),/bin/sh)
+
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup demo test lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean
+.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -51,11 +56,38 @@ help: ## Show the targets and the variables
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
-	@echo "           bench-testset has defaults of its own: LANES=8 BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
-.venv/bin/python:
+# What can be known to fail before anything is installed or built.
+demo sim timeline waves bench-testset bench study uart-sim test test-long: VERILATED = 1
+host: VERILATED = $(if $(PORT),,1)
+quoted = '$(subst ','\'',$($(1)))'
+matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
+check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
+WHOLE = a whole number from 1
+checked:
+	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,DIGITS CYCLES,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
+	$(call check,SEEDS,[0-9]+,a whole number from 0)
+	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
+	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
+	$(call check,CLOCK,[0-9]*[1-9][0-9]*([.][0-9]*)?,1 to 2000 MHz)
+	$(if $(DATA),$(if $(shell test -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use the folder that holds the data set)))
+	$(if $(VERILATED),$(if $(word 2,x$(CURDIR)x),$(error Verilator cannot build in '$(CURDIR)', whose path has a space: put this project into a folder without one)))
+	$(if $(VERILATED),$(if $(word 2,x$(OUT)x),$(error OUT=$(OUT): Verilator cannot build in a path with a space: use another one)))
+	$(if $(and $(GIVEN),$(wildcard .venv/bin/python)),@$(SAME_PYTHON))
+
+# A PYTHON that is given must be that of .venv, once there is one.
+WHICH = 'import sys; print(sys.version.split()[0], "in", sys.base_prefix)'
+GIVEN = $(filter command environment,$(firstword $(origin PYTHON)))
+define SAME_PYTHON
+asked=$$("$(PYTHON)" -c $(WHICH) 2> /dev/null); found=$$(.venv/bin/python -c $(WHICH)); test "$$asked" = "$$found" \
+	|| { echo "error: PYTHON=$(PYTHON) is $${asked:-no Python}, but .venv has $$found: remove .venv, or leave PYTHON out" >&2; exit 2; }
+endef
+
+.venv/bin/python: | checked
 	@command -v "$(PYTHON)" > /dev/null \
 		|| { echo "error: there is no $(PYTHON): apt install python3-venv, or make PYTHON=python3.11 ..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -78,7 +110,12 @@ setup: .venv/installed-all ## Install everything into .venv
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
-test: .venv/installed-all ## Run every test
+# As many processes as processors: a second thread in each would only wait.
+test test-long: export OMP_NUM_THREADS = 1
+test: .venv/installed-all ## Run the tests of everything that a change can break: minutes
+	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal -m "not long"
+
+test-long: .venv/installed-all ## Run every test: these, many more networks, place and route of every family
 	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: .venv/installed-all ## Check style and types
@@ -99,29 +136,28 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl.verilog "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
 
 timeline: DIGITS = 2
 timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
-	$(RUN) -m tb.timeline "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb.timeline "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 waves: DIGITS = 1
 waves: rtl ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
-	$(RUN) -m tb.waves "$(MANIFEST)" --digits $(DIGITS) --timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb.waves "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 host: TRACE =
 host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m driver "$(MANIFEST)" --digits $(DIGITS) --network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m driver "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
 docs: .venv/installed-docs ## Write what is generated in the pages again, and build them into build/docs
 	$(RUN) -m docs.generate
 	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
-bench-testset: LANES = 8
 bench-testset: BLOCK = 8
 bench-testset: DIGITS =
-bench-testset: OUT = build/testset/$(notdir $(NET:/=))-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
+bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
 	$(RUN) -m rtl.verilog "$(MANIFEST)"
@@ -147,7 +183,7 @@ uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5
 uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
-	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" --digits $(DIGITS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
 	$(RUN) -m rtl.synth.netlist "$(MANIFEST)"
@@ -157,5 +193,14 @@ package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, Lit
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
 	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
 
-clean: ## Remove what is in build, but for trained networks
-	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name train -exec rm -rf {} +
+# Checkpoints, networks, and results of long runs.
+KEPT = -name '*.pt' -o -name network.json -o -path '*/trials/*.json' -o -name bench.json -o -name bench.md -o -name testset.json
+clean: ## Remove what is in build, but for trained networks and results of long runs: they are listed
+	@for path in build/* build/.[!.]*; do \
+		if find "$$path" \( $(KEPT) \) 2> /dev/null | grep -q .; \
+		then echo "kept $$path: make clean-all removes it"; \
+		else rm -rf -- "$$path"; fi; \
+	done
+
+clean-all: ## Remove all that is in build: trained networks, too
+	rm -rf build/* build/.[!.]*

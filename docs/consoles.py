@@ -20,7 +20,7 @@ from golden.errors import UserError, report_user_errors
 
 ROOT = Path(__file__).parents[1]
 PAGES = (Path("README.md"), Path("docs/tutorial.md"))
-# What the commands draw, and the pages show.
+# What the commands plot, and the pages show.
 PICTURES = {
     Path("build/rows/fit.png"): Path("docs/pictures/rows_fit.png"),
     Path("build/rows/report.png"): Path("docs/pictures/rows_report.png"),
@@ -71,7 +71,7 @@ def timeless(page: str) -> str:
 @click.command()
 @report_user_errors
 def main() -> None:
-    """Run the commands that README.md and the tutorial show, and write what they print and draw
+    """Run the commands that README.md and the tutorial show, and write what they print and plot
     into them. It takes minutes.
     """
     with tempfile.TemporaryDirectory() as scratch:

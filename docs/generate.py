@@ -184,7 +184,7 @@ def main() -> None:
             click.echo(f"wrote {path.relative_to(ROOT)}")
     recorded = waveform.record()
     if not WAVEFORM.exists() or drawn() != recorded:
-        waveform.draw(recorded, WAVEFORM)
+        waveform.plot(recorded, WAVEFORM)
         click.echo(f"wrote {WAVEFORM.relative_to(ROOT)}")
 
 

@@ -144,8 +144,8 @@ def _timesteps(active: list[bool], expected: list[int]) -> Iterator[int | None]:
         yield next(numbers) if busy else None
 
 
-def draw(recorded: dict[str, list[Any]], path: Path) -> None:
-    """Draw what `record` returned as an SVG, which holds it as its description."""
+def plot(recorded: dict[str, list[Any]], path: Path) -> None:
+    """Plot what `record` returned as an SVG, which holds it as its description."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -18,6 +18,7 @@ from driver.transport import Transport
 from driver.uart import TIMEOUT, Uart
 from export.images import unpack
 from export.store import find_dataset, load_stored
+from golden.command_line import BAUD_RATE, Command, Number
 from golden.data.dataset import Dataset
 from golden.errors import UserError, report_user_errors
 from golden.integer import run
@@ -46,7 +47,7 @@ def open_transport(
             raise UserError("--back-end memory needs --registers and --fifo, as 0x43C00000")
         return MemoryMapped.open(registers, fifo, timeout=timeout)
     try:
-        from driver.simulated import Simulated  # which alone needs Verilator and the bench
+        from driver.simulated import Simulated  # which alone needs Verilator and the testbench
     except ImportError as error:
         raise UserError(
             f"the simulated back end needs {error.name}: use the whole project, with the extra"
@@ -93,7 +94,7 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
     return lines
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--back-end",
@@ -103,15 +104,13 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
     " beside this processor",
 )
 @click.option("--port", help="Of the UART: a name, as /dev/ttyUSB0, or a URL of pyserial")
-@click.option("--baud", default=BAUD, type=click.IntRange(1), help="Of the UART")
+@click.option("--baud", default=BAUD, type=BAUD_RATE, help="Of the UART")
 @click.option(
     "--registers",
     help="Window of the core's registers: an address in /dev/mem, or /dev/uio0, or PATH:OFFSET",
 )
 @click.option("--fifo", help="Window of the AXI4-Stream FIFO, likewise")
-@click.option(
-    "--timeout", default=TIMEOUT, type=click.FloatRange(0.01), help="Seconds to wait for an answer"
-)
+@click.option("--timeout", default=TIMEOUT, type=Number(0.01), help="Seconds to wait for an answer")
 @click.option(
     "--digits",
     "n_digits",

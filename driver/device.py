@@ -48,7 +48,7 @@ class Results:
 
 
 class Device:
-    """A core behind a transport, which is held against the core that a manifest describes.
+    """A core at the end of a transport; it must be the core that a manifest describes.
 
     Parameters
     ----------

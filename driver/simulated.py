@@ -13,8 +13,8 @@ import numpy as np
 
 from driver.transport import Silence, check_response
 from golden.cost.cycles import watchdog_cycles
-from golden.errors import UserError
 from golden.hardware.core import CoreParams
+from golden.interface import read_verilog
 from golden.manifest import read_core
 from tb.verilator import build_library
 
@@ -56,13 +56,12 @@ class Simulated:
 
     @staticmethod
     def _build(manifest: Path, core: CoreParams, cache: Path | None, optimize: str) -> Path:
-        verilog = manifest.parent / f"{core.network.name}_axi.v"
-        if not verilog.exists():
-            raise UserError(
-                f"no {verilog}: write it first (python -m rtl.verilog {manifest} --top axi)"
-            )
+        verilog = read_verilog(
+            manifest.parent / f"{core.network.name}_axi.v",
+            f"python -m rtl.verilog {manifest} --top axi",
+        )
         # The head names the network and the hash of its weights: the model depends on neither.
-        body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
+        body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)
         sources = {"core.v": body, SHIM.name: SHIM.read_text()}
         return build_library(sources, TOP, cache or manifest.parent / "verilator", optimize)
 

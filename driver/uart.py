@@ -1,4 +1,4 @@
-"""A board behind a UART: the host's side of `golden.uart_protocol`, over pyserial."""
+"""A board on a UART: the host's side of `golden.uart_protocol`, over pyserial."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from export import fit
+from export.claim import check_claim, claim
 from export.core import write_core
 from export.store import (
-    DIGITS,
-    NETWORKS,
+    STORED,
     Card,
     load_network,
     load_stored,
@@ -21,14 +21,17 @@ from export.store import (
     save_digits,
     save_network,
 )
+from golden.command_line import SEED, Group
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.params import check_name
 
 FOLDER = click.Path(path_type=Path)
+FORCE = click.option("--force", is_flag=True, help="Replace what is there")
 
 
-@click.group(context_settings={"show_default": True})
+@click.group(cls=Group, context_settings={"show_default": True})
 def main() -> None:
     """Turn trained networks into integers, and integers into the memory images of a core."""
 
@@ -37,7 +40,8 @@ def main() -> None:
 @click.argument("name")
 @click.option("--checkpoint", type=FOLDER, help="[default: build/train/NAME.pt]")
 @click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
-@click.option("--out", type=FOLDER, help="[default: export/networks/NAME]")
+@click.option("--out", type=FOLDER, help="[default: build/quantized/NAME]")
+@FORCE
 @click.option(
     "--calibration",
     default=512,
@@ -62,20 +66,26 @@ def quantize(
     checkpoint: Path | None,
     data: Path | None,
     out: Path | None,
+    force: bool,
     calibration: int,
     n_test: int | None,
     batch: int,
     weight_bits: int | None,
 ) -> None:
     """Quantize the trained network NAME, measure it, and store it."""
+    check_name(name)
+    out = out or Path("build/quantized") / name
+    for file in STORED:
+        _keep(out / file, force)
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
     from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
-    from golden.train.loop import Recipe, evaluate, load_recipe
-    from golden.train.loop import load_network as load_trained
+    from golden.train.checkpoint import load_network as load_trained
+    from golden.train.checkpoint import load_recipe
+    from golden.train.loop import Recipe, evaluate
     from golden.train.quantize import evaluate_integers
     from golden.train.quantize import quantize as quantize_network
 
@@ -112,7 +122,6 @@ def quantize(
         variant, sequences.shape[1], trained.n_parameters(), accuracy_float, measured.accuracy,
         len(test), [round(rate, 2) for rate in measured.rates], recipe,
     )  # fmt: skip
-    out = out or NETWORKS / name
     save_network(quantized.network, out, card)
     click.echo(f"wrote {out}")
 
@@ -150,14 +159,15 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--out", type=FOLDER, help="[default: build/start/NAME.pt]")
+@FORCE
 @report_user_errors
-def checkpoint(name: str, out: Path | None) -> None:
+def checkpoint(name: str, out: Path | None, force: bool) -> None:
     """Write network NAME (a shipped one, or a folder) as a checkpoint to train further from.
 
     `make train NET=.. RECIPE="--start build/start/NAME.pt ..."` starts there, also with another
     dilation, or for W_f in fewer bits.
     """
-    from golden.train.loop import save_start
+    from golden.train.checkpoint import is_start, save_start
     from golden.train.quantize import dequantize
     from golden.train.topology import Topology
 
@@ -169,12 +179,29 @@ def checkpoint(name: str, out: Path | None) -> None:
         raise UserError(
             f"the card of {name} does not say how it was trained: train it anew"
         ) from None
-    restored = dequantize(network, topology)
     out = out or Path("build/start") / f"{network.params.name}.pt"
+    _keep(out, force or is_start(out))
+    restored = dequantize(network, topology)
     save_start(out, network.params.name, restored, card.recipe)
     click.echo(
         f"wrote {out}: {restored.n_parameters()} parameters, trained for {epochs_done} epochs"
     )
+
+
+def _keep(path: Path, force: bool) -> None:
+    """Raise `UserError` where a file would be replaced that nobody said may be."""
+    if path.exists() and not force:
+        raise UserError(
+            f"{path} is there already: name another place (--out), or replace it (--force)"
+        )
+
+
+def _is_drawn(folder: Path) -> bool:
+    """Return whether `draw` stored the network of a folder: it can do so again."""
+    try:
+        return "drawn" in load_stored(folder)[1].recipe
+    except UserError:
+        return False
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -226,7 +253,10 @@ def core(
     )
     network = load_network(name)
     params = CoreParams(network.params, hardware)
-    path = write_core(network, params, out or Path("build") / network.params.name)
+    out = out or Path("build") / network.params.name
+    check_claim(out, name)
+    path = write_core(network, params, out)
+    claim(out, name)
     bits = sum(memory.bits for memory in params.memories.values())
     click.echo(f"wrote {path}: {len(params.memories)} memories, {bits} bits, {lanes} lanes")
 
@@ -241,8 +271,9 @@ def core(
 @click.option("--state", default=8, type=click.IntRange(0), help="Values of a layer's slow state")
 @click.option("--classes", default=10, type=click.IntRange(1))
 @click.option("--spikes", is_flag=True, help="Inputs are spikes, not the bytes of pixels")
-@click.option("--seed", default=0)
+@click.option("--seed", default=0, type=SEED)
 @click.option("--out", type=FOLDER, help="[default: build/drawn/NAME]")
+@FORCE
 @report_user_errors
 def draw(
     name: str,
@@ -254,6 +285,7 @@ def draw(
     spikes: bool,
     seed: int,
     out: Path | None,
+    force: bool,
 ) -> None:
     """Store a network of these sizes that nobody trained: to try a core that fits a small device.
     What it says of a digit is chance.
@@ -266,6 +298,9 @@ def draw(
     network = draw_layers(name, sizes, state, classes, seed, payload=payload, threshold=256)
     data = "rows" if inputs == 28 and not spikes else "drawn"
     out = out or Path("build/drawn") / name
+    force = force or _is_drawn(out)
+    for file in STORED:
+        _keep(out / file, force)
     save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
     click.echo(f"wrote {out}")
 
@@ -275,16 +310,19 @@ def draw(
 @click.option(
     "--count", default=200, type=click.IntRange(1), help="How many of the first test digits"
 )
+@click.option("--out", type=FOLDER, default=Path("build/digits.npz"))
+@FORCE
 @report_user_errors
-def digits(data: Path | None, count: int) -> None:
-    """Store the first test digits of MNIST as the shipped ones."""
+def digits(data: Path | None, count: int, out: Path, force: bool) -> None:
+    """Store the first test digits of MNIST as those are that are shipped in export/networks."""
     from golden.data.mnist import Digits, load_mnist
 
+    _keep(out, force)
     test = load_mnist(data, "test")
     if count > len(test):
         raise UserError(f"--count {count}: MNIST has {len(test)} test digits")
-    save_digits(Digits(test.images[:count], test.labels[:count]))
-    click.echo(f"wrote {DIGITS}")
+    save_digits(Digits(test.images[:count], test.labels[:count]), out)
+    click.echo(f"wrote {out}")
 
 
 main.add_command(fit.command)

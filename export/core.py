@@ -5,11 +5,13 @@ which has one memory word a line in hexadecimal, as `$readmemh` reads it.
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from pathlib import Path
 
 from export.images import Images, pack
 from golden.errors import UserError
+from golden.files import writing
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
@@ -18,15 +20,18 @@ IMAGE_KEYS = {"file", "depth", "width", "sha256"}
 
 
 def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:
-    """Write the manifest and the images of a core into `folder` and return the manifest's path.
+    """Write the manifest and the images of a core into `folder` and return the manifest's path; or
+    raise `UserError` where the folder has a manifest of something else.
 
     An earlier core's manifest and images are replaced one by one, the manifest last; what else is
     in the folder stays. No file is left half-written, and an interrupted call leaves a manifest
     whose hashes say so.
     """
     images = pack(network, core)
+    if not _replaceable(folder / MANIFEST):
+        raise UserError(f"{folder / MANIFEST} is not of a core: use another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         table = {}
         for name, words in images.items():
             memory = core.memories[name]
@@ -50,6 +55,16 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
         for file in earlier - written:
             (folder / file).unlink(missing_ok=True)
     return folder / MANIFEST
+
+
+def _replaceable(manifest: Path) -> bool:
+    """Return whether there is no such file, or it is a manifest, of whatever version."""
+    if not manifest.exists():
+        return True
+    try:
+        return "schema_version" in json.loads(manifest.read_text())
+    except (TypeError, ValueError):
+        return False
 
 
 def _image_files(manifest: Path) -> set[str]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
+from export.claim import check_claim, claim
 from export.store import find_dataset, load_stored
+from golden.command_line import Command, Number
 from golden.cost.search import (
     Activity,
     Budget,
@@ -25,6 +27,7 @@ from golden.cost.search import (
 )
 from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
@@ -102,14 +105,22 @@ def plot(
     return figure
 
 
-@click.command(name="fit", context_settings={"show_default": True})
+@click.command(name="fit", cls=Command, context_settings={"show_default": True})
 @click.argument("name")
-@click.option("--multipliers", type=click.IntRange(1), help="At most so many [default: no limit]")
+@click.option("--multipliers", type=click.IntRange(1), help="At most N [default: no limit]")
 @click.option(
-    "--block-rams", type=click.IntRange(0), help="At most so many of an ECP5 [default: no limit]"
+    "--block-rams", type=click.IntRange(0), help="At most N of an ECP5 [default: no limit]"
 )
-@click.option("--cycles", type=float, help="At most so many a timestep [default: the fewest]")
-@click.option("--latency", type=float, help="At most so many cycles a sequence [default: no limit]")
+@click.option(
+    "--cycles",
+    type=Number(0, min_open=True),
+    help="At most N a timestep [default: the fewest]",
+)
+@click.option(
+    "--latency",
+    type=Number(0, min_open=True),
+    help="At most N cycles a sequence [default: no limit]",
+)
 @click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
 @click.option(
     "--data",
@@ -141,11 +152,12 @@ def command(
     fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
     """
     activity = load_activity(name, n_digits, rate, data)
+    out = out or Path("build") / activity.network.params.name
+    check_claim(out, name)
     budget = Budget(multipliers, block_rams, cycles, latency)
     with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
         chosen, front, priced = fit(activity, budget, bar.update)
     chosen = with_latency(activity, chosen)
-    out = out or Path("build") / activity.network.params.name
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))
     click.echo(
@@ -154,9 +166,10 @@ def command(
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
-    (out / "fit.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(out / "fit.json", json.dumps(content, indent=1) + "\n")
     network = activity.network.params.name
     save_picture(plot(network, front, priced, chosen), out / "fit.png")
+    claim(out, name)
     click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
     if name != SYNTHETIC:
         click.echo(f"build it: make rtl NET={name} {chosen.make_variables()}")

@@ -126,7 +126,7 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
             columns = of("p").reshape(-1, hardware.lanes)
             pv = _gather(columns, n_groups, n, f"layer{i}.p")
             if pv[:, d + 1 :].any():
-                raise UserError(f"memory layer{i}.p has values behind its last column")
+                raise UserError(f"memory layer{i}.p has values after its last column")
             ab = _gather(of("ab"), hardware.state_update.row_groups, d, f"layer{i}.ab")
             w_x = of("w_x")[:, 0]
         else:

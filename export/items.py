@@ -24,7 +24,7 @@ def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np
     events = np.stack(
         [np.full(len(address), EventKind.EVENT), address, payloads[sequence, timestep, address]], 1
     )
-    # Insert the markers behind the events: each at the number of events that come before it.
+    # Insert the markers after the events: each at the number of events that come before it.
     counts = np.count_nonzero(payloads, axis=2).ravel()
     items = np.insert(
         events.astype(np.int64), np.cumsum(counts), (EventKind.END_TIMESTEP, 0, 0), axis=0

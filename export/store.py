@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import numbers
 import tempfile
 import zipfile
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -24,12 +25,14 @@ import numpy as np
 from golden.data.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.data.mnist import Digits
 from golden.errors import UserError
+from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams
 
 STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
 DIGITS = NETWORKS / "digits.npz"
+STORED = ("network.json", "weights.npz", "card.json")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,24 @@ class Card:
     n_test: int
     events_per_step: list[float]
     recipe: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for value in fields(self):
+            found = getattr(self, value.name)
+            of = CARD_TYPES.get(value.name, numbers.Real)
+            if not isinstance(found, of) or isinstance(found, bool):
+                raise UserError(f"{value.name} is {found!r}, and should be {KINDS[of]}")
+        if not all(isinstance(rate, numbers.Real) for rate in self.events_per_step):
+            raise UserError(f"events_per_step is {self.events_per_step}, and should be numbers")
+
+
+CARD_TYPES: dict[str, type] = {
+    "data": str, "n_timesteps": int, "parameters": int, "n_test": int, "events_per_step": list,
+    "recipe": dict,
+}  # fmt: skip
+KINDS = {
+    str: "a name", int: "a whole number", list: "a list", dict: "a table", numbers.Real: "a number",
+}  # fmt: skip
 
 
 def names() -> list[str]:
@@ -76,7 +97,7 @@ def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
         "weights_sha256": hashlib.sha256(packed.getvalue()).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         files = {
             "weights.npz": packed.getvalue(),
             "card.json": (json.dumps(asdict(card), indent=1) + "\n").encode(),
@@ -98,16 +119,20 @@ def _smallest(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64)
 
 
+def find_folder(network: str | Path) -> Path:
+    """Return the folder of a shipped network, by its name, or that which is named."""
+    return NETWORKS / network if str(network) in names() else Path(network)
+
+
 def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
     """Read a shipped network by its name, or the one in a folder, or raise `UserError`."""
-    folder = NETWORKS / network if str(network) in names() else Path(network)
+    folder = find_folder(network)
     if not folder.is_dir():
         raise UserError(
             f"unknown network '{network}': use a folder, or a shipped one:"
             f" {', '.join(names()) or 'none'}"
         )
-    described, weights = folder / "network.json", folder / "weights.npz"
-    noted = folder / "card.json"
+    described, weights, noted = (folder / file for file in STORED)
     for path in (described, weights, noted):
         if not path.exists():
             raise UserError(f"{path} is missing: quantize the network again")
@@ -129,9 +154,7 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
         ) from None
     try:
         card = Card(**json.loads(noted.read_text()))
-        if not isinstance(card.recipe, dict) or not isinstance(card.data, str):
-            raise TypeError("its recipe or its data set is of another type")
-    except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{noted} is not a card ({error}): quantize the network again") from None
     packed = weights.read_bytes()
     if hashlib.sha256(packed).hexdigest() != sha256:
@@ -201,10 +224,12 @@ def load_network(network: str | Path) -> NetworkIntegers:
     return load_stored(network)[0]
 
 
-def save_digits(digits: Digits, path: Path = DIGITS) -> None:
-    """Write the digits to ship."""
+def save_digits(digits: Digits, path: Path) -> None:
+    """Write digits as the shipped ones are (`DIGITS`)."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, images=digits.images, labels=digits.labels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, images=digits.images, labels=digits.labels)
+    write_whole(path, packed.getvalue())
 
 
 def load_digits() -> Digits:

@@ -20,7 +20,9 @@ s[j] at timestep k is what input j received at timestep k - delay[j]. Behind the
 layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
 
 Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide
-(`_product` checks), so every partial sum is an integer that float64 holds. All else is int64.
+(`_product` checks), so every partial sum is an integer that float64 holds. All else is int64. They
+run on one thread: they are too small to gain from a second one, which spins while it waits, and
+takes 17 times as long where another process needs the processor.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from golden.errors import UserError
 from golden.formats import Fixed, rshift, rshift_toward_zero
@@ -357,6 +360,7 @@ def block_lengths(n_timesteps: int, block: int, reports: Sequence[int] = ()) -> 
     return np.array(found, np.int64)
 
 
+@ThreadpoolController().wrap(limits=1, user_api="blas")
 def run(
     network: NetworkIntegers,
     payloads: np.ndarray,

@@ -1,5 +1,5 @@
 """`ports.json`: the generated core as whoever connects it sees it: its ports, the fields of its
-streams, its counters and error flags. Written and read here only.
+streams, its counters and error flags. Written and read here only; its Verilog is read here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from golden.manifest import digest
 PORTS = "ports.json"
 
 
+def _check(name: object, width: object) -> None:
+    """Raise `TypeError` where these are no name and no width in bits."""
+    if not isinstance(name, str) or type(width) is not int or not 0 < width < 1 << 24:
+        raise TypeError(f"{name!r} of {width!r} bits")
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of the core; `direction` is `input` or `output`, as the core sees it."""
@@ -24,6 +30,9 @@ class Port:
     name: str
     direction: str
     width: int
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.width)
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,11 @@ class Field:
     offset: int
     width: int
     signed: bool
+
+    def __post_init__(self) -> None:
+        _check(self.name, self.width)
+        if type(self.offset) is not int or not 0 <= self.offset < 1 << 24:
+            raise TypeError(f"field {self.name} at bit {self.offset!r}")
 
 
 @dataclass(frozen=True)
@@ -101,15 +115,23 @@ def read_interface(manifest: Path) -> Interface:
     another manifest.
     """
     path = manifest.with_name(PORTS)
+    interface, belongs_to = read_ports(path)
+    if belongs_to != digest(manifest):
+        raise UserError(
+            f"{path} belongs to an earlier manifest: generate the core again (make rtl)"
+        )
+    return interface
+
+
+def read_ports(path: Path) -> tuple[Interface, str]:
+    """Return what a `ports.json` describes, and the SHA-256 of its manifest; or raise
+    `UserError`.
+    """
     if not path.exists():
         raise UserError(f"no {path}: generate the core first (make rtl)")
     try:
         content = json.loads(path.read_text())
-        if content["manifest_sha256"] != digest(manifest):
-            raise UserError(
-                f"{path} belongs to an earlier manifest: generate the core again (make rtl)"
-            )
-        return Interface(
+        interface = Interface(
             content["top"],
             {port["name"]: Port(**port) for port in content["ports"]},
             {
@@ -119,7 +141,27 @@ def read_interface(manifest: Path) -> Interface:
             list(content["counters"]),
             list(content["errors"]),
         )
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return interface, content["manifest_sha256"]
+    except (
+        AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError,
+    ) as error:  # fmt: skip
         raise UserError(
             f"{path} does not describe a core ({error!r}): generate the core again (make rtl)"
         ) from None
+
+
+def read_verilog(path: Path, command: str = "make rtl") -> str:
+    """Read generated Verilog, which `command` writes, or raise `UserError` where it is missing or
+    not whole.
+    """
+    if not path.exists():
+        raise UserError(f"no {path}: generate the core first ({command})")
+    try:
+        text = path.read_text()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no Verilog: generate the core again ({command})") from None
+    if not text.rstrip().endswith("endmodule"):
+        raise UserError(
+            f"{path} does not end with a module's end: generate the core again ({command})"
+        )
+    return text

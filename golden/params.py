@@ -169,7 +169,7 @@ class LayerParams:
         if not 0 <= self.max_delay <= MAX_DELAY:
             raise UserError(f"a delay of {self.max_delay} timesteps: use 0 to {MAX_DELAY}")
         if self.max_delay and self.formats.payload.width > 1:
-            raise UserError("a layer of graded inputs has no delays: use them behind spikes")
+            raise UserError("a layer of graded inputs has no delays: only spikes have")
         formats = self.formats
         self._check_neuron()
         if formats.payload.signed and formats.payload.width < 2:
@@ -381,6 +381,14 @@ class ReadoutParams:
         return Fixed(width_of(kept + step), self.w_o.frac)
 
 
+def check_name(name: str) -> None:
+    """Raise `UserError` where a network cannot be called that."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise UserError(
+            f"a network called '{name}': use letters, digits and _, as files are named after it"
+        )
+
+
 @dataclass(frozen=True)
 class NetworkParams:
     """A quantized network: a chain of layers and a readout."""
@@ -390,11 +398,7 @@ class NetworkParams:
     readout: ReadoutParams
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
-            raise UserError(
-                f"a network called '{self.name}': use letters, digits and _, as files are named"
-                " after it"
-            )
+        check_name(self.name)
         if not self.layers:
             raise UserError("a network needs at least one layer")
         for index, (layer, following) in enumerate(zip(self.layers, self.layers[1:], strict=False)):

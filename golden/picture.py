@@ -4,10 +4,12 @@ logarithmic axes.
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from golden.files import write_whole
 
 if TYPE_CHECKING:  # half a second to load, and only a picture needs it
     from matplotlib.axis import Axis
@@ -31,8 +33,7 @@ def clear_ticks(axis: Axis, places: Sequence[float] | None = None) -> None:
 
 def save_picture(figure: Figure, path: Path) -> Path:
     """Write a figure as a PNG; return its path."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        partial = Path(folder) / path.name
-        figure.savefig(partial, dpi=DOTS_PER_INCH, format="png")
-        partial.rename(path)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DOTS_PER_INCH, format="png")
+    write_whole(path, content.getvalue())
     return path

@@ -34,7 +34,7 @@ from golden.registers import ADDRESS_WIDTH, WORD_BYTES
 
 BAUD = 1_000_000  # bits a second, unless a board is built for others
 FRAME_BITS = 10  # a start bit, 8 bits with the lowest first, a stop bit
-BREAK_BITS = 2 * FRAME_BITS  # a host holds the line low for so long, or longer
+BREAK_BITS = 2 * FRAME_BITS  # a host holds the line low at least this long
 
 WRITE, READ, BURST, EVENTS, RESULTS = b"WRBEG"
 ADDRESS_BYTES = 2

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from export.store import find_dataset, load_stored
+from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
 from golden.manifest import read_core
 from handoff.package import write_package
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -31,7 +32,7 @@ from handoff.package import write_package
     type=click.IntRange(1),
     help="Timesteps of each sequence that it runs, from the first [default: all]",
 )
-@click.option("--clock", default=100.0, type=click.FloatRange(1, 2000), help="In MHz")
+@click.option("--clock", default=100.0, type=MEGAHERTZ, help="In MHz")
 @click.option(
     "--wrapper",
     "wrappers",

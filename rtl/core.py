@@ -112,7 +112,8 @@ class Core(Component):
         events = wiring.flipped(self.i_events)
         lines = [layer.clearing for layer in self.layers if layer.layer.delayed]
         if lines:
-            # No cycle of a layer depends on how long after a reset its input comes.
+            # The input waits until every delay ring is clear: no cycle depends on how long after a
+            # reset it comes.
             cleared = Signal()
             gated = events.signature.flip().create()
             m.d.comb += [

@@ -116,7 +116,7 @@ class DelayLine(Component):
         # ring are addressed. All wait while a word of the block that leaves is.
         advance = ~reader.read
         current = Signal(range(n_slots))  # the slot of the block that arrives
-        busy = Signal()  # with the end of a block or sequence that has not been sent
+        busy = Signal()  # an end of a block or sequence has not been sent yet
         emptying = Signal(init=1)  # from the end of a sequence until the ring is clear
         item = data.StructLayout(
             {
@@ -156,7 +156,7 @@ class DelayLine(Component):
         held = Signal(layer.params.delay.width)
         shift = block.bit_length() - 1
         slot = Signal(range(n_slots))  # the first one that the event has bits in
-        mask = Signal(2 * block)  # its bits there, and in the slot behind it
+        mask = Signal(2 * block)  # its bits there, and in the slot after it
         sum_of_slots = items[2].slot + held[shift:]
         with m.If(advance):
             m.d.sync += [
@@ -211,7 +211,7 @@ class DelayLine(Component):
         if layer.delay_ring.memories == 1:
             places, masks, own = [slot], [mask[:block]], [1]
             found = front
-        else:  # odd slots are in the second memory; the even slot behind one is a place further
+        else:  # odd slots are in the second memory; an even slot after one is a place further
             further = _after(slot[1:], layer.delay_ring.slots // 2)
             places = [Mux(slot[0], further, slot[1:]), slot[1:]]
             first, second = mask[:block], mask[block:]
@@ -266,5 +266,5 @@ class DelayLine(Component):
 
 
 def _after(slot: Value, n_slots: int) -> Value:
-    """Return the number behind one of a ring."""
+    """Return the slot after `slot` in a ring."""
     return Mux(slot == n_slots - 1, 0, slot + 1)[: len(slot)]

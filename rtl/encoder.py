@@ -170,7 +170,7 @@ class Encoder(Component):
 
 
 def parts_of(word: Value, width: int) -> list[Value]:
-    """Return a word in parts of so many bits; the last one may have fewer."""
+    """Return a word in parts of `width` bits; the last one may have fewer."""
     return [word[start : start + width] for start in range(0, len(word), width)]
 
 

@@ -25,7 +25,7 @@ class Recurrence(Component):
     ever held back.
 
     Own spikes need no queue. Since no end passes while any are to come, the list being filled is
-    the one behind that of the timestep that sends them, whose predecessors have been walked: of the
+    the one after that of the timestep that sends them, whose predecessors have been walked: of the
     list's buffers at most one is taken. Nor can the layer wait for itself: what is held back here
     waits for its walk and for its consumer, and neither of them waits for anything held back.
 

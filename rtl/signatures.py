@@ -30,6 +30,7 @@ class Signature(wiring.Signature):
     ports: type[wiring.PureInterface] = wiring.PureInterface
 
     def create(self, *, path: Any = None, src_loc_at: int = 0) -> Any:
+        """Return the ports of this signature as an object of `ports`, whose members have types."""
         return self.ports(self, path=path, src_loc_at=1 + src_loc_at)
 
     def __eq__(self, other: object) -> bool:

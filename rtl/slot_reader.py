@@ -25,7 +25,7 @@ class SlotReader(Component):
     Parameters
     ----------
     layer
-        The layer behind the delay line.
+        The layer that the delay line feeds.
 
     Members
     -------

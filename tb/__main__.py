@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from golden.command_line import Command
 from golden.errors import report_user_errors
 from golden.picture import save_picture
 from tb.compare import compare
@@ -20,7 +21,7 @@ from tb.sequences import find_sequences, sequence_options
 from tb.simulate import build_core_model, simulate
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @sequence_options(20)
 @click.option(
     "--stalls",

@@ -32,11 +32,12 @@ from export.core import read_images
 from export.images import unpack
 from export.items import load_items, to_items
 from export.store import find_dataset, load_stored, load_test
+from golden.command_line import Command
 from golden.cost.cycles import settle_cycles, watchdog_cycles
-from golden.errors import UserError, report_user_errors
+from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from tb.compare import CHUNK, Comparison, expected_counters
 from tb.report import CLOCK_MHZ, utilisation, write_report
 from tb.verilator import build_library, environment
@@ -236,11 +237,9 @@ def prepare(manifest: Path, *, cache: Path | None = None, optimize: str = "-O3")
     """
     core, images = read_images(manifest)
     interface = read_interface(manifest)
-    verilog = manifest.parent / f"{core.network.name}.v"
-    if not verilog.exists():
-        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    verilog = read_verilog(manifest.parent / f"{core.network.name}.v")
     # The head names the network and the hash of its weights, on which the model does not depend.
-    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog.read_text())
+    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)
     sources = {"core.v": body, f"{SHELL}.sv": write_shell(interface), SHIM.name: SHIM.read_text()}
     library = build_library(sources, SHELL, cache or manifest.parent / "verilator", optimize)
     load = load_items(interface, core, images)
@@ -280,7 +279,8 @@ def run_batch(
     starts = range(0, len(payloads), size)
     parts: dict[int, Batch] = {}
     with _workers(job, min(jobs, len(starts))) as pool:
-        futures = {pool.submit(_work, payloads[i : i + size], i): i for i in starts}
+        with deaf_children():  # a process starts with each of the first tasks
+            futures = {pool.submit(_work, payloads[i : i + size], i): i for i in starts}
         for future in as_completed(futures):
             part = parts[futures[future]] = future.result()
             progress(len(part.classes))
@@ -336,7 +336,7 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     ]
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--data",

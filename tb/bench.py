@@ -24,6 +24,7 @@ from export.core import write_core
 from export.images import pack
 from export.items import load_items
 from export.store import load_digits, load_network
+from golden.command_line import Command
 from golden.cost.cycles import Part, refreshes
 from golden.cost.other_designs import (
     input_stationary_bits,
@@ -350,7 +351,7 @@ def run_bench(
     return rows, differences
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build"))
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Folder with the spoken digits (npz) [optional]"

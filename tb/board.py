@@ -10,7 +10,6 @@ is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl.verilog 
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,23 +23,26 @@ from export.core import read_images
 from export.images import Images, unpack
 from export.store import find_dataset, load_stored
 from golden import uart_protocol as uart
+from golden.command_line import Command
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
+from golden.interface import read_verilog
 from golden.manifest import digest
 from golden.registers import BUS_WIDTH, STATUS_BITS, pack_word, register_map
 from tb import cocotb_board
 from tb.compare import COUNTER_MODULUS, expected_counters
 from tb.report import write_report
 from tb.uart_host import batches, event_words, load_commands, to_logits
-from tb.verilator import build_model, run_model
+from tb.verilator import build_model, empty_run_folder, run_model
 
-BENCH = "board_bench"
+TESTBENCH = "board_testbench"
 PLL = Path(__file__).with_name("ehxplll.v")
 REPORT = "uart.json"
+JOB = "job.json"
 RESET_CYCLES = 64  # in which the stand-in of the PLL locks, and more
-WRAPPER = f"""module {BENCH};
+WRAPPER = f"""module {TESTBENCH};
     logic clk /*verilator public_flat_rw*/;
     logic button_n /*verilator public_flat_rw*/;
     logic uart_rx /*verilator public_flat_rw*/;
@@ -78,7 +80,7 @@ class Board:
     def exchange(
         self, steps: Sequence[Step], folder: Path, *, bit_length: float = 1.0
     ) -> dict[str, Any]:
-        """Do the steps at the pins; return `received` (bytes of each step), `leds` behind each
+        """Do the steps at the pins; return `received` (bytes of each step), `leds` after each
         step, and `cycles` in all.
 
         Parameters
@@ -86,17 +88,19 @@ class Board:
         bit_length
             Of the host's bits, in those of the board.
         """
-        folder = folder.resolve()
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        job = folder / "job.json"
+        folder = empty_run_folder(folder, JOB)
+        job = folder / JOB
         content = {
             "clocks_per_bit": self.clocks_per_bit, "bit_length": bit_length,
             "settle_cycles": RESET_CYCLES, "steps": list(steps),
         }  # fmt: skip
         job.write_text(json.dumps(content))
         run_model(
-            self.model, BENCH, cocotb_board.__name__, folder, {cocotb_board.JOB_VARIABLE: str(job)}
+            self.model,
+            TESTBENCH,
+            cocotb_board.__name__,
+            folder,
+            {cocotb_board.JOB_VARIABLE: str(job)},
         )
         record = json.loads((folder / cocotb_board.RECEIVED).read_text())
         record["received"] = [bytes.fromhex(content) for content in record["received"]]
@@ -113,18 +117,26 @@ def build_board(
     core, images = read_images(manifest)
     verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
-    if not verilog.exists() or not described.exists():
-        raise UserError(f"no {verilog}: generate it first (python -m rtl.verilog --top {board})")
-    content = json.loads(described.read_text())
-    if content["manifest_sha256"] != digest(manifest):
-        raise UserError(f"{verilog} belongs to an earlier manifest: generate it again")
+    command = f"python -m rtl.verilog --top {board}"
+    text = read_verilog(verilog, command)
+    try:
+        content = json.loads(described.read_text())
+        top, clocks_per_bit = str(content["top"]), int(content["clocks_per_bit"])
+        current = content["manifest_sha256"] == digest(manifest)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{described} does not describe {verilog.name} ({error!r}): generate it again"
+            f" ({command})"
+        ) from None
+    if not current:
+        raise UserError(f"{verilog} belongs to an earlier manifest: generate it again ({command})")
     sources = {
-        verilog.name: verilog.read_text(),
+        verilog.name: text,
         PLL.name: PLL.read_text(),
-        f"{BENCH}.sv": WRAPPER % content["top"],
+        f"{TESTBENCH}.sv": WRAPPER % top,
     }
-    model = build_model(sources, BENCH, manifest.parent / "verilator", optimize)
-    return Board(core, images, model, content["clocks_per_bit"])
+    model = build_model(sources, TESTBENCH, manifest.parent / "verilator", optimize)
+    return Board(core, images, model, clocks_per_bit)
 
 
 def sequence_steps(board: Board, payloads: np.ndarray) -> list[Step]:
@@ -209,7 +221,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     ]
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl.verilog")
 @click.option(

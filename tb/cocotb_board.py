@@ -4,11 +4,11 @@ It runs inside the simulator, reads its job from the file that `DMP_UART_JOB` na
 and leaves what each step received in `received.json`. A step is a dict with one of
 
 send       hexadecimal bytes, one after another without a gap
-receive    [n, patience]: waits for n bytes; fails where one takes more than so many clock cycles
+receive    [n, patience]: waits for n bytes; fails where one takes more than `patience` clock cycles
 take       all that was received until now, without waiting
-break      holds the line low for so many bits
-wait       so many bits
-press      holds the button for so many clock cycles
+break      n: holds the line low for n bits
+wait       n: waits for n bits
+press      n: holds the button for n clock cycles
 
 and appends the bytes that it received, in hexadecimal.
 """

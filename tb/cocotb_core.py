@@ -1,8 +1,8 @@
-"""The cocotb side of the bench: load the core, send it events, take its results, read its counters.
+"""The cocotb side of the testbench: load the core, send events, take results, read counters.
 
 It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see
 `tb.simulate`) and leaves counters and error flags in `status.npz`. Results and traces are written
-down by the bench's Verilog.
+down by the testbench's Verilog.
 """
 
 from __future__ import annotations

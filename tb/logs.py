@@ -1,8 +1,8 @@
-"""What the bench writes down while it simulates, and how it is read back.
+"""What the testbench writes down while it simulates, and how it is read back.
 
 Reading trace ports from Python in every cycle would cost far more time than the simulation itself.
-So the bench's Verilog writes every traced value into a file, one line of fixed width an item, and
-numpy decodes whole files at once.
+So the testbench's Verilog writes every traced value into a file, one line of fixed width an item,
+and numpy decodes whole files at once.
 """
 
 from __future__ import annotations

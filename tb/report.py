@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from golden.cost.other_designs import (
 )
 from golden.cost.spans import KINDS, spans, totals
 from golden.errors import UserError
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.integer import block_lengths
@@ -169,10 +169,7 @@ def _waits(comparison: Comparison, layer: int, timesteps: int) -> dict[str, floa
 
 def write_report(summary: dict[str, Any] | list[dict[str, Any]], path: Path) -> None:
     """Write `report.json`, or another one, whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
-        partial.write(json.dumps(summary, indent=1) + "\n")
-    Path(partial.name).chmod(0o644)
-    Path(partial.name).rename(path)
+    write_whole(path, json.dumps(summary, indent=1) + "\n")
 
 
 def publish(
@@ -187,7 +184,7 @@ def publish(
     """Write rows as NAME.json, NAME.md and pictures into a folder, print their summary, and tell
     what was written; exit with status 1 where anything differs from the golden model.
     """
-    write_report(rows, folder / f"{name}.json")  # first: the runs behind it took long
+    write_report(rows, folder / f"{name}.json")  # first: its runs took long
     (folder / f"{name}.md").write_text(markdown(rows))
     pictures = plot(rows, folder)
     click.echo(summary(rows))

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -26,11 +25,13 @@ from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.interface import Interface, read_interface
+from golden.interface import Interface, read_interface, read_verilog
 from tb import cocotb_core
 from tb.logs import Log, core_logs
-from tb.verilator import build_model, run_model
+from tb.verilator import build_model, empty_run_folder, run_model
 from tb.wrapper import TOP, write_wrapper
+
+JOB = "job.npz"
 
 
 def by_timestep(words: np.ndarray, layer: LayerHardware, n_timesteps: int) -> np.ndarray:
@@ -143,7 +144,7 @@ class Simulation:
         return cycles.reshape(self.n_sequences, n_blocks)
 
     def _read(self, name: str, lines: int, first: int, count: int) -> dict[str, np.ndarray]:
-        """Read a log that has so many lines a sequence."""
+        """Read a log that has `lines` lines a sequence."""
         log = self.logs[name]
         found, expected = log.n_lines(self.folder), lines * self.n_sequences
         if found != expected:
@@ -183,11 +184,10 @@ def build_core_model(manifest: Path, *, optimize: str = "-O2", waves: bool = Fal
     core, images = read_images(manifest)
     interface = read_interface(manifest)
     verilog = manifest.parent / f"{core.network.name}.v"
-    if not verilog.exists():
-        raise UserError(f"no {verilog}: generate the core first (make rtl)")
+    text = read_verilog(verilog)
     wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
     folder = build_model(
-        {verilog.name: verilog.read_text(), f"{TOP}.sv": wrapper},
+        {verilog.name: text, f"{TOP}.sv": wrapper},
         TOP,
         manifest.parent / "verilator",
         optimize,
@@ -260,14 +260,12 @@ def simulate_items(
     """
     model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
-    folder = (folder or manifest.parent / "sim").resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)
     n_classes = core.network.readout.n_classes
     kind, address, payload = items.T
     np.savez(
-        folder / "job.npz",
+        folder / JOB,
         load=load_items(interface, core, images),
         events=interface.pack("i_events", kind=kind, address=address, payload=payload),
         n_results=n_sequences * n_classes,
@@ -282,7 +280,7 @@ def simulate_items(
             TOP,
             cocotb_core.__name__,
             folder,
-            {cocotb_core.JOB_VARIABLE: str(folder / "job.npz")},
+            {cocotb_core.JOB_VARIABLE: str(folder / JOB)},
             waves=None if waves is None else waves.resolve(),
         )
     seconds = time.monotonic() - started

@@ -20,11 +20,15 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from golden.command_line import Command
 from golden.cost.search import Budget, fit, measure_activity
-from golden.errors import UserError, report_user_errors
+from golden.data.dataset import load_dataset
+from golden.errors import UserError, deaf_children, report_user_errors
+from golden.train.topology import find_topology
 from tb.bench import Case, build, measure
 from tb.report import publish, write_report
 from tb.study_report import markdown, plot, summary
+from tb.verilator import environment
 
 SPEAKERS = range(6)
 # Of the presets that a study varies: how long and how each trial is trained, and on how many
@@ -61,7 +65,7 @@ class Trial:
 
 
 def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None) -> list[Trial]:
-    """Return the trials of a study, which train for so many epochs on so many sequences.
+    """Return the trials of a study, which train for `epochs` epochs on `limit` sequences.
 
     Accuracy against parameters for every architecture; against the slow state's size, its window
     and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
@@ -121,9 +125,9 @@ def run_trial(
     from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
-    from golden.train.loop import Recipe, evaluate, load_network, train
+    from golden.train.checkpoint import load_network
+    from golden.train.loop import Recipe, evaluate, train
     from golden.train.quantize import evaluate_integers, quantize
-    from golden.train.topology import find_topology
 
     torch.set_num_threads(1)
     folder = None if data is None else Path(data)
@@ -183,20 +187,29 @@ def run_study(
     from dask.distributed import Client, LocalCluster, as_completed
 
     folder = out / "trials"
-    folder.mkdir(parents=True, exist_ok=True)
     by_name = {trial.name: trial for trial in trials}
     paths = {name: folder / f"{name}.json" for name in by_name}
     rows = {name: _done(paths[name], trial, budget) for name, trial in by_name.items()}
     missing = [name for name, row in rows.items() if row is None]
     if missing:
+        _check_data([by_name[name] for name in missing], data)
+        folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             cluster: Any = scheduler
             if scheduler is None:
                 # A trial changes its process's global settings: a process each, one at a time.
-                options: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.ERROR}
-                local = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
+                options: dict[str, Any] = {
+                    "dashboard_address": ":0", "silence_logs": logging.CRITICAL,
+                }  # fmt: skip
+                # What workers leave when they are ended is no news.
+                stack.enter_context(environment(PYTHONWARNINGS="ignore:resource_tracker"))
+                with deaf_children():
+                    local = LocalCluster(n_workers=jobs, threads_per_worker=1, **options)
                 cluster = stack.enter_context(local)
-            client = stack.enter_context(Client(cluster))
+            try:
+                client = stack.enter_context(Client(cluster))
+            except (OSError, ValueError) as error:
+                raise UserError(f"no Dask scheduler at {scheduler}: {error}") from None
             bar = stack.enter_context(tqdm(total=len(trials), unit="trial"))
             bar.update(len(trials) - len(missing))
             where = None if data is None else str(data.resolve())
@@ -215,6 +228,16 @@ def run_study(
     return [row for row in rows.values() if row is not None]
 
 
+def _check_data(trials: Sequence[Trial], data: Path | None) -> None:
+    """Load what the trials need, before workers are started for them: MNIST is fetched once, and
+    missing files are one line.
+    """
+    needed = {(find_topology(t.preset).data, t.recipe.get("without_speaker")) for t in trials}
+    for name, without_speaker in needed:
+        for split in ("train", "test"):
+            load_dataset(name, data, split, without_speaker)
+
+
 def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
     """Return the row of a trial that was run before in this very way, else None."""
     try:
@@ -225,7 +248,7 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
     return row if all(row.get(key) == value for key, value in wanted.items()) else None
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option("--preset", default="spoken", help="The network that is varied: spoken, rows, ...")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Folder with its data [default: fetch MNIST]"

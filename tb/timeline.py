@@ -17,6 +17,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from golden.command_line import Command
 from golden.cost.spans import KINDS, Span, spans, totals
 from golden.cost.timeline import Timeline
 from golden.errors import report_user_errors
@@ -129,7 +130,7 @@ def shares(found: Mapping[str, Sequence[Span]]) -> str:
     return table(("% of the cycles", *found), lines, left=[0])
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @sequence_options(2)
 @click.option(
     "--out",

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,34 +20,22 @@ import cocotb_tools.config
 import find_libpython
 from cocotb_tools.runner import get_runner
 
+from golden.cache import cache_folder
 from golden.errors import UserError
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
-# cocotb's runner makes every signal of the design readable, which costs most of Verilator's
-# optimizations: the bench marks what Python needs (see `tb.wrapper`). The Verilog is generated, so
-# style warnings have no reader.
-ARGUMENTS = (
-    "--no-public-flat-rw",
-    "--no-timing",
-    "--timescale",
-    "1ns/1ns",
-    "-Wno-lint",
-    "-Wno-style",
-    "-Wno-MULTITOP",
-    "--x-assign",
-    "fast",
-    "--x-initial",
-    "fast",
-    "--no-assert",
-)
-
+UNBUILDABLE = r'[\s#:;"]'  # in a path, to make or to Verilator
+# The Verilog is generated, so style warnings have no reader.
+ARGUMENTS = ("--cc", "--build", "-j", "2", "--no-timing", "-Wno-lint", "-Wno-style",
+             "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
+# What Python needs of a model is marked in the testbench (see `tb.wrapper`): to make every signal
+# of the design readable costs most of Verilator's optimizations.
+MODEL_ARGUMENTS = ("--vpi", "--prefix", "Vtop", "--timescale", "1ns/1ns", "-Wno-MULTITOP")
 WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums are one wide port
-
 LIBRARY = "libcore.so"
-LIBRARY_ARGUMENTS = ("--cc", "--exe", "--build", "-j", "2", "-O3", "--no-timing", "-Wno-lint",
-                     "-Wno-style", "--x-assign", "fast", "--x-initial", "fast", "--no-assert",
-                     "-CFLAGS", "-fPIC -march=native", "-LDFLAGS", "-shared")  # fmt: skip
+LIBRARY_ARGUMENTS = ("-O3", "-CFLAGS", "-fPIC -march=native")
+RUNTIME = "libverilated.a"
 
 
 def find_verilator() -> Path:
@@ -118,15 +106,17 @@ def _build_once(
 
     It is known by the hash of sources and flags, and built unless it has its `product` already.
     `build` is called with the folder that holds the sources and the path of a log, and raises
-    `RuntimeError` or `SystemExit` where it fails.
+    `RuntimeError` where it fails.
     """
     key = hashlib.sha256(repr((sorted(sources.items()), flags)).encode())
     folder = cache.resolve() / key.hexdigest()[:16]
     if (folder / product).exists():
         return folder
-    if re.search(r"\s", str(folder)):
+    wrong = re.search(UNBUILDABLE, str(folder))
+    if wrong:
+        what = "a space" if wrong[0].isspace() else f"a {wrong[0]}"
         raise UserError(
-            f"make cannot build in '{folder.parent}', whose path has a space: use a folder without"
+            f"make cannot build in '{folder.parent}', whose path has {what}: use a folder without"
             " one (OUT=...)"
         )
     cache.mkdir(parents=True, exist_ok=True)
@@ -139,8 +129,9 @@ def _build_once(
             (partial / name).write_text(text)
         try:
             build(partial, log)
-        except (RuntimeError, SystemExit) as error:
-            raise UserError(f"Verilator could not build the core ({error}): see {log}") from None
+        except RuntimeError as error:
+            why = _reason(log) or error
+            raise UserError(f"Verilator could not build the core ({why}): see {log}") from None
         try:
             partial.rename(folder)
         except OSError:
@@ -151,8 +142,98 @@ def _build_once(
     return folder
 
 
-def _makeflags(optimize: str) -> str:
-    return f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimize} OPT_SLOW=-O0 OPT_GLOBAL={optimize}"
+def _reason(log: Path) -> str | None:
+    """Return the line of a log that says what went wrong, if there is one."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((x for x in lines if re.search("%Error|error:|No space left", x)), None)
+
+
+def _verilate(
+    verilator: Path, folder: Path, log: Path, arguments: Iterable[str], variables: dict[str, str]
+) -> None:
+    """Let Verilator build in `folder`, with variables for `make`; raise `RuntimeError` where it
+    fails.
+    """
+    make = " ".join(f"{name}={value}" for name, value in variables.items())
+    command = [str(verilator / "verilator"), "--Mdir", str(folder), *arguments, "-MAKEFLAGS", make]
+    with log.open("w") as output, environment(MAKEFLAGS=""):
+        done = subprocess.run(command, cwd=folder, stdout=output, stderr=output, check=False)
+    if done.returncode:
+        raise RuntimeError(f"exit status {done.returncode}")
+
+
+def _versions(verilator: Path) -> tuple[str, ...]:
+    """Return what tells Verilators and compilers apart, and the processors they compile for."""
+    commands = (
+        [str(verilator / "verilator"), "--version"],
+        ["g++", "-march=native", "-dM", "-E", "-x", "c++", os.devnull],
+    )
+    return (str(verilator), *(
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        for command in commands
+    ))  # fmt: skip
+
+
+def _runtime(verilator: Path, arguments: tuple[str, ...], beside: Path) -> Path:
+    """Return the archive of the part of Verilator that every model with these arguments has; build
+    it unless that was done for this user, or, without a cache of the user's, in `beside`.
+    """
+    try:
+        kept = cache_folder() / "verilator"
+        kept.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # a user without a home
+        kept = beside
+    if re.search(UNBUILDABLE, str(kept)) or not os.access(kept, os.W_OK):
+        kept = beside
+    sources = {"nothing.v": "module nothing; endmodule\n"}
+
+    def build(folder: Path, log: Path) -> None:
+        _verilate(verilator, folder, log, (*arguments, *sources), {"OPT_GLOBAL": "-O2"})
+
+    flags = (arguments, _versions(verilator))
+    return _build_once(sources, flags, RUNTIME, kept, build) / RUNTIME
+
+
+def _build(
+    sources: Mapping[str, str],
+    top: str,
+    product: str,
+    cache: Path,
+    optimize: str,
+    arguments: tuple[str, ...],
+    link: tuple[str, ...],
+    versions: tuple[object, ...] = (),
+) -> Path:
+    """Return the folder of a model of `sources`, Verilog and C++, that has `product`; build it
+    unless `cache` has it.
+
+    Parameters
+    ----------
+    arguments
+        Verilator's, with which the runtime is built as well.
+    link
+        More of them, of the model alone.
+    versions
+        Of what the model needs besides Verilator and the compiler.
+    """
+    verilator = find_verilator()
+    arguments = (*ARGUMENTS, *arguments)
+    variables = {"OPT_FAST": optimize, "OPT_SLOW": "-O0"}
+    if optimize == "-O0":  # all at once: the headers take longer than what follows them
+        variables |= {"VM_PARALLEL_BUILDS": "0", "PYTHON3": sys.executable}
+    else:
+        variables["CFG_CXXFLAGS_PCH_I"] = "-include"  # which the package of Verilator lacks
+
+    def build(folder: Path, log: Path) -> None:
+        runtime = _runtime(verilator, arguments, cache)
+        linked = {"VK_GLOBAL_OBJS": "", "LOADLIBES": str(runtime)}
+        these = (*arguments, "--exe", "--top-module", top, "-o", product, *link, *sources)
+        _verilate(verilator, folder, log, these, variables | linked)
+        for header in folder.glob("*.gch"):  # 70 MB each
+            header.unlink()
+
+    flags = (top, product, arguments, link, variables, _versions(verilator), versions)
+    return _build_once(sources, flags, product, cache, build)
 
 
 def _check_libpython() -> None:
@@ -186,52 +267,41 @@ def build_model(
     """Return the folder of the Verilated model of `sources` (text by file name); build it unless
     `cache` has it.
 
-    A model is known by the hash of its sources and flags, and of the versions of Python and cocotb,
-    whose libraries it loads. `optimize` is the C++ compiler's option. With `waves`, the model can
-    write an FST file of every signal.
+    A model is known by the hash of its sources and flags, of the versions of Verilator and of the
+    compiler, and of those of Python and cocotb, whose libraries it loads. `optimize` is the C++
+    compiler's option. With `waves`, the model can write an FST file of every signal.
     """
-    verilator = find_verilator()
     _check_libpython()
     if waves:
         _check_waves_headers()
-    arguments = (*ARGUMENTS, *WAVES_ARGUMENTS) if waves else ARGUMENTS
-
-    def build(folder: Path, log: Path) -> None:
-        path = f"{verilator}{os.pathsep}{os.environ['PATH']}"
-        with environment(PATH=path, MAKEFLAGS=f"-- {_makeflags(optimize)}"):
-            get_runner("verilator").build(
-                sources=[folder / name for name in sources], hdl_toplevel=top, build_dir=folder,
-                build_args=list(arguments), always=True, waves=waves, log_file=log,
-            )  # fmt: skip
-
-    versions = (sys.version, importlib.metadata.version("cocotb"), cocotb_tools.config.libs_dir)
-    flags = (top, optimize, arguments, str(verilator), versions)
-    return _build_once(sources, flags, top, cache, build)
+    libraries = cocotb_tools.config.libs_dir
+    link = (
+        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
+        str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
+    )  # fmt: skip
+    arguments = (*MODEL_ARGUMENTS, *(WAVES_ARGUMENTS if waves else ()))
+    versions = (sys.version, importlib.metadata.version("cocotb"))
+    return _build(sources, top, top, cache, optimize, arguments, link, versions)
 
 
 def build_library(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O3") -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
     machine's processor; build it unless `cache` has it. See `build_model`.
     """
-    verilator = find_verilator()
-    native = subprocess.run(
-        ["g++", "-march=native", "-dM", "-E", "-x", "c++", os.devnull],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    arguments = (
-        *LIBRARY_ARGUMENTS, "--top-module", top, "--prefix", f"V{top}", "-o", LIBRARY,
-        "-MAKEFLAGS", _makeflags(optimize), *sources,
-    )  # fmt: skip
+    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared")
+    return _build(sources, top, LIBRARY, cache, optimize, LIBRARY_ARGUMENTS, link) / LIBRARY
 
-    def build(folder: Path, log: Path) -> None:
-        command = [str(verilator / "verilator"), "--Mdir", str(folder), *arguments]
-        with log.open("w") as output, environment(MAKEFLAGS=""):
-            done = subprocess.run(command, cwd=folder, stdout=output, stderr=output, check=False)
-        if done.returncode:
-            raise RuntimeError(f"exit status {done.returncode}")
 
-    flags = (arguments, native, str(verilator))
-    return _build_once(sources, flags, LIBRARY, cache, build) / LIBRARY
+def empty_run_folder(folder: Path, job: str) -> Path:
+    """Return a folder, resolved, emptied for a run whose task is to be in the file `job` there. Or
+    raise `UserError` where it is not empty and no run has left such a file: it is the user's.
+    """
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()) and not (folder / job).exists():
+        raise UserError(f"{folder} is no run's and not empty: use another folder (OUT=...)")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def run_model(
@@ -269,5 +339,7 @@ def run_model(
     text = results.read_text() if results.exists() else ""
     reason = re.search(r'<(?:failure|error)\b[^>]*message="([^"]*)"', text)
     if reason or ended or "<testcase" not in text:
-        why = html.unescape(reason[1]).splitlines()[0] if reason else ended or "no results"
+        full = shutil.disk_usage(folder).free < 1 << 20
+        without = "the disk is full" if full else ended or "no results"
+        why = html.unescape(reason[1]).splitlines()[0] if reason else without
         raise UserError(f"the simulation failed ({why}): see {log}")

@@ -17,6 +17,7 @@ import click
 import numpy as np
 from pywellen import Waveform  # pyright: ignore[reportAttributeAccessIssue]  # it has no stubs
 
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from tb.cocotb_core import PERIOD
@@ -98,7 +99,7 @@ def surfer_view(view: dict[str, list[Wave]]) -> str:
     return "\n".join([*lines, "zoom_fit"]) + "\n"
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @sequence_options(1)
 @click.option(
     "--timesteps", default=16, type=click.IntRange(1), help="Of each sequence, from the first"

@@ -1,5 +1,5 @@
-"""Write the bench's own Verilog: the core, its clock, a cycle counter, and a file for everything
-that is traced.
+"""Write the testbench's own Verilog: the core, its clock, a cycle counter, and a file for
+everything that is traced.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from golden.interface import Interface
 from tb.logs import CYCLE, Log
 
-TOP = "bench"
+TOP = "testbench"
 SHELL = "shell"
 STREAMS_IN = ("i_events", "i_load")
 STREAM_OUT = "o_results"
 
 
 def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: int) -> str:
-    """Return the Verilog of module `bench`.
+    """Return the Verilog of module `testbench`.
 
     Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for
     each stream (`events_toggle`, `load_toggle`, `results_toggle`) that turns over with every

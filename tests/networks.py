@@ -4,7 +4,9 @@ to saturate.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -222,6 +224,29 @@ def with_delays(drawn: Drawn) -> Drawn:
     network = replace(drawn.network, params=params)
     network = draw_delays(drawn.seed, network, drawn.payloads.shape[1])
     return replace(drawn, network=network, payloads=np.sign(drawn.payloads))
+
+
+def draw_small(seed: int, *, delays: bool = False) -> Drawn:
+    """Draw a network that is soon simulated."""
+    return draw_network(seed, max_neurons=24, max_inputs=20, delays=delays)
+
+
+def draw_loop(seed: int) -> Drawn:
+    """Draw a small network with recurrent layers, and four sequences of one or more timesteps."""
+    n_timesteps = (9, 2, 8, 1)[seed % 4]
+    sizes = {"n_sequences": 4, "n_timesteps": n_timesteps, "max_neurons": 24, "max_inputs": 14}
+    return draw_recurrent(seed, **sizes)
+
+
+DRAWS: dict[str, Callable[[int], Drawn]] = {
+    "large": draw_network,
+    "large with delays": partial(draw_network, delays=True),
+    "large loop": partial(draw_recurrent, n_sequences=4, max_neurons=24),
+    "plain": draw_small,
+    "delays": partial(draw_small, delays=True),
+    "loop": draw_loop,
+    "loop and delays": lambda seed: with_delays(draw_loop(seed)),
+}
 
 
 def counted(

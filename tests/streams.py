@@ -67,14 +67,14 @@ def play(
     ports = [Value.cast(find(dut, name)) for name in places.values()]
     record: list[Outputs] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         while (inputs := step(len(record), record[-1] if record else {})) is not None:
             for name, value in inputs.items():
                 put(ctx, find(dut, name), value)
             _, _, *values = await ctx.tick().sample(*ports)
             record.append(dict(zip(places, values, strict=True)))
 
-    simulate(dut, bench)
+    simulate(dut, testbench)
     return record
 
 

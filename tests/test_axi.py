@@ -16,25 +16,25 @@ import pytest
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from export.core import write_core
-from export.images import pack, unpack
+from export.core import read_images, write_core
+from export.images import unpack
 from export.store import load_digits, load_stored
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
-from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, Run, run
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
 from rtl.host.axi import AxiCore
 from rtl.verilog.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_model, run_model
-from tests import axi_bench
+from tests import axi_testbench
+from tests.conftest import Shared
 from tests.networks import Drawn, draw_network
 
 FAST = "-O0"
-BENCH = "axi_bench"
+TESTBENCH = "axi_testbench"
 OKAY, SLVERR = 0, 2
 
 
@@ -48,12 +48,12 @@ class Built:
     model: Path
 
     def run(self, folder: Path, *steps: dict[str, Any]) -> list[Any]:
-        """Do these steps (see `axi_bench`) and return what each received."""
+        """Do these steps (see `axi_testbench`) and return what each received."""
         folder.mkdir(exist_ok=True)
         (folder / "job.json").write_text(json.dumps(steps))
-        variables = {axi_bench.JOB_VARIABLE: str(folder)}
-        run_model(self.model, BENCH, axi_bench.__name__, folder, variables)
-        return json.loads((folder / axi_bench.RECORD).read_text())
+        variables = {axi_testbench.JOB_VARIABLE: str(folder)}
+        run_model(self.model, TESTBENCH, axi_testbench.__name__, folder, variables)
+        return json.loads((folder / axi_testbench.RECORD).read_text())
 
     @property
     def loads(self) -> list[list[int]]:
@@ -80,14 +80,18 @@ def write_wrapper(verilog: str) -> str:
     ports = re.findall(r"^\s*(?:input|output)\s+(\[\d+:0\])?\s*(\w+);", top, re.M)
     signals = [f"    logic {width} {name} /*verilator public_flat_rw*/;\n" for width, name in ports]
     connections = ", ".join(f".{name}({name})" for _, name in ports)
-    return f"module {BENCH};\n{''.join(signals)}    {AXI_TOP} top ({connections});\nendmodule\n"
+    return f"module {TESTBENCH};\n{''.join(signals)}    {AXI_TOP} top ({connections});\nendmodule\n"
 
 
-def build(network: NetworkIntegers, core: CoreParams, folder: Path) -> Built:
-    verilog = generate_axi(write_core(network, core, folder))
-    sources = {verilog.name: verilog.read_text(), f"{BENCH}.sv": write_wrapper(verilog.read_text())}
-    model = build_model(sources, BENCH, folder / "verilator", FAST)
-    images = pack(network, core)
+def build(manifest: Path) -> Built:
+    """Build a core whose Verilog is beside its manifest, unless it is built."""
+    core, images = read_images(manifest)
+    verilog = manifest.parent / f"{core.network.name}_axi.v"
+    sources = {
+        verilog.name: verilog.read_text(),
+        f"{TESTBENCH}.sv": write_wrapper(verilog.read_text()),
+    }
+    model = build_model(sources, TESTBENCH, manifest.parent / "verilator", FAST)
     return Built(core, unpack(images, core), images, model)
 
 
@@ -111,9 +115,14 @@ def drawn() -> Drawn:
 
 
 @pytest.fixture(scope="module")
-def built(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(drawn: Drawn, shared: Shared) -> Built:
     core = CoreParams(drawn.network.params, drawn.hardware)
-    return build(drawn.network, core, tmp_path_factory.mktemp("axi"))
+
+    def make(folder: Path) -> None:
+        generate_axi(write_core(drawn.network, core, folder))
+        build(folder / "manifest.json")
+
+    return build(shared.folder("axi", make) / "manifest.json")
 
 
 def event(address: int, payload: int) -> int:
@@ -343,7 +352,7 @@ def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
     rng = np.random.default_rng(6)
     changed: set[str] = set()
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         before: dict[str, int] = {}
         for cycle in range(300):
             for port in inputs:
@@ -358,17 +367,17 @@ def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
             changed.update(name for name in outputs if before[name] != shown[name])
 
     simulator = Simulator(dut)
-    simulator.add_testbench(bench)
+    simulator.add_testbench(testbench)
     simulator.run()
     assert changed >= set(outputs) - {"m_axis_results_tdata"}  # nothing is loaded
 
 
-def test_a_digit_with_pauses(tmp_path: Path) -> None:
+def test_a_digit_with_pauses(rows_axi: Path, tmp_path: Path) -> None:
     """A shipped network: every memory through AXI4-Lite, a whole digit through the streams."""
-    network, card = load_stored("rows")
-    core = CoreParams(network.params, HardwareParams(8, block=2))
-    built = build(network, core, tmp_path)
-    payloads = to_sequences(load_digits().images[:2], card.data)
+    _, card = load_stored("rows")
+    built = build(rows_axi)
+    core = built.core
+    payloads = to_sequences(load_digits().images[:1], card.data)
     golden = run(built.network, payloads, block=2)
     counters = expected_counters(core, golden)
     found = built.run(
@@ -376,7 +385,7 @@ def test_a_digit_with_pauses(tmp_path: Path) -> None:
         {"burst": built.loads},
         {"pauses": [5, 0.3]},
         {"send": to_beats(payloads, np.random.default_rng(5), idle=0.1)},
-        {"results": 2},
+        {"results": 1},
         {"wait_read": [register_map(core)["STATUS"].offset, 1, 0]},
         {"read": places(core, list(counters))},
     )

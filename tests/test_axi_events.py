@@ -87,7 +87,7 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
     dut = AxiEvents(4, 1)
     shown: list[tuple[int, ...]] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         async def step(ready: int, **beat: int) -> None:
             ctx.set(dut.i.valid, bool(beat))
             ctx.set(dut.i.payload, {"data": 0, "last": 0, "user": 0} | beat)
@@ -105,8 +105,8 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
         await step(1)
         await step(1)
 
-    simulate(dut, bench)
-    event, end_timestep, end_sequence = EventKind
+    simulate(dut, testbench)
+    event, end_timestep, end_sequence, _ = EventKind
     assert [row[0] for row in shown[:3]] == [1, 1, 0]
     assert [row[1:] for row in shown[1:7]] == [
         (1, event, 1), (1, event, 1), (1, event, 1), (1, end_timestep, 1), (1, end_sequence, 1),
@@ -119,7 +119,7 @@ def test_a_sequence_stays_begun_and_an_empty_beat_waits_for_nobody() -> None:
     """Also while no beat waits; what holds nothing goes although the core is not ready."""
     dut = AxiEvents(4, 1)
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         async def beat(data: int) -> None:
             ctx.set(dut.i.payload, {"data": data, "last": 0, "user": 0})
             ctx.set(dut.i.valid, 1)
@@ -137,4 +137,4 @@ def test_a_sequence_stays_begun_and_an_empty_beat_waits_for_nobody() -> None:
                 await ctx.tick()
             assert ctx.get(dut.begun) == begun
 
-    simulate(dut, bench)
+    simulate(dut, testbench)

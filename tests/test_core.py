@@ -4,6 +4,8 @@ the golden model.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +16,34 @@ from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.spans import KINDS, spans, totals
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.hardware.part import BLOCKS
 from golden.integer import Run, run
 from tb.simulate import by_timestep
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
-from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
+from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
+from tests.networks import DRAWS, Drawn, draw_network
 
-SEEDS = range(42)
-RECURRENT_SEEDS = (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52)
-DELAY_SEEDS = range(200, 218)
+QUICK = [(draw, seed) for draw, seeds in CHOSEN.items() for seed in seeds]
+LONG = {
+    "large": range(42),
+    "large with delays": range(200, 218),
+    "plain": range(400, 420),
+    "delays": range(400, 410),
+    "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
+    "loop and delays": (*range(60, 68), *range(400, 405)),
+}
+STALLED = [
+    *(("plain", seed) for seed in (101, 102, 103)),
+    *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
+]
+
+
+def long(draws: Mapping[str, Iterable[int]]) -> list[Any]:
+    """Return the cases of the long tier of these draws and seeds."""
+    return [
+        pytest.param(draw, seed, marks=pytest.mark.long)
+        for draw, seeds in draws.items()
+        for seed in seeds
+    ]
 
 
 def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
@@ -98,139 +119,62 @@ def check_cycles(recorded: Recorded, timeline: Timeline) -> None:
         }, name
 
 
-@pytest.mark.parametrize(
-    ("seed", "delays"), [(s, False) for s in SEEDS] + [(s, True) for s in DELAY_SEEDS]
-)
-def test_drawn_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
-    """Without stalls, also what every layer does in every cycle is what is predicted."""
-    drawn = draw_network(seed, delays=delays)
-    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads)
+def test_the_chosen_networks_reach_every_corner() -> None:
+    """Twice, those that are run as Verilog once."""
+    for chosen, wanted, times in ((CHOSEN, CORNERS, TIMES), (VERILATED, SHAPES, 1)):
+        reached = Counter(
+            corner
+            for draw, seeds in chosen.items()
+            for seed in seeds
+            for corner in corners(DRAWS[draw](seed))
+        )
+        assert {corner for corner in wanted if reached[corner] < times} == set()
+
+
+def simulate_and_check(drawn: Drawn, **options: Any) -> tuple[Recorded, Run]:
+    """Simulate, and compare everything that does not depend on stalls."""
+    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
     golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
     check(recorded, golden, drawn.payloads)
-    check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
+    return recorded, golden
 
 
-def small_recurrent(seed: int) -> Drawn:
-    """Return a network with recurrent layers and four sequences of one or more timesteps."""
-    n_timesteps = (9, 2, 8, 1)[seed % 4]
-    sizes = {"n_sequences": 4, "n_timesteps": n_timesteps, "max_neurons": 24, "max_inputs": 14}
-    return draw_recurrent(seed, **sizes)
-
-
-def check_recurrent(drawn: Drawn, **options: Any) -> Recorded:
-    """Simulate, and compare what does not depend on stalls."""
-    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
-    check(recorded, run(recorded.network, drawn.payloads, trace=True), drawn.payloads)
-    return recorded
-
-
-@pytest.mark.parametrize(
-    ("seed", "delays"), [(s, False) for s in RECURRENT_SEEDS] + [(s, True) for s in range(60, 68)]
-)
-def test_recurrent_network_is_bit_and_cycle_exact(seed: int, delays: bool) -> None:
-    """Sequences follow each other without a gap, and own spikes stay in theirs, also behind
-    delays.
+@pytest.mark.parametrize(("draw", "seed"), [*QUICK, *long(LONG)])
+def test_drawn_network_is_bit_and_cycle_exact(draw: str, seed: int) -> None:
+    """Without stalls, also what every layer does in every cycle is what is predicted. Sequences
+    follow each other without a gap, and own spikes stay in theirs, also behind delays.
     """
-    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
-    recorded = check_recurrent(drawn)
-    golden = run(drawn.network, drawn.payloads, trace=True)
+    drawn = DRAWS[draw](seed)
+    recorded, golden = simulate_and_check(drawn)
     check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
 
 
 @pytest.mark.parametrize(
-    ("seed", "delays"), [(20, False), (21, False), (23, False), (70, True), (71, True)]
+    ("draw", "seed"),
+    [
+        *STALLED,
+        *long(CHOSEN),
+        *long({"plain": (100,), "loop": (20, 23), "loop and delays": (71,)}),
+    ],
 )
-def test_stalls_change_no_value_of_a_recurrent_network(seed: int, delays: bool) -> None:
-    drawn = with_delays(small_recurrent(seed)) if delays else small_recurrent(seed)
-    check_recurrent(drawn, stalls=np.random.default_rng(seed))
+def test_stalls_change_no_value(draw: str, seed: int) -> None:
+    """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values
+    and busy cycles.
+    """
+    simulate_and_check(DRAWS[draw](seed), stalls=np.random.default_rng(seed))
 
 
 def test_a_reset_in_the_middle_drops_own_spikes() -> None:
     """The first timestep behind the reset waits for no spikes of the one that was cut off, and has
     none of them: before they come, while they come, and after some of them have.
     """
-    drawn = small_recurrent(9)
+    drawn = DRAWS["loop"](9)
     core = CoreParams(drawn.network.params, drawn.hardware)
     golden = run(drawn.network, drawn.payloads)
     walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
     assert golden.layers[0].spike_counts[0, 0] >= 8
     for delay in (0, walk + 14, walk + 19):
-        check_recurrent(drawn, reset_after=1, reset_delay=delay)
-
-
-def test_drawn_recurrent_networks_cover_the_corners() -> None:
-    """Recurrent layers alone, first, in the middle and last, one behind another or not; spikes few
-    and many, also in the last timestep; one group and many.
-    """
-    places, parts, rates = set(), [], []
-    for seed in RECURRENT_SEEDS:
-        drawn = small_recurrent(seed)
-        layers = drawn.network.params.layers
-        places.add("".join("fr"[layer.recurrent] for layer in layers))
-        core = CoreParams(drawn.network.params, drawn.hardware)
-        golden = run(drawn.network, drawn.payloads)
-        for part, done in zip(core.layers, golden.layers, strict=True):
-            if part.params.recurrent:
-                parts.append(part)
-                own = done.spike_counts / part.params.n_neurons
-                rates += [own.mean(), own[:, -1].mean()]
-    assert places >= {"r", "rr", "rf", "fr", "rfr", "rff", "frf", "ffr"}, places
-    assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
-    assert {part.payload.width for part in parts if part.external} == {1, 8}
-    assert min(part.n_groups for part in parts) == 1 < 8 <= max(part.n_groups for part in parts)
-    assert sum(0.02 < rate < 0.9 for rate in rates) > len(rates) / 2 and max(rates) > 0.9
-
-
-@pytest.mark.parametrize("seed", [100, 101, 102, 103])
-def test_stalls_change_no_value(seed: int) -> None:
-    """Random gaps on the way in and out, with the payload scrambled in the gaps: the same values
-    and busy cycles.
-    """
-    drawn = draw_network(seed, max_neurons=24, max_inputs=20)
-    recorded = simulate(
-        drawn.network, drawn.hardware, drawn.payloads, stalls=np.random.default_rng(seed)
-    )
-    check(
-        recorded,
-        run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True),
-        drawn.payloads,
-    )
-
-
-def test_drawn_networks_cover_the_corners() -> None:
-    """The seeds of this file reach what they are meant to reach."""
-    layers, parts, saturations = [], [], np.zeros(3, np.int64)
-    partial = set()  # blocks of which a sequence has some whole ones and a part of one
-    for seed in SEEDS:
-        drawn = draw_network(seed)
-        core = CoreParams(drawn.network.params, drawn.hardware)
-        layers += drawn.network.params.layers
-        parts += core.layers
-        n_timesteps = drawn.payloads.shape[1]
-        if n_timesteps > drawn.hardware.block and n_timesteps % drawn.hardware.block:
-            partial.add(drawn.hardware.block)
-        for layer in run(drawn.network, drawn.payloads).layers:
-            saturations += [
-                (s > 0).any()
-                for s in (
-                    layer.drive_saturations,
-                    layer.state_saturations,
-                    layer.membrane_saturations,
-                )
-            ]
-    assert {part.hardware.lanes for part in parts} == set(range(1, 9))
-    assert {part.block for part in parts} == set(BLOCKS) and partial == set(BLOCKS[1:])
-    assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
-    assert {part.hardware.products_per_cycle for part in parts} >= {1, 2, 3, 5, 8}
-    assert sum(part.params.n_neurons % part.lanes != 0 for part in parts) > 20
-    assert sum(part.block > 1 and part.payload.width > 1 for part in parts) > 5
-    assert sum(part.block > 1 and part.dilation > 1 for part in parts) > 10
-    assert sum(part.fold > 1 for part in parts) > 10 and sum(part.drain > 0 for part in parts) > 2
-    assert {layer.n_state for layer in layers} >= {0, 1, 2, 5, 12}
-    assert {layer.dilation for layer in layers} == {1, 2, 3, 4}
-    assert {layer.reset for layer in layers} == {"subtract", "to_value"}
-    assert {layer.formats.payload.width for layer in layers} == {1, 8}
-    assert (saturations > 10).all(), saturations
+        simulate_and_check(drawn, reset_after=1, reset_delay=delay)
 
 
 @pytest.mark.parametrize("lanes", [None, 20])
@@ -238,17 +182,12 @@ def test_a_reset_in_the_middle_keeps_what_was_loaded(lanes: int | None) -> None:
     """After a reset, with sequences half done, the same input gives what a fresh core gives; also
     with copies of registers, several segments in the encoder and words of several items.
     """
-    drawn = draw_network(2, max_neurons=24, max_inputs=20)
+    drawn = DRAWS["plain"](2)
     hardware = drawn.hardware if lanes is None else replace(drawn.hardware, lanes=lanes)
-    recorded = simulate(drawn.network, hardware, drawn.payloads, reset_after=7)
+    recorded, _ = simulate_and_check(replace(drawn, hardware=hardware), reset_after=7)
     if lanes:
         assert max(layer.lanes for layer in recorded.core.layers) > 8
         assert max(memory.items for memory in recorded.core.memories.values()) > 4
-    check(
-        recorded,
-        run(recorded.network, drawn.payloads, block=hardware.block, trace=True),
-        drawn.payloads,
-    )
 
 
 def test_no_item_is_taken_before_the_rings_are_clear() -> None:
@@ -264,10 +203,9 @@ def test_no_item_is_taken_before_the_rings_are_clear() -> None:
         params=replace(params, layers=layers),
         layers=(*drawn.network.layers[:-1], replace(drawn.network.layers[-1], delays=delays)),
     )
-    payloads = np.ones_like(drawn.payloads)
-    recorded = simulate(network, replace(drawn.hardware, lanes=3, block=1), payloads)
+    hardware = replace(drawn.hardware, lanes=3, block=1)
+    slow = replace(drawn, network=network, hardware=hardware, payloads=np.ones_like(drawn.payloads))
+    recorded, golden = simulate_and_check(slow)
     loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
     assert len(layers) > 1 and loaded < recorded.core.layers[-1].delay_ring.depth == 257
-    golden = run(recorded.network, payloads, trace=True)
-    check(recorded, golden, payloads)
-    check_cycles(recorded, Timeline(recorded.core, payloads, golden.layers))
+    check_cycles(recorded, Timeline(recorded.core, slow.payloads, golden.layers))

@@ -28,8 +28,8 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, Run, run
+from golden.manifest import read_core
 from golden.registers import LATENCY
-from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
 from tests.host_models import (
     Bridge,
@@ -62,15 +62,13 @@ class Rows:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+def rows(rows_axi: Path) -> Rows:
     network, card = load_stored("rows")
-    core = CoreParams(network.params, HardwareParams(8, block=2))
-    manifest = write_core(network, core, tmp_path_factory.mktemp("rows"))
-    generate_axi(manifest)
+    core, _ = read_core(rows_axi)
     digits = load_digits()
     payloads = to_sequences(digits.images[:N_DIGITS], card.data)
     golden = run(network, payloads, block=2, trace=True)
-    return Rows(manifest, core, network, payloads, digits.labels[:N_DIGITS], golden)
+    return Rows(rows_axi, core, network, payloads, digits.labels[:N_DIGITS], golden)
 
 
 @pytest.fixture
@@ -236,7 +234,7 @@ def test_a_device_closes_its_transport(rows: Rows, simulated: Simulated) -> None
 
 
 def test_verilog_that_is_missing(rows: Rows, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no .*rows_axi.v: write it first .*--top axi"):
+    with pytest.raises(UserError, match="no .*rows_axi.v: generate the core first .*--top axi"):
         Simulated(other_manifest(rows, tmp_path, 8))
 
 

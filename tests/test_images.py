@@ -210,7 +210,7 @@ def test_an_image_with_values_behind_the_last_column_is_named() -> None:
     for word, place in ((0, 32), (0, 47), (1, 32)):
         altered = list(images["layer0.p"])
         altered[word] |= 1 << place
-        with pytest.raises(UserError, match=r"layer0\.p has values behind its last column"):
+        with pytest.raises(UserError, match=r"layer0\.p has values after its last column"):
             unpack(images | {"layer0.p": altered}, core)
 
 

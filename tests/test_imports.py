@@ -14,22 +14,32 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
 NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
-FILES = ("golden.manifest", "golden.interface")
+FILES = ("golden.files", "golden.manifest", "golden.interface")
+COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
-DATA = ("golden.errors", "golden.data")
+CACHE = "golden.cache"
 INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, "golden.integer", "golden.data"),
-    "golden/train": (*NUMBERS, "golden.integer", "golden.data", "golden.picture", "golden.train"),
+    "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),
+    "golden/train": (
+        *NUMBERS,
+        *COMMANDS,
+        CACHE,
+        "golden.files",
+        "golden.integer",
+        "golden.data",
+        "golden.picture",
+        "golden.train",
+    ),
     "export": ("export", "golden"),
     "rtl": (*NUMBERS, "rtl"),
     "rtl/host": (*NUMBERS, *HOST, "rtl"),
-    "rtl/verilog": (*NUMBERS, *HOST, *FILES, "rtl"),
-    "rtl/synth": (*NUMBERS, *HOST, *FILES, "golden.table", "rtl"),
+    "rtl/verilog": (*NUMBERS, *HOST, *FILES, *COMMANDS, "rtl"),
+    "rtl/synth": (*NUMBERS, *HOST, *FILES, *COMMANDS, "golden.table", "rtl"),
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),

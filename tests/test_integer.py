@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from golden.errors import UserError
 from golden.formats import Fixed
@@ -694,3 +695,17 @@ def test_a_readout_that_does_not_fit() -> None:
         replace(small(), w_o=np.array([[1, 2]]))
     with pytest.raises(UserError, match=r"readout\.b_o reaches"):
         replace(small(), b_o=np.array([0, 1 << 24]))
+
+
+def test_products_run_on_one_thread() -> None:
+    """Whatever is set around them, which is as before when they are done."""
+    drawn = draw_network(0)
+    seen: list[int] = []
+
+    def threads() -> list[int]:
+        libraries = ThreadpoolController().select(user_api="blas").info()
+        return [library["num_threads"] for library in libraries]
+
+    with threadpool_limits(2, user_api="blas"):
+        run(drawn.network, drawn.payloads, progress=lambda n: seen.extend(threads()))
+        assert set(seen) == {1} and set(threads()) == {2}

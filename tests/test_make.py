@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from golden.hardware.part import HardwareParams
+from tb.__main__ import main as simulate
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
 # Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at
@@ -58,43 +63,93 @@ def shape(*values: int) -> list[str]:
     ]
 
 
-def test_clean_keeps_trained_networks_and_needs_no_build_folder(clone: Path) -> None:
-    assert make(clone, "clean").returncode == 0
-    for name in ("train", "smnist"):
-        (clone / "build" / name).mkdir(parents=True)
-    assert make(clone, "clean").returncode == 0
-    assert [path.name for path in (clone / "build").iterdir()] == ["train"]
+def test_clean_keeps_what_took_hours_and_says_so(clone: Path) -> None:
+    assert make(clone, "clean").returncode == 0, "there is nothing yet"
+    build = clone / "build"
+    kept = (
+        "train/rows.pt", "tuned/a b/rows.pt", "quantized/rows/network.json", "a net/network.json",
+        "study/trials/one.json", "bench.json", "bench.md", "testset/rows-8-8-1-1/testset.json",
+    )  # fmt: skip
+    others = ("smnist/manifest.json", "bench/rows-4-1-1-1/rows.v", ".writing-x/y", "bench.png")
+    for path in (*kept, *others):
+        (build / path).parent.mkdir(parents=True, exist_ok=True)
+        (build / path).touch()
+    cleaned = make(clone, "clean")
+    found = {str(p.relative_to(build)) for p in build.rglob("*") if p.is_file()}
+    assert cleaned.returncode == 0 and found == set(kept)
+    told = {line.split(":")[0] for line in cleaned.stdout.splitlines()}
+    assert told == {f"kept build/{path.split('/')[0]}" for path in kept}
+    assert make(clone, "clean-all").returncode == 0
+    assert not list(build.iterdir())
 
 
 def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
-    targets = ("sim", "train", "accuracy", "fit", "bench-testset", "study", "bench")
+    (clone / "the data").mkdir()
+    targets = ("rtl", "train", "accuracy", "fit", "study", "bench")
     done = make(clone, *targets, "NET=my net", "OUT=an out", "DATA=the data", "TRACE=")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
         ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
         ["-m", "rtl.verilog", "an out/manifest.json"],
-        [
-            "-m", "tb", "an out/manifest.json", "--digits", "20", "--network", "my net",
-            "--data", "the data",
-        ],
         ["-m", "golden.train", "my net", "--epochs", "20", "--data", "the data"],
         ["-m", "export", "accuracy", "my net", "--data", "the data"],
         [
             "-m", "export", "fit", "my net", "--multipliers", "156", "--block-rams", "208",
             "--out", "an out", "--data", "the data",
         ],
-        ["-m", "export", "core", "my net", *shape(8, 8, 1, 1), "--out", "an out"],
-        ["-m", "rtl.verilog", "an out/manifest.json"],
-        [
-            "-m", "tb.batch", "an out/manifest.json", "--network", "my net", "--jobs", "2",
-            "--data", "the data",
-        ],
         ["-m", "tb.study", "--jobs", "2", "--data", "the data"],
         ["-m", "tb.bench", "--jobs", "2", "--data", "the data"],
     ]  # fmt: skip
 
 
+def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
+    """That is said before anything is installed."""
+    (clone / "the data").mkdir()
+    shutil.rmtree(clone / ".venv")
+    verilated = (
+        "demo", "sim", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
+        "test",
+    )  # fmt: skip
+    for target in verilated:
+        done = make(clone, target, "NET=my net", "OUT=an out", "DATA=the data")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, target
+        assert "OUT=an out: Verilator cannot build in a path with a space" in done.stderr
+    spaced = clone / "a folder"
+    spaced.mkdir()
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(clone / name, spaced)
+    for target in verilated:
+        done = make(spaced, target)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, target
+        assert f"Verilator cannot build in '{spaced}', whose path has a space" in done.stderr
+    assert not (clone / ".venv").exists() and not (spaced / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
+        "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
+        "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "CLOCK=0", "CLOCK=-5", "CLOCK=nan",
+        "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
+    shutil.rmtree(clone / ".venv")
+    done = make(clone, "sim", setting)
+    assert done.returncode == 2 and not (clone / ".venv").exists()
+    assert re.fullmatch(rf"Makefile:\d+: \*\*\* {setting}: use .*\n", done.stderr)
+
+
+def test_what_can_be_is_taken(clone: Path) -> None:
+    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto", "DATA=.")
+    done = make(clone, "sim", *settings)
+    assert done.returncode == 0, done.stderr
+    assert "--digits" not in commands(clone)[-1], "then the command has its own default"
+
+
 def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
+    (clone / "the data").mkdir()
     done = make(clone, "package", "NET=my net", "OUT=an out", "CLOCK=80", "DATA=the data")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
@@ -109,12 +164,13 @@ def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
 
 
 def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
+    (clone / "the data").mkdir()
     for values in ((), ("PORT=a port", "DATA=the data", "DIGITS=3")):
-        done = make(clone, "host", "NET=my net", "OUT=an out", *values)
+        done = make(clone, "host", "NET=my net", "OUT=out", *values)
         assert done.returncode == 0, done.stderr
-    export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"]
-    verilog = ["-m", "rtl.verilog", "an out/manifest.json", "--top", "axi"]
-    run = ["-m", "driver", "an out/manifest.json", "--digits"]
+    export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "out"]
+    verilog = ["-m", "rtl.verilog", "out/manifest.json", "--top", "axi"]
+    run = ["-m", "driver", "out/manifest.json", "--digits"]
     assert commands(clone) == [
         export,
         verilog,
@@ -127,17 +183,18 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
 
 
 def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
-    options = ["NET=my net", "OUT=an out", "DATA=the data"]
+    (clone / "the data").mkdir()
+    options = ["NET=my net", "OUT=out", "DATA=the data"]
     for target, more in (("timeline", []), ("waves", ["TIMESTEPS=5"]), ("waves", ["DIGITS=3"])):
         done = make(clone, target, *options, *more)
         assert done.returncode == 0, done.stderr
     named = ["--network", "my net", "--data", "the data"]
     found = commands(clone)
-    assert found[0][-3:] == ["--trace", "--out", "an out"]
+    assert found[0][-3:] == ["--trace", "--out", "out"]
     assert found[2::3] == [
-        ["-m", "tb.timeline", "an out/manifest.json", "--digits", "2", *named],
-        ["-m", "tb.waves", "an out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
-        ["-m", "tb.waves", "an out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
+        ["-m", "tb.timeline", "out/manifest.json", "--digits", "2", *named],
+        ["-m", "tb.waves", "out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
+        ["-m", "tb.waves", "out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
     ]
 
 
@@ -148,6 +205,16 @@ def test_the_pages_are_generated_then_built(clone: Path) -> None:
         ["-m", "docs.generate"],
         ["-m", "sphinx", "-W", "--keep-going", "--quiet", "docs", "build/docs"],
     ]
+
+
+def test_networks_of_one_folder_name_have_folders_of_their_own(clone: Path) -> None:
+    nets = ("smnist", "a/mine", "b/mine/", "build/quantized/smnist", "../mine", "/nets/mine")
+    for net in nets:
+        assert make(clone, "export", f"NET={net}").returncode == 0
+    assert [command[-1] for command in commands(clone)] == [
+        "build/smnist", "build/a-mine", "build/b-mine", "build/quantized-smnist", "build/..-mine",
+        "build/-nets-mine",
+    ]  # fmt: skip
 
 
 def test_training_takes_a_recipe(clone: Path) -> None:
@@ -172,7 +239,7 @@ def test_test_sets_of_several_shapes_have_folders_of_their_own(clone: Path) -> N
     found = commands(clone)
     exports, folders = found[::3], []
     for name, values, export in zip(
-        ["smnist"] * 5 + ["b"],
+        ["smnist"] * 5 + ["a-b"],
         [(8, 8, 1, 1), (9, 8, 1, 1), (8, 16, 1, 1), (8, 8, 2, 1), (8, 8, 1, 7), (8, 8, 1, 1)],
         exports,
         strict=True,
@@ -230,16 +297,17 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
         ],
     ]  # fmt: skip
     (clone / "arguments").unlink()
-    done = make(clone, "uart-sim", "NET=two", "OUT=an out", "DATA=the data")
+    (clone / "the data").mkdir()
+    done = make(clone, "uart-sim", "NET=two", "OUT=out", "DATA=the data")
     assert done.returncode == 0, done.stderr
     assert commands(clone)[1:] == [
         [
-            "-m", "rtl.verilog", "an out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
-            "--out", "an out/uart",
+            "-m", "rtl.verilog", "out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
+            "--out", "out/uart",
         ],
         [
-            "-m", "tb.board", "an out/manifest.json", "--board", "ulx3s-85f",
-            "--verilog", "an out/uart", "--digits", "5", "--network", "two", "--data", "the data",
+            "-m", "tb.board", "out/manifest.json", "--board", "ulx3s-85f",
+            "--verilog", "out/uart", "--digits", "5", "--network", "two", "--data", "the data",
         ],
     ]  # fmt: skip
 
@@ -262,3 +330,46 @@ def test_a_python_that_cannot_be_used_is_named(clone: Path, python: str, message
     assert done.returncode and done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 2, "one line, and make's own"
     assert not (clone / ".venv").exists()
+
+
+def test_a_python_that_is_not_that_of_the_environment_is_refused(clone: Path) -> None:
+    (clone / "other").write_text("#!/bin/sh\necho 3.99.0 in /other\n")
+    (clone / "other").chmod(0o755)
+    for given in ("./other", "nonesuch"):
+        done = make(clone, "export", f"PYTHON={given}")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 2
+        said = {"./other": "3.99.0 in /other", "nonesuch": "no Python"}[given]
+        version = f"{sys.version.split()[0]} in {sys.base_prefix}"
+        assert done.stderr.startswith(
+            f"error: PYTHON={given} is {said}, but .venv has {version}: remove .venv, or"
+        )
+        assert not (clone / "arguments").exists()
+    assert make(clone, "export", f"PYTHON={sys.executable}").returncode == 0
+    assert make(clone, "export").returncode == 0
+
+
+def test_what_ends_make_ends_its_command(clone: Path) -> None:
+    (clone / ".venv" / "bin" / "python").write_text(
+        "#!/bin/sh\necho $$ > pid.partial\nmv pid.partial pid\nexec sleep 100\n"
+    )
+    process = subprocess.Popen(
+        ["make", "export", "OUT=an out"], cwd=clone, env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (clone / "pid").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.wait(20)
+    pid = int((clone / "pid").read_text())
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_defaults_are_those_of_the_commands() -> None:
+    hardware = HardwareParams()
+    shown = dict(re.findall(r"^([A-Z]+) \?= (\S+)$", MAKEFILE.read_text(), re.M))
+    digits = next(option for option in simulate.params if option.name == "n_digits")
+    assert (shown["LANES"], shown["BLOCK"]) == (str(hardware.lanes), str(hardware.block))
+    assert shown["EVENTS"] == str(hardware.events_per_cycle)
+    assert shown["PRODUCTS"] == str(hardware.products_per_cycle)
+    assert shown["DIGITS"] == str(digits.default)

@@ -89,8 +89,10 @@ def test_writing_again_leaves_what_is_not_the_cores(written: Path) -> None:
     assert (folder.parent / "outside.hex").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema_version": 1}', '{"images": {"a": 3}}'])
-def test_an_earlier_manifest_that_is_none_is_replaced(text: str, written: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ['{"schema_version": 1}', '{"schema_version": 3, "images": {"a": 3}}']
+)
+def test_an_earlier_manifest_of_any_version_is_replaced(text: str, written: Path) -> None:
     written.write_text(text)
     drawn = draw_network(0)
     core = CoreParams(drawn.network.params, HardwareParams(2))

@@ -101,7 +101,7 @@ def test_fetching_tries_each_mirror_and_keeps_what_is_right(
         packed = (folder / url.rsplit("/", 1)[1]).read_bytes()
         return Response(packed[:-100] if url.startswith(MIRRORS[0]) else packed)
 
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(urllib.request, "urlopen", answer)
     fetched = load_mnist(None, "test")
     assert np.array_equal(fetched.images, load_mnist(folder, "test").images)
@@ -120,7 +120,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(
         asked.append(url.rsplit("/", 1)[1])
         return Response((folder / asked[-1]).read_bytes())
 
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(urllib.request, "urlopen", answer)
     load_mnist(None, "test")
     [cached] = (tmp_path / "home").rglob(IMAGES)
@@ -135,7 +135,7 @@ def test_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(url: str, timeout: float) -> Response:
         raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(
         UserError, match="cannot fetch t10k-images.*no route to host.*set DATA"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from matplotlib.figure import Figure
@@ -56,8 +57,8 @@ def test_a_picture_is_written_whole_or_not_at_all(
     earlier = path.read_bytes()
     assert earlier.startswith(b"\x89PNG") and list(tmp_path.iterdir()) == [path]
 
-    def fail(self: Figure, file: Path, **options: object) -> None:
-        Path(file).write_bytes(b"half")
+    def fail(self: Figure, file: BinaryIO, **options: object) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", fail)

@@ -24,7 +24,8 @@ from golden.formats import Fixed
 from golden.integer import run
 from golden.params import GRADED, SPIKE, LayerFormats, Reset
 from golden.train import model
-from golden.train.loop import Recipe, evaluate, load_network, load_recipe, train
+from golden.train.checkpoint import load_network, load_recipe
+from golden.train.loop import Recipe, evaluate, train
 from golden.train.model import DmpLayer, DmpNetwork, snap
 from golden.train.quantize import (
     LayerRanges,

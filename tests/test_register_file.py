@@ -120,7 +120,7 @@ def test_status_without_flags() -> None:
     dut = RegisterFile(DEEP)
     bus = dut.bus
 
-    async def bench(ctx: Any) -> None:
+    async def testbench(ctx: Any) -> None:
         ctx.set(bus.read_address, 0x10)
         ctx.set(bus.read_valid, 1)
         found = []
@@ -131,4 +131,4 @@ def test_status_without_flags() -> None:
             found.append(ctx.get(bus.read_data))
         assert found == [0, 1, 2]
 
-    simulate(dut, bench)
+    simulate(dut, testbench)

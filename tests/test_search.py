@@ -445,7 +445,11 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "fit.json").read_text())
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fit.json", "fit.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fit.json",
+        "fit.png",
+        "network.txt",
+    ]
     chosen, front = content["chosen"], content["front"]
     assert all(one["multipliers"] <= 40 for one in front)
     assert chosen["cycles"] == min(one["cycles"] for one in front) and chosen["latency"] > 0
@@ -505,8 +509,8 @@ def test_latencies_are_in_the_table_where_they_are_known() -> None:
         (("nonesuch",), "unknown network 'nonesuch': use a folder"),
         (("rows", "--digits", "201"), "--digits 201: there are 200"),
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
-        (("rows", "--digits", "1", "--cycles", "-1"), "no configuration is within the budget"),
-        (("rows", "--digits", "1", "--cycles", "nan"), "no configuration is within the budget"),
+        (("rows", "--digits", "1", "--cycles", "0.1"), "no configuration is within the budget"),
+        (("rows", "--digits", "1", "--cycles", "nan"), "nan is no number"),
         (("rows", "--digits", "1", "--multipliers", "9", "--latency", "50"), "shortest latency is"),
     ],
 )

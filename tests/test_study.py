@@ -162,3 +162,23 @@ def test_a_damaged_data_folder_is_named(tmp_path: Path) -> None:
     trial = Trial("speaker", 0, "spoken", "dmp", TINY, RECIPE)
     with pytest.raises(UserError, match="has no fsdd"):
         run_trial(trial, str(tmp_path), str(tmp_path), 24, "-O0")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "spoken is not fetched: set DATA to the folder that holds it"),
+        (("--data", "nowhere"), "nowhere has no fsdd*140x100*.npz: set DATA to the folder that"),
+        (("--preset", "rows", "--data", "nowhere"), "nowhere has no train-images-idx3-ubyte[.gz]"),
+    ],
+)
+def test_without_its_data_a_study_ends_in_one_line(
+    options: tuple[str, ...], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And starts no worker, which would have its say, too."""
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--out", str(tmp_path / "out")])
+    said = capfd.readouterr()
+    assert ended.value.code == 2 and said.out == ""
+    assert said.err.startswith(f"error: {message}") and said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

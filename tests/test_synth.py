@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,15 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
+from golden.interface import Interface, Port, interface_text
 from golden.manifest import read_core
 from rtl.synth.devices import DEVICES
 from rtl.synth.netlist import expected_macros
 from rtl.synth.pin_wrapper import wrap_in_pins
-from rtl.synth.place import PLACERS, find_program, place, read_report, signal_of
+from rtl.synth.place import find_program, place, read_report, signal_of
 from rtl.synth.report import Synthesis, kind_of, main, part_of, synthesize
-from rtl.verilog.generate import AXI_TOP, TOP, generate, generate_axi
+from rtl.verilog.generate import TOP, generate
 from rtl.verilog.yosys import run_yosys
-from tb.verilator import find_verilator
 
 BLOCK_RAM_BITS = 18 * 1024
 
@@ -65,30 +66,63 @@ def synthesis(
     return synthesize(verilog, DEVICES["ecp5-25k"], folder, floorplan=core)
 
 
-@pytest.mark.parametrize(("top", "write"), [(TOP, generate), (AXI_TOP, generate_axi)])
-def test_verilator_finds_no_error(top: str, write: Callable[[Path], Path], verilog: Path) -> None:
-    folder = find_verilator()
-    verilog = write(verilog.parent / "manifest.json")
-    done = subprocess.run(
-        [folder / "verilator", "--lint-only", "-Wno-fatal", "--top", top, verilog],
-        env=os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+# Finds as many multipliers as the netlist has, and a clock by seed and placer, if it may be told of
+# one that is too slow.
+NEXTPNR = f"""#!{sys.executable}
+import json, sys
+from pathlib import Path
+words = sys.argv[1:]
+given = {{word: words[words.index(word) + 1] for word in words if word.startswith("--")
+         and not word.endswith(("25k", "fail"))}}
+netlist = json.loads(Path(given["--json"]).read_text())
+modules = netlist["modules"].values()
+cells = [cell["type"] for module in modules for cell in module["cells"].values()]
+clock = {{"heap": 50.0, "static": 70.0}}[given["--placer"]] + int(given["--seed"]) % 3
+if clock < float(given["--freq"]) and "--timing-allow-fail" not in words:
+    sys.exit("ERROR: too slow")
+step = {{"to": {{"cell": "layer0.a_TRELLIS_FF_Q"}}, "type": "clk-to-q", "delay": 1000 / clock}}
+Path(given["--report"]).write_text(json.dumps({{
+    "fmax": {{"clk": {{"achieved": clock}}}},
+    "critical_paths": [{{"from": "posedge clk", "to": "posedge clk", "path": [step]}}],
+    "utilization": {{"MULT18X18D": {{"used": cells.count("MULT18X18D"), "available": 28}}}},
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def placed(verilog: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """Return what the command stores and prints with a nextpnr that takes no time."""
+    folder = tmp_path_factory.mktemp("placed")
+    program = folder / "nextpnr"
+    program.write_text(NEXTPNR)
+    program.chmod(0o755)
+    measured = {
+        "slowest_layer": {"cycles_per_timestep": 50.0}, "timesteps": 56, "digits": 2,
+        "cycles_per_timestep": {"measured": {"layer0": 40.0, "readout": 10.0}},
+    }  # fmt: skip
+    for name in ("manifest.json", "ports.json", "single.v"):
+        (folder / name).write_bytes((verilog.parent / name).read_bytes())
+    (folder / "report.json").write_text(json.dumps(measured))
+    options = ["--device", "ecp5-25k", "--seeds", "4", "--mhz", "80", "--placer", "static"]
+    options += ["--floorplan", "--cycles", "1000"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(DEVICES, "ecp5-25k", replace(DEVICES["ecp5-25k"], placer=str(program)))
+        done = CliRunner().invoke(main, [str(folder / "manifest.json"), *options])
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "synth.json").read_text()), done.output
 
 
 def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
-    core: CoreParams, synthesis: Synthesis
+    core: CoreParams, placed: tuple[dict[str, Any], str]
 ) -> None:
-    cells = synthesis.total
+    cells, _ = placed
     # 2 lanes, 2 timesteps, 2 events or products; both neurons of a group share the leak's.
     assert core.layers[0].multipliers == {
         "spike": 8, "leak": 1, "state": 8, "update": 1, "drive": 1
     }  # fmt: skip
-    assert cells["multipliers"] == core.multipliers == 19
-    assert synthesis.parts["layer0"]["multipliers"] == 19
-    assert set(synthesis.parts) == {"core", "layer0", "readout", "pins"}
+    assert cells["multipliers"] == core.multipliers == 19 == cells["multipliers_arranged"]
+    assert cells["parts"]["layer0"]["multipliers"] == 19
+    assert set(cells["parts"]) == {"core", "layer0", "readout", "pins"}
     weights = [core.memories[name] for name in core.memories if name.endswith((".w_f", ".p"))]
     bits = sum(memory.bits for memory in weights if memory.depth > 256)
     assert cells["block_rams"] * BLOCK_RAM_BITS >= bits > 0
@@ -96,12 +130,29 @@ def test_ecp5_takes_weights_in_block_rams_and_products_in_multipliers(
     assert 0 < cells["distributed_rams"] * 64 < bits / 5
 
 
-def test_a_core_is_placed_and_routed(
-    core: CoreParams, verilog: Path, synthesis: Synthesis, tmp_path: Path
-) -> None:
-    """One seed, and the same through the command, which finds what a simulation measured; with the
-    multipliers at the places of the floorplan.
-    """
+def test_the_command_tells_of_the_fastest_seed(placed: tuple[dict[str, Any], str]) -> None:
+    found, said = placed
+    assert (found["fmax_mhz"], found["seed"]) == (72.0, 2)
+    assert found["seeds_mhz"] == {"2": 72.0, "1": 71.0, "4": 71.0, "3": 70.0}
+    assert found["used"]["multipliers"] == found["multipliers"]
+    assert found["available"]["multipliers"] == 28
+    assert found["lanes"] == 2 and found["device"] == "ecp5-25k"
+    assert found["critical_path"][0]["signal"] == "layer0.a"
+    assert "single, 2 lanes, T = 2, E = 2, K = 2, on ecp5-25k" in said
+    assert {"luts", "ffs", "block_rams", "multipliers"} < set(found)
+    speed, parts = found["speed"], found["speed"]["parts"]
+    assert speed["timesteps_per_second"] == pytest.approx(72e6 / 50)
+    assert speed["samples_per_second"] * 28 == pytest.approx(speed["timesteps_per_second"])
+    assert parts["layer0"]["timesteps_per_second"] == pytest.approx(72e6 / 40)
+    assert parts["readout"]["samples_per_second"] == pytest.approx(72e6 / 10 / 28)
+    assert "72.0 MHz" in said and "critical path" in said
+    assert found["inference"] == {"cycles": 1000, "microseconds": pytest.approx(1000 / 72)}
+    assert "13.89 us, for 1000 cycles" in said
+
+
+@pytest.mark.long
+def test_a_core_is_placed_and_routed(core: CoreParams, synthesis: Synthesis) -> None:
+    """For the clock that was asked for; with the multipliers at the places of the floorplan."""
     [module] = (
         module
         for module in json.loads(synthesis.netlist.read_text())["modules"].values()
@@ -111,36 +162,13 @@ def test_a_core_is_placed_and_routed(
     assert len({cell["attributes"]["BEL"] for cell in multipliers}) == core.multipliers
     [placement] = place(synthesis.netlist, DEVICES["ecp5-25k"], [1], 50.0, jobs=1)
     assert 20 < placement.fmax_mhz < 300
+    [clock] = json.loads((synthesis.netlist.parent / "seed1.json").read_text())["fmax"].values()
+    assert clock["constraint"] == 50.0
     assert placement.used["multipliers"] == core.multipliers <= placement.available["multipliers"]
     assert placement.used["block_rams"] == synthesis.total["block_rams"]
     period = sum(logic + routing for _, logic, routing in placement.path)
     assert period == pytest.approx(1000 / placement.fmax_mhz, abs=0.05)
     assert any(part_of(name) != "core" for name, _, _ in placement.path)
-    measured = {
-        "slowest_layer": {"cycles_per_timestep": 50.0}, "timesteps": 56, "digits": 2,
-        "cycles_per_timestep": {"measured": {"layer0": 40.0, "readout": 10.0}},
-    }  # fmt: skip
-    (verilog.parent / "report.json").write_text(json.dumps(measured))
-    options = ["--device", "ecp5-25k", "--seeds", "1", "--mhz", "50", "--cycles", "1000"]
-    options.append("--floorplan")
-    manifest = verilog.parent / "manifest.json"
-    done = CliRunner().invoke(main, [str(manifest), *options, "--out", str(tmp_path / "s.json")])
-    assert done.exit_code == 0, done.output
-    found = json.loads((tmp_path / "s.json").read_text())
-    assert found["fmax_mhz"] == placement.fmax_mhz and found["seed"] == 1
-    assert found["lanes"] == 2 and found["device"] == "ecp5-25k"
-    assert "single, 2 lanes, T = 2, E = 2, K = 2, on ecp5-25k" in done.output
-    assert {"luts", "ffs", "block_rams", "multipliers"} < set(found)
-    assert found["speed"]["timesteps_per_second"] == pytest.approx(placement.fmax_mhz * 1e6 / 50)
-    speed, parts = found["speed"], found["speed"]["parts"]
-    assert speed["samples_per_second"] * 28 == pytest.approx(speed["timesteps_per_second"])
-    hertz = placement.fmax_mhz * 1e6
-    assert parts["layer0"]["timesteps_per_second"] == pytest.approx(hertz / 40)
-    assert parts["readout"]["samples_per_second"] == pytest.approx(hertz / 10 / 28)
-    assert f"{placement.fmax_mhz:.1f} MHz" in done.output and "critical path" in done.output
-    taken = 1000 / placement.fmax_mhz
-    assert found["inference"] == {"cycles": 1000, "microseconds": pytest.approx(taken)}
-    assert f"{taken:.2f} us, for 1000 cycles" in done.output
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +184,7 @@ def on_ecp5(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     return synthesize(tiny, DEVICES["ecp5-25k"], tmp_path_factory.mktemp("ecp5"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["ice40-up5k", "gowin-gw2a-18", "xilinx-7"])
 def test_every_family_takes_memories_in_rams(
     device: str, tiny: Path, on_ecp5: Synthesis, tmp_path: Path
@@ -170,7 +199,7 @@ def test_every_family_takes_memories_in_rams(
     files = [macro for macro in macros.values() if not macro.clocked]
     assert on_ecp5.memories_in_ffs == [] and len(files) == 1
     if device == "ice40-up5k":
-        assert in_ffs == ["layer0.slow_state.drives.storage"]
+        assert in_ffs == ["layer0.slow_state.drives.items_storage"]
         assert cells["distributed_rams"] == 0
         assert cells["block_rams"] >= len(macros) - len(files)
     else:
@@ -186,6 +215,7 @@ def test_every_family_takes_memories_in_rams(
     assert set(synthesis.parts) - {"pins"} == set(on_ecp5.parts) - {"pins"}
 
 
+@pytest.mark.long
 def test_a_core_is_placed_on_a_small_device(tiny: Path, tmp_path: Path) -> None:
     """Within shift registers: five pins, whose names are not on the path within the core."""
     device = DEVICES["ice40-up5k"]
@@ -231,9 +261,9 @@ def test_pins_shift_every_port_in_and_out(tmp_path: Path) -> None:
     )
 
 
-def test_a_device_without_a_placer_is_named(tiny: Path) -> None:
+def test_a_device_without_a_placer_is_named(verilog: Path) -> None:
     options = ["--device", "xilinx-7", "--seeds", "1"]
-    done = CliRunner().invoke(main, [str(tiny.with_name("manifest.json")), *options])
+    done = CliRunner().invoke(main, [str(verilog.with_name("manifest.json")), *options])
     assert done.exit_code == 2 and done.output.count("\n") == 1
     assert "xilinx-7 has no placer here" in done.output
 
@@ -247,6 +277,7 @@ def test_block_rams_of_double_size_count_twice() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
     """More memory bits than the device has; nothing is left."""
     source = tmp_path / "big.v"
@@ -256,30 +287,54 @@ def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
         "always @(posedge clk) begin if (we) m[a] <= q + 1; q <= m[a]; end\nendmodule\n"
     )
     ports = [("clk", 1, "input"), ("we", 1, "input"), ("a", 20, "input"), ("q", 16, "output")]
-    described = [{"name": name, "width": width, "direction": way} for name, width, way in ports]
-    (tmp_path / "ports.json").write_text(json.dumps({"ports": described}))
+    described = {name: Port(name, way, width) for name, width, way in ports}
+    (tmp_path / "manifest.json").touch()
+    text = interface_text(Interface(TOP, described, {}, [], []), tmp_path / "manifest.json")
+    (tmp_path / "ports.json").write_text(text)
     device = DEVICES["ecp5-25k"]
     netlist = synthesize(source, device, tmp_path / "out").netlist
     with pytest.raises(UserError, match="nextpnr failed: .*"):
         place(netlist, device, [1], 50.0, jobs=1)
 
 
-def test_nextpnr_is_told_its_placer_seed_and_clock(tmp_path: Path) -> None:
+def test_what_a_placer_says_is_passed_on(tmp_path: Path) -> None:
     program = tmp_path / "nextpnr"
-    report = {"fmax": {"clk": {"achieved": 50.0}}, "critical_paths": [], "utilization": {}}
-    program.write_text(
-        f"#!{sys.executable}\nimport json, sys\nfrom pathlib import Path\n"
-        "Path('said').write_text(json.dumps(sys.argv[1:]))\n"
-        f"Path(sys.argv[sys.argv.index('--report') + 1]).write_text('{json.dumps(report)}')\n"
-    )
+    program.write_text("#!/bin/sh\necho 'Info: packing' >&2; echo 'ERROR: no room' >&2; exit 1\n")
     program.chmod(0o755)
-    device = replace(DEVICES["ecp5-25k"], placer=str(program), options=("--25k",))
-    for placer in PLACERS:
-        [placement] = place(tmp_path / "netlist.json", device, [3], 80.0, jobs=1, placer=placer)
-        said = json.loads((tmp_path / "said").read_text())
-        given = dict(zip(said[1::2], said[2::2], strict=False))
-        assert said[0] == "--25k" and placement.fmax_mhz == 50.0
-        assert (given["--placer"], given["--seed"], given["--freq"]) == (placer, "3", "80")
+    device = replace(DEVICES["ecp5-25k"], placer=str(program))
+    with pytest.raises(UserError, match="^nextpnr failed: no room$"):
+        place(tmp_path / "netlist.json", device, [1], 50.0, jobs=1)
+
+
+ENDED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from golden.errors import report_user_errors
+from rtl.synth.devices import DEVICES
+from rtl.synth.place import place
+
+device = replace(DEVICES["ecp5-25k"], placer=str(Path("nextpnr").resolve()))
+report_user_errors(place)(Path("netlist.json"), device, range(1, 9), 100.0, jobs=2)
+"""
+
+
+def test_a_placement_that_is_ended_leaves_no_nextpnr(tmp_path: Path) -> None:
+    program = tmp_path / "nextpnr"
+    program.write_text("#!/bin/sh\necho $$ > pid-$$\nexec sleep 1000\n")
+    program.chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDED], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    )
+    while len(list(tmp_path.glob("pid-*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (128 + signal.SIGTERM, b"terminated\n")
+    started = [int(path.read_text()) for path in tmp_path.glob("pid-*")]
+    assert len(started) < 8 and not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
 def test_the_fastest_of_a_report_and_its_signals() -> None:
@@ -331,14 +386,19 @@ def test_a_missing_or_broken_file_is_one_line(verilog: Path, tmp_path: Path) -> 
     assert missing.exit_code == 2 and missing.output.count("\n") == 1
     (tmp_path / "manifest.json").write_text((verilog.parent / "manifest.json").read_text())
     without = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert without.exit_code == 2 and "no Verilog" in without.output
-    (tmp_path / "single.v").write_text("module dmp_core(")
+    assert without.exit_code == 2 and "single.v: generate the core first" in without.output
+    whole = verilog.read_text()
+    (tmp_path / "single.v").write_text(whole[: len(whole) // 2])
+    cut = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
+    assert cut.exit_code == 2 and cut.output.count("\n") == 1
+    assert "single.v does not end with a module's end: generate the core again" in cut.output
+    (tmp_path / "single.v").write_text("module dmp_core( endmodule")
     clockless = CliRunner().invoke(main, [str(tmp_path / "manifest.json"), "--cycles", "9"])
     assert clockless.exit_code == 2
     assert clockless.output == "error: --cycles: there is no clock without --seeds\n"
     alone = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert alone.exit_code == 2 and "ports.json, which names the ports" in alone.output
+    assert alone.exit_code == 2 and "ports.json: generate the core first" in alone.output
     (tmp_path / "ports.json").write_text((verilog.parent / "ports.json").read_text())
     broken = CliRunner().invoke(main, [str(tmp_path / "manifest.json")])
-    assert broken.exit_code == 2 and "Yosys failed" in broken.output
+    assert broken.exit_code == 2 and "Yosys failed: core.v:1: ERROR: " in broken.output
     assert not (tmp_path / "synth.json").exists()

@@ -7,9 +7,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from export.store import load_digits, load_stored
+from golden.cost.cycles import block_cycles
 from golden.cost.timeline import Timeline
+from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.integer import run
 from golden.params import LayerParams, NetworkParams, ReadoutParams
 from tests.networks import counted
 
@@ -62,3 +66,20 @@ def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
     second = 2 + 17 + 2
     ended = second + 1 + 16  # the end of the sequence is transferred
     assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 19]]
+
+
+@pytest.mark.parametrize(
+    "hardware", [HardwareParams(4), HardwareParams(4, block=4, events_per_cycle=2)], ids=str
+)
+def test_the_slowest_layer_of_smnist_hardly_waits(hardware: HardwareParams) -> None:
+    """In a whole digit. (`make test-long` runs one through the Verilog.)"""
+    network, card = load_stored("smnist")
+    payloads = to_sequences(load_digits().images[:1], card.data)
+    layers = run(network, payloads, block=hardware.block, trace=True).layers
+    core = CoreParams(network.params, hardware)
+    cycles = int(Timeline(core, payloads, layers).ends[-1])
+    busy = [
+        int(block_cycles(part, layer.addresses, payloads.shape[1]).sum())
+        for part, layer in zip(core.layers, layers, strict=True)
+    ]
+    assert 0.98 * cycles < max(busy) < cycles

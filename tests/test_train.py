@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,16 +24,10 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import SPIKE, LayerFormats
 from golden.train import loop as train_module
-from golden.train.loop import (
-    Process,
-    Recipe,
-    evaluate,
-    load_network,
-    load_recipe,
-    main,
-    plot,
-    train,
-)
+from golden.train.__main__ import main
+from golden.train.checkpoint import load_network, load_recipe
+from golden.train.curve import plot_curve
+from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
 from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
@@ -414,6 +409,55 @@ def test_the_command_refuses_values_out_of_range(option: str, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_a_full_disk_is_one_line(data: Path, tmp_path: Path) -> None:
+    """A limit on the size of files, which only the checkpoint exceeds, stands for the disk."""
+    out, before = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    options = ["--data", str(data), "--out", str(out), "--epochs", "1", "--batch", "8"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        done = CliRunner().invoke(main, ["rows", *options, "--limit", "16"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.exit_code == 2
+    said = done.stderr.splitlines()[-1]
+    assert said == f"error: {out / 'rows.pt'}: File too large: use another path"
+    assert {path.name for path in out.iterdir()} == {"rows.csv", "rows.png"}
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "3", "a b"])
+def test_a_name_that_no_network_can_have_is_refused(name: str, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        main, ["rows", "--data", str(data), "--out", str(out), "--name", name]
+    )
+    assert done.exit_code == 2 and f"a network called '{name}'" in done.stderr
+    assert not out.exists()
+
+
+def test_a_curve_of_something_else_stays(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--batch", "8"]
+    for text in ("day,price\n1,2\n", "epoch\nMonday\n"):
+        (tmp_path / "rows.csv").write_text(text)
+        done = CliRunner().invoke(main, ["rows", *options, "--limit", "16"])
+        assert done.exit_code == 2 and "rows.csv is no learning curve: move it" in done.stderr
+        assert (tmp_path / "rows.csv").read_text() == text
+
+
+def test_a_network_too_large_for_the_memory_is_one_line(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--out", str(tmp_path / "out"), "--batch", "8"]
+    done = CliRunner().invoke(main, ["rows", *options, "--neurons", "10000000,10000000"])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("error: too little memory")
+
+
+def test_what_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    for content in (b"hours", b"", b"PK", b"\x80\x02", b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="a.pt is not a checkpoint"):
+            load_recipe(path)
+
+
 def test_the_command_trains(data: Path, tmp_path: Path) -> None:
     options = [
         "--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--batch", "8",
@@ -507,7 +551,9 @@ def test_no_texts_overlap_in_the_learning_curve(epochs: int) -> None:
         {"epoch": epoch + 1, "train_accuracy": 1 - 0.6**epoch, "test_accuracy": 0.97}
         for epoch in range(epochs)
     ]
-    figure = plot([*rows, {"epoch": epochs + 1, "train_accuracy": 1.0, "test_accuracy": 0.98}], "x")
+    figure = plot_curve(
+        [*rows, {"epoch": epochs + 1, "train_accuracy": 1.0, "test_accuracy": 0.98}], "x"
+    )
     assert not faults(figure)
     [axes] = figure.axes
     low, high = axes.get_xlim()

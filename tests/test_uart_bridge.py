@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from golden.registers import ADDRESS_WIDTH
-from golden.uart_protocol import BREAK_BITS, FRAME_BITS, MAX_COMMAND_BYTES
+from golden.uart_protocol import BREAK_BITS, FRAME_BITS, MAX_COMMAND_BYTES, MAX_WORDS
 from rtl.host.uart_bridge import DEPTH, UartBridge
 from rtl.host.uart_commands import UartCommands
 from tests.streams import Inputs, Outputs, play
@@ -206,17 +206,20 @@ def spoken(command: list[int]) -> Levels:
     return [level for byte in command for level in frame(byte)]
 
 
-def test_a_core_that_stalls_loses_nothing_of_the_longest_command() -> None:
-    """Not a word is taken until the whole command was sent; no answer until all of it is taken."""
+@pytest.mark.parametrize("n_words", [40, pytest.param(MAX_WORDS, marks=pytest.mark.long)])
+def test_a_core_that_stalls_loses_nothing_of_a_command(n_words: int) -> None:
+    """Not a word is taken until the whole command was sent; no answer until all of it is taken.
+    (tests/test_board.py sends the longest command to a whole core.)
+    """
     rng = np.random.default_rng(1)
-    words = rng.integers(0, 1 << 32, 256).tolist()
+    words = rng.integers(0, 1 << 32, n_words).tolist()
     sent, answer, actions = expect("E", 0, words, [])
-    longest, _, _ = expect("B", 4, words, [])
+    longest, _, _ = expect("B", 4, [0] * MAX_WORDS, [])
     assert len(longest) == MAX_COMMAND_BYTES <= DEPTH
     world = World(rng, 0.0, [])
     end = len(sent) * FRAME_BITS * 4
     held = range(end + 1000)
-    found, record = on_lines([[(1, 3.0)], spoken(sent), [(1, 1200.0)]], world, held)
+    found, record = on_lines([[(1, 3.0)], spoken(sent), [(1, 280.0 + 3.6 * n_words)]], world, held)
     assert found == answer and world.actions == actions
     assert all(r["tx"] for r in record[: held.stop]) and not any(r["lost"] for r in record)
 
@@ -249,7 +252,7 @@ def test_a_break_drops_what_was_begun() -> None:
 def test_a_break_leaves_a_core_that_takes_nothing(bits: int) -> None:
     """The word that waits is withdrawn, with those behind it; then the core takes others."""
     rng = np.random.default_rng(3)
-    sent, _, _ = expect("E", 0, rng.integers(0, 1 << 32, 99).tolist(), [])
+    sent, _, _ = expect("E", 0, rng.integers(0, 1 << 32, 30).tolist(), [])
     then, answer, actions = expect("E", 0, [0xCAFE_F00D], [])
     world = World(rng, 0.0, [])
     broken: Levels = [(0, float(bits)), (1, float(FRAME_BITS))]

@@ -64,9 +64,9 @@ def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray)
     steps = group_steps(layer, addresses, np.ones(addresses.shape[-1], np.int64))
     starts = np.arange(0, layer.n_outputs, layer.lanes)
     fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
-    behind = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
+    remaining = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
     until = steps[..., None] * np.arange(layer.n_groups - 1, -1, -1)
-    return layer.loop_latency + (behind - until).max(-1)
+    return layer.loop_latency + (remaining - until).max(-1)
 
 
 def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
@@ -148,7 +148,7 @@ def _accesses(
     refreshed = refreshes(part, lengths)
     steps = part.state_update.row_groups * (d + 1)
     dense = groups * part.dense_steps * int((refreshed > 0).sum())
-    # The slow state that a timestep leaves is kept where the one behind it has a refresh.
+    # The slow state of timestep k is stored only if timestep k + 1 refreshes the current.
     kept = int((np.arange(1, n_timesteps + 1) % part.dilation == 0).sum())
     counts |= {
         "p_reads": none + dense,
@@ -172,7 +172,7 @@ def _accesses(
 
 def _delay_accesses(part: LayerHardware, run: LayerRun, n_blocks: int) -> dict[str, np.ndarray]:
     """Count the accesses (B,) of a layer's delay line: of what arrives, of the words of every block
-    that leaves, which are read and cleared, and of the ring, which is cleared behind a sequence.
+    that leaves, which are read and cleared, and of the ring, which is cleared after a sequence.
     """
     assert run.arrivals is not None and run.arrival_slots is not None
     touched = run.arrival_slots + part.delay_ring.words * n_blocks
@@ -194,8 +194,8 @@ def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
 
 
 def settle_cycles(core: CoreParams) -> int:
-    """Return the cycles after the last result in which a core still works: state updates that lag
-    behind, and counters.
+    """Return the cycles after the last result in which a core still works: state updates that
+    lag, and counters.
     """
     updates = (
         layer.state_update.interval * layer.block * (layer.state_update.lag + 1)

@@ -206,7 +206,7 @@ def delay_cycles(part: LayerHardware, delayed: np.ndarray, items: np.ndarray) ->
 
 
 def by_block(values: np.ndarray, block: int) -> np.ndarray:
-    """Return (B, blocks, block, ...) of (B, K, ...), with zeros behind the last timestep."""
+    """Return (B, blocks, block, ...) of (B, K, ...), with zeros after the last timestep."""
     missing = [(0, 0)] * values.ndim
     missing[1] = 0, -values.shape[1] % block
     return np.pad(values, missing).reshape(len(values), -1, block, *values.shape[2:])

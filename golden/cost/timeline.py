@@ -135,8 +135,8 @@ class _State:
 
     def decided(self, refresh: bool) -> int:
         """Return the first cycle in which the block announced last may be decided on."""
-        behind = 0 if refresh else self.layer.state_update.lag
-        block = len(self.announced) - 1 - behind
+        lag = 0 if refresh else self.layer.state_update.lag
+        block = len(self.announced) - 1 - lag
         return self.announced[block] + 1 if block >= 0 else 0
 
     def start(self, decided: int) -> None:

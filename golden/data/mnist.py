@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import tempfile
 import urllib.error
 import urllib.request
 import zlib
@@ -19,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from golden.cache import cache_folder
 from golden.errors import UserError
+from golden.files import write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -88,7 +89,7 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
 
 def _read(folder: Path | None, name: str) -> bytes:
     if folder is None:
-        folder = Path.home() / ".cache" / "dmp-core" / "mnist"
+        folder = cache_folder() / "mnist"
         try:
             return _read(folder, name)
         except UserError:  # it is missing, or damaged: what is fetched takes its place
@@ -124,9 +125,7 @@ def _fetch(folder: Path, name: str) -> None:
             continue
         if hashlib.sha256(content).hexdigest() == FILES[name]:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as partial:
-                partial.write(content)
-            Path(partial.name).rename(folder / name)
+            write_whole(folder / name, content)
             return
         reasons.append(f"{mirror}: SHA-256 differs")
     raise UserError(

@@ -71,9 +71,9 @@ def load_hdf5(
     Parameters
     ----------
     n_timesteps, seconds
-        Spikes from 0 to `seconds` fall into so many timesteps; others are left out.
+        Spikes from 0 to `seconds` fall into `n_timesteps` timesteps; others are left out.
     min_spikes
-        An input has an event in a timestep where its 5 channels have at least so many spikes.
+        An input has an event in a timestep where its 5 channels have at least `min_spikes` spikes.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class HardwareParams:
         Send results also when the event stream asks for them, not only at the end of a sequence.
     """
 
-    lanes: int = 4
+    lanes: int = 8
     block: int = 1
     events_per_cycle: int = 1
     products_per_cycle: int = 1
@@ -157,7 +157,7 @@ class PartHardware(ABC):
         return self.n_outputs - (self.n_groups - 1) * self.lanes
 
     def sparse_steps(self, addresses: Any) -> Any:
-        """Return the steps that a group takes to add so many distinct addresses."""
+        """Return the steps that a group takes to add `addresses` distinct addresses."""
         return -(-addresses // self.hardware.events_per_cycle)
 
     @property

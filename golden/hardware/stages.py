@@ -1,8 +1,8 @@
 """Every latency of the core, in clock cycles, and the depths that follow from them: the one truth
 that golden's timeline and the components of `rtl` both read.
 
-A part (a layer or the readout) is a pipeline behind its group schedule. The schedule issues a step
-in stage 0; what happens to that step in which stage:
+A part (a layer or the readout) is a pipeline that its group schedule feeds. The schedule issues a
+step in stage 0; what happens to that step in which stage:
 
 ===== ================ ==========================================================
 stage constant         what happens

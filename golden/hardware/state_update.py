@@ -37,7 +37,7 @@ class StateUpdate:
     def lanes(self) -> int:
         """Multipliers: as few as keep the update from ever bounding the walk, else the fastest.
 
-        Between refreshes the walk needs no slow state, so the update may lag behind it. It cannot
+        Between refreshes the walk needs no slow state, so the update may lag. It cannot
         run ahead: from the start of any block to the next refresh, all updates must fit.
         """
         choices = range(1, self.n_state + 1)

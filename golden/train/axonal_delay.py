@@ -12,7 +12,7 @@ from torch import Tensor
 
 from golden.train.lif import kernel, pointer
 
-DELAY_SLOPE = 3  # timesteps before and behind an event that its delay's gradient looks at
+DELAY_SLOPE = 3  # timesteps before and after an event that its delay's gradient looks at
 
 
 class AxonalDelay(torch.autograd.Function):
@@ -44,7 +44,7 @@ class AxonalDelay(torch.autograd.Function):
         for reach in range(1, DELAY_SLOPE + 1):
             slope[reach:] -= spikes[:-reach]
             slope[:-reach] += spikes[reach:]
-        # d/d delay of s(k - delay) is minus the slope: what comes before less what comes behind.
+        # d/d delay of s(k - delay) is minus the slope: what comes before less what comes after.
         slope = -slope / (DELAY_SLOPE * (DELAY_SLOPE + 1))
         grad_delays = (_shifted(slope, steps) * grad).sum((0, 1))
         return _shifted(grad, -steps), grad_delays

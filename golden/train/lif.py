@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import subprocess
 import tempfile
 from functools import cache
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from golden.cache import cache_folder
 from golden.errors import UserError
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
@@ -42,11 +42,7 @@ def kernel() -> ctypes.CDLL:
         line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")
     ][:1]
     key = hashlib.sha256(source.read_bytes() + repr((KERNEL_FLAGS, cpu)).encode()).hexdigest()[:16]
-    library = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        / "dmp-core"
-        / f"lif-{key}.so"
-    )
+    library = cache_folder() / f"lif-{key}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:

@@ -7,15 +7,12 @@ runs on a graphics card where there is one, and on several processes under `torc
 
 from __future__ import annotations
 
-import csv
 import math
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
@@ -24,22 +21,20 @@ from torch.optim import swa_utils
 from tqdm import tqdm
 
 from golden.data.dataset import Dataset, load_dataset
-from golden.errors import UserError, report_user_errors
+from golden.errors import UserError
 from golden.formats import Fixed
-from golden.params import MAX_DELAY, LayerFormats
-from golden.picture import clear_ticks, save_picture
+from golden.params import LayerFormats
+from golden.picture import save_picture
 from golden.train.augment import augmented
+from golden.train.checkpoint import load_checkpoint, load_recipe, save_checkpoint
+from golden.train.curve import add_epoch, plot_curve
 from golden.train.model import DmpLayer, DmpNetwork
 from golden.train.quantize import apply_grids
-from golden.train.topology import ARCHITECTURES, Topology, find_topology
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from golden.train.topology import Topology
 
 WARMUP_STEPS = 50
 CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
 DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
-CHECKPOINT_KEYS = {"name", "settings", "topology", "epoch", "network", "optimizer", "scheduler"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +46,12 @@ class Recipe:
     augmentation
         Strength of the random changes of the samples (`golden.train.augment`).
     limit
-        Use only so many training and test sequences (for trials).
+        Train and test on the first `limit` sequences of each set (for trials).
     weight_bits, aware_epochs
-        Quantization-aware training in the last so many epochs, with W_f in so many bits.
+        The last `aware_epochs` epochs train with the quantized weights, W_f in `weight_bits` bits.
     averaging
-        Keep an exponential average of the weights, with so large a decay at every step, instead of
-        the weights themselves; 0 averages nothing.
+        Keep an exponential average of the weights instead of the weights themselves; this is its
+        decay at every step. 0 averages nothing.
     start
         Weights to start from: a checkpoint of the same topology (for fine-tuning).
     without_speaker
@@ -119,66 +114,6 @@ def evaluate(network: DmpNetwork, dataset: Dataset, batch: int = 250) -> float:
 def _payloads(sequences: np.ndarray, device: torch.device) -> Tensor:
     """Return sequences (B, K, M) as (K, B, M) on the device."""
     return torch.from_numpy(sequences.copy()).transpose(0, 1).to(device)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint written by `train`, or raise `UserError`."""
-    if not path.exists():
-        raise UserError(f"no checkpoint {path}: train one first (make train)")
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
-        raise UserError(f"{path} is not a checkpoint, or a damaged one: train again") from None
-    if not isinstance(checkpoint, dict) or not CHECKPOINT_KEYS <= set(checkpoint):
-        raise UserError(f"{path} is not a checkpoint of golden.train: train again")
-    return checkpoint
-
-
-def load_network(path: Path) -> DmpNetwork:
-    """Read the network of a checkpoint, or raise `UserError`."""
-    checkpoint = load_checkpoint(path)
-    try:
-        network = DmpNetwork(Topology.from_dict(checkpoint["topology"]))
-        network.load_state_dict(checkpoint["network"])
-    except (RuntimeError, KeyError, TypeError):
-        raise UserError(f"{path} has another shape than its topology says: train again") from None
-    return network
-
-
-def load_recipe(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint was trained with: topology, epochs done and intended, seed, ..., and
-    as `start` the same of the checkpoint that it started from; or raise `UserError`.
-    """
-    checkpoint = load_checkpoint(path)
-    return {
-        "topology": checkpoint["topology"],
-        "epochs_done": checkpoint["epoch"],
-        **checkpoint["settings"],
-        **({"start": checkpoint["start"]} if checkpoint.get("start") else {}),
-    }
-
-
-def save_start(path: Path, name: str, network: DmpNetwork, recipe: dict[str, Any]) -> None:
-    """Write a network as a checkpoint that a training can start from (`Recipe.start`); `recipe` is
-    what `load_recipe` will say of it.
-    """
-    settings = {
-        key: value
-        for key, value in recipe.items()
-        if key not in ("topology", "epochs_done", "start")
-    }
-    content = dict.fromkeys(CHECKPOINT_KEYS) | {
-        "name": name,
-        "settings": settings,
-        "topology": network.topology.to_dict(),
-        "epoch": recipe["epochs_done"],
-        "start": recipe.get("start"),
-        "network": network.state_dict(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.rename(path)
 
 
 def train(
@@ -386,9 +321,8 @@ class _Training:
     def save(self, row: dict[str, float]) -> None:
         """Add a row to the curve, plot it, and write the checkpoint."""
         curve = self.path.with_suffix(".csv")
-        rows = _record(curve, row)
-        save_picture(plot(rows, self.name), self.path.with_suffix(".png"))
-        partial = self.path.with_suffix(".partial")
+        rows = add_epoch(curve, row)
+        save_picture(plot_curve(rows, self.name), self.path.with_suffix(".png"))
         content = {
             "name": self.name,
             "settings": self.settings,
@@ -403,128 +337,4 @@ class _Training:
             content |= {
                 "trained": self.network.state_dict(), "average": self.average.state_dict(),
             }  # fmt: skip
-        torch.save(content, partial)
-        partial.rename(self.path)
-
-
-def _record(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
-    """Add an epoch to the curve, in place of what an earlier or interrupted training left from that
-    epoch on; return all rows.
-    """
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            rows = [kept for kept in csv.DictReader(file) if int(kept["epoch"]) < row["epoch"]]
-    rows.append(row)
-    partial = path.with_suffix(".partial-csv")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.rename(path)
-    return rows
-
-
-def plot(rows: list[dict[str, Any]], name: str) -> Figure:
-    """Return a picture of the learning curve: errors on a logarithmic axis."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    epochs = [int(row["epoch"]) for row in rows]
-    for key, label in (("train_accuracy", "training"), ("test_accuracy", "test")):
-        errors = [max(100 * (1 - float(row[key])), 0.01) for row in rows]
-        axes.semilogy(epochs, errors, marker=".", label=f"{label} error")
-    axes.set(xlabel="epoch", ylabel="error / %", title=f"Training of {name}")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    clear_ticks(axes.yaxis)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return figure
-
-
-_RECIPE = Recipe()
-
-
-@click.command(context_settings={"show_default": True})
-@click.argument("preset")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set [default: fetch MNIST]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("build/train"),
-    help="Checkpoints go here",
-)
-@click.option("--name", help="Of the checkpoint [default: PRESET, or PRESET_ARCHITECTURE]")
-@click.option("--architecture", type=click.Choice(list(ARCHITECTURES)), default="dmp")
-@click.option("--neurons", help="Of each layer, as in 200,200 [default: the preset's]")
-@click.option("--state", type=click.IntRange(0), help="Values of the slow state")
-@click.option(
-    "--theta", type=click.FloatRange(0, min_open=True), help="Window of the slow state in timesteps"
-)
-@click.option("--dilation", type=click.IntRange(1), help="Timesteps between refreshes")
-@click.option("--max-delay", type=click.IntRange(0, MAX_DELAY), help="Bound of the axonal delays")
-@click.option("--leak", type=click.FloatRange(0, 1), help="What a membrane keeps in a timestep")
-@click.option("--epochs", default=_RECIPE.epochs, type=click.IntRange(1))
-@click.option("--batch", default=_RECIPE.batch, type=click.IntRange(1))
-@click.option("--learning-rate", default=_RECIPE.learning_rate)
-@click.option(
-    "--augmentation", default=_RECIPE.augmentation, help="Strength of random changes of samples"
-)
-@click.option("--seed", default=_RECIPE.seed)
-@click.option("--limit", type=click.IntRange(1), help="Use only so many sequences")
-@click.option(
-    "--weight-bits", default=_RECIPE.weight_bits, type=click.IntRange(2, 16), help="Of W_f"
-)
-@click.option(
-    "--aware-epochs",
-    default=_RECIPE.aware_epochs,
-    type=click.IntRange(0),
-    help="Last epochs that are quantization-aware",
-)
-@click.option(
-    "--averaging",
-    default=_RECIPE.averaging,
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Keep an average of the weights, of so large a decay at every step",
-)
-@click.option("--start", help="Checkpoint whose weights to start from")
-@click.option("--without-speaker", type=int, help="Spoken digits: test on this speaker only")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all]")
-@report_user_errors
-def main(
-    preset: str,
-    data: Path | None,
-    out: Path,
-    name: str | None,
-    architecture: str,
-    neurons: str | None,
-    threads: int | None,
-    **options: Any,
-) -> None:
-    """Train network PRESET; a second call continues where the first ended.
-
-    Under torchrun, every process takes its share of each batch.
-    """
-    if threads:
-        torch.set_num_threads(threads)
-    fields = {"state": "n_state", "theta": "theta", "dilation": "dilation", "leak": "leak"}
-    fields["max_delay"] = "max_delay"
-    given = {key: options.pop(key) for key in fields}
-    changes: dict[str, Any] = {fields[k]: v for k, v in given.items() if v is not None}
-    if neurons is not None:
-        try:
-            changes["n_neurons"] = tuple(int(n) for n in neurons.split(","))
-        except ValueError:
-            raise UserError(f"--neurons {neurons}: use numbers, as in 200,200") from None
-        if min(changes["n_neurons"]) < 1:
-            raise UserError(f"--neurons {neurons}: use 1 or more in each layer")
-    topology = find_topology(preset, architecture, **changes)
-    if name is None:  # a network of that name must be possible, too
-        name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
-    train(name, topology, data, out, Recipe(**options))
+        save_checkpoint(self.path, content)

@@ -107,9 +107,9 @@ class DmpLayer(nn.Module):
         x[k] = relu(w_x . s[k] + b_x);  m[k] = A m[k-1] + B x[k]
         current[k] = W_f s[k] + W_m m[k'] + c,  k' the latest timestep with k' mod dilation = 0
 
-    A recurrent layer's W_f has columns for its own spikes of the timestep before, behind those of
-    its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive can
-    otherwise die.
+    A recurrent layer's W_f has columns for its own spikes of the timestep before; they follow
+    those of its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive
+    can otherwise die.
 
     With `grids` (quantization-aware training) every weight is what its format makes of it, and the
     current from the slow state is P m[k'-1] + V x[k'], as the core computes it.
@@ -161,8 +161,8 @@ class DmpLayer(nn.Module):
         return torch.relu(weighted.float() + self._snap(self.drive_bias, "b_x"))
 
     def slow_current(self, spikes: Tensor) -> Tensor:
-        """Return what the slow state adds to the membranes (K, B, neurons), for spikes behind their
-        delays.
+        """Return what the slow state adds to the membranes (K, B, neurons), for spikes that have
+        left their delays.
         """
         drive = self.drive(spikes)
         state = self.slow_state(drive)

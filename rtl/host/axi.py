@@ -1,4 +1,4 @@
-"""The standard top: the core behind AXI4-Lite and AXI4-Stream."""
+"""The standard top: the core with AXI4-Lite and AXI4-Stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AxiCore(Component):
     """Give a core the buses that systems have: events on one AXI4-Stream, results on another, and
     registers on AXI4-Lite, through which every memory is loaded.
 
-    What is behind the buses, and how to use it, is with `HostCore`; how the bus of the registers
+    What the buses reach, and how to use it, is with `HostCore`; how the bus of the registers
     answers, with `AxiLite`. Nothing is dropped: each side may stall the others for as long as it
     likes. No output depends on an input of the same cycle.
 

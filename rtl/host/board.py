@@ -1,7 +1,8 @@
-"""Boards: the core behind a board's UART, with its clock, its lights and its pins."""
+"""Boards: the core with a board's UART, clock, lights and pins."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -98,6 +99,12 @@ class Clocking:
     board: str
     mhz: float = 100.0
     baud: int = BAUD
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mhz < math.inf:
+            raise UserError(f"a clock of {self.mhz:g} MHz: use one that the board's PLL makes")
+        if self.baud < 1:
+            raise UserError(f"{self.baud} baud: use 1 or more")
 
     @cached_property
     def pll(self) -> Pll:

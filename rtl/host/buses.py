@@ -11,7 +11,7 @@ from rtl.signatures import Signature
 
 
 def beat_layout(user: int = 0) -> data.StructLayout:
-    """Return the layout of a beat of an AXI4-Stream, with so many bits of TUSER."""
+    """Return the layout of a beat of an AXI4-Stream, with `user` bits of TUSER."""
     return data.StructLayout({"data": BUS_WIDTH, "last": 1} | ({"user": user} if user else {}))
 
 

@@ -91,7 +91,7 @@ class HostCore(Component):
         m.submodules.loaded = loaded = StreamRegister(registers.load.payload.shape())
         wiring.connect(m, registers.load, loaded.i)
         wiring.connect(m, loaded.o, core.i_load)
-        # Words are taken apart in front of it, lists are filled behind it.
+        # The register splits the path: words are taken apart before it, lists are filled after it.
         m.submodules.entry = entry = StreamRegister(events.o.payload.shape())
         wiring.connect(m, events.o, entry.i)
         wiring.connect(m, entry.o, core.i_events)

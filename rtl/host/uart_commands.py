@@ -76,8 +76,8 @@ class UartCommands(Component):
         address = Signal(ADDRESS_BYTES * BYTE)
         word = Signal(BUS_WIDTH)
         place = Signal(range(WORD_BYTES))  # of the byte in an address or a word
-        left = Signal(range(MAX_WORDS))  # words of the command behind this one
-        more = Signal()  # results to wait for behind this one
+        left = Signal(range(MAX_WORDS))  # words of the command after this one
+        more = Signal()  # results to wait for after this one
         status = Signal(BYTE)
         response = Signal(max(READ_RESPONSE_BYTES, RESULT_BYTES) * BYTE)  # the lowest byte is next
         to_send = Signal(range(max(READ_RESPONSE_BYTES, RESULT_BYTES) + 1))
@@ -95,7 +95,7 @@ class UartCommands(Component):
             m.next = "SEND"
 
         def finish_word(with_status: Value) -> None:
-            """Go on behind a word that was taken."""
+            """Go on after a word that was taken."""
             m.d.sync += [status.eq(with_status), left.eq(left - 1)]
             with m.If(left == 0):
                 answer(with_status, 1)

@@ -13,7 +13,9 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from golden.command_line import BAUD_RATE, MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.manifest import read_core
 from golden.uart_protocol import BAUD
 from rtl.host.board import BOARDS, Clocking
@@ -38,15 +40,15 @@ def pack(configuration: Path, bitstream: Path) -> None:
     if done.returncode or not made.exists():
         words = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise UserError(f"ecppack failed: {words[0]}")
-    bitstream.write_bytes(made.read_bytes())
+    write_whole(bitstream, made.read_bytes())
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--board", default=next(iter(BOARDS)), type=click.Choice(list(BOARDS)))
-@click.option("--mhz", default=100.0, help="The core's clock, which a PLL makes")
-@click.option("--baud", default=BAUD, help="Bits a second of the UART")
-@click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with so many")
+@click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The core's clock, which a PLL makes")
+@click.option("--baud", default=BAUD, type=BAUD_RATE, help="Bits a second of the UART")
+@click.option("--seeds", default=1, type=click.IntRange(1), help="Place and route with N seeds")
 @placer_options
 @report_user_errors
 def main(
@@ -109,7 +111,7 @@ def main(
     if holds:
         digest = hashlib.sha256(bitstream.read_bytes()).hexdigest()
         summary |= {"bitstream": bitstream.name, "bitstream_sha256": digest}
-    report.write_text(json.dumps(summary, indent=1) + "\n")
+    write_whole(report, json.dumps(summary, indent=1) + "\n")
     print(describe(summary))
     print(f"report    {report}")
     if not holds:

@@ -37,7 +37,7 @@ class Device:
         Types of cells that count as several: a block RAM of the double size as two.
     pins
         A core alone is placed within `rtl.synth.pin_wrapper`: it has more ports than the device has
-        pins, or pins all around would draw it apart.
+        pins, or pins all around would pull it apart.
     constraints
         For `pins.cst`, which the options name.
     """

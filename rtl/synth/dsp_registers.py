@@ -93,9 +93,9 @@ def _fold(
                 nets[port] = list(cells[register]["connections"]["DI"])
                 touched.add(register)
     ports = [f"P{i}" for i in range(PRODUCT_WIDTH) if readers.get(nets.get(f"P{i}", [None])[0])]
-    behind = {port: readers[nets[port][0]] for port in ports}
-    if all(len(found) == 1 and found[0][1] == "DI" for found in behind.values()):
-        registers = {port: found[0][0] for port, found in behind.items()}
+    followers = {port: readers[nets[port][0]] for port in ports}
+    if all(len(found) == 1 and found[0][1] == "DI" for found in followers.values()):
+        registers = {port: found[0][0] for port, found in followers.items()}
         control = _control(registers.values(), cells)
         if control is not None:
             taken["OUTPUT"] = control

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,12 +10,14 @@ from pathlib import Path
 
 import click
 
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
+from golden.interface import read_verilog
 from golden.manifest import read_core
 from golden.table import table
 from rtl.verilog.generate import TOP
-from rtl.verilog.yosys import run_yosys
+from rtl.verilog.yosys import read_netlist, run_yosys
 
 LATCHES = ("$dlatch", "$adlatch", "$dlatchsr", "$sr")
 ASYNCHRONOUS = ("$adff", "$adffe", "$aldff", "$aldffe", "$dffsr", "$dffsre")
@@ -70,26 +70,25 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
         with several drivers or none, or a memory that has not one write port and at most
         `MAX_READS` read ports.
     """
-    if not verilog.exists():
-        raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
+    text = read_verilog(verilog)
     refused = " ".join(f"t:{kind}" for kind in (*LATCHES, *ASYNCHRONOUS))
     with tempfile.TemporaryDirectory() as scratch:
-        shutil.copy(verilog, Path(scratch) / "core.v")
+        (Path(scratch) / "core.v").write_text(text)
         run_yosys(
             Path(scratch),
             "read_verilog core.v",
             f"hierarchy -check -top {top}",
             "proc",
             "flatten",
-            f"tee -q -o refused.txt select -list {refused}",
-            "tee -q -o problems.txt check",
+            f"tee -o refused.txt select -list {refused}",
+            "tee -o problems.txt check",
             "opt",
             "memory -nomap",
             "write_json netlist.json",
         )
         cells = (Path(scratch) / "refused.txt").read_text().split()
         problems = (Path(scratch) / "problems.txt").read_text()
-        netlist = json.loads((Path(scratch) / "netlist.json").read_text())
+        netlist = read_netlist(Path(scratch) / "netlist.json")
     if cells:
         raise UserError(f"{verilog} has a latch, or a register without a clock: {cells[0]}")
     warnings = re.findall(r"Warning: (.*?):?$", problems, re.M)
@@ -148,7 +147,7 @@ def list_macros(macros: dict[str, Macro]) -> list[str]:
     ]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--verilog",

@@ -12,7 +12,7 @@ PREFIX = "pins_"  # of what is the wrapper's
 
 
 def wrap_in_pins(ports: Sequence[Mapping[str, Any]], top: str) -> str:
-    """Return Verilog of `PINS_TOP`: the module `top`, as the instance `core`, behind five pins.
+    """Return Verilog of `PINS_TOP`: the module `top`, as the instance `core`, with five pins.
 
     Every input but `clk` and `rst` is a bit of a register that shifts in `pins_i`; every output is
     loaded into another one while `pins_load` is high, which shifts out through `pins_o`. So

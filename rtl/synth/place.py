@@ -20,7 +20,7 @@ from rtl.synth.devices import Device
 
 # nextpnr's: the second takes longer, and leaves a core that fills its device routable.
 PLACERS = ("heap", "static")
-# Beginnings of the types of cells, which Yosys puts behind the name of a signal.
+# Beginnings of the types of cells, which Yosys puts after the name of a signal.
 _CELLS = "TRELLIS|LUT[1-8]|CCU2C|PFUMX|L6MUX|MUX2|MULT|DP16KD|SB_|DFF|ALU|RAM16"
 
 
@@ -148,7 +148,7 @@ def _signals(steps: Sequence[dict[str, Any]]) -> list[tuple[str, float, float]]:
 
 def signal_of(cell: str) -> str:
     """Return the signal that a cell is named after: Yosys names the cells that compute
-    `layer0.encoder.left` as that, a bit or a port, and `_LUT4_Z` or another cell behind it. What
+    `layer0.encoder.left` as that, a bit or a port, and `_LUT4_Z` or another cell after it. What
     is within the pins of `rtl.synth.pin_wrapper` has `core.` before it.
     """
     return re.sub(rf"(_[A-Z0-9]+)?_({_CELLS}).*", "", cell.removeprefix("core."))

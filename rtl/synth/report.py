@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.interface import PORTS, read_ports, read_verilog
 from golden.manifest import read_core
 from golden.table import table
 from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
@@ -28,7 +30,7 @@ from rtl.synth.floorplan import arrange, multiplier_sites
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.synth.place import PLACERS, Placement, find_placer, place
 from rtl.verilog.generate import TOP
-from rtl.verilog.yosys import run_yosys
+from rtl.verilog.yosys import read_netlist, run_yosys
 
 
 @dataclass(frozen=True)
@@ -75,22 +77,18 @@ def synthesize(
     core's `floorplan` (`rtl.synth.floorplan`) if it is given.
     """
     sites = multiplier_sites(device) if floorplan else []
-    if not verilog.exists():
-        raise UserError(f"no Verilog {verilog}: generate it first (make rtl)")
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(verilog, folder / "core.v")
+    text = read_verilog(verilog)
     if device.pins and top == TOP:
-        described = verilog.with_name("ports.json")
-        if not described.exists():
-            raise UserError(f"no {described}, which names the ports: generate it first (make rtl)")
-        with (folder / "core.v").open("a") as source:
-            source.write(wrap_in_pins(json.loads(described.read_text())["ports"], top))
+        interface, _ = read_ports(verilog.with_name(PORTS))
+        text += wrap_in_pins([asdict(port) for port in interface.ports.values()], top)
         top = PINS_TOP
-    command = f"tee -q -o log.txt {device.synthesis} -top {top}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "core.v").write_text(text)
+    command = f"tee -o log.txt {device.synthesis} -top {top}"
     # synth_xilinx leaves cells without the names that tell their part.
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
-    content = json.loads(netlist.read_text())
+    content = read_netlist(netlist)
     folded = fold_registers(content["modules"][top])
     arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
     if folded or arranged:
@@ -164,7 +162,7 @@ def summarize(
 
 
 def inference(cycles: int | None, placements: list[Placement]) -> dict[str, Any]:
-    """Return, for `synth.json`, what an inference of so many cycles takes at the fastest clock."""
+    """Return, for `synth.json`, what an inference of `cycles` cycles takes at the fastest clock."""
     if not (cycles and placements):
         return {}
     microseconds = cycles / placements[0].fmax_mhz
@@ -278,13 +276,13 @@ def placer_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--device", default="ecp5-85k", type=click.Choice(list(DEVICES)))
 @click.option(
-    "--seeds", default=0, type=click.IntRange(0), help="Place and route with so many; 0: do not"
+    "--seeds", default=0, type=click.IntRange(0), help="Place and route with N seeds; 0: do not"
 )
-@click.option("--mhz", default=100.0, help="The clock that the placer aims at")
+@click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The clock that the placer aims at")
 @placer_options
 @click.option("--out", type=click.Path(path_type=Path), help="[default: synth.json beside it]")
 @report_user_errors
@@ -332,6 +330,6 @@ def main(
         summary |= inference(cycles, placements)
         summary["speed"] = speeds(manifest.parent / "report.json", placements[0].fmax_mhz)
     path = out or manifest.parent / "synth.json"
-    path.write_text(json.dumps(summary, indent=1) + "\n")
+    write_whole(path, json.dumps(summary, indent=1) + "\n")
     print(describe(summary))
     print(f"report    {path}")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from golden.command_line import BAUD_RATE, MEGAHERTZ, Command
 from golden.errors import report_user_errors
 from golden.uart_protocol import BAUD
 from rtl.host.board import BOARDS, Clocking
 from rtl.verilog.generate import generate, generate_axi, generate_board
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -23,12 +24,16 @@ from rtl.verilog.generate import generate, generate_axi, generate_board
     "--top",
     type=click.Choice(("core", "axi", *BOARDS)),
     default="core",
-    help="The core alone, or behind AXI4-Lite and AXI4-Stream, or on a board, behind its UART",
+    help="The core alone, or with AXI4-Lite and AXI4-Stream, or on a board with a UART",
 )
-@click.option("--mhz", default=100.0, help="Of a board: the core's clock, which a PLL makes")
-@click.option("--baud", default=BAUD, help="Of a board: bits a second of the UART")
 @click.option(
-    "--sources", is_flag=True, help="Keep the lines of Python behind each part as attributes src"
+    "--mhz", default=100.0, type=MEGAHERTZ, help="Of a board: the core's clock, which a PLL makes"
+)
+@click.option("--baud", default=BAUD, type=BAUD_RATE, help="Of a board: bits a second of the UART")
+@click.option(
+    "--sources",
+    is_flag=True,
+    help="Keep the lines of Python as attributes src",
 )
 @report_user_errors
 def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int, sources: bool) -> None:

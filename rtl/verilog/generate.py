@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from amaranth.lib import data, wiring
 
+from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
@@ -66,10 +69,7 @@ def _fields(layout: data.StructLayout) -> dict[str, Field]:
 def _write_if_changed(path: Path, content: str) -> None:
     if path.exists() and path.read_text() == content:
         return
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
-        partial.write(content)
-    Path(partial.name).chmod(0o644)
-    Path(partial.name).rename(path)
+    write_whole(path, content)
 
 
 def _shape_of(core: CoreParams) -> str:
@@ -122,7 +122,7 @@ def _verilog(
         Keep the lines of Python that each part comes from, as attributes `src`.
     """
     hierarchy = Hierarchy(top, name, sources=sources)
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
+    with writing(out), tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(hierarchy.text())
         run_yosys(
             Path(scratch),
@@ -144,7 +144,10 @@ def _verilog(
             ),
             "write_verilog -noparallelcase core.v",
         )
-        body = without_traces_of_yosys((Path(scratch) / "core.v").read_text())
+        written = (Path(scratch) / "core.v").read_text()
+        if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+        body = without_traces_of_yosys(written)
     body = with_comments(with_known_memories(body), hierarchy.comments())
     return _header(name, core, manifest, options) + body
 

@@ -29,9 +29,9 @@ _RESULTS = (
     " with the class, which has TLAST."
 )
 _MEMORIES = (
-    "Write `number << 24` to LOAD_HEADER, then the memory's words to LOAD_DATA, each in so many"
-    " writes, the low bits first. Load every memory before the first event, and again only while"
-    " STATUS.BUSY is 0; what was loaded outlasts a reset."
+    "Write `number << 24` to LOAD_HEADER, then the memory's words to LOAD_DATA, each in the"
+    " writes of the table, the low bits first. Load every memory before the first event, and again"
+    " only while STATUS.BUSY is 0; what was loaded outlasts a reset."
 )
 
 

@@ -44,7 +44,7 @@ PERIOD = 2  # steps of a clock cycle
 WORD = 4
 
 
-class Bench:
+class Testbench:
     """The buses, and what to do with them."""
 
     def __init__(self, dut: Any) -> None:
@@ -158,12 +158,12 @@ async def drive(dut: Any) -> None:
     folder = Path(os.environ[JOB_VARIABLE])
     Clock(dut.aclk, PERIOD, "step").start()
     dut.aresetn.value = 0
-    bench = Bench(dut)
+    testbench = Testbench(dut)
     await ClockCycles(dut.aclk, 3)
-    await bench.reset(3)
-    cocotb.start_soon(bench.watch())
+    await testbench.reset(3)
+    cocotb.start_soon(testbench.watch())
     record = []
     for step in json.loads((folder / "job.json").read_text()):
         ((name, argument),) = step.items()
-        record.append(await getattr(bench, name)(argument))
+        record.append(await getattr(testbench, name)(argument))
     (folder / RECORD).write_text(json.dumps(record))

@@ -1,0 +1,46 @@
+"""Which network a build folder is of: what is made of one is not left beside another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from export.store import find_folder, names
+from golden.errors import UserError
+from golden.files import write_whole
+
+STAMP = "network.txt"
+
+
+def check_claim(folder: Path, network: str) -> None:
+    """Raise `UserError` where a build folder is of another network (a shipped one, or a folder)."""
+    stamp = folder / STAMP
+    if not stamp.exists():
+        return
+    found = stamp.read_text(errors="replace").strip()
+    if found != _owner(folder, network):
+        other = os.path.normpath(folder / found) if found.startswith(".") else found
+        raise UserError(
+            f"{folder} is of network {other}, not of {network}: use another folder (OUT=...,"
+            " --out), or remove that one"
+        )
+
+
+def claim(folder: Path, network: str) -> None:
+    """Note in a build folder, which is made if need be, that it is of this network; or raise
+    `UserError`, as `check_claim`.
+    """
+    check_claim(folder, network)
+    if not (folder / STAMP).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / STAMP, f"{_owner(folder, network)}\n")
+
+
+def _owner(folder: Path, network: str) -> str:
+    """Return what is noted: a shipped network's name, or the way from the build folder to a
+    network's, so that both may be moved together.
+    """
+    if network in names() or not find_folder(network).is_dir():
+        return network
+    way = os.path.relpath(find_folder(network).resolve(), folder.resolve())
+    return os.path.join(".", way)

@@ -1,0 +1,44 @@
+"""What the commands of all packages share: how they take their options."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """A command that answers an option it cannot take with one line and status 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            words = " ".join(error.format_message().split()).rstrip(".")
+            print(f"error: {words}: see {ctx.command_path} --help", file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
+
+
+class Group(click.Group):
+    """A command of several of these."""
+
+    command_class = Command
+
+
+class Number(click.FloatRange):
+    """A number in a range. `nan` is in none, and infinity is no number."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no number.", param, ctx)
+        return number
+
+
+MEGAHERTZ = Number(1, 2000)
+SEED = click.IntRange(0, (1 << 31) - 1)
+BAUD_RATE = click.IntRange(1, 100_000_000)
