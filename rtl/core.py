@@ -90,7 +90,9 @@ class Core(Component):
         members = {
             "i_events": In(stream.Signature(input_layout(core))),
             "i_load": In(stream.Signature(LOAD_ITEM)),
-            **{name: Out(stream.Signature(layout)) for name, layout in output_layouts(core).items()},
+            **{
+                name: Out(stream.Signature(layout)) for name, layout in output_layouts(core).items()
+            },
             "i_counter": In(address_width(len(core.counters))),
             "o_counter": Out(COUNTER_WIDTH),
             "i_clear": In(1),
