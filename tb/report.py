@@ -11,6 +11,7 @@ from typing import Any
 import click
 import numpy as np
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.cost.other_designs import (
     RELEASED_RTL_LANES,
@@ -23,7 +24,6 @@ from golden.errors import UserError
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.integer import block_lengths
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import Comparison
 from tb.simulate import Simulation

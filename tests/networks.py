@@ -13,8 +13,10 @@ import numpy as np
 
 from golden.formats import Fixed
 from golden.hardware.part import BLOCKS, HardwareParams
-from golden.integer import LayerIntegers, LayerRun, NetworkIntegers
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams, Reset
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
+from golden.readout_params import ReadoutParams
+from golden.runs import LayerRun
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 
 from golden.formats import Fixed
 from golden.integer import LayerIntegers
-from golden.params import LayerParams, ReadoutParams
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
 from tests.networks import (
     Drawn,
     draw_network,

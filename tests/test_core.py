@@ -16,7 +16,8 @@ from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.spans import KINDS, spans, totals
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.integer import Run, run
+from golden.integer import run
+from golden.runs import Run
 from tb.simulate import by_timestep
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners

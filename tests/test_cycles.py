@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import (
     accesses,
     block_cycles,
-    block_lengths,
     dropped_events,
     group_steps,
     loop_cycles,
@@ -19,8 +19,10 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.integer import Run, run
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.integer import run
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import Run
 from tests.networks import counted, draw_network
 
 

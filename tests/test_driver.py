@@ -27,9 +27,10 @@ from golden.data.mnist import to_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.integer import NetworkIntegers, Run, run
+from golden.integer import NetworkIntegers, run
 from golden.manifest import read_core
 from golden.registers import LATENCY
+from golden.runs import Run
 from tb.compare import expected_counters
 from tests.host_models import (
     Bridge,

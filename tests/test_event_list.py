@@ -18,7 +18,8 @@ from golden.hardware.memory import address_width
 from golden.hardware.part import BLOCKS, EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import CLOSE_LATENCY, LOOP_CLOSE_LATENCY, READ_STAGE, RELEASE_LATENCY
-from golden.params import LayerFormats, LayerParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
 from tests.streams import Item, join, play, scramble

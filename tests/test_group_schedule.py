@@ -15,7 +15,8 @@ from golden.cost.cycles import block_cycles
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.params import LayerParams, ReadoutParams
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.group_schedule import GroupSchedule
 from tests.streams import Item, simulate, walk
 

@@ -21,8 +21,9 @@ from golden.hardware.memory import MemoryParams, address_width, load_header
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import MEMBRANE_LOOP, NEURON_STAGE, STATE_STAGE
-from golden.integer import LayerRun
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import LayerRun
 
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
 HARDWARE = st.builds(

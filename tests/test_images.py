@@ -16,7 +16,8 @@ from golden.hardware.core import CoreParams
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tests.networks import draw_network, draw_recurrent, with_delays
 
 

@@ -15,8 +15,10 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.part import BLOCKS
-from golden.integer import LayerIntegers, NetworkIntegers, Run, run
-from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.integer import LayerIntegers, NetworkIntegers, run
+from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import Run
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 from tests.neuron_networks import draw_whole
 

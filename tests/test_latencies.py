@@ -16,7 +16,8 @@ from golden.hardware import stages
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.train.topology import find_topology
 from tests.networks import draw_network
 

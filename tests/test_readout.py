@@ -12,7 +12,7 @@ from golden.cost.cycles import block_cycles
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.params import ReadoutParams
+from golden.readout_params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import Item, join, load_cycles, offer, simulate, take
 

@@ -14,7 +14,8 @@ from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import run
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tests.networks import counted
 
 
