@@ -38,6 +38,7 @@ from golden.blocks import Waiting, block_lengths
 from golden.errors import UserError
 from golden.formats import Fixed, rshift, rshift_toward_zero
 from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.runs import Run, empty_run
 
 FLOAT64_INTEGER_BITS = 53
@@ -107,7 +108,7 @@ class LayerIntegers:
 @dataclass(frozen=True)
 class NetworkIntegers:
     """A quantized network: parameters, layers, and the readout's w_o (C, N), b_o (C,), and leak, or
-    0 where it has none.
+    0 where it has none. Without a readout, C is 0.
     """
 
     params: NetworkParams
@@ -119,7 +120,11 @@ class NetworkIntegers:
     def __post_init__(self) -> None:
         for index, (layer, params) in enumerate(zip(self.layers, self.params.layers, strict=True)):
             layer.check(params, f"layer{index}")
-        readout = self.params.readout
+        readout = self.params.output
+        if readout is None:
+            _check(self.w_o, (0, self.params.widths[-1]), UNUSED, "readout.w_o")
+            _check(self.b_o, (0,), UNUSED, "readout.b_o")
+            return
         _check(self.w_o, (readout.n_classes, readout.n_inputs), readout.w_o, "readout.w_o")
         _check(self.b_o, (readout.n_classes,), readout.b_o, "readout.b_o")
         leak = readout.leak if readout.leaky else UNUSED
@@ -242,8 +247,8 @@ class _Layer:
 class _Readout:
     """The running values of the readout for a batch: `logits` (B, C) int64."""
 
-    def __init__(self, network: NetworkIntegers, batch: int) -> None:
-        self.network, self.params = network, network.params.readout
+    def __init__(self, network: NetworkIntegers, params: ReadoutParams, batch: int) -> None:
+        self.network, self.params = network, params
         self.weights = network.w_o.T.astype(np.float64)
         self.v = np.zeros((batch, self.params.n_classes), np.int64)
         self.logits, self.fresh = self.v, True
@@ -293,7 +298,7 @@ def run(
         Waiting(i.delays, batch, block, external=index == 0) if p.max_delay else None
         for index, (i, p) in enumerate(zip(network.layers, params.layers, strict=True))
     ]
-    widths = (*(layer.n_addresses for layer in params.layers), params.readout.n_inputs)
+    widths = (*(layer.n_addresses for layer in params.layers), params.widths[-1])
     received = [np.zeros((batch, n), bool) for n in widths]  # in the block so far
     if list(reports) != sorted(reports) or not all(0 <= k <= n_timesteps for k in reports):
         raise UserError(
@@ -303,8 +308,11 @@ def run(
     block_of = {int(end) - 1: index for index, end in enumerate(np.cumsum(lengths))}
     times = Counter(reports)
     addresses = np.zeros((len(received), batch, len(lengths)), np.int64)
-    readout = _Readout(network, batch)
-    reported = [readout.logits] * times[0]
+    readout = None if params.output is None else _Readout(network, params.output, batch)
+    if readout is None and times:
+        raise UserError(f"reports of network {params.name}, which has no readout: leave them out")
+    logits = np.zeros((batch, len(network.b_o)), np.int64)
+    reported = [logits] * times[0]
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
@@ -330,8 +338,10 @@ def run(
             for index, seen in enumerate(received):
                 addresses[index, :, block_of[k]] = seen.sum(1)
                 seen[:] = False
-        readout.step(values)
-        reported += [readout.logits] * times[k + 1]
+        if readout is not None:
+            readout.step(values)
+            logits = readout.logits
+        reported += [logits] * times[k + 1]
         progress(1)
     for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
         done.addresses = addresses[index]
@@ -343,9 +353,9 @@ def run(
         done.synapse_saturations = layer.saturations["synapse"]
         done.membrane_saturations = layer.saturations["membrane"]
     return Run(
-        readout.logits,
-        readout.logits.argmax(1),
-        readout.saturations,
+        logits,
+        logits.argmax(1) if readout is not None else np.full(batch, -1),
+        readout.saturations if readout is not None else np.zeros(batch, np.int64),
         addresses[-1],
         runs,
         lengths,

@@ -299,11 +299,13 @@ def check_name(name: str) -> None:
 
 @dataclass(frozen=True)
 class NetworkParams:
-    """A quantized network: a chain of layers and a readout."""
+    """A quantized network: a chain of layers and its output, a readout or (None) the spikes of the
+    last layer.
+    """
 
     name: str
     layers: tuple[LayerParams, ...]
-    readout: ReadoutParams
+    output: ReadoutParams | None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -317,20 +319,31 @@ class NetworkParams:
                 )
             if following.formats.payload != SPIKE:
                 raise UserError(f"layer {index + 1} receives spikes: its payload must be 1 bit")
-        if self.readout.n_inputs != self.layers[-1].n_neurons:
+        if self.output is not None and self.output.n_inputs != self.layers[-1].n_neurons:
             raise UserError(
-                f"the readout has {self.readout.n_inputs} inputs,"
+                f"the readout has {self.output.n_inputs} inputs,"
                 f" but the last layer {self.layers[-1].n_neurons} neurons"
             )
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Inputs of every layer and of the readout."""
-        return (*(layer.n_inputs for layer in self.layers), self.readout.n_inputs)
+        """Inputs of every layer, and of the readout or of who takes the last layer's spikes."""
+        return (*(layer.n_inputs for layer in self.layers), self.layers[-1].n_neurons)
+
+    @property
+    def readout(self) -> ReadoutParams:
+        """The readout; or raise `UserError`."""
+        if self.output is None:
+            raise UserError(
+                f"network {self.name} has no readout, whose results this needs: use a network with"
+                " one"
+            )
+        return self.output
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_dict` turns it back."""
-        return asdict(self)
+        content = asdict(self)
+        return content | {"readout": content.pop("output")}
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> NetworkParams:
@@ -344,7 +357,9 @@ class NetworkParams:
             )
             for layer in content.get("layers", ())
         )
-        readout = from_dict(ReadoutParams, content.get("readout", {}), w_o=_fixed)
+        readout = content.get("readout", {})
+        if readout is not None:
+            readout = from_dict(ReadoutParams, readout, default=_fixed)
         return NetworkParams(str(content.get("name")), layers, readout)
 
 

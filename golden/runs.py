@@ -49,7 +49,8 @@ class LayerRun:
 @dataclass
 class Run:
     """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's
-    run; `readout_addresses` are the distinct addresses that the readout received in each block,
+    run; `readout_addresses` are the distinct addresses that the readout received in each block.
+    Without a readout C is 0, the classes are -1, and these addresses are what left the last layer.
     `lengths` (blocks,) the blocks' timesteps, `reports` (B, reports, C) the logits of each report.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -77,7 +79,7 @@ class Core(Component):
             f"layer{i}": layer for i, layer in enumerate(self.layers)
         }
         self.readout = None
-        if core.readout is not None:
+        if core.network.output is not None:
             self.readout = parts["readout"] = Readout(core.readout, numbers["readout"])
         self.parts = parts
         self.strobes = {
@@ -153,7 +155,7 @@ class Core(Component):
         ]
         return m
 
-    def _connect_output(self, m: Module, events: stream.Interface, loader: Loader) -> None:
+    def _connect_output(self, m: Module, events: Any, loader: Loader) -> None:
         """Connect what the last layer sends to the readout, or let it leave the core."""
         if self.readout is not None:
             m.submodules.readout = readout = self.readout

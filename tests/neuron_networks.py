@@ -41,7 +41,7 @@ def with_neurons(drawn: Drawn, seed: int) -> Drawn:
     readout, leak = draw_readout(rng, drawn.network.params.readout)
     network = replace(
         drawn.network,
-        params=replace(drawn.network.params, layers=tuple(params), readout=readout),
+        params=replace(drawn.network.params, layers=tuple(params), output=readout),
         layers=tuple(layers),
         leak_o=leak,
     )

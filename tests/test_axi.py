@@ -106,7 +106,7 @@ def drawn() -> Drawn:
     readout = replace(params.readout, logit_width=12, bias_width=12)
     network = replace(
         drawn.network,
-        params=replace(params, readout=readout),
+        params=replace(params, output=readout),
         b_o=np.clip(drawn.network.b_o, readout.b_o.min, readout.b_o.max),
     )
     first = params.layers[0]

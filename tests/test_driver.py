@@ -197,7 +197,7 @@ def other_manifest(rows: Rows, folder: Path, lanes: int, more_frac: int = 0) -> 
     """Export `rows` for other lanes, or with the readout's weights in another format."""
     readout = rows.network.params.readout
     w_o = replace(readout.w_o, frac=readout.w_o.frac + more_frac)
-    params = replace(rows.network.params, readout=replace(readout, w_o=w_o))
+    params = replace(rows.network.params, output=replace(readout, w_o=w_o))
     core = CoreParams(params, HardwareParams(lanes, block=2))
     return write_core(replace(rows.network, params=params), core, folder)
 

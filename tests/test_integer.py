@@ -624,7 +624,7 @@ def test_logits_add_up_and_saturate() -> None:
     network = replace(small(w_f=[[2]]), w_o=np.array([[100], [-128]]), b_o=np.array([0, 1]))
     network = replace(
         network,
-        params=replace(network.params, readout=ReadoutParams(1, 2, bias_width=8, logit_width=9)),
+        params=replace(network.params, output=ReadoutParams(1, 2, bias_width=8, logit_width=9)),
     )
     done = run(network, np.array([[[16], [16], [16], [0]]]))
     # 100, 200, 300 -> 255, 255; -127, -254, -381 -> -256, -255.

@@ -82,6 +82,6 @@ def test_what_has_no_room_is_named() -> None:
     network = replace(NETWORK, layers=(replace(NETWORK.layers[0], formats=wide), NETWORK.layers[1]))
     with pytest.raises(UserError, match="payloads of 15 bits: the AXI top takes at most 14"):
         register_map(CoreParams(network))
-    network = replace(NETWORK, readout=ReadoutParams(5, 4, logit_width=33))
+    network = replace(NETWORK, output=ReadoutParams(5, 4, logit_width=33))
     with pytest.raises(UserError, match="logits of 33 bits: the AXI top sends at most 32"):
         register_map(CoreParams(network))

@@ -33,7 +33,7 @@ class CoreParams:
                 f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
                 " after every timestep: use BLOCK=1"
             )
-        if self.hardware.reports and self.network.readout is None:
+        if self.hardware.reports and self.network.output is None:
             raise UserError(
                 f"reports of network {self.network.name}, which has no readout: its spikes leave at"
                 " every timestep, so leave reports out"
@@ -57,23 +57,26 @@ class CoreParams:
         )
 
     @cached_property
-    def readout(self) -> ReadoutHardware | None:
-        """None where the spikes of the last layer leave the core."""
-        params = self.network.readout
-        return None if params is None else ReadoutHardware(params, self.hardware)
+    def readout(self) -> ReadoutHardware:
+        """The readout; or raise `UserError`, where the spikes of the last layer leave the core."""
+        return ReadoutHardware(self.network.readout, self.hardware)
 
     @cached_property
     def spike_output(self) -> SpikeOutputHardware | None:
         """What turns blocks into timesteps where the spikes of the last layer leave the core."""
-        if self.network.readout is not None or self.hardware.block == 1:
+        if self.network.output is not None or self.hardware.block == 1:
             return None
         return SpikeOutputHardware(self.network.layers[-1].n_neurons, self.hardware.block)
 
     @cached_property
     def parts(self) -> dict[str, LayerHardware | ReadoutHardware]:
         """The layers and the readout, if there is one, by name: `layer0`, ..., `readout`."""
-        layers = {f"layer{i}": layer for i, layer in enumerate(self.layers)}
-        return layers if self.readout is None else {**layers, "readout": self.readout}
+        parts: dict[str, LayerHardware | ReadoutHardware] = {
+            f"layer{i}": layer for i, layer in enumerate(self.layers)
+        }
+        if self.network.output is not None:
+            parts["readout"] = self.readout
+        return parts
 
     @cached_property
     def memories(self) -> dict[str, MemoryParams]:

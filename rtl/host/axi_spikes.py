@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
-from golden.registers import BUS_WIDTH, EVENT_WORD
+from golden.registers import BUS_WIDTH, EVENT_WORD, SPIKE_BEATS
 from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
@@ -17,8 +17,8 @@ from rtl.streams import event_layout
 
 class AxiSpikes(Component):
     """Send a beat for each spike, end of timestep and end of sequence, as `AxiEvents` of another
-    core takes them: the word is `golden.registers.EVENT_WORD`. An end has a payload of 0, its bit in
-    the word, and TLAST (of a timestep) or TUSER (of a sequence).
+    core takes them: the word is `golden.registers.EVENT_WORD`. An end has a payload of 0,
+    its bit in the word, and TLAST (of a timestep) or TUSER (of a sequence).
 
     The consumer may stall; the core's spikes are taken no matter whether it is ready in the same
     cycle.
@@ -43,7 +43,7 @@ class AxiSpikes(Component):
 
     def __init__(self, n_neurons: int) -> None:
         self.n_neurons = n_neurons
-        self.beats = Queue(beat_layout(user=1), 2)
+        self.beats = Queue(beat_layout(user=1), SPIKE_BEATS)
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_neurons, 1))),

@@ -76,7 +76,7 @@ def _shape_of(core: CoreParams) -> str:
         f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
         for layer in core.network.layers
     )
-    readout = core.network.readout
+    readout = core.network.output
     return f"{layers}, {'spikes out' if readout is None else f'{readout.n_classes} classes'}"
 
 
