@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -130,6 +130,17 @@ class NetworkIntegers:
         leak = readout.leak if readout.leaky else UNUSED
         _check(np.asarray(self.leak_o), (), leak, "readout.leak_o")
         _check_decay(self.leak_o, leak, "readout.leak_o")
+
+
+def without_readout(params: NetworkParams, layers: tuple[LayerIntegers, ...]) -> NetworkIntegers:
+    """Return the network of these layers whose output is its last layer's spikes."""
+    n_neurons = params.layers[-1].n_neurons
+    return NetworkIntegers(
+        replace(params, output=None),
+        layers,
+        np.zeros((0, n_neurons), np.int64),
+        np.zeros(0, np.int64),
+    )
 
 
 def _check_decay(value: int | np.ndarray, fmt: Fixed, where: str) -> None:

@@ -24,7 +24,9 @@ COUNTER_CYCLES = 2  # from the reading of a counter to that of the next
 
 @dataclass
 class Recorded:
-    """What a core showed: per layer and in order, and per sequence its logits and class."""
+    """What a core showed: per layer and in order, and per sequence its logits and class, or its
+    last layer's spikes.
+    """
 
     core: CoreParams
     network: NetworkIntegers  # unpacked from the words that were loaded
@@ -32,6 +34,8 @@ class Recorded:
     classes: list[int] = field(default_factory=list)
     reports: list[list[int]] = field(default_factory=list)  # logits of every report, in order
     result_cycles: list[int] = field(default_factory=list)  # of the last result of each of these
+    items: list[tuple[int, int]] = field(default_factory=list)  # of spikes: kind, address
+    end_cycles: list[int] = field(default_factory=list)  # of their ends, of both kinds
     membrane: list[list[int]] = field(default_factory=list)
     spikes: list[list[int]] = field(default_factory=list)
     state: list[list[int]] = field(default_factory=list)
@@ -61,7 +65,7 @@ def simulate(
     n_layers = len(core.layers)
     for record in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
         record.extend([] for _ in range(n_layers))
-    recorded.starts = [[] for _ in range(n_layers + 1)]
+    recorded.starts = [[] for _ in core.parts]
     top = Core(core)
     reset = Signal()
     simulator = Simulator(ResetInserter(reset)(top))
@@ -119,7 +123,7 @@ def simulate(
                     await send_timestep(ctx, sequence[done])
             await send(ctx, EventKind.END_SEQUENCE)
 
-    async def collect(ctx: Any) -> None:
+    async def collect_results(ctx: Any) -> None:
         # Of each sequence first the reports, then the results at its end.
         for number in range(len(payloads) * (len(reports) + 1)):
             logits: list[int] = []
@@ -139,6 +143,23 @@ def simulate(
             recorded.logits.append(logits)
             recorded.classes.append(result.best)
         ctx.set(top.o_results.ready, 0)
+
+    async def collect_spikes(ctx: Any) -> None:
+        left = len(payloads)
+        while left:
+            ctx.set(top.o_spikes.ready, stalls is None or bool(stalls.random() < 0.5))
+            _, _, valid, ready, item = await ctx.tick().sample(
+                top.o_spikes.valid, top.o_spikes.ready, top.o_spikes.payload
+            )
+            if valid and ready:
+                event = item.kind == EventKind.EVENT
+                assert not event or item.payload == 1
+                recorded.items.append((item.kind, item.address if event else 0))
+                left -= item.kind == EventKind.END_SEQUENCE
+        ctx.set(top.o_spikes.ready, 0)
+
+    async def collect(ctx: Any) -> None:
+        await (collect_results(ctx) if network.params.output else collect_spikes(ctx))
         for number, name in enumerate(core.counters):
             ctx.set(top.i_counter, number)
             await ctx.tick().repeat(COUNTER_CYCLES)
@@ -147,20 +168,21 @@ def simulate(
         recorded.errors = {name for bit, name in enumerate(core.errors) if flags >> bit & 1}
 
     async def watch_starts(ctx: Any) -> None:
-        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)] + [
-            top.trace_readout_start
-        ]
+        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)]
+        if network.params.output:
+            out, ports = top.o_results, [*ports, top.trace_readout_start]
+            ends, ended = out.payload.last, recorded.result_cycles
+        else:
+            out = top.o_spikes
+            ends, ended = out.payload.kind != EventKind.EVENT, recorded.end_cycles
         cycle, first = 0, None
-        result = top.o_results
         async for _, _, transfer, sent, *starts in ctx.tick().sample(
-            top.i_events.valid & top.i_events.ready,
-            result.valid & result.ready & result.payload.last,
-            *ports,
+            top.i_events.valid & top.i_events.ready, out.valid & out.ready & ends, *ports
         ):
             if transfer and first is None:
                 first = cycle
             if sent:
-                recorded.result_cycles.append(cycle - (first or 0))
+                ended.append(cycle - (first or 0))
             for part, started in enumerate(starts):
                 if started:
                     recorded.starts[part].append(cycle - (first or 0))
