@@ -6,22 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import Shape, signed, unsigned
 
 from golden.hardware.part import EventKind
 from rtl.host.axi_events import AxiEvents
 from tests.streams import Item, offer, simulate, take
 
 NO_KIND = EventKind.INVALID
-SIZES = ((11, 8), (1, 1), (16, 14), (1 << 16, 1))
+# Inputs, and the payload's format.
+SIZES = (
+    (11, unsigned(8)), (1, unsigned(1)), (16, unsigned(14)), (1 << 16, unsigned(1)),
+    (11, signed(8)), (5, signed(2)), (16, signed(14)),
+)  # fmt: skip
 
 
-def draw_beats(rng: np.random.Generator, n_inputs: int, width: int, count: int) -> list[Item]:
+def draw_beats(rng: np.random.Generator, n_inputs: int, shape: Shape, count: int) -> list[Item]:
     """Draw beats of every kind: addresses and payloads within and outside of their formats."""
     beats = []
     for _ in range(count):
         addresses = [int(rng.integers(n_inputs)), int(rng.integers(1 << 16)), n_inputs - 1]
         address = addresses[rng.integers(3)]
-        payload = [0, 1, (1 << width) - 1, int(rng.integers(1 << 14))][rng.integers(4)]
+        least, most = -(shape.signed << shape.width - 1), (1 << shape.width - shape.signed) - 1
+        payload = [0, 1, most, least, int(rng.integers(1 << 14))][rng.integers(5)] & 0x3FFF
         ends = int(rng.choice([0, 0, 0, 1, 2, 3]))
         data = address | payload << 16 | ends << 30
         flag = {"last": int(rng.random() < 0.2), "user": int(rng.random() < 0.2)}
@@ -29,13 +35,16 @@ def draw_beats(rng: np.random.Generator, n_inputs: int, width: int, count: int) 
     return beats
 
 
-def to_items(beats: list[Item], n_inputs: int, width: int) -> list[tuple[int, int, int]]:
+def to_items(beats: list[Item], n_inputs: int, shape: Shape) -> list[tuple[int, int, int]]:
     """Return kind, address and payload of the items; of an event only what it has."""
     bits = max(1, (n_inputs - 1).bit_length())
     items = []
     for beat in beats:
         address, payload = beat["data"] & 0xFFFF, beat["data"] >> 16 & 0x3FFF
-        if payload >= 1 << width or (payload and address >= 1 << bits):
+        if shape.signed and payload >> 13:
+            payload -= 1 << 14
+        low, high = -(shape.signed << shape.width - 1), 1 << shape.width - shape.signed
+        if not low <= payload < high or (payload and address >= 1 << bits):
             items.append((NO_KIND, 0, 0))
         elif payload:
             items.append((EventKind.EVENT, address, payload))
@@ -47,14 +56,15 @@ def to_items(beats: list[Item], n_inputs: int, width: int) -> list[tuple[int, in
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
-@pytest.mark.parametrize(("n_inputs", "width"), SIZES)
-def test_beats_become_their_items_in_order(n_inputs: int, width: int, stall: float) -> None:
-    rng = np.random.default_rng([n_inputs, width])
-    beats = draw_beats(rng, n_inputs, width, 300)
-    expected = to_items(beats, n_inputs, width)
+@pytest.mark.parametrize(("n_inputs", "shape"), SIZES)
+def test_beats_become_their_items_in_order(n_inputs: int, shape: Shape, stall: float) -> None:
+    rng = np.random.default_rng([n_inputs, shape.width])
+    beats = draw_beats(rng, n_inputs, shape, 300)
+    expected = to_items(beats, n_inputs, shape)
     assert {kind for kind, _, _ in expected} >= {0, 1, 2}
-    assert (width == 14 or (NO_KIND, 0, 0) in expected) and len(expected) != len(beats)
-    dut = AxiEvents(n_inputs, width)
+    assert (shape.width == 14 or (NO_KIND, 0, 0) in expected) and len(expected) != len(beats)
+    assert not shape.signed or min(payload for _, _, payload in expected) < -1
+    dut = AxiEvents(n_inputs, shape)
     received: list[Item] = []
     begun: list[int] = []
 
@@ -79,12 +89,12 @@ def test_beats_become_their_items_in_order(n_inputs: int, width: int, stall: flo
     ]  # fmt: skip
     assert found == expected
     if not stall:  # an item a cycle, a beat of none takes one too
-        empty = sum(not to_items([beat], n_inputs, width) for beat in beats)
+        empty = sum(not to_items([beat], n_inputs, shape) for beat in beats)
         assert len(begun) <= len(expected) + empty + 4
 
 
 def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
-    dut = AxiEvents(4, 1)
+    dut = AxiEvents(4, unsigned(1))
     shown: list[tuple[int, ...]] = []
 
     async def testbench(ctx: Any) -> None:
@@ -106,7 +116,7 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
         await step(1)
 
     simulate(dut, testbench)
-    event, end_timestep, end_sequence, _ = EventKind
+    event, end_timestep, end_sequence, *_ = EventKind
     assert [row[0] for row in shown[:3]] == [1, 1, 0]
     assert [row[1:] for row in shown[1:7]] == [
         (1, event, 1), (1, event, 1), (1, event, 1), (1, end_timestep, 1), (1, end_sequence, 1),
@@ -117,7 +127,7 @@ def test_one_cycle_late_and_begun_until_the_end_is_taken() -> None:
 
 def test_a_sequence_stays_begun_and_an_empty_beat_waits_for_nobody() -> None:
     """Also while no beat waits; what holds nothing goes although the core is not ready."""
-    dut = AxiEvents(4, 1)
+    dut = AxiEvents(4, unsigned(1))
 
     async def testbench(ctx: Any) -> None:
         async def beat(data: int) -> None:

@@ -74,7 +74,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.timesteps": n_timesteps,
             f"layer{i}.blocks": layer.addresses.size,
             f"layer{i}.busy_cycles": int(
-                block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
+                block_cycles(hardware, layer.addresses, golden.lengths).sum()
             ),
             f"layer{i}.events": int(
                 (layer.events if hardware.by_timesteps else layer.addresses).sum()
@@ -172,7 +172,7 @@ def test_a_reset_in_the_middle_drops_own_spikes() -> None:
     drawn = DRAWS["loop"](9)
     core = CoreParams(drawn.network.params, drawn.hardware)
     golden = run(drawn.network, drawn.payloads)
-    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
+    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses, golden.lengths)[0, 0])
     assert golden.layers[0].spike_counts[0, 0] >= 8
     for delay in (0, walk + 14, walk + 19):
         simulate_and_check(drawn, reset_after=1, reset_delay=delay)

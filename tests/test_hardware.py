@@ -279,9 +279,10 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
 def test_the_readout_takes_a_timestep_a_cycle(
     classes: int, lanes: int, block: int, expected: tuple[int, int, int]
 ) -> None:
-    """A logit is written 2 cycles after it is read, and the group's last one at the write stage."""
+    """A logit is written 2 cycles after it is read, and the block's last one is in the memory in
+    `result_stage`."""
     readout = ReadoutHardware(ReadoutParams(8, classes), HardwareParams(lanes, block))
-    assert (readout.output_steps, readout.drain, readout.write_stage) == expected
+    assert (readout.output_steps, readout.drain, readout.result_stage) == expected
     assert readout.multipliers == {} and readout.dense_steps == 0
 
 
