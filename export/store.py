@@ -27,7 +27,8 @@ from golden.data.mnist import Digits
 from golden.errors import UserError
 from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 
 STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
