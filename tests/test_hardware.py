@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
@@ -388,7 +389,7 @@ def test_the_state_update_never_bounds_the_walk_or_is_the_fastest(seed: int) -> 
     last = first + 6 * period // part.block
     n_timesteps = (last + 1) * part.block
     none = np.zeros((1, last + 1), np.int64)
-    walk = block_cycles(part, none, n_timesteps)[0] + part.drain
+    walk = block_cycles(part, none, block_lengths(int(n_timesteps), part.block))[0] + part.drain
     spent = {}
     for lanes in range(1, d + 1):
         found = starts(core, n_timesteps, lanes)
