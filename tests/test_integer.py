@@ -19,8 +19,7 @@ from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from golden.runs import Run
-from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
-from tests.neuron_networks import draw_whole
+from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
 
 
 def divide(value: int, shift: int) -> int:

@@ -20,8 +20,7 @@ from export.store import names
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
-from tests.neuron_networks import draw_whole
+from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
 from tests.test_images import assert_same
 
 UNKNOWN = (

@@ -29,8 +29,7 @@ from golden.errors import UserError
 from golden.train.quantize import evaluate_integers
 from golden.train.topology import TOPOLOGIES, Topology
 from tests.mnist import make_mnist
-from tests.networks import draw_network, draw_recurrent, with_delays
-from tests.neuron_networks import draw_whole
+from tests.networks import draw_network, draw_recurrent, draw_whole, with_delays
 from tests.spoken import make_spoken
 from tests.test_images import assert_same
 
