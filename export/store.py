@@ -27,7 +27,7 @@ from golden.data.mnist import Digits
 from golden.errors import UserError
 from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 
 STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
@@ -186,17 +186,18 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
 
 def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a network as this version writes it: with a neuron that had one
-    leak and one threshold, no synaptic current, and the reset to 0 as `zero`.
+    leak and one threshold, no synaptic current, the reset to 0 as `zero`, and a readout that keeps all
+    of its logits.
     """
     plain, formats = asdict(LayerParams(1, 1, 0)), asdict(LayerFormats())
     layers = [
         plain
         | layer
         | {"formats": formats | layer["formats"]}
-        | {"reset": "to_value" if layer["reset"] == "to_value" else layer["reset"]}
+        | {"reset": "to_value" if layer["reset"] == "zero" else layer["reset"]}
         for layer in network["layers"]
     ]
-    return network | {"layers": layers}
+    return network | {"layers": layers, "readout": asdict(ReadoutParams(1, 1)) | network["readout"]}
 
 
 def load_test(card: Card, data: Path | None) -> Dataset:

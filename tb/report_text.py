@@ -104,9 +104,11 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     cycles, slowest = summary["cycles_per_timestep"], summary["slowest_layer"]
     speed = summary["microseconds_per_digit"]
     n_timesteps = summary["timesteps"] // summary["digits"]
+    reports = summary["reports_per_digit"]
+    asked = f" and {counted(reports, 'report')}" if reports else ""
     found = [
         (
-            f"digits    {summary['digits']} of {n_timesteps} timesteps,"
+            f"digits    {summary['digits']} of {n_timesteps} timesteps{asked},"
             f" accuracy {100 * summary['accuracy']:.1f} %"
         ),
         (

@@ -60,7 +60,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
         assert layer.state is not None and layer.drive is not None
         words = (-1, hardware.neuron_fold.units)
         membrane, spikes = (
-            by_timestep(np.array(values).reshape(words), hardware, payloads.shape[1])
+            by_timestep(np.array(values).reshape(words), hardware, golden.lengths)
             for values in (recorded.membrane[i], recorded.spikes[i])
         )
         np.testing.assert_array_equal(membrane, layer.membrane, f"membrane of layer {i}")
