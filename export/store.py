@@ -186,8 +186,8 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
 
 def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a network as this version writes it: with a neuron that had one
-    leak and one threshold, no synaptic current, the reset to 0 as `zero`, and a readout that keeps all
-    of its logits.
+    leak and one threshold, no synaptic current, the reset to 0 as `zero`, and a readout without a
+    leak.
     """
     plain, formats = asdict(LayerParams(1, 1, 0)), asdict(LayerFormats())
     layers = [

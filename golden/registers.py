@@ -70,10 +70,15 @@ EVENT_WORD = (
 REPORTING_EVENT_WORD = (
     EVENT_WORD[0],
     replace(EVENT_WORD[1], width=13),
-    Bits("REPORT", 29, 1, "the results so far are sent, after what else the beat has but the end of"
-         " a sequence; then TLAST ends no timestep"),
+    Bits(
+        "REPORT",
+        29,
+        1,
+        "the results so far are asked for, after the end of the beat's timestep and before the end"
+        " of its sequence; TLAST ends no timestep then",
+    ),
     *EVENT_WORD[2:],
-)  # fmt: skip
+)
 LOAD_HEADER_WORD = (
     Bits("ADDRESS", 0, address_width(MAX_DEPTH), "the first word that follows"),
     Bits("MEMORY", 24, address_width(MAX_MEMORIES), "its memory's number"),
