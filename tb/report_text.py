@@ -50,7 +50,8 @@ def describe(core: CoreParams) -> list[str]:
     network = core.network
     lines = [
         f"network   {network.name} on {describe_hardware(core.hardware)}",
-        f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory",
+        f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory"
+        + ", results at any time" * core.hardware.reports,
         "          formats are sign and width.fractional bits",
     ]
     for index, layer in enumerate(network.layers):

@@ -20,6 +20,7 @@ from golden.cost.timeline import Timeline, Turn
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.integer import block_lengths
 from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
@@ -85,8 +86,11 @@ def fake_simulation(**changes: Any) -> Simulation:
         "errors": {},
         "seconds": 1.234,
         "verilog": Path("tiny.v"),
+        "reports": (),
     }
-    return cast(Simulation, SimpleNamespace(**values | changes))
+    values |= changes
+    lengths = block_lengths(values["n_timesteps"], values["core"].hardware.block, values["reports"])
+    return cast(Simulation, SimpleNamespace(lengths=lengths, **values))
 
 
 def summary_of(**changes: Any) -> dict[str, Any]:
