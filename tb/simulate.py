@@ -27,6 +27,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.integer import block_lengths
 from golden.interface import Interface, read_interface, read_verilog
+from golden.manifest import read_core
 from tb import cocotb_core
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, empty_run_folder, run_model
@@ -274,10 +275,10 @@ def simulate_items(
     """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`, of
     which each has these `reports`; like `simulate`.
     """
+    if len(reports) and not read_core(manifest)[0].hardware.reports:
+        raise UserError(f"the core of {manifest} sends no reports: export it with --reports")
     model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
-    if len(reports) and not core.hardware.reports:
-        raise UserError(f"the core of {manifest} sends no reports: export it with --reports")
     n_answers = len(reports) + 1  # of a sequence: its reports, then its results
     folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)

@@ -45,7 +45,7 @@ def check_reports(
 
 
 @pytest.mark.parametrize(
-    "seed", [0, 2, 3, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 5, 6, 7, 9))]
+    "seed", [2, 3, *(pytest.param(seed, marks=pytest.mark.long) for seed in (0, 1, 5, 6, 7, 9))]
 )
 def test_a_drawn_network_reports_when_it_is_asked(seed: int, tmp_path: Path) -> None:
     """Plain, with delays, or recurrent: after some timesteps, some of them several times, before
@@ -141,7 +141,7 @@ def test_the_comparison_finds_a_wrong_report(endless: Path) -> None:
 
 def test_a_core_without_reports_is_not_asked(tmp_path: Path) -> None:
     core, (manifest, *_) = make_small_core(tmp_path)
-    with pytest.raises(UserError, match="small/?.* sends no reports: export it with --reports"):
+    with pytest.raises(UserError, match="manifest.json sends no reports: export it with --r"):
         simulate(Path(manifest), np.ones((1, 2, 28), np.int64), reports=(1,), optimize=FAST)
     assert not core.hardware.reports
 
