@@ -12,6 +12,7 @@ EPOCHS ?= 20
 RECIPE ?=
 STUDY ?=
 TRACE ?= 1
+REPORTS ?=
 DEVICE ?= ecp5-85k
 BOARD ?=
 TIMESTEPS ?= 16
@@ -31,7 +32,7 @@ OUT ?= build/$(NAME)
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
-SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)
+SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
 # Bash becomes the command that it runs, so that what ends make ends the command. Dash does not.
@@ -48,6 +49,7 @@ help: ## Show the targets and the variables
 	@echo
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
+	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every so many timesteps)"
 	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
@@ -69,7 +71,7 @@ check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
 WHOLE = a whole number from 1
 checked:
 	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
-	$(foreach name,DIGITS CYCLES,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
+	$(foreach name,DIGITS CYCLES REPORTS,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
@@ -136,7 +138,7 @@ rtl: export ## Write the Verilog of NET on LANES lanes into OUT
 	$(RUN) -m rtl.verilog "$(MANIFEST)"
 
 sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
 timeline: DIGITS = 2
 timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens

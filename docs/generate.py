@@ -124,7 +124,7 @@ def costs() -> str:
         done = run(network, payloads, block=hardware.block)
         received = [*(layer.addresses for layer in done.layers), done.readout_addresses]
         cycles = {
-            name: block_cycles(part, addresses, payloads.shape[1]).sum() / payloads[..., 0].size
+            name: block_cycles(part, addresses, done.lengths).sum() / payloads[..., 0].size
             for (name, part), addresses in zip(core.parts.items(), received, strict=True)
         }
         slowest = max(cycles, key=lambda name: cycles[name])

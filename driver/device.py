@@ -7,11 +7,18 @@
         results = device.run(payloads)  # (B, K, M) integers
         results.classes, results.logits, device.counters(), device.errors()
 
+A core with reports also tells its results so far, within a sequence that may go on for ever:
+
+        device.send(timesteps)  # (K, M) integers, again and again
+        logits, best = device.report()
+        logits, best = device.end()
+
 Nothing here can deadlock. A core stalls its events while results wait, so a host that sends
 sequence after sequence before it takes a result may wait for ever, above all on a UART, where one
 call ends before the next begins. Here at most one sequence is on its way: all its events are taken,
 since within a sequence the core never waits for its results, and then its results are fetched,
-which come without further events. Every wait of a transport has an end besides.
+which come without further events. So it is with a report: its results are fetched before anything
+else is sent. Every wait of a transport has an end besides.
 """
 
 from __future__ import annotations
@@ -25,7 +32,7 @@ from types import TracebackType
 import numpy as np
 
 from driver.transport import Transport
-from driver.words import END_SEQUENCE, END_TIMESTEP, decode, encode
+from driver.words import END_SEQUENCE, END_TIMESTEP, REPORT, check_reports, decode, encode
 from export.core import read_images
 from golden.errors import UserError
 from golden.hardware.memory import LOAD_WIDTH, load_header
@@ -159,12 +166,11 @@ class Device:
         if not len(sequences):
             raise UserError("no sequences to run: give at least one")
         encoded = [encode(self.core, sequence) for sequence in sequences]
-        n_results = self.core.network.readout.n_classes + 1
         logits, classes, seconds, cycles = [], [], [], []
         for words in encoded:
             started, before = time.perf_counter(), self.transport.cycles
             self.transport.send_events(words)
-            packet = self.transport.receive(n_results)
+            packet = self._receive()
             after = self.transport.cycles
             seconds.append(time.perf_counter() - started)
             if before is not None and after is not None:
@@ -179,6 +185,40 @@ class Device:
             np.array(seconds),
             np.array(cycles) if len(cycles) == len(encoded) else None,
         )
+
+    def _receive(self) -> tuple[np.ndarray, np.ndarray]:
+        """Wait for and return the words of a packet of results, and their TLAST."""
+        return self.transport.receive(self.core.network.readout.n_classes + 1)
+
+    def send(self, payloads: np.ndarray) -> None:
+        """Send timesteps (K, M) of payloads of a sequence that is then not over; they begin one
+        where none has begun.
+
+        Raises
+        ------
+        UserError
+            As `run`; or the core has no reports, so that it says nothing before the end.
+        """
+        check_reports(self.core)
+        self.transport.send_events(encode(self.core, payloads, ends=False))
+
+    def report(self) -> tuple[np.ndarray, int]:
+        """Return the logits (C,) int64 and the class of the sequence so far, which goes on as if
+        nobody had asked; errors as `send`.
+        """
+        check_reports(self.core)
+        self.transport.send_events(np.array([REPORT], np.uint32))
+        return decode(self.core, *self._receive())
+
+    def end(self) -> tuple[np.ndarray, int]:
+        """End the sequence and return its logits (C,) int64 and its class; errors as `send`.
+
+        The word also asks for a report: it is then no end of a timestep, whatever TLAST is.
+        """
+        check_reports(self.core)
+        self.transport.send_events(np.array([REPORT | END_SEQUENCE], np.uint32))
+        decode(self.core, *self._receive())
+        return decode(self.core, *self._receive())
 
     def counters(self) -> dict[str, int]:
         """Return every counter by its name; they wrap around at 32 bits."""

@@ -129,7 +129,7 @@ class MemoryMapped:
             self._registers.write(address, word)
 
     def send_events(self, words: np.ndarray) -> None:
-        ends = np.flatnonzero(words & END_TIMESTEP) + 1
+        ends = np.append(np.flatnonzero(words & END_TIMESTEP) + 1, len(words))
         start = 0
         while start < len(words):
             fitting = ends[(ends > start) & (ends <= start + self._capacity)]

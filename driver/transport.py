@@ -44,8 +44,9 @@ class Transport(Protocol):
         ...
 
     def send_events(self, words: np.ndarray) -> None:
-        """Send words (n,) uint32 of `golden.registers.EVENT_WORD`, the last of which ends a
-        timestep. It may be sent in parts, but a part with TLAST must end with a timestep.
+        """Send words (n,) uint32 of `golden.registers.event_word`, the last of which ends a
+        timestep, or asks for a report. It may be sent in parts, but a part with TLAST must end with
+        one of these.
         """
         ...
 

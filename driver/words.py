@@ -6,15 +6,17 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.registers import BUS_WIDTH, EVENT_WORD
+from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD, event_word
 
 _FIELDS = {bits.name: bits for bits in EVENT_WORD}
 END_TIMESTEP = np.uint32(_FIELDS["END_TIMESTEP"].mask)
 END_SEQUENCE = np.uint32(_FIELDS["END_SEQUENCE"].mask)
+REPORT = np.uint32({bits.name: bits for bits in REPORTING_EVENT_WORD}["REPORT"].mask)
 
 
-def encode(core: CoreParams, payloads: np.ndarray) -> np.ndarray:
-    """Return the words (n,) uint32 of one sequence (K, M) of payloads, of which 0 is no event.
+def encode(core: CoreParams, payloads: np.ndarray, *, ends: bool = True) -> np.ndarray:
+    """Return the words (n,) uint32 of one sequence (K, M) of payloads, of which 0 is no event; or
+    of a part of one, which does not end it.
 
     Events come in the order of their inputs. Ends are bits of the words, so that a transport needs
     neither TLAST nor TUSER; a timestep without events is a word with its end alone.
@@ -34,11 +36,22 @@ def encode(core: CoreParams, payloads: np.ndarray) -> np.ndarray:
     sent = values != 0
     sent[~sent.any(1), 0] = True  # a silent timestep's word: input 0 with a payload of 0
     timestep, address = np.nonzero(sent)
-    payload = values[timestep, address] << _FIELDS["PAYLOAD"].low & _FIELDS["PAYLOAD"].mask
-    words = (address << _FIELDS["ADDRESS"].low | payload).astype(np.uint32)
+    fields = {bits.name: bits for bits in event_word(core)}
+    payload = values[timestep, address] << fields["PAYLOAD"].low & fields["PAYLOAD"].mask
+    words = (address << fields["ADDRESS"].low | payload).astype(np.uint32)
     words[np.cumsum(sent.sum(1)) - 1] |= END_TIMESTEP
-    words[-1] |= END_SEQUENCE
+    if ends:
+        words[-1] |= END_SEQUENCE
     return words
+
+
+def check_reports(core: CoreParams) -> None:
+    """Raise `UserError` where a core cannot be asked for a report."""
+    if not core.hardware.reports:
+        raise UserError(
+            f"the core of {core.network.name} sends no reports: export it with --reports, and build"
+            " it again"
+        )
 
 
 def decode(core: CoreParams, words: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, int]:

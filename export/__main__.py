@@ -233,6 +233,9 @@ def _counts(counts: dict[str, int]) -> str:
 )
 @click.option("--access-counters", is_flag=True, help="Count accesses, products and additions")
 @click.option("--trace", is_flag=True, help="Give the core trace ports")
+@click.option(
+    "--reports", is_flag=True, help="Let the event stream ask for the results so far at any time"
+)
 @click.option("--out", type=FOLDER, help="[default: build/NAME]")
 @report_user_errors
 def core(
@@ -243,13 +246,14 @@ def core(
     products_per_cycle: int,
     access_counters: bool,
     trace: bool,
+    reports: bool,
     out: Path | None,
 ) -> None:
     """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or
     a folder.
     """
     hardware = HardwareParams(
-        lanes, block, events_per_cycle, products_per_cycle, access_counters, trace
+        lanes, block, events_per_cycle, products_per_cycle, access_counters, trace, reports
     )
     network = load_network(name)
     params = CoreParams(network.params, hardware)

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from export.images import Images
+from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.hardware.part import EventKind
 from golden.interface import Interface
 
 
-def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+def report_times(core: CoreParams, every: int | None, n_timesteps: int) -> tuple[int, ...]:
+    """Return the numbers of timesteps of a sequence after which a core is asked for results: the
+    multiples of `every`, or none (None); or raise `UserError` where there can be none.
+    """
+    if every is None:
+        return ()
+    if not core.hardware.reports:
+        raise UserError(
+            f"--report-every {every}: the core of {core.network.name} sends no reports: export it"
+            " with --reports"
+        )
+    if every > n_timesteps:
+        raise UserError(f"--report-every {every}: a sequence has {n_timesteps} timesteps")
+    return tuple(range(every, n_timesteps + 1, every))
+
+
+def to_items(
+    payloads: np.ndarray,
+    rng: np.random.Generator | None = None,
+    reports: Sequence[int] = (),
+) -> np.ndarray:
     """Return the input items (n, 3) int64 of sequences (B, K, M): kind, address, payload.
 
-    A payload of 0 is no event. With `rng` the events of a timestep come in random order.
+    A payload of 0 is no event. With `rng` the events of a timestep come in random order. A report
+    is asked for after each of these numbers of timesteps of every sequence (`reports`, ascending).
     """
     n_sequences, n_timesteps, _ = payloads.shape
     sequence, timestep, address = np.nonzero(payloads)
@@ -24,13 +48,20 @@ def to_items(payloads: np.ndarray, rng: np.random.Generator | None = None) -> np
     events = np.stack(
         [np.full(len(address), EventKind.EVENT), address, payloads[sequence, timestep, address]], 1
     )
-    # Insert the markers after the events: each at the number of events that come before it.
-    counts = np.count_nonzero(payloads, axis=2).ravel()
-    items = np.insert(
-        events.astype(np.int64), np.cumsum(counts), (EventKind.END_TIMESTEP, 0, 0), axis=0
+    # The markers of a sequence, and how many of its timesteps come before each of them.
+    asked = np.asarray(reports, np.int64)
+    done = np.concatenate([np.arange(1, n_timesteps + 1), asked, [n_timesteps]])
+    kinds = np.repeat(
+        [EventKind.END_TIMESTEP, EventKind.REPORT, EventKind.END_SEQUENCE],
+        [n_timesteps, len(asked), 1],
     )
-    ends = np.cumsum(counts.reshape(n_sequences, -1).sum(1) + n_timesteps)
-    return np.insert(items, ends, (EventKind.END_SEQUENCE, 0, 0), axis=0)
+    order = np.argsort(done, kind="stable")
+    # Insert them after the events: each at the number of events that come before it.
+    before = np.concatenate([[0], np.cumsum(np.count_nonzero(payloads, axis=2))])
+    places = before[n_timesteps * np.arange(n_sequences)[:, None] + done[order]]
+    markers = np.zeros((places.size, 3), np.int64)
+    markers[:, 0] = np.tile(kinds[order], n_sequences)
+    return np.insert(events.astype(np.int64), places.ravel(), markers, axis=0)
 
 
 def load_items(interface: Interface, core: CoreParams, images: Images) -> np.ndarray:

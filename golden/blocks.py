@@ -11,11 +11,12 @@ def block_lengths(n_timesteps: int, block: int, reports: Sequence[int] = ()) -> 
     """Return (blocks,): the timesteps of each block of a sequence. A report after N timesteps (each
     N of `reports`) closes the block that has begun.
     """
-    ends = {n_timesteps, *reports} - {0}
     found: list[int] = []
-    for end in sorted(ends):
-        left = end - sum(found)
-        found += [block] * (left // block) + [left % block] * (left % block > 0)
+    begin = 0
+    for end in sorted({n_timesteps, *reports} - {0}):
+        whole, left = divmod(end - begin, block)
+        found += [block] * whole + [left] * (left > 0)
+        begin = end
     return np.array(found, np.int64)
 
 

@@ -42,3 +42,9 @@ class Number(click.FloatRange):
 MEGAHERTZ = Number(1, 2000)
 SEED = click.IntRange(0, (1 << 31) - 1)
 BAUD_RATE = click.IntRange(1, 100_000_000)
+REPORT_EVERY = click.option(
+    "--report-every",
+    type=click.IntRange(1),
+    help="Ask for the results so far after every so many timesteps; the core must be exported with"
+    " --reports [default: results come at the end only]",
+)

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
 
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.params import MAX_INPUTS
+from golden.hardware.part import HardwareParams
+from golden.params import MAX_INPUTS, LayerFormats, LayerParams
+from golden.readout_params import ReadoutParams
 
 BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream
 WORD_BYTES = BUS_WIDTH // 8
@@ -30,6 +32,15 @@ SPIKE_BEATS = 2  # beats of spikes that wait to leave, and of events that have c
 LATENCY = 4  # cycles that the top adds to an inference: 2 on the way in, 2 to the class
 
 Access = Literal["read", "write"]
+
+# Options that came after the first version of `shape_word`: a core that does not use them keeps its
+# shape.
+LATER: dict[type, tuple[str, ...]] = {
+    LayerParams: ("own_reset", "synapse", "per_neuron", "decay_rounding"),
+    LayerFormats: ("y", "alpha", "synapse_bias_width"),
+    ReadoutParams: ("leaky", "leak", "decay_rounding", "report"),
+    HardwareParams: ("reports",),
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,19 @@ EVENT_WORD = (
     ),
     Bits("END_TIMESTEP", 30, 1, "the timestep ends with this beat, as with TLAST"),
     Bits("END_SEQUENCE", 31, 1, "the sequence ends with this beat, as with TUSER"),
+)
+# Of a core with reports: one bit of the payload asks for them.
+REPORTING_EVENT_WORD = (
+    EVENT_WORD[0],
+    replace(EVENT_WORD[1], width=13),
+    Bits(
+        "REPORT",
+        29,
+        1,
+        "the results so far are asked for, after the end of the beat's timestep and before the end"
+        " of its sequence; TLAST ends no timestep then",
+    ),
+    *EVENT_WORD[2:],
 )
 LOAD_HEADER_WORD = (
     Bits("ADDRESS", 0, address_width(MAX_DEPTH), "the first word that follows"),
@@ -101,12 +125,32 @@ class Register:
         return range(self.offset, self.offset + WORD_BYTES * self.count, WORD_BYTES)
 
 
+def event_word(core: CoreParams) -> tuple[Bits, ...]:
+    """Return what a word of a core's event stream holds."""
+    return REPORTING_EVENT_WORD if core.hardware.reports else EVENT_WORD
+
+
+def _used(value: Any) -> Any:
+    """Return a dataclass as JSON can hold it, without the `LATER` options that are not used."""
+    if isinstance(value, tuple):
+        return [_used(one) for one in value]
+    if not is_dataclass(value):
+        return value
+    later = LATER.get(type(value), ())
+    found = {field: getattr(value, field.name) for field in fields(value)}
+    return {
+        field.name: _used(content)
+        for field, content in found.items()
+        if field.name not in later or content != field.default
+    }
+
+
 def shape_word(core: CoreParams) -> int:
     """Return 32 bits of the SHA-256 of all that a core is built from: networks whose weights go
     into the same core have the same one. Names, weights and trace ports do not matter.
     """
-    network = replace(core.network, name="any").to_dict()
-    hardware = asdict(replace(core.hardware, trace=False))
+    network = _used(replace(core.network, name="any"))
+    hardware = _used(replace(core.hardware, trace=False))
     content = json.dumps({"network": network, "hardware": hardware}, sort_keys=True)
     return int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)
 
@@ -138,10 +182,10 @@ def register_map(core: CoreParams) -> dict[str, Register]:
         "ERROR_FLAGS": (len(core.errors), "error flags"),
     }
     payload_width, logit_width = first.formats.payload.width, readout.logit_width
-    if payload_width > EVENT_WORD[1].width:
-        raise UserError(
-            f"payloads of {payload_width} bits: the AXI top takes at most {EVENT_WORD[1].width}"
-        )
+    most = event_word(core)[1].width
+    if payload_width > most:
+        top = "the AXI top of a core with reports" if core.hardware.reports else "the AXI top"
+        raise UserError(f"payloads of {payload_width} bits: {top} takes at most {most}")
     if logit_width > BUS_WIDTH:
         raise UserError(f"logits of {logit_width} bits: the AXI top sends at most {BUS_WIDTH}")
     registers = [

@@ -140,10 +140,12 @@ class Encoder(Component):
                 with m.If(~rest.any()):
                     m.d.sync += [left.eq(next_left), index.eq(next_index), following.eq(others)]
             with m.Else():
-                kind: Value = Const(EventKind.END_SEQUENCE)
+                # As wide as the stream has it, whatever other kinds there are.
+                width = len(event.kind)
+                kind: Value = Const(EventKind.END_SEQUENCE, width)
                 if self.layer.reports:
                     kind = Mux(marks.report, EventKind.REPORT, kind)
-                kind = Mux(marks.timesteps.any(), EventKind.END_TIMESTEP, kind)
+                kind = Mux(marks.timesteps.any(), Const(EventKind.END_TIMESTEP, width), kind)
                 m.d.sync += [event.kind.eq(kind), marks.eq(0)]
         with m.If(taken):
             m.d.sync += [

@@ -173,7 +173,8 @@ class Readout(Component):
             attrs=attrs,
         )
         write = memory.write_port()
-        return memory, memory.read_port(transparent_for=(write,) if collides else ()), write
+        read = memory.read_port(transparent_for=(write,) if collides else ())
+        return memory, read, write
 
     def _keep_largest(self, m: Module, step: Any, logits: Array) -> tuple[Any, Any]:
         """Keep the largest logit so far of every class, a cycle after it is computed (`step`);

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from golden.command_line import Command
+from export.items import report_times
+from golden.command_line import REPORT_EVERY, Command
 from golden.errors import report_user_errors
 from golden.picture import save_picture
 from tb.compare import compare
@@ -28,9 +29,15 @@ from tb.simulate import build_core_model, simulate
     type=click.IntRange(0),
     help="Draw gaps on every stream from this seed [default: no gaps]",
 )
+@REPORT_EVERY
 @report_user_errors
 def main(
-    manifest: Path, n_digits: int, network: str | None, data: Path | None, stalls: int | None
+    manifest: Path,
+    n_digits: int,
+    network: str | None,
+    data: Path | None,
+    stalls: int | None,
+    report_every: int | None,
 ) -> None:
     """Simulate the core that MANIFEST describes on real sequences; write report.json and a picture
     beside the manifest.
@@ -39,6 +46,7 @@ def main(
     """
     core, dataset = find_sequences(manifest, n_digits, network, data)
     payloads = dataset.sequences()
+    reports = report_times(core, report_every, payloads.shape[1])
     click.echo("\n".join(describe(core)))
     report, picture = manifest.parent / "report.json", manifest.parent / "report.png"
     for earlier in (report, picture):  # a run that fails must not leave the report of another one
@@ -46,7 +54,9 @@ def main(
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest)
     with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
-        simulation = simulate(manifest, payloads, stalls_seed=stalls, progress=bar.update)
+        simulation = simulate(
+            manifest, payloads, reports=reports, stalls_seed=stalls, progress=bar.update
+        )
     with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     summary = summarize(simulation, comparison, dataset.labels)

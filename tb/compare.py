@@ -86,11 +86,12 @@ def compare(
     """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from
     the images.
 
-    Compared are the logits, the classes, every counter but those of waiting (busy cycles and
-    accesses as `golden.cost.cycles` predicts them), the error flags; with trace ports the spikes,
-    membranes, synaptic currents, slow state and drive of every layer at every timestep; and without
-    gaps on the streams the cycle of every sequence's last result, and with trace ports that in
-    which every part starts every block of timesteps.
+    Compared are the logits and classes, also those of reports; every counter but those of waiting
+    (busy cycles and accesses as `golden.cost.cycles` predicts them), and the error flags; with
+    trace ports the spikes, membranes, synaptic currents, slow state and drive of every layer at
+    every timestep; and without gaps on the streams the cycle of every sequence's, and every
+    report's, last result, and with trace ports that in which every part starts every block of
+    timesteps.
 
     Parameters
     ----------
@@ -107,7 +108,13 @@ def compare(
     for first in range(0, len(payloads), CHUNK):
         chunk = payloads[first : first + CHUNK]
         traced = core.hardware.trace or timed
-        golden = run(network, chunk, block=core.hardware.block, trace=traced)
+        golden = run(
+            network,
+            chunk,
+            block=core.hardware.block,
+            reports=simulation.reports,
+            trace=traced,
+        )
         runs.append(golden)
         stop = first + len(chunk)
         comparison.add(
@@ -116,6 +123,7 @@ def compare(
         comparison.add(
             "class", golden.classes, simulation.classes[first:stop], ("sequence",), first
         )
+        _compare_reports(comparison, golden, simulation, first)
         for index, layer in enumerate(golden.layers):
             if core.hardware.trace:
                 try:
@@ -149,6 +157,16 @@ def compare(
             f"error flag {name}", np.array([expected[name] > 0]), np.array([flag]), ("place",)
         )
     return comparison
+
+
+def _compare_reports(
+    comparison: Comparison, golden: Run, simulation: Simulation, first: int
+) -> None:
+    """Compare what the reports of sequences from `first` on sent."""
+    place, stop = ("sequence", "report"), first + len(golden.reports)
+    logits, classes = simulation.report_logits[first:stop], simulation.report_classes[first:stop]
+    comparison.add("reported logits", golden.reports, logits, (*place, "class"), first)
+    comparison.add("reported class", golden.reports.argmax(2), classes, place, first)
 
 
 def _compare_layer(
@@ -190,9 +208,11 @@ def _compare_cycles(
                 delayed=np.concatenate(delayed) if delayed else None,
             )
         )
-    timeline = comparison.timeline = Timeline(core, payloads, layers)
+    timeline = comparison.timeline = Timeline(core, payloads, layers, simulation.reports)
     ends = timeline.ends + simulation.first_cycle
     comparison.add("result cycle", ends, simulation.result_cycles, ("sequence",))
+    sent = timeline.report_ends + simulation.first_cycle
+    comparison.add("report cycle", sent, simulation.report_cycles, ("sequence", "report"))
     if not core.hardware.trace:
         return
     starts = timeline.starts + simulation.first_cycle

@@ -11,7 +11,6 @@ from typing import Any
 import click
 import numpy as np
 
-from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.cost.other_designs import (
     RELEASED_RTL_LANES,
@@ -78,7 +77,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     block, n_timesteps = core.hardware.block, simulation.n_timesteps
     timesteps = simulation.n_sequences * n_timesteps
     parts = list(core.parts)
-    lengths = block_lengths(n_timesteps, block)
+    lengths = simulation.lengths
     predicted = {
         name: int(block_cycles(part, addresses, lengths).sum()) / timesteps
         for (name, part), addresses in zip(core.parts.items(), comparison.addresses, strict=True)
@@ -89,10 +88,11 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     # its latency only.
     between = np.diff(simulation.result_cycles)
     latency = int(simulation.result_cycles[0]) - start
-    # The last block of a sequence has no next one to reach; all others are whole.
+    # The last block of a sequence has no next one to reach; those before it have these timesteps.
     reached = np.diff(simulation.starts(parts[slowest]), axis=1)
+    within = simulation.n_sequences * int(lengths[:-1].sum())
     steps = block_cycles(core.layers[slowest], comparison.addresses[slowest], lengths)
-    cycles = float(reached.mean()) / block if reached.size else None
+    cycles = int(reached.sum()) / within if within else None
     weights = sum(
         comparison.accesses[f"layer{i}.w_f_reads"] * layer.lanes
         for i, layer in enumerate(core.layers)
@@ -108,6 +108,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "products_per_cycle": core.hardware.products_per_cycle,
         "stalls_seed": simulation.stalls_seed,
         "digits": simulation.n_sequences,
+        "reports_per_digit": len(simulation.reports),
         "timesteps": timesteps,
         "accuracy": float(np.mean(simulation.classes == labels)),
         "values_compared": comparison.values_compared,
@@ -127,8 +128,8 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "slowest_layer": {
             "layer": parts[slowest],
             "cycles_per_timestep": cycles,
-            "bound": float(steps[:, :-1].mean()) / block if reached.size else None,
-            "waits": _waits(comparison, slowest, reached.size * block) if reached.size else None,
+            "bound": int(steps[:, :-1].sum()) / within if within else None,
+            "waits": _waits(comparison, slowest, within) if within else None,
         },
         "multipliers": core.multipliers,
         "accesses_per_timestep": {

@@ -50,7 +50,8 @@ def describe(core: CoreParams) -> list[str]:
     network = core.network
     lines = [
         f"network   {network.name} on {describe_hardware(core.hardware)}",
-        f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory",
+        f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory"
+        + ", results at any time" * core.hardware.reports,
         "          formats are sign and width.fractional bits",
     ]
     for index, layer in enumerate(network.layers):
@@ -104,9 +105,11 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     cycles, slowest = summary["cycles_per_timestep"], summary["slowest_layer"]
     speed = summary["microseconds_per_digit"]
     n_timesteps = summary["timesteps"] // summary["digits"]
+    reports = summary["reports_per_digit"]
+    asked = f" and {counted(reports, 'report')}" if reports else ""
     found = [
         (
-            f"digits    {summary['digits']} of {n_timesteps} timesteps,"
+            f"digits    {summary['digits']} of {n_timesteps} timesteps{asked},"
             f" accuracy {100 * summary['accuracy']:.1f} %"
         ),
         (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,13 @@ import numpy as np
 from export.core import read_images
 from export.images import Images
 from export.items import load_items, to_items
+from golden.blocks import block_lengths, block_starts
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.interface import Interface, read_interface, read_verilog
+from golden.manifest import read_core
 from tb import cocotb_core
 from tb.logs import Log, core_logs
 from tb.verilator import build_model, empty_run_folder, run_model
@@ -34,21 +36,19 @@ from tb.wrapper import TOP, write_wrapper
 JOB = "job.npz"
 
 
-def by_timestep(words: np.ndarray, layer: LayerHardware, n_timesteps: int) -> np.ndarray:
-    """Arrange traced words of neurons (words, units) of whole sequences, which come by blocks, in
-    these by groups, and in these by timesteps, as (B, K, N).
+def by_timestep(words: np.ndarray, layer: LayerHardware, lengths: np.ndarray) -> np.ndarray:
+    """Arrange traced words of neurons (words, units) of whole sequences, which come by blocks of
+    `lengths`, in these by groups, and in these by timesteps, as (B, K, N).
     """
-    block, groups, fold = layer.block, layer.n_groups, layer.fold
+    groups, fold, n_timesteps = layer.n_groups, layer.fold, int(lengths.sum())
+    # Of each timestep: the first one of its block, and the words from a group of it to the next.
+    first, step = np.repeat(block_starts(lengths), lengths), np.repeat(lengths * fold, lengths)
+    place = first * groups * fold + (np.arange(n_timesteps) - first) * fold
+    order = place[:, None, None] + step[:, None, None] * np.arange(groups)[:, None]
+    order = order + np.arange(fold)
     sequences = words.reshape(-1, n_timesteps * groups * fold, layer.neuron_fold.units)
-    whole = n_timesteps // block * block
-    parts = []
-    for length, count in ((block, whole), (n_timesteps - whole, n_timesteps - whole)):
-        if not count:
-            continue
-        part, sequences = np.split(sequences, [count * groups * fold], axis=1)
-        dealt = part.reshape(len(part), count // length, groups, length, -1)
-        parts.append(dealt.transpose(0, 1, 3, 2, 4).reshape(len(part), count, -1))
-    return np.concatenate(parts, 1)[:, :, : layer.params.n_neurons]
+    dealt = sequences[:, order].reshape(len(sequences), n_timesteps, -1)
+    return dealt[:, :, : layer.params.n_neurons]
 
 
 class IncompleteTrace(UserError):
@@ -77,9 +77,11 @@ class LayerTrace:
 class Simulation:
     """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
 
-    `first_cycle` is the cycle in which the first input item was taken, `result_cycles` (B,) those
-    in which the last result of each sequence was. Traces are read from the run's files when asked
-    for.
+    `reports` are the numbers of timesteps after which each sequence asked for the results so far;
+    `report_logits` (B, reports, C) and `report_classes` (B, reports) are these. `first_cycle` is
+    the cycle in which the first input item was taken; in `result_cycles` (B,) and `report_cycles`
+    (B, reports) the last result of each sequence, and of each report, was. Traces are read from the
+    run's files when asked for.
     """
 
     core: CoreParams
@@ -89,16 +91,25 @@ class Simulation:
     verilog: Path
     n_sequences: int
     n_timesteps: int
+    reports: tuple[int, ...]
     logits: np.ndarray
     classes: np.ndarray
+    report_logits: np.ndarray
+    report_classes: np.ndarray
     first_cycle: int
     result_cycles: np.ndarray
+    report_cycles: np.ndarray
     stalls_seed: int | None
     counters: dict[str, int]
     errors: dict[str, bool]
     counters_cleared: dict[str, int]
     errors_cleared: dict[str, bool]
     seconds: float
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """The timesteps (blocks,) of each block of a sequence."""
+        return block_lengths(self.n_timesteps, self.core.hardware.block, self.reports)
 
     @cached_property
     def logs(self) -> dict[str, Log]:
@@ -120,8 +131,8 @@ class Simulation:
         d, steps = layer.params.n_state, (count, self.n_timesteps)
         words = self.n_timesteps * layer.n_groups * layer.fold
         neurons = self._read(f"layer{index}.neurons", words, first, count)
-        membrane = by_timestep(neurons["membrane"], layer, self.n_timesteps)
-        spikes = by_timestep(neurons["spikes"], layer, self.n_timesteps).astype(bool)
+        membrane = by_timestep(neurons["membrane"], layer, self.lengths)
+        spikes = by_timestep(neurons["spikes"], layer, self.lengths).astype(bool)
         if d:
             values, drives = d * self.n_timesteps, self.n_timesteps
             state = self._read(f"layer{index}.state", values, first, count)["state"]
@@ -132,14 +143,14 @@ class Simulation:
         synapse = np.zeros((*steps, 0), np.int64)
         if layer.params.synapse:
             currents = self._read(f"layer{index}.synapse", words, first, count)["synapse"]
-            synapse = by_timestep(currents, layer, self.n_timesteps)
+            synapse = by_timestep(currents, layer, self.lengths)
         return LayerTrace(spikes, membrane, state, drive, synapse)
 
     def starts(self, part: str) -> np.ndarray:
         """Return the cycles (B, blocks) int64 in which a part (`layer0`, `readout`) started each
         block of timesteps; see `layer`.
         """
-        n_blocks = -(-self.n_timesteps // self.core.hardware.block)
+        n_blocks = len(self.lengths)
         cycles = self._read(f"{part}.start", n_blocks, 0, self.n_sequences)["cycle"]
         return cycles.reshape(self.n_sequences, n_blocks)
 
@@ -200,6 +211,7 @@ def simulate(
     manifest: Path,
     payloads: np.ndarray,
     *,
+    reports: Sequence[int] = (),
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
@@ -211,6 +223,9 @@ def simulate(
 
     Parameters
     ----------
+    reports
+        Ask for the results so far after each of these numbers of timesteps of every sequence,
+        ascending; the core must have reports.
     stalls_seed
         Draw gaps on every stream, and the order of the events within a timestep, from this seed.
         None: no gaps.
@@ -230,11 +245,12 @@ def simulate(
         As `build_core_model`; or the simulation fails.
     """
     rng = None if stalls_seed is None else np.random.default_rng(stalls_seed)
-    items = to_items(payloads, rng)
+    items = to_items(payloads, rng, reports)
     return simulate_items(
         manifest,
         items,
         *payloads.shape[:2],
+        reports=reports,
         stalls_seed=stalls_seed,
         folder=folder,
         optimize=optimize,
@@ -249,17 +265,21 @@ def simulate_items(
     n_sequences: int,
     n_timesteps: int,
     *,
+    reports: Sequence[int] = (),
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
     waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
-    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`;
-    like `simulate`.
+    """Run input items (n, 3) of kind, address, payload that make up sequences of `n_timesteps`, of
+    which each has these `reports`; like `simulate`.
     """
+    if len(reports) and not read_core(manifest)[0].hardware.reports:
+        raise UserError(f"the core of {manifest} sends no reports: export it with --reports")
     model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
+    n_answers = len(reports) + 1  # of a sequence: its reports, then its results
     folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)
     n_classes = core.network.readout.n_classes
@@ -268,13 +288,14 @@ def simulate_items(
         folder / JOB,
         load=load_items(interface, core, images),
         events=interface.pack("i_events", kind=kind, address=address, payload=payload),
-        n_results=n_sequences * n_classes,
+        n_results=n_sequences * n_answers * n_classes,
         n_counters=len(interface.counters),
         settle_cycles=settle_cycles(core),
         stalls_seed=-1 if stalls_seed is None else stalls_seed,
     )
     started = time.monotonic()
-    with _watch(lambda: logs["results"].n_lines(folder) // n_classes, progress):
+    n_lines = n_answers * n_classes
+    with _watch(lambda: logs["results"].n_lines(folder) // n_lines, progress):
         run_model(
             model.folder,
             TOP,
@@ -284,22 +305,7 @@ def simulate_items(
             waves=None if waves is None else waves.resolve(),
         )
     seconds = time.monotonic() - started
-    results = {
-        name: values[:, 0].reshape(-1, n_classes)
-        for name, values in logs["results"].read(folder).items()
-    }
-    if len(results["index"]) != n_sequences or not np.array_equal(
-        results["last"], _last_only(n_sequences, n_classes)
-    ):
-        raise UserError(
-            f"{folder} does not hold the results of {n_sequences} sequences: the core sent others"
-        )
-    if not np.array_equal(
-        results["index"], np.broadcast_to(np.arange(n_classes), results["index"].shape)
-    ):
-        raise UserError(
-            f"{folder}: the core sent its logits in another order than that of the classes"
-        )
+    results = _read_results(folder, logs["results"], (n_sequences, n_answers, n_classes))
     with np.load(folder / cocotb_core.STATUS_FILE) as status:
         counters, cleared = (
             dict(zip(interface.counters, status[key].tolist(), strict=True))
@@ -317,10 +323,14 @@ def simulate_items(
         model.verilog,
         n_sequences,
         n_timesteps,
-        logits=results["logit"],
-        classes=results["best"][:, -1],
+        tuple(reports),
+        logits=results["logit"][:, -1],
+        classes=results["best"][:, -1, -1],
+        report_logits=results["logit"][:, :-1],
+        report_classes=results["best"][:, :-1, -1],
         first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]),
-        result_cycles=results["cycle"][:, -1],
+        result_cycles=results["cycle"][:, -1, -1],
+        report_cycles=results["cycle"][:, :-1, -1],
         stalls_seed=stalls_seed,
         seconds=seconds,
         counters=counters,
@@ -330,10 +340,26 @@ def simulate_items(
     )
 
 
-def _last_only(n_sequences: int, n_classes: int) -> np.ndarray:
-    last = np.zeros((n_sequences, n_classes), np.int64)
-    last[:, -1] = 1
-    return last
+def _read_results(folder: Path, log: Log, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
+    """Return what the core sent (sequences, answers, classes), or raise `UserError` where that is
+    something else.
+    """
+    n_sequences, n_answers, n_classes = shape
+    found = {name: values[:, 0] for name, values in log.read(folder).items()}
+    whole = len(found["index"]) == n_sequences * n_answers * n_classes
+    results = {name: values.reshape(shape) for name, values in found.items()} if whole else {}
+    index = np.broadcast_to(np.arange(n_classes), shape)
+    if not whole or not np.array_equal(results["last"], index == n_classes - 1):
+        reports = f" and their {n_answers - 1} reports" if n_answers > 1 else ""
+        raise UserError(
+            f"{folder} does not hold the results of {n_sequences} sequences{reports}: the core sent"
+            " others"
+        )
+    if not np.array_equal(results["index"], index):
+        raise UserError(
+            f"{folder}: the core sent its logits in another order than that of the classes"
+        )
+    return results
 
 
 class _watch:

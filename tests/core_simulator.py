@@ -38,6 +38,7 @@ class Recorded:
     end_cycles: list[int] = field(default_factory=list)  # of their ends, of both kinds
     membrane: list[list[int]] = field(default_factory=list)
     spikes: list[list[int]] = field(default_factory=list)
+    synapse: list[list[int]] = field(default_factory=list)
     state: list[list[int]] = field(default_factory=list)
     drive: list[list[int]] = field(default_factory=list)
     starts: list[list[int]] = field(default_factory=list)
@@ -63,7 +64,10 @@ def simulate(
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
     n_layers = len(core.layers)
-    for record in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+    traces = (
+        recorded.membrane, recorded.spikes, recorded.synapse, recorded.state, recorded.drive
+    )  # fmt: skip
+    for record in traces:
         record.extend([] for _ in range(n_layers))
     recorded.starts = [[] for _ in core.parts]
     top = Core(core)
@@ -110,7 +114,7 @@ def simulate(
                 await ctx.tick()
             ctx.set(reset, 1)
             await ctx.tick()
-            for layers in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+            for layers in traces:
                 for record in layers:
                     record.clear()
             await ctx.tick()
@@ -191,23 +195,24 @@ def simulate(
     def watch_layer(i: int) -> Any:
         layer = core.layers[i]
         names = ["neuron_valid", "neuron_membrane", "neuron_spikes"]
-        names += (
-            ["state_valid", "state_value", "drive_valid", "drive_value"]
-            if layer.params.n_state
-            else []
+        names += ["synapse_valid", "synapse_value"] * layer.params.synapse
+        names += ["state_valid", "state_value", "drive_valid", "drive_value"] * (
+            layer.params.n_state > 0
         )
         ports = [getattr(top, f"trace{i}_{name}") for name in names]
+        units = range(layer.neuron_fold.units)
 
         async def watch(ctx: Any) -> None:
-            async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
-                if neurons:
-                    for lane in range(layer.neuron_fold.units):
-                        recorded.membrane[i].append(membranes[lane])
-                        recorded.spikes[i].append(spikes >> lane & 1)
-                if slow and slow[0]:
-                    recorded.state[i].append(slow[1])
-                if slow and slow[2]:
-                    recorded.drive[i].append(slow[3])
+            async for _, _, *values in ctx.tick().sample(*ports):
+                found = dict(zip(names, values, strict=True))
+                if found["neuron_valid"]:
+                    recorded.membrane[i] += [found["neuron_membrane"][unit] for unit in units]
+                    recorded.spikes[i] += [found["neuron_spikes"] >> unit & 1 for unit in units]
+                if found.get("synapse_valid"):
+                    recorded.synapse[i] += [found["synapse_value"][unit] for unit in units]
+                for name, record in (("state", recorded.state), ("drive", recorded.drive)):
+                    if found.get(f"{name}_valid"):
+                        record[i].append(found[f"{name}_value"])
 
         return watch
 

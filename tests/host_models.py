@@ -53,10 +53,13 @@ class ListedCore:
 
 
 class VerilatedCore:
-    """The Verilated top. It owes a packet of `n_results` for each end of a sequence."""
+    """The Verilated top. It owes a packet of `n_results` for each end of a sequence, and with
+    `reports` for each of these.
+    """
 
-    def __init__(self, simulated: Any, n_results: int) -> None:
+    def __init__(self, simulated: Any, n_results: int, *, reports: bool = False) -> None:
         self.simulated, self.n_results, self.owed = simulated, n_results, 0
+        self.reports = reports
 
     def write(self, address: int, data: int) -> int:
         self.simulated.write(address, data)
@@ -68,6 +71,8 @@ class VerilatedCore:
     def accept(self, word: int, last: bool) -> None:
         self.simulated.send_events(np.array([word]), np.array([last]))
         self.owed += self.n_results * (word >> 31)
+        if self.reports:
+            self.owed += self.n_results * (word >> 29 & 1)
 
     def result(self) -> tuple[int, bool] | None:
         if not self.owed:

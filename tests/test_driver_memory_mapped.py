@@ -83,6 +83,15 @@ def test_recovering_drops_what_is_on_the_way() -> None:
     assert transport.receive(1)[0].tolist() == [5]
 
 
+def test_what_ends_no_timestep_is_a_packet_at_the_end_only() -> None:
+    """A report alone, or after timesteps."""
+    core, fifo, transport = make()
+    transport.send_events(np.array([1 << 29], np.uint32))
+    transport.send_events(np.array([1 << 30, 1 << 29 | 1 << 31], np.uint32))
+    assert core.events == [(1 << 29, True), (1 << 30, False), (1 << 29 | 1 << 31, True)]
+    assert fifo.sent == [1, 2]
+
+
 def test_a_full_fifo_is_waited_for_but_not_for_ever() -> None:
     _, fifo, transport = make()
     fifo.transmit = [0] * 505

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driver.words import decode, encode
+from driver.words import check_reports, decode, encode
 from export.store import load_network
 from golden.errors import UserError
 from golden.formats import Fixed
@@ -19,7 +19,9 @@ from golden.params import NetworkParams
 from tests.networks import draw_network
 
 
-def make_core(n_inputs: int, payload_width: int, n_classes: int, logit_width: int) -> CoreParams:
+def make_core(
+    n_inputs: int, payload_width: int, n_classes: int, logit_width: int, *, reports: bool = False
+) -> CoreParams:
     params = draw_network(0, max_neurons=5).network.params
     first, *others = params.layers
     payload = Fixed(payload_width, 0, signed=False)
@@ -28,7 +30,7 @@ def make_core(n_inputs: int, payload_width: int, n_classes: int, logit_width: in
         params.readout, n_classes=n_classes, logit_width=logit_width, bias_width=logit_width
     )
     network = NetworkParams("any", (first, *others), readout)
-    return CoreParams(network, HardwareParams(1))
+    return CoreParams(network, HardwareParams(1, reports=reports))
 
 
 def read_words(words: np.ndarray, n_inputs: int) -> list[list[int]]:
@@ -100,6 +102,28 @@ def test_every_packet_comes_back(data: st.DataObject, n_classes: int, width: int
     last = np.arange(n_classes + 1) == n_classes
     found, class_found = decode(make_core(2, 1, n_classes, width), words, last)
     assert found.tolist() == logits and class_found == best
+
+
+def test_a_part_of_a_sequence_does_not_end_it() -> None:
+    core = make_core(3, 8, 3, 20, reports=True)
+    payloads = np.array([[0, 0, 0], [5, 0, 255]])
+    whole = encode(core, payloads).tolist()
+    assert whole == [1 << 30, 5 << 16, 3 << 30 | 255 << 16 | 2]
+    assert encode(core, payloads, ends=False).tolist() == [*whole[:2], whole[2] ^ 1 << 31]
+    check_reports(core)
+    with pytest.raises(UserError, match="the core of any sends no reports: export it with --rep"):
+        check_reports(make_core(3, 8, 3, 20))
+
+
+def test_a_negative_payload_leaves_the_other_bits_alone() -> None:
+    """Also the one that asks for a report, which takes a bit of it."""
+    for reports, bits in ((False, 14), (True, 13)):
+        core = make_core(3, 8, 3, 20, reports=reports)
+        first, *others = core.network.layers
+        first = replace(first, formats=replace(first.formats, payload=Fixed(8, 0)))
+        core = replace(core, network=replace(core.network, layers=(first, *others)))
+        word = 1 << 30 | (-3) % (1 << bits) << 16 | 1
+        assert encode(core, np.array([[0, -3, 0]]), ends=False).tolist() == [word]
 
 
 def test_what_is_no_packet() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.registers import EVENT_WORD, register_map
+from golden.registers import EVENT_WORD, REPORTING_EVENT_WORD, register_map
 from rtl.verilog.register_pages import c_header, markdown
 from tests.test_registers import NETWORK
 
 CORE = CoreParams(NETWORK, HardwareParams(2, block=4))
+REPORTING = CoreParams(NETWORK, HardwareParams(2, reports=True))
 
 
 def test_the_header_holds_every_number(tmp_path: Path) -> None:
@@ -63,3 +64,14 @@ def test_the_page_has_a_row_for_everything() -> None:
     rows += ["| 29:16 | PAYLOAD |", "| 31 | END_SEQUENCE |"]
     assert all(row in page for row in rows)
     assert all(len(line) < 600 for line in page.splitlines()) and page.endswith("|\n")
+
+
+def test_a_core_with_reports_says_how_to_ask() -> None:
+    header, page = c_header(REPORTING), markdown(REPORTING)
+    for bits in REPORTING_EVENT_WORD:
+        mask = rf"^#define DMP_EVENT_{bits.name}_MASK +0x{bits.mask:08X}u"
+        assert re.search(mask, header, re.M)
+    assert "| 28:16 | PAYLOAD |" in page and "| 29 | REPORT |" in page
+    assert "With bit 29 a beat also asks" in page and "A packet a sequence, and one a rep" in page
+    plain = markdown(CORE)
+    assert "REPORT" not in c_header(CORE) + plain and "A packet a sequence: " in plain

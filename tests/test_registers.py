@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from export.store import load_network
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
@@ -18,6 +19,8 @@ from golden.registers import (
     BUS_WIDTH,
     EVENT_WORD,
     LOAD_HEADER_WORD,
+    REPORTING_EVENT_WORD,
+    event_word,
     pack_word,
     register_map,
     shape_word,
@@ -44,7 +47,11 @@ def test_addresses_are_the_published_ones_and_apart() -> None:
     used = [address for r in registers.values() for address in r.words]
     assert used == sorted(set(used)) and used[-1] < 1 << ADDRESS_WIDTH
     assert len(registers["COUNTER"].words) == len(CORE.counters)
-    layouts = [EVENT_WORD, *(register.bits for register in registers.values())]
+    layouts = [
+        EVENT_WORD,
+        REPORTING_EVENT_WORD,
+        *(register.bits for register in registers.values()),
+    ]
     for layout in layouts:
         places = [bit for bits in layout for bit in range(bits.low, bits.low + bits.width)]
         assert places == sorted(set(places)) and all(place < BUS_WIDTH for place in places)
@@ -58,7 +65,12 @@ def test_words_have_their_fields_where_they_are_told() -> None:
     assert pack_word(EVENT_WORD, address=5, payload=3) == 5 | 3 << 16
     assert pack_word(EVENT_WORD, end_timestep=1, end_sequence=1) == 3 << 30
     assert pack_word(LOAD_HEADER_WORD, memory=7, address=9) == load_header(7, 9)
-    assert sum(bits.mask for bits in EVENT_WORD) == (1 << BUS_WIDTH) - 1 == (1 << LOAD_WIDTH) - 1
+    for word in (EVENT_WORD, REPORTING_EVENT_WORD):
+        assert sum(bits.mask for bits in word) == (1 << BUS_WIDTH) - 1 == (1 << LOAD_WIDTH) - 1
+    assert pack_word(REPORTING_EVENT_WORD, report=1, payload=8191) == 1 << 29 | 8191 << 16
+    assert event_word(CORE) == EVENT_WORD
+    reporting = replace(CORE, hardware=replace(CORE.hardware, reports=True))
+    assert event_word(reporting) == REPORTING_EVENT_WORD
     with pytest.raises(UserError, match="payload is 16384: use 0 to 16383"):
         pack_word(EVENT_WORD, payload=1 << 14)
 
@@ -77,11 +89,46 @@ def test_the_shape_is_that_of_all_but_names_weights_and_traces() -> None:
     assert len({shape(), *others}) == 4
 
 
+def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -> None:
+    """What the top of a shipped network says since version 1.0 of the map; each option that came
+    later changes it.
+    """
+    network = load_network("rows").params
+    hardware = HardwareParams(8)
+    assert shape_word(CoreParams(network, hardware)) == 0xBDFBFC40
+    first = network.layers[0]
+    changed = [
+        replace(first, own_reset=True),
+        replace(first, synapse=True),
+        replace(first, per_neuron=("leak",)),
+        replace(first, decay_rounding="toward_zero"),
+        replace(first, formats=replace(first.formats, y=Fixed(16, 9))),
+        replace(first, formats=replace(first.formats, alpha=Fixed(13, 12, signed=False))),
+        replace(first, formats=replace(first.formats, synapse_bias_width=17)),
+    ]
+    readouts = [
+        replace(network.readout, leaky=True),
+        replace(network.readout, leak=Fixed(13, 12, signed=False)),
+        replace(network.readout, decay_rounding="toward_zero"),
+        replace(network.readout, report="max"),
+    ]
+    networks = [replace(network, layers=(layer, network.layers[1])) for layer in changed]
+    networks += [replace(network, output=readout) for readout in readouts]
+    shapes = {shape_word(CoreParams(network, replace(hardware, reports=True)))}
+    shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
+    assert len(shapes - {0xBDFBFC40}) == 12
+
+
 def test_what_has_no_room_is_named() -> None:
     wide = LayerFormats(payload=Fixed(15, signed=False))
     network = replace(NETWORK, layers=(replace(NETWORK.layers[0], formats=wide), NETWORK.layers[1]))
     with pytest.raises(UserError, match="payloads of 15 bits: the AXI top takes at most 14"):
         register_map(CoreParams(network))
+    wide = LayerFormats(payload=Fixed(14, signed=False))
+    network = replace(NETWORK, layers=(replace(NETWORK.layers[0], formats=wide), NETWORK.layers[1]))
+    register_map(CoreParams(network))
+    with pytest.raises(UserError, match="14 bits: the AXI top of a core with reports takes at mo"):
+        register_map(CoreParams(network, HardwareParams(reports=True)))
     network = replace(NETWORK, output=ReadoutParams(5, 4, logit_width=33))
     with pytest.raises(UserError, match="logits of 33 bits: the AXI top sends at most 32"):
         register_map(CoreParams(network))

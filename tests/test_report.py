@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from export.core import write_core
 from export.store import load_stored, save_network
+from golden.blocks import block_lengths
 from golden.cost.part_timeline import Turn
 from golden.cost.timeline import Timeline
 from golden.formats import Fixed
@@ -87,8 +88,11 @@ def fake_simulation(**changes: Any) -> Simulation:
         "errors": {},
         "seconds": 1.234,
         "verilog": Path("tiny.v"),
+        "reports": (),
     }
-    return cast(Simulation, SimpleNamespace(**values | changes))
+    values |= changes
+    lengths = block_lengths(values["n_timesteps"], values["core"].hardware.block, values["reports"])
+    return cast(Simulation, SimpleNamespace(lengths=lengths, **values))
 
 
 def summary_of(**changes: Any) -> dict[str, Any]:

@@ -32,17 +32,25 @@ def test_items_say_what_payloads_say(seed: int, shuffled: bool) -> None:
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(1, 5, 3))
     payloads = rng.integers(0, 4, shape)
+    reports = sorted(rng.integers(0, shape[1] + 1, rng.integers(4)).tolist())
     found = np.zeros(shape, np.int64)
     sequence = timestep = 0
-    for kind, address, payload in to_items(payloads, rng if shuffled else None).tolist():
+    asked: list[int] = []
+    within = False
+    for kind, address, payload in to_items(payloads, rng if shuffled else None, reports).tolist():
+        assert not (within and kind > EventKind.END_TIMESTEP), "within a timestep"
+        within = kind == EventKind.EVENT
         if kind == EventKind.EVENT:
             assert payload
             found[sequence, timestep, address] = payload
         elif kind == EventKind.END_TIMESTEP:
             timestep += 1
+        elif kind == EventKind.REPORT:
+            asked.append(timestep)
         else:
-            assert timestep == shape[1]
-            sequence, timestep = sequence + 1, 0
+            assert kind == EventKind.END_SEQUENCE
+            assert timestep == shape[1] and asked == reports
+            sequence, timestep, asked = sequence + 1, 0, []
     assert sequence == shape[0] and not timestep
     assert np.array_equal(found, payloads)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.part import EventKind
-from golden.registers import BUS_WIDTH, EVENT_WORD, SPIKE_BEATS
+from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD, SPIKE_BEATS
 from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
@@ -15,14 +15,17 @@ from rtl.streams import event_layout
 
 
 class AxiEvents(Component):
-    """Turn each beat into an event, an end of timestep and an end of sequence, as far as it has
-    them, in this order.
+    """Turn each beat into an event, an end of timestep, a report and an end of sequence, as far as
+    it has them, in this order.
 
-    A beat holds one word (`golden.registers.EVENT_WORD`): a payload of 0 is no event, so that an
+    A beat holds one word (`golden.registers.event_word`): a payload of 0 is no event, so that an
     empty timestep is a beat of zeros with TLAST. A timestep ends with TLAST, or where the word says
     so; a sequence with TUSER, or where the word says so, usually in the last beat of its last
     timestep. The bits in the word serve a DMA, which sets TLAST at the end of a whole transfer and
     no TUSER. There is no TKEEP: each beat is a whole word.
+
+    Where the word asks for a report, TLAST ends no timestep: so that a transfer may be that word
+    alone, in the middle of a sequence.
 
     An address or a payload that the core's formats cannot hold becomes an item of no kind, which
     the core reports as out of range; none is cut.
@@ -33,6 +36,8 @@ class AxiEvents(Component):
     ----------
     n_inputs, payload
         Of the core's event stream.
+    reports
+        The stream may ask for results: words have the bit for it.
 
     Members
     -------
@@ -41,7 +46,7 @@ class AxiEvents(Component):
     o
         The core's events.
     begun
-        A beat waits, or a sequence has begun and not ended.
+        A beat waits, or a sequence has begun and not ended; a report begins none.
 
     Latency: 1 cycle; throughput: one item a cycle.
     """
@@ -50,13 +55,13 @@ class AxiEvents(Component):
     o: stream.Interface
     begun: Signal
 
-    def __init__(self, n_inputs: int, payload: Shape) -> None:
-        self.payload = payload
+    def __init__(self, n_inputs: int, payload: Shape, *, reports: bool = False) -> None:
+        self.payload, self.reports = payload, reports
         self.beats = Queue(beat_layout(user=1), SPIKE_BEATS)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(user=1))),
-                "o": Out(stream.Signature(event_layout(n_inputs, payload))),
+                "o": Out(stream.Signature(event_layout(n_inputs, payload, reports=reports))),
                 "begun": Out(1),
             }
         )
@@ -79,36 +84,52 @@ class AxiEvents(Component):
         m.submodules.beats = beats = self.beats
         wiring.connect(m, wiring.flipped(self.i), beats.i)
         beat = beats.o.payload
-        address, payload, end_timestep, end_sequence = (
-            beat.data[bits.low : bits.low + bits.width] for bits in EVENT_WORD
-        )
+        word = REPORTING_EVENT_WORD if self.reports else EVENT_WORD
+        found = {bits.name: beat.data[bits.low : bits.low + bits.width] for bits in word}
+        address, payload = found["ADDRESS"], found["PAYLOAD"]
         item = self.o.payload
         fits = (address >> len(item.address) == 0) & self._holds(payload)
-        # What is left to do of the beat: what it has, without what is done.
-        done = Signal(3)
-        left = Cat(payload.any(), end_timestep | beat.last, end_sequence | beat.user) & ~done
-        following = left & (left - 1)[:3]  # without the lowest
+        # What a beat has, in order.
+        ends, asks = beat.last, []
+        if self.reports:
+            ends, asks = beat.last & ~found["REPORT"], [found["REPORT"]]
+        has = Cat(
+            payload.any(),
+            found["END_TIMESTEP"] | ends,
+            *asks,
+            found["END_SEQUENCE"] | beat.user,
+        )
+        done = Signal(len(has))
+        left = has & ~done
+        following = left & (left - 1)[: len(has)]  # without the lowest
         m.d.comb += [
             self.o.valid.eq(beats.o.valid & left.any()),
             item.address.eq(address),
             item.payload.eq(payload),
             beats.o.ready.eq(~following.any() & (self.o.ready | ~left.any())),
         ]
+        event, invalid = (Const(of, len(item.kind)) for of in (EventKind.EVENT, EventKind.INVALID))
         with m.If(left[0]):
-            m.d.comb += item.kind.eq(Mux(fits, EventKind.EVENT, EventKind.INVALID))
+            m.d.comb += item.kind.eq(Mux(fits, event, invalid))
         with m.Elif(left[1]):
             m.d.comb += item.kind.eq(EventKind.END_TIMESTEP)
+        if self.reports:
+            with m.Elif(left[2]):
+                m.d.comb += item.kind.eq(EventKind.REPORT)
         with m.Else():
             m.d.comb += item.kind.eq(EventKind.END_SEQUENCE)
 
         inside = Signal()
         m.d.comb += self.begun.eq(inside | beats.o.valid)
+        begins: Value = item.kind != EventKind.END_SEQUENCE
+        if self.reports:
+            begins = Mux(item.kind == EventKind.REPORT, inside, begins)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
-                inside.eq(item.kind != EventKind.END_SEQUENCE),
+                inside.eq(begins),
                 done.eq(Mux(following.any(), done | (left & ~following), 0)),
             ]
         return m
 
 
-assert sum(bits.width for bits in EVENT_WORD) == BUS_WIDTH
+assert all(sum(bits.width for bits in of) == BUS_WIDTH for of in (EVENT_WORD, REPORTING_EVENT_WORD))

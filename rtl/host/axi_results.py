@@ -13,8 +13,8 @@ from rtl.streams import result_layout
 
 
 class AxiResults(Component):
-    """Send a packet a sequence: a word a class with its logit, sign extended, in the order of the
-    classes, then a word with the class, which has TLAST.
+    """Send a packet a sequence, and one a report: a word a class with its logit, sign extended, in
+    the order of the classes, then a word with the class, which has TLAST.
 
     The consumer may stall; the core's results are taken no matter whether it is ready in the same
     cycle.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +20,7 @@ from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
 from rtl.host.register_file import RegisterFile
 from rtl.host.stream_register import StreamRegister
 
-IN_CORE_WIDTH = 16  # bits of a count of sequences: many more than all lists of a core hold
+IN_CORE_WIDTH = 16  # bits of a count of packets: many more than a core holds
 
 
 class HostCore(Component):
@@ -82,7 +84,9 @@ class HostCore(Component):
         first, readout = self.core.network.layers[0], self.core.network.readout
         m.submodules.core = core = Core(self.core)
         m.submodules.registers = registers = RegisterFile(self.core)
-        m.submodules.events = events = AxiEvents(first.n_inputs, shape_of(first.formats.payload))
+        m.submodules.events = events = AxiEvents(
+            first.n_inputs, shape_of(first.formats.payload), reports=self.core.hardware.reports
+        )
         m.submodules.results = results = AxiResults(readout.n_classes, readout.logit_width)
 
         wiring.connect(m, wiring.flipped(self.registers), registers.bus)
@@ -103,14 +107,28 @@ class HostCore(Component):
             registers.errors.eq(core.o_errors),
         ]
 
-        in_core = Signal(IN_CORE_WIDTH)  # sequences that have ended, their results not taken
-        ends = core.i_events.payload.kind == EventKind.END_SEQUENCE
-        ended = core.i_events.valid & core.i_events.ready & ends
+        in_core = Signal(IN_CORE_WIDTH)  # packets that will come, and are not taken
+        item, transfer = core.i_events.payload, core.i_events.valid & core.i_events.ready
+        asked: Value = item.kind == EventKind.END_SEQUENCE
+        if self.core.hardware.reports:
+            asked |= (item.kind == EventKind.REPORT) & ~self._within(m, item, transfer)
+        asked = transfer & asked
         taken = results.o.valid & results.o.ready & results.o.payload.last
-        m.d.sync += in_core.eq(in_core + ended - taken)
+        m.d.sync += in_core.eq(in_core + asked - taken)
         m.d.comb += [
             self.busy.eq(events.begun | entry.o.valid | in_core.any()),
             self.error.eq(core.o_errors.any()),
             registers.busy.eq(self.busy),
         ]
         return m
+
+    def _within(self, m: Module, item: Any, transfer: Value) -> Signal:
+        """Return whether a timestep has begun and not ended: the core ignores a report there."""
+        within = Signal()
+        fires = (item.kind == EventKind.EVENT) & (
+            item.address < self.core.network.layers[0].n_inputs
+        )
+        ends = (item.kind == EventKind.END_TIMESTEP) | (item.kind == EventKind.END_SEQUENCE)
+        with m.If(transfer & (fires | ends)):
+            m.d.sync += within.eq(fires)
+        return within

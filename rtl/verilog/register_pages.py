@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from golden.hardware.core import CoreParams
 from golden.registers import (
-    EVENT_WORD,
     Bits,
+    event_word,
     register_map,
 )
 
@@ -24,8 +24,13 @@ _EVENTS = (
     " the last beat of its last timestep. An empty timestep is a beat of zeros with TLAST. The bits"
     " serve a DMA, which has one TLAST at the end of a transfer, and no TUSER."
 )
+_REPORTS = (
+    " With bit 29 a beat also asks for the results so far, after its end of timestep and before its"
+    " end of sequence; in such a beat only bit 30 ends a timestep. A report changes nothing. Within"
+    " a timestep it is ignored, and counted as `unclosed`."
+)
 _RESULTS = (
-    "A packet a sequence: {} logits in the order of the classes, each a signed word, then a word"
+    "A packet a sequence{}: {} logits in the order of the classes, each a signed word, then a word"
     " with the class, which has TLAST."
 )
 _MEMORIES = (
@@ -70,7 +75,7 @@ def c_header(core: CoreParams) -> str:
         if register.count > 1:
             lines.append(_define(_name(register.name, "words"), f"{register.count}u"))
         lines += _masks(register.name, register.bits)
-    lines += ["", "/* Words of s_axis_events. */", *_masks("event", EVENT_WORD)]
+    lines += ["", "/* Words of s_axis_events. */", *_masks("event", event_word(core))]
     lines += ["", "/* Counters: words of the window. */"]
     lines += [_define(_name("counter", n), f"{i}u") for i, n in enumerate(core.counters)]
     lines += ["", "/* Error flags: bits of the window. */"]
@@ -101,7 +106,7 @@ def _bits(layout: tuple[Bits, ...]) -> list[str]:
 
 def markdown(core: CoreParams) -> str:
     """Return the page about the registers and the stream words of a core."""
-    registers = register_map(core).values()
+    registers, reports = register_map(core).values(), core.hardware.reports
     lines = [
         f"# Registers of dmp_core_axi, network {core.network.name}",
         "",
@@ -127,12 +132,12 @@ def markdown(core: CoreParams) -> str:
     lines += [
         "## Events: `s_axis_events`",
         "",
-        _EVENTS,
+        _EVENTS + (_REPORTS if reports else ""),
         "",
-        *_bits(EVENT_WORD),
+        *_bits(event_word(core)),
         "## Results: `m_axis_results`",
         "",
-        _RESULTS.format(core.network.readout.n_classes),
+        _RESULTS.format(", and one a report" if reports else "", core.network.readout.n_classes),
         "",
         "## Memories",
         "",
