@@ -166,22 +166,23 @@ def register_map(core: CoreParams) -> dict[str, Register]:
         The core has events, logits or counters for which the words have no room.
     """
     network, hardware = core.network, core.hardware
-    first, readout = network.layers[0], network.readout
+    first, readout = network.layers[0], network.output
+    n_classes, logit_width = (readout.n_classes, readout.logit_width) if readout else (0, 0)
     parameters = {
         "INPUTS": (first.n_inputs, "inputs of the network"),
-        "CLASSES": (readout.n_classes, "classes"),
+        "CLASSES": (n_classes, "classes"),
         "LAYERS": (len(network.layers), "layers, without the readout"),
         "LANES": (hardware.lanes, "neurons processed together"),
         "BLOCK": (hardware.block, "timesteps taken at once"),
         "EVENTS_PER_CYCLE": (hardware.events_per_cycle, "events that a layer adds in a cycle"),
         "PRODUCTS_PER_CYCLE": (hardware.products_per_cycle, "products of a lane in a cycle"),
         "PAYLOAD_WIDTH": (first.formats.payload.width, "bits of an event's payload"),
-        "LOGIT_WIDTH": (readout.logit_width, "bits of a logit, before its sign is extended"),
+        "LOGIT_WIDTH": (logit_width, "bits of a logit, before its sign is extended"),
         "MEMORIES": (len(core.memories), "memories to load"),
         "COUNTERS": (len(core.counters), "counters"),
         "ERROR_FLAGS": (len(core.errors), "error flags"),
     }
-    payload_width, logit_width = first.formats.payload.width, readout.logit_width
+    payload_width = first.formats.payload.width
     most = event_word(core)[1].width
     if payload_width > most:
         top = "the AXI top of a core with reports" if core.hardware.reports else "the AXI top"

@@ -14,13 +14,17 @@ from rtl.component import Component
 from rtl.host.axi_lite import AxiLite, AxiLiteBus
 from rtl.host.host_core import HostCore
 
+
 # What IP packagers that know these attributes (Vivado's among them) need beyond the names of the
 # ports: the clock of each bus.
-_CLOCK = {
-    "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",
-    "X_INTERFACE_PARAMETER": "ASSOCIATED_BUSIF s_axi:s_axis_events:m_axis_results,"
-    " ASSOCIATED_RESET aresetn",
-}
+def _clock(sent: str) -> dict[str, str]:
+    return {
+        "X_INTERFACE_INFO": "xilinx.com:signal:clock:1.0 aclk CLK",
+        "X_INTERFACE_PARAMETER": f"ASSOCIATED_BUSIF s_axi:s_axis_events:m_axis_{sent},"
+        " ASSOCIATED_RESET aresetn",
+    }
+
+
 _RESET = {
     "X_INTERFACE_INFO": "xilinx.com:signal:reset:1.0 aresetn RST",
     "X_INTERFACE_PARAMETER": "POLARITY ACTIVE_LOW",
@@ -49,7 +53,10 @@ class AxiCore(Component):
     s_axis_events_...
         Events, 32 bits wide, with TLAST and one bit of TUSER.
     m_axis_results_...
-        Results, 32 bits wide, with TLAST.
+        Of a core with a readout, results, 32 bits wide, with TLAST.
+    m_axis_spikes_...
+        Of a core without one, spikes, 32 bits wide, with TLAST and one bit of TUSER: they may go
+        straight into the events of another core.
 
     Latency: an inference takes 4 cycles more than with the core alone: two on the way in, two to
     the class, which is a word of its own. Throughput: that of the core, a beat's event and ends of
@@ -86,10 +93,17 @@ class AxiCore(Component):
     m_axis_results_tlast: Signal
     m_axis_results_tvalid: Signal
     m_axis_results_tready: Signal
+    m_axis_spikes_tdata: Signal
+    m_axis_spikes_tlast: Signal
+    m_axis_spikes_tuser: Signal
+    m_axis_spikes_tvalid: Signal
+    m_axis_spikes_tready: Signal
 
     def __init__(self, core: CoreParams) -> None:
         assert not core.hardware.trace
         self.host = HostCore(core)
+        classifies = core.network.output is not None
+        self.sent = sent = "results" if classifies else "spikes"
         bus = AxiLiteBus().flip().members
         super().__init__(
             {
@@ -101,13 +115,14 @@ class AxiCore(Component):
                 "s_axis_events_tuser": In(1),
                 "s_axis_events_tvalid": In(1),
                 "s_axis_events_tready": Out(1),
-                "m_axis_results_tdata": Out(BUS_WIDTH),
-                "m_axis_results_tlast": Out(1),
-                "m_axis_results_tvalid": Out(1),
-                "m_axis_results_tready": In(1),
+                f"m_axis_{sent}_tdata": Out(BUS_WIDTH),
+                f"m_axis_{sent}_tlast": Out(1),
+                **({} if classifies else {f"m_axis_{sent}_tuser": Out(1)}),
+                f"m_axis_{sent}_tvalid": Out(1),
+                f"m_axis_{sent}_tready": In(1),
             }
         )
-        self.aclk.attrs.update(_CLOCK)
+        self.aclk.attrs.update(_clock(sent))
         self.aresetn.attrs.update(_RESET)
 
     @property
@@ -134,9 +149,12 @@ class AxiCore(Component):
             host.events.payload.user.eq(self.s_axis_events_tuser),
             host.events.valid.eq(self.s_axis_events_tvalid),
             self.s_axis_events_tready.eq(host.events.ready),
-            self.m_axis_results_tdata.eq(host.results.payload.data),
-            self.m_axis_results_tlast.eq(host.results.payload.last),
-            self.m_axis_results_tvalid.eq(host.results.valid),
-            host.results.ready.eq(self.m_axis_results_tready),
+        ]
+        out = getattr(host, self.sent)
+        for name, _ in out.payload.shape():
+            m.d.comb += getattr(self, f"m_axis_{self.sent}_t{name}").eq(out.payload[name])
+        m.d.comb += [
+            getattr(self, f"m_axis_{self.sent}_tvalid").eq(out.valid),
+            out.ready.eq(getattr(self, f"m_axis_{self.sent}_tready")),
         ]
         return m

@@ -16,6 +16,7 @@ from rtl.core import Core
 from rtl.fixed import shape_of
 from rtl.host.axi_events import AxiEvents
 from rtl.host.axi_results import AxiResults
+from rtl.host.axi_spikes import AxiSpikes
 from rtl.host.buses import RegisterBus, RegisterBusPorts, beat_layout
 from rtl.host.register_file import RegisterFile
 from rtl.host.stream_register import StreamRegister
@@ -46,7 +47,9 @@ class HostCore(Component):
     events
         Beats of events: see `AxiEvents`.
     results
-        Beats of results: see `AxiResults`.
+        Of a core with a readout, beats of results: see `AxiResults`.
+    spikes
+        Of a core without one, beats of spikes: see `AxiSpikes`.
     busy, error
         As in STATUS.
 
@@ -58,17 +61,20 @@ class HostCore(Component):
     registers: RegisterBusPorts
     events: stream.Interface
     results: stream.Interface
+    spikes: stream.Interface
     busy: Signal
     error: Signal
 
     def __init__(self, core: CoreParams) -> None:
         assert not core.hardware.trace
         self.core = core
+        classifies = core.network.output is not None
+        sent = {"results": beat_layout()} if classifies else {"spikes": beat_layout(user=1)}
         super().__init__(
             {
                 "registers": In(RegisterBus()),
                 "events": In(stream.Signature(beat_layout(user=1))),
-                "results": Out(stream.Signature(beat_layout())),
+                **{name: Out(stream.Signature(layout)) for name, layout in sent.items()},
                 "busy": Out(1),
                 "error": Out(1),
             }
@@ -81,17 +87,15 @@ class HostCore(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first, readout = self.core.network.layers[0], self.core.network.readout
+        first = self.core.network.layers[0]
         m.submodules.core = core = Core(self.core)
         m.submodules.registers = registers = RegisterFile(self.core)
         m.submodules.events = events = AxiEvents(
             first.n_inputs, shape_of(first.formats.payload), reports=self.core.hardware.reports
         )
-        m.submodules.results = results = AxiResults(readout.n_classes, readout.logit_width)
 
         wiring.connect(m, wiring.flipped(self.registers), registers.bus)
         wiring.connect(m, wiring.flipped(self.events), events.i)
-        wiring.connect(m, results.o, wiring.flipped(self.results))
         m.submodules.loaded = loaded = StreamRegister(registers.load.payload.shape())
         wiring.connect(m, registers.load, loaded.i)
         wiring.connect(m, loaded.o, core.i_load)
@@ -99,7 +103,7 @@ class HostCore(Component):
         m.submodules.entry = entry = StreamRegister(events.o.payload.shape())
         wiring.connect(m, events.o, entry.i)
         wiring.connect(m, entry.o, core.i_events)
-        wiring.connect(m, core.o_results, results.i)
+        taken = self._send(m, core)
         m.d.comb += [
             core.i_counter.eq(registers.counter),
             registers.counter_value.eq(core.o_counter),
@@ -113,7 +117,6 @@ class HostCore(Component):
         if self.core.hardware.reports:
             asked |= (item.kind == EventKind.REPORT) & ~self._within(m, item, transfer)
         asked = transfer & asked
-        taken = results.o.valid & results.o.ready & results.o.payload.last
         m.d.sync += in_core.eq(in_core + asked - taken)
         m.d.comb += [
             self.busy.eq(events.begun | entry.o.valid | in_core.any()),
@@ -121,6 +124,21 @@ class HostCore(Component):
             registers.busy.eq(self.busy),
         ]
         return m
+
+    def _send(self, m: Module, core: Core) -> Value:
+        """Let out what the core says; return whether the last beat of a packet of results, or of a
+        sequence of spikes, is taken.
+        """
+        readout = self.core.network.output
+        if readout is not None:
+            m.submodules.results = sender = AxiResults(readout.n_classes, readout.logit_width)
+            wiring.connect(m, core.o_results, sender.i)
+            wiring.connect(m, sender.o, wiring.flipped(self.results))
+            return sender.o.valid & sender.o.ready & sender.o.payload.last
+        m.submodules.spikes = sender = AxiSpikes(self.core.network.layers[-1].n_neurons)
+        wiring.connect(m, core.o_spikes, sender.i)
+        wiring.connect(m, sender.o, wiring.flipped(self.spikes))
+        return sender.o.valid & sender.o.ready & sender.o.payload.user
 
     def _within(self, m: Module, item: Any, transfer: Value) -> Signal:
         """Return whether a timestep has begun and not ended: the core ignores a report there."""

@@ -33,6 +33,11 @@ _RESULTS = (
     "A packet a sequence{}: {} logits in the order of the classes, each a signed word, then a word"
     " with the class, which has TLAST."
 )
+_SPIKES = (
+    "A word a spike, in the form of the words of `s_axis_events`: the address of the neuron, and a"
+    " payload of 1. A word of its own ends each timestep, with END_TIMESTEP and TLAST, and each"
+    " sequence, with END_SEQUENCE and TUSER. So the stream may enter another core."
+)
 _MEMORIES = (
     "Write `number << 24` to LOAD_HEADER, then the memory's words to LOAD_DATA, each in the"
     " writes of the table, the low bits first. Load every memory before the first event, and again"
@@ -104,6 +109,14 @@ def _bits(layout: tuple[Bits, ...]) -> list[str]:
     return _table(("Bits", "Name", "Meaning"), rows)
 
 
+def _output(core: CoreParams) -> list[str]:
+    readout = core.network.output
+    if readout is None:
+        return ["## Spikes: `m_axis_spikes`", "", _SPIKES]
+    reports = ", and one a report" if core.hardware.reports else ""
+    return ["## Results: `m_axis_results`", "", _RESULTS.format(reports, readout.n_classes)]
+
+
 def markdown(core: CoreParams) -> str:
     """Return the page about the registers and the stream words of a core."""
     registers, reports = register_map(core).values(), core.hardware.reports
@@ -135,9 +148,7 @@ def markdown(core: CoreParams) -> str:
         _EVENTS + (_REPORTS if reports else ""),
         "",
         *_bits(event_word(core)),
-        "## Results: `m_axis_results`",
-        "",
-        _RESULTS.format(", and one a report" if reports else "", core.network.readout.n_classes),
+        *_output(core),
         "",
         "## Memories",
         "",
