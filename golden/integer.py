@@ -97,6 +97,8 @@ class LayerIntegers:
             expected[name] = ((n,) if name in params.per_neuron else (), fmt)
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
+        for name in (name for name, fmt in neuron.items() if fmt is UNUSED):
+            _check_unused(getattr(self, name), f"{where}.{name}")
         for name in ("leak", "alpha"):
             _check_decay(getattr(self, name), neuron[name], f"{where}.{name}")
         if self.delays.max(initial=0) > params.max_delay:
@@ -130,6 +132,13 @@ class NetworkIntegers:
         leak = readout.leak if readout.leaky else UNUSED
         _check(np.asarray(self.leak_o), (), leak, "readout.leak_o")
         _check_decay(self.leak_o, leak, "readout.leak_o")
+        if not readout.leaky:
+            _check_unused(self.leak_o, "readout.leak_o")
+
+
+def _check_unused(value: int | np.ndarray, where: str) -> None:
+    if np.any(value):
+        raise UserError(f"{where} is {value} in a network that has none: use 0")
 
 
 def without_readout(params: NetworkParams, layers: tuple[LayerIntegers, ...]) -> NetworkIntegers:

@@ -111,7 +111,7 @@ SHAPES = {
     *(f"{several}, membranes {how}" for several, how in product(BY_BLOCK, ("relaxed", "quick"))),
     *(f"E={events}, graded" for events in (1, 2)),
     "T=1, K=more", "T>1, dilation 2", "T=1, dilation 3", "3 layers", "fold of T=2", "updates lag",
-    "updates relaxed", "updates by many", "layer: drains", "later, reset to zero",
+    "updates relaxed", "updates by many", "layer: drains", "later, reset to to_value",
     "first, reset to subtract", "drive saturates", "state saturates", "membrane saturates",
     "delays before the first layer", "delays before a later layer", "delays into two blocks",
     "delays of a ring of many words", "layers rf", "recurrent, graded", "recurrent, delays",
@@ -146,9 +146,10 @@ class Reached:
 def corners(drawn: Drawn) -> set[str]:
     """Return the corners that a drawn network reaches on its hardware with its input."""
     core = CoreParams(drawn.network.params, drawn.hardware)
-    golden = run(drawn.network, drawn.payloads, block=core.hardware.block, trace=True)
+    block, reports = core.hardware.block, drawn.reports
+    golden = run(drawn.network, drawn.payloads, block=block, reports=reports, trace=True)
     hardware, n_timesteps = core.hardware, drawn.payloads.shape[1]
-    block, products = hardware.block, hardware.products_per_cycle
+    products = hardware.products_per_cycle
     several = "T>1" if block > 1 else "T=1"
     found = {
         f"T={block}, E={hardware.events_per_cycle}",
@@ -159,7 +160,7 @@ def corners(drawn: Drawn) -> set[str]:
     }
     if n_timesteps > block and n_timesteps % block:
         found.add(f"T={block}, a partial block")
-    timeline = Timeline(core, drawn.payloads, golden.layers)
+    timeline = Timeline(core, drawn.payloads, golden.layers, reports)
     stop = int(timeline.ends[-1])
     for turns in timeline.turns:
         found |= {f"{several}, a cycle of {span.kind}" for span in spans(turns, stop)}
@@ -308,9 +309,10 @@ def reach(draw: str, seed: int) -> Reached:
     """Return a drawn network with what it reaches."""
     drawn = DRAWS[draw](seed)
     core = CoreParams(drawn.network.params, drawn.hardware)
-    golden = run(drawn.network, drawn.payloads, block=core.hardware.block, trace=True)
+    block, reports = core.hardware.block, drawn.reports
+    golden = run(drawn.network, drawn.payloads, block=block, reports=reports, trace=True)
     loaded = sum(memory.depth * memory.items for memory in core.memories.values())
-    cycles = loaded + int(Timeline(core, drawn.payloads, golden.layers).ends[-1])
+    cycles = loaded + int(Timeline(core, drawn.payloads, golden.layers, reports).ends[-1])
     a_lane = core.hardware.products_per_cycle + core.hardware.events_per_cycle
     width = sum(layer.lanes * layer.block * a_lane for layer in core.layers)
     found = frozenset(corners(drawn))

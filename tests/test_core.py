@@ -19,11 +19,17 @@ from golden.hardware.core import CoreParams
 from golden.integer import run
 from golden.runs import Run
 from tb.simulate import by_timestep
+from tests import neuron_corners
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
 from tests.networks import DRAWS, Drawn, draw_network
 
-QUICK = [(draw, seed) for draw, seeds in CHOSEN.items() for seed in seeds]
+QUICK = [
+    (draw, seed)
+    for chosen in (CHOSEN, neuron_corners.CHOSEN)
+    for draw, seeds in chosen.items()
+    for seed in seeds
+]
 LONG = {
     "large": range(42),
     "large with delays": range(200, 218),
@@ -31,10 +37,13 @@ LONG = {
     "delays": range(400, 410),
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
-}
+    **{draw: sorted({*seeds} - {*neuron_corners.CHOSEN[draw]})
+       for draw, seeds in neuron_corners.PAIRED.items()},
+}  # fmt: skip
 STALLED = [
     *(("plain", seed) for seed in (101, 102, 103)),
     *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
+    *(("whole neurons", 9), ("reports", 7), ("reports", 4)),
 ]
 
 
@@ -66,18 +75,13 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
         assert layer.state is not None and layer.drive is not None
-        words = (-1, hardware.neuron_fold.units)
-        membrane, spikes, synapse = (
-            by_timestep(np.array(values).reshape(words), hardware, golden.lengths)
-            for values in (recorded.membrane[i], recorded.spikes[i], recorded.synapse[i])
-        )
-        np.testing.assert_array_equal(membrane, layer.membrane, f"membrane of layer {i}")
-        np.testing.assert_array_equal(spikes, layer.spikes, f"spikes of layer {i}")
+        for name in ("membrane", "spikes", *["synapse"] * params.synapse):
+            words = np.array(getattr(recorded, name)[i]).reshape(-1, hardware.neuron_fold.units)
+            traced = by_timestep(words, hardware, golden.lengths)
+            np.testing.assert_array_equal(traced, getattr(layer, name), f"{name} of layer {i}")
         if params.synapse:
-            np.testing.assert_array_equal(synapse, layer.synapse, f"currents of layer {i}")
-            expected_counters[f"layer{i}.synapse_saturations"] = int(
-                layer.synapse_saturations.sum()
-            )
+            clamped = int(layer.synapse_saturations.sum())
+            expected_counters[f"layer{i}.synapse_saturations"] = clamped
         assert sum(recorded.spikes[i]) == layer.spikes.sum(), f"layer {i}: a spike of no neuron"
         if params.n_state:
             assert recorded.state[i] == layer.state.ravel().tolist(), f"slow state of layer {i}"
@@ -146,6 +150,27 @@ def test_the_chosen_networks_reach_every_corner() -> None:
         assert {corner for corner in wanted if reached[corner] < times} == set()
 
 
+def test_the_chosen_neurons_have_every_pair_of_options() -> None:
+    """And they reach every corner twice; those that are run as Verilog have every option twice."""
+    found: dict[tuple[str, int], set[str]] = {}
+
+    def reached(*chosen: Mapping[str, Iterable[int]]) -> Counter[str]:
+        cases = {(draw, seed) for of in chosen for draw, seeds in of.items() for seed in seeds}
+        for draw, seed in cases - set(found):
+            found[draw, seed] = neuron_corners.neuron_corners(DRAWS[draw](seed))
+        return Counter(corner for case in cases for corner in found[case])
+
+    chosen, paired = neuron_corners.CHOSEN, neuron_corners.PAIRED
+    corners_of, pairs_of = reached(chosen), reached(chosen, paired)
+    assert {corner for corner in neuron_corners.CORNERS if corners_of[corner] < TIMES} == set()
+    assert {pair for pair in neuron_corners.PAIRS if not pairs_of[pair]} == set()
+    assert len(found) >= 60
+    options = reached(neuron_corners.VERILATED)
+    values = map(neuron_corners.named, neuron_corners.VALUES)
+    assert {value for value in values if options[value] < TIMES} == set()
+    assert sum(map(len, neuron_corners.VERILATED.values())) >= 12
+
+
 def simulate_and_check(drawn: Drawn, **options: Any) -> tuple[Recorded, Run]:
     """Simulate, and compare everything that does not depend on stalls."""
     recorded = simulate(
@@ -173,6 +198,7 @@ def test_drawn_network_is_bit_and_cycle_exact(draw: str, seed: int) -> None:
     [
         *STALLED,
         *long(CHOSEN),
+        *long(neuron_corners.CHOSEN),
         *long({"plain": (100,), "loop": (20, 23), "loop and delays": (71,)}),
     ],
 )

@@ -28,6 +28,7 @@ from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import compare
 from tb.report import summarize, utilisation
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
+from tests import neuron_corners
 from tests.corners import VERILATED
 from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
 
@@ -65,9 +66,16 @@ def check_waiting(simulation: Simulation) -> None:
 
 
 QUICK = [(draw, seed) for draw, seeds in VERILATED.items() for seed in seeds]
+QUICK += [("whole neurons", 65), ("reports", 65)]
 # A large network for each of some blocks, events and products, and two with own spikes.
 LARGE = [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
 LARGE += [("large loop", seed) for seed in (2, 4)]
+LARGE += [
+    (draw, seed)
+    for draw, seeds in neuron_corners.VERILATED.items()
+    for seed in seeds
+    if (draw, seed) not in QUICK
+]
 
 
 @pytest.mark.parametrize(

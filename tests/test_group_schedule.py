@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
@@ -25,10 +24,10 @@ Part = LayerHardware | ReadoutHardware
 N_CYCLES = 20_000  # more than any case takes
 
 
-def hardware(lanes: int, block: int = 1, n_events: int = 1, n_products: int = 1) -> HardwareParams:
-    return HardwareParams(
-        lanes, block=block, events_per_cycle=n_events, products_per_cycle=n_products
-    )
+def hardware(
+    lanes: int, block: int = 1, n_events: int = 1, n_products: int = 1, *, reports: bool = False
+) -> HardwareParams:
+    return HardwareParams(lanes, block, n_events, n_products, reports=reports)
 
 
 PARTS: dict[str, Part] = {
@@ -55,6 +54,14 @@ PARTS: dict[str, Part] = {
     "readout": ReadoutHardware(ReadoutParams(6, 10), hardware(3)),
     "readout of many groups": ReadoutHardware(ReadoutParams(3, 12), hardware(1)),
     "readout of blocks": ReadoutHardware(ReadoutParams(13, 3), hardware(4, 4, 2)),
+    "reports": LayerHardware(LayerParams(9, 13, 4, dilation=3), hardware(4, reports=True)),
+    "reports, blocks of four, dilation of three": LayerHardware(
+        LayerParams(11, 9, 12, dilation=3), hardware(3, 4, reports=True)
+    ),
+    "reports, blocks of two, dilation of seven": LayerHardware(
+        LayerParams(6, 5, 3, dilation=7), hardware(2, 2, 2, reports=True)
+    ),
+    "reports of a readout": ReadoutHardware(ReadoutParams(6, 4), hardware(2, reports=True)),
 }
 
 
@@ -65,6 +72,7 @@ class List:
     addresses: int
     n_timesteps: int
     opens: int
+    reported: bool = False  # a report goes before it
 
 
 @dataclass
@@ -75,6 +83,7 @@ class Given:
     hold: np.ndarray
     states_ready: np.ndarray
     states_near: np.ndarray
+    result_room: np.ndarray
 
 
 @dataclass
@@ -89,22 +98,32 @@ class Expected:
     state_wait: set[int] = field(default_factory=set)
     starting: set[int] = field(default_factory=set)
     releases: set[int] = field(default_factory=set)
-    sequences: list[tuple[list[int], int]] = field(default_factory=lambda: [([], 0)])
+    due: set[int] = field(default_factory=set)
+    reports: set[int] = field(default_factory=set)
+    sequences: list[tuple[list[int], list[int]]] = field(default_factory=lambda: [([], [])])
 
 
 def predict(part: Part, lists: list[List], given: Given) -> Expected:
     """Follow the contract."""
     found = Expected()
     over = -1  # the last cycle of what came before: the next thing may be decided on in it
+    released = -1
 
-    def next_room(cycle: int) -> int:
-        while not given.room[cycle]:
+    def next_room(cycle: int, room: np.ndarray) -> int:
+        while cycle in found.due or not room[cycle]:
             found.stalled.add(cycle)
             cycle += 1
         return cycle
 
     for index, now in enumerate(lists):
-        addresses, walked = found.sequences[-1]
+        addresses, lengths = found.sequences[-1]
+        walked = sum(lengths)
+        if now.reported:  # due until there is room, and before any group of what follows it ends
+            passes = released + 1
+            while not given.result_room[passes]:
+                passes += 1
+            found.due |= set(range(released + 1, passes + 1))
+            found.reports.add(passes)
         refresh = 0
         if part.dense_steps:
             refresh = sum(
@@ -126,10 +145,11 @@ def predict(part: Part, lists: list[List], given: Given) -> Expected:
                 found.state_wait.add(decided)
             decided += 1
         if not now.n_timesteps:
-            over = next_room(decided + 1)
+            ends = given.result_room if part.reports else given.room
+            over = released = next_room(decided + 1, ends)
             found.issues[over] = {"sequence_end": 1, "fresh": not walked}
             found.releases.add(over)
-            found.sequences.append(([], 0))
+            found.sequences.append(([], []))
             continue
         found.starting.add(decided)
         cycle = decided
@@ -141,12 +161,12 @@ def predict(part: Part, lists: list[List], given: Given) -> Expected:
             fresh=not walked,
             buffer=index % part.n_lists,
         ):
-            cycle = next_room(cycle + 1) if step["last"] else cycle + 1
+            cycle = next_room(cycle + 1, given.room) if step["last"] else cycle + 1
             found.issues[cycle] = step
         found.releases.add(cycle)
-        over = cycle + part.drain
+        over, released = cycle + part.drain, cycle
         addresses.append(now.addresses)
-        found.sequences[-1] = addresses, walked + now.n_timesteps
+        lengths.append(now.n_timesteps)
     return found
 
 
@@ -158,14 +178,18 @@ def draw_lists(rng: np.random.Generator, part: Part, largest_gap: int) -> list[L
     def append(addresses: int, n_timesteps: int) -> None:
         nonlocal opens
         opens += int(rng.integers(largest_gap + 1))
-        lists.append(List(addresses, n_timesteps, opens))
+        reported = part.reports and bool(rng.random() < 0.4)
+        lists.append(List(addresses, n_timesteps, opens, reported))
 
     for _ in range(4):
         n_blocks = int(rng.integers(1, 7))
         last = int(rng.integers(1, part.block + 1))
         for block in range(n_blocks):
             addresses = rng.choice([0, 1, n_inputs, int(rng.integers(n_inputs + 1))])
-            append(int(addresses), part.block if block < n_blocks - 1 else last)
+            length = part.block if block < n_blocks - 1 else last
+            if part.reports and rng.random() < 0.4:  # a report closes it early
+                length = int(rng.integers(1, part.block + 1))
+            append(int(addresses), length)
         append(0, 0)
     append(0, 0)
     append(n_inputs, 1)
@@ -189,6 +213,7 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
         hold=at_random(0 if waits else 0.3),
         states_ready=at_random(1 if waits else 0.2),
         states_near=at_random(1 if waits else 0.5),
+        result_room=at_random(room),
     )
     expected = predict(part, lists, given)
     length = max(expected.issues) + 10
@@ -207,7 +232,10 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
         front = 0
         for cycle in range(length):
             for name, values in vars(given).items():
-                ctx.set(getattr(dut, name), int(values[cycle]))
+                if part.reports or name != "result_room":
+                    ctx.set(getattr(dut, name), int(values[cycle]))
+            if part.reports:
+                ctx.set(dut.front.report, int(cycle in expected.due))
             release = bool(ctx.get(dut.front.release))
             seen = front + release  # the list behind one that is being released
             available = seen < len(lists) and lists[seen].opens <= cycle
@@ -225,9 +253,13 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
             ctx.set(dut.front.buffer, seen % n_lists)
             outputs = [dut.front.release, *(getattr(dut, strobe) for strobe in [*strobes][1:])]
             outputs += [dut.busy, dut.reserve]
+            taken = ["report_taken"] * part.reports
+            outputs += [dut.front.report_taken] if part.reports else []
             outputs += [Value.cast(dut.issue[field]) for field in fields]
             _, _, *values = await ctx.tick().sample(*outputs)
-            record.append(dict(zip([*strobes, "busy", "reserve", *fields], values, strict=True)))
+            record.append(
+                dict(zip([*strobes, "busy", "reserve", *taken, *fields], values, strict=True))
+            )
             front += release
 
     simulate(dut, testbench)
@@ -236,19 +268,19 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
         wanted = expected.issues.get(cycle, {"valid": 0, "start": 0, "sequence_end": 0})
         assert {field: row[field] for field in wanted} == wanted, where
         assert row["valid"] == row["busy"] == wanted.get("valid", 0), where
-        assert row["reserve"] == (wanted.get("last", 0) or wanted["sequence_end"]), where
+        reported = cycle in expected.reports
+        reserve = wanted.get("last", 0) or wanted["sequence_end"] or reported
+        assert row["reserve"] == reserve, where
+        assert not part.reports or row["report"] == row["report_taken"] == reported, where
         happens = {strobe: cycle in cycles for strobe, cycles in strobes.items()}
         assert {strobe: row[strobe] for strobe in strobes} == happens, where
     cycles = sum(
-        int(
-            block_cycles(
-                part, np.array(addresses, np.int64), block_lengths(n_timesteps, part.block)
-            ).sum()
-        )
-        for addresses, n_timesteps in expected.sequences
+        int(block_cycles(part, np.array(addresses, np.int64), np.array(lengths, np.int64)).sum())
+        for addresses, lengths in expected.sequences
     )
+    assert bool(expected.reports) == part.reports
     assert sum(row["busy"] for row in record) == cycles
-    assert bool(expected.stalled) == (room < 1)
+    assert part.reports or bool(expected.stalled) == (room < 1)
     assert bool(expected.state_wait) == (not waits and part.dense_steps > 0)
 
 

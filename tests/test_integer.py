@@ -501,7 +501,8 @@ def small(
     reset: Any = "subtract",
     dilation: int = 1,
     threshold: int = 16,
-    leak: int = 2048,
+    leak: Any = 2048,
+    reset_amount: int = 0,
     **change: Any,
 ) -> NetworkIntegers:
     """Return a network of one input, neuron, slow state and class, in which nearly all is 0 and u
@@ -518,7 +519,7 @@ def small(
     values: dict[str, Any] = {
         k: np.array(v) if isinstance(v, list) else v for k, v in (integers | change).items()
     }
-    layer = LayerIntegers(**values, threshold=threshold, leak=leak)
+    layer = LayerIntegers(**values, threshold=threshold, leak=leak, reset=reset_amount)
     return NetworkIntegers(
         NetworkParams("small", (params,), ReadoutParams(1, 2)),
         (layer,),
@@ -719,6 +720,11 @@ def test_payloads_that_do_not_fit() -> None:
         ({"threshold": -1}, r"layer0\.threshold reaches"),
         ({"threshold": 128}, r"layer0\.threshold reaches"),
         ({"b_x": 1 << 23}, r"layer0\.b_x reaches"),
+        ({"alpha": 1}, r"layer0\.alpha is 1 in a network that has none: use 0"),
+        ({"reset_amount": 1}, r"layer0\.reset is 1 in a network that has none: use 0"),
+        ({"reset_amount": -1}, r"layer0\.reset reaches from -1"),
+        ({"c_y": [1]}, r"layer0\.c_y has the shape \(1,\): it must be \(0,\)"),
+        ({"leak": np.array([1])}, r"layer0\.leak has the shape \(1,\): it must be \(\)"),
     ],
 )
 def test_integers_that_do_not_fit(change: dict[str, Any], message: str) -> None:
@@ -726,7 +732,25 @@ def test_integers_that_do_not_fit(change: dict[str, Any], message: str) -> None:
         small(**change)
 
 
+def test_a_decay_above_one() -> None:
+    """Which its format holds; exactly 1 may be."""
+    network = small()
+    formats = replace(network.params.layers[0].formats, leak=Fixed(13, 12, signed=False))
+    params = replace(network.params.layers[0], formats=formats, per_neuron=("leak",))
+    readout = replace(network.params.readout, leaky=True, leak=Fixed(13, 12, signed=False))
+    changed = replace(network.params, layers=(params,), readout=readout)
+    whole = replace(network.layers[0], leak=np.array([4096]))
+    assert replace(network, params=changed, layers=(whole,), leak_o=4096).leak_o == 4096
+    with pytest.raises(UserError, match=r"readout\.leak_o is 1\.00024, above 1: use 0 to 1"):
+        replace(network, params=changed, layers=(whole,), leak_o=4097)
+    above = replace(whole, leak=np.array([4097]))
+    with pytest.raises(UserError, match=r"layer0\.leak is 1\.00024, above 1: use 0 to 1"):
+        replace(network, params=changed, layers=(above,), leak_o=4096)
+
+
 def test_a_readout_that_does_not_fit() -> None:
+    with pytest.raises(UserError, match=r"readout\.leak_o is 1 in a network that has none: use 0"):
+        replace(small(), leak_o=1)
     with pytest.raises(UserError, match=r"readout\.w_o has the shape"):
         replace(small(), w_o=np.array([[1, 2]]))
     with pytest.raises(UserError, match=r"readout\.b_o reaches"):

@@ -1,8 +1,11 @@
-"""The readout against sums in Python: logits, the class, what was clamped, and its cycles."""
+"""The readout against sums in Python: logits, the class, reports, what was clamped, and its
+cycles.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
+from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
@@ -17,6 +21,8 @@ from golden.readout_params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import Item, join, load_cycles, offer, simulate, take
 
+TOWARD_ZERO: dict[str, Any] = {"leaky": True, "decay_rounding": "toward_zero"}
+UP_TO_ONE = Fixed(13, 12, signed=False)
 # Parameters, lanes, timesteps of a block, events a cycle.
 READOUTS = {
     "lanes divide": (ReadoutParams(12, 8), 4, 1, 1),
@@ -31,6 +37,23 @@ READOUTS = {
     "logits narrower than a bias": (ReadoutParams(3, 5, bias_width=12, logit_width=8), 2, 2, 2),
     "ties": (ReadoutParams(6, 9), 4, 2, 1),
     "negative": (ReadoutParams(6, 7), 3, 1, 1),
+    "a leak": (ReadoutParams(9, 10, leaky=True), 4, 1, 1),
+    "a leak, one group": (ReadoutParams(5, 3, logit_width=9, **TOWARD_ZERO), 3, 1, 2),
+    "a leak, blocks": (ReadoutParams(7, 5, logit_width=9, leaky=True), 2, 4, 1),
+    "a leak, blocks, one group": (ReadoutParams(6, 4, **TOWARD_ZERO), 6, 8, 1),
+    "a leak of exactly 1": (ReadoutParams(6, 4, leaky=True, leak=UP_TO_ONE), 2, 2, 1),
+    "largest": (ReadoutParams(9, 10, report="max"), 4, 1, 1),
+    "largest, one group": (ReadoutParams(5, 4, report="max"), 4, 1, 1),
+    "largest, negative": (ReadoutParams(6, 7, report="max"), 3, 1, 1),
+    "largest, blocks": (ReadoutParams(6, 9, report="max", logit_width=10), 4, 4, 2),
+    "largest, a leak": (ReadoutParams(8, 5, report="max", **TOWARD_ZERO), 2, 1, 1),
+    "largest, a leak, blocks": (ReadoutParams(8, 3, report="max", leaky=True), 3, 8, 2),
+    "reports": (ReadoutParams(9, 10), 4, 1, 1),
+    "reports, one class": (ReadoutParams(4, 1), 2, 1, 2),
+    "reports, blocks": (ReadoutParams(7, 5), 2, 4, 2),
+    "reports, a leak": (ReadoutParams(9, 10, logit_width=9, leaky=True), 5, 1, 1),
+    "reports, largest": (ReadoutParams(9, 7, report="max"), 3, 1, 1),
+    "reports, largest, a leak, blocks": (ReadoutParams(8, 5, report="max", **TOWARD_ZERO), 5, 8, 1),
 }
 
 
@@ -39,13 +62,14 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw W_o (classes, inputs) and b_o (classes)."""
     p = readout.params
-    low, high = {"ties": (0, 2), "negative": (-128, 0)}.get(name, (p.w_o.min, p.w_o.max + 1))
+    kind = name.split(", ")[-1]
+    low, high = {"ties": (0, 2), "negative": (-128, 0)}.get(kind, (p.w_o.min, p.w_o.max + 1))
     w_o = rng.integers(low, high, (p.n_classes, p.n_inputs))
     bound = 1 << (p.bias_width - 1 if p.bias_width < 24 else 6)
     b_o = rng.integers(-bound, bound, p.n_classes)
     if name == "ties":
         w_o[1::2], b_o[:] = w_o[0], 0
-    if name == "negative":
+    if kind == "negative":
         b_o = -abs(b_o) - 1
     return w_o, b_o
 
@@ -64,19 +88,33 @@ def words_of(values: np.ndarray, memory: MemoryParams, lanes: int) -> list[int]:
     ]
 
 
-def blocks_of(readout: ReadoutHardware, sequence: np.ndarray) -> list[np.ndarray]:
-    """Return the blocks of a sequence (K, inputs) of spikes."""
-    starts = range(0, len(sequence), readout.block)
-    return [sequence[start : start + readout.block] for start in starts]
+@dataclass
+class Sequence:
+    """Spikes (K, inputs), and after how many timesteps results are asked for."""
+
+    spikes: np.ndarray
+    reports: list[int]
+
+    def lengths(self, block: int) -> np.ndarray:
+        return block_lengths(len(self.spikes), block, self.reports)
+
+    def blocks(self, block: int) -> list[np.ndarray]:
+        ends = np.cumsum(self.lengths(block))
+        return np.split(self.spikes, ends)[:-1]
 
 
 def items_of(
-    readout: ReadoutHardware, sequences: list[np.ndarray], rng: np.random.Generator
+    readout: ReadoutHardware, sequences: list[Sequence], rng: np.random.Generator
 ) -> list[Item]:
-    """Return sequences as items: of each block the events, in any order, and its end."""
+    """Return sequences as items: of each block the events, in any order, its end, and the reports
+    after it.
+    """
+    report = {"kind": EventKind.REPORT.value, "address": 0, "payload": 0}
     items = []
     for sequence in sequences:
-        for block in blocks_of(readout, sequence):
+        items += [report] * sequence.reports.count(0)
+        done = 0
+        for block in sequence.blocks(readout.block):
             items += [
                 {"kind": EventKind.EVENT.value, "address": int(a), "payload": join(block[:, a], 1)}
                 for a in rng.permutation(np.flatnonzero(block.any(0)))
@@ -84,18 +122,21 @@ def items_of(
             timesteps = (1 << len(block)) - 1
             end = EventKind.END_TIMESTEP.value
             items.append({"kind": end, "address": 0, "payload": timesteps})
+            done += len(block)
+            items += [report] * sequence.reports.count(done)
         items.append({"kind": EventKind.END_SEQUENCE.value, "address": 0, "payload": 0})
     return items
 
 
 def run(
-    readout: ReadoutHardware, w_o: np.ndarray, b_o: np.ndarray, sequences: list[np.ndarray],
-    rng: np.random.Generator, stall: float,
+    readout: ReadoutHardware, w_o: np.ndarray, b_o: np.ndarray, leak: int,
+    sequences: list[Sequence], rng: np.random.Generator, stall: float,
 ) -> tuple[list[Item], Counter[str]]:  # fmt: skip
     """Return the results, and what the counters count."""
-    dut = Readout(readout, {"w_o": 6, "b_o": 2})
+    dut = Readout(readout, {"w_o": 6, "b_o": 2, "scalars": 5})
     lanes, memories = readout.lanes, readout.memories
-    n_results = readout.params.n_classes * len(sequences)
+    n_results = sum(1 + len(sequence.reports) for sequence in sequences)
+    n_results *= readout.params.n_classes
     counts: Counter[str] = Counter()
     results: list[Item] = []
 
@@ -103,6 +144,7 @@ def run(
         loads = [
             (6, words_of(w_o, memories["w_o"], lanes)),
             (2, words_of(b_o[:, None], memories["b_o"], lanes)),
+            *[(5, [leak])] * readout.params.leaky,
         ]
         for number, words in loads:
             for cycle in load_cycles(number, words):
@@ -133,37 +175,54 @@ def run(
 @pytest.mark.parametrize("name", READOUTS)
 def test_results_are_as_summed(name: str, stall: float) -> None:
     params, lanes, block, n_events = READOUTS[name]
-    hardware = HardwareParams(lanes, block, n_events, access_counters=True)
+    reports = name.startswith("reports")
+    hardware = HardwareParams(lanes, block, n_events, access_counters=True, reports=reports)
     readout = ReadoutHardware(params, hardware)
     rng = np.random.default_rng([len(name), int(stall * 10)])
     w_o, b_o = draw(readout, name, rng)
+    one = 1 << params.leak.frac
+    leak = one if params.leak.max >= one else one - one // 16
     # A sequence of no timesteps says 0 for every class.
     lengths = [4, 1, 7, 0, 0, 2 * block, block + 1, 3]
     sequences = [
-        (rng.random((n, params.n_inputs)) < rng.choice([0, 0.2, 0.6, 1], (n, 1))).astype(np.int64)
+        Sequence(
+            (rng.random((n, params.n_inputs)) < rng.choice([0, 0.2, 0.6, 1], (n, 1))).astype(int),
+            sorted(rng.integers(0, n + 1, rng.integers(4)).tolist()) if reports else [],
+        )
         for n in lengths
     ]
-    results, counts = run(readout, w_o, b_o, sequences, rng, stall)
-    clamped, ties = 0, 0
+    results, counts = run(readout, w_o, b_o, leak, sequences, rng, stall)
+    clamped, ties, risen = 0, 0, 0
+    sent = iter(np.array(results).reshape(-1, params.n_classes).tolist())
     for index, sequence in enumerate(sequences):
-        logits = np.zeros(params.n_classes, np.int64)
-        for spikes in sequence:
-            exact = logits + w_o @ spikes + b_o
-            logits = params.logit.saturate(exact)
-            clamped += int((logits != exact).sum())
-        sent = results[index * params.n_classes : (index + 1) * params.n_classes]
-        assert [item["logit"] for item in sent] == logits.tolist(), f"sequence {index}"
-        assert [item["index"] for item in sent] == list(range(params.n_classes))
-        assert [item["last"] for item in sent] == [0] * (params.n_classes - 1) + [1]
-        assert sent[-1]["best"] == logits.argmax(), f"sequence {index}"
-        ties += len(sequence) and int((logits == logits.max()).sum() > 1)
+        kept = np.zeros(params.n_classes, np.int64)
+        logits = kept
+        for k in range(len(sequence.spikes) + 1):
+            if k:
+                before = decayed(leak, kept, params) if params.leaky else kept
+                exact = before + w_o @ sequence.spikes[k - 1] + b_o
+                kept = params.logit.saturate(exact)
+                clamped += int((kept != exact).sum())
+                largest = params.report == "max" and k > 1
+                logits = np.maximum(logits, kept) if largest else kept
+            ends = k == len(sequence.spikes)
+            for _ in range(sequence.reports.count(k) + ends):
+                found = next(sent)
+                where = f"sequence {index}, after {k} timesteps"
+                assert [item["logit"] for item in found] == logits.tolist(), where
+                assert [item["index"] for item in found] == list(range(params.n_classes)), where
+                assert [item["last"] for item in found] == [0] * (params.n_classes - 1) + [1]
+                assert found[-1]["best"] == logits.argmax(), where
+        ties += len(sequence.spikes) and int((logits == logits.max()).sum() > 1)
+        risen += int((logits != kept).sum())
     assert clamped or params.logit_width == 32
     assert ties or name != "ties"
-    groups, blocks = readout.n_groups, [blocks_of(readout, sequence) for sequence in sequences]
+    assert bool(risen) == (params.report == "max")
+    groups, blocks = readout.n_groups, [sequence.blocks(block) for sequence in sequences]
     addresses = [np.array([b.any(0).sum() for b in sequence], np.int64) for sequence in blocks]
     cycles = [
-        block_cycles(readout, a, block_lengths(n, block))
-        for a, n in zip(addresses, lengths, strict=True)
+        block_cycles(readout, a, sequence.lengths(block))
+        for a, sequence in zip(addresses, sequences, strict=True)
     ]
     n_blocks, distinct = sum(map(len, blocks)), sum(int(a.sum()) for a in addresses)
     expected = {
@@ -175,10 +234,25 @@ def test_results_are_as_summed(name: str, stall: float) -> None:
         "logit_saturations": clamped,
         "list_writes": distinct,
         "list_reads": groups * sum(int((-(-a // n_events)).sum()) for a in addresses),
-        "spike_additions": groups * sum(int(sequence.sum()) for sequence in sequences),
+        "spike_additions": groups * sum(int(sequence.spikes.sum()) for sequence in sequences),
         "w_o_reads": groups * distinct,
     } | dict.fromkeys(("b_o_reads", "logits_reads", "logits_writes"), groups * n_blocks)
     if block > 1:
         expected |= {"payload_writes": n_events * distinct, "payload_reads": groups * distinct}
+    if params.leaky:
+        expected["leak_products"] = groups * sum(lengths)
+    if params.report == "max":
+        expected |= {"peaks_reads": groups * n_blocks, "peaks_writes": groups * n_blocks}
+    if reports:
+        expected["reports"] = sum(len(sequence.reports) for sequence in sequences)
+        assert expected["reports"] > 5 and set(counts) >= set(expected)
     assert {counter: counts[counter] for counter in expected} == expected
-    assert bool(counts["stall_cycles"]) == (stall > 0)
+    assert reports or bool(counts["stall_cycles"]) == (stall > 0)
+
+
+def decayed(leak: int, values: np.ndarray, params: ReadoutParams) -> np.ndarray:
+    """Return what a leak keeps of values, rounded."""
+    shift, products = params.leak.frac, leak * values
+    if params.decay_rounding == "half_up":
+        return (products + (1 << shift - 1)) >> shift
+    return np.sign(products) * (abs(products) >> shift)
