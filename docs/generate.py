@@ -40,8 +40,11 @@ FORMATS = {
     "x": "the drive",
     "u": "membrane potentials, thresholds and reset",
     "leak": "the leak",
+    "y": "the synaptic current",
+    "alpha": "its decay",
     "bias_width": "the bias c, with the fractional bits of u",
     "drive_bias_width": "the bias b_x, with those of a product w_x s",
+    "synapse_bias_width": "the bias of the synaptic current, with those of y",
 }
 COSTS = (
     HardwareParams(1),
@@ -124,7 +127,7 @@ def costs() -> str:
         done = run(network, payloads, block=hardware.block)
         received = [*(layer.addresses for layer in done.layers), done.readout_addresses]
         cycles = {
-            name: block_cycles(part, addresses, payloads.shape[1]).sum() / payloads[..., 0].size
+            name: block_cycles(part, addresses, done.lengths).sum() / payloads[..., 0].size
             for (name, part), addresses in zip(core.parts.items(), received, strict=True)
         }
         slowest = max(cycles, key=lambda name: cycles[name])
