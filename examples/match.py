@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from export.core import write_core
 from export.store import Card, save_network
+from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import run
-from golden.params import SPIKE
 from golden.train.model import DmpNetwork
 from golden.train.quantize import quantize
 from golden.train.topology import Topology

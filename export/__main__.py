@@ -295,7 +295,7 @@ def draw(
     What it says of a digit is chance.
     """
     from golden.data.synthetic import draw_layers
-    from golden.params import GRADED, SPIKE
+    from golden.formats import GRADED, SPIKE
 
     sizes = (inputs, *[neurons] * layers)
     payload = SPIKE if spikes else GRADED

@@ -14,7 +14,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.integer import LayerIntegers, NetworkIntegers
+from golden.integer import LayerIntegers, NetworkIntegers, without_readout
 
 Images = dict[str, list[int]]
 
@@ -85,16 +85,17 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
 
 def pack(network: NetworkIntegers, core: CoreParams) -> Images:
     """Return the words of every memory of the core, by the memory's full name."""
-    readout, lanes = core.readout, core.readout.lanes
     elements = {
         f"layer{i}.{name}": values
         for i, (layer, hardware) in enumerate(zip(network.layers, core.layers, strict=True))
         for name, values in _layer_elements(layer, hardware).items()
     }
-    elements["readout.w_o"] = _deal(network.w_o, readout.n_groups, lanes)
-    elements["readout.b_o"] = _deal(network.b_o[:, None], readout.n_groups, lanes)
-    if readout.scalars:
-        elements["readout.scalars"] = np.array([[network.leak_o]], np.int64)
+    if core.network.output is not None:
+        readout = core.readout
+        elements["readout.w_o"] = _deal(network.w_o, readout.n_groups, readout.lanes)
+        elements["readout.b_o"] = _deal(network.b_o[:, None], readout.n_groups, readout.lanes)
+        if readout.scalars:
+            elements["readout.scalars"] = np.array([[network.leak_o]], np.int64)
     return {name: pack_words(elements[name], memory) for name, memory in core.memories.items()}
 
 
@@ -148,6 +149,8 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
                 **neuron,
             )
         )
+    if core.network.output is None:
+        return without_readout(core.network, tuple(layers))
     readout = core.readout
     n_classes = readout.params.n_classes
     w_o = _gather(elements["readout.w_o"], readout.n_groups, n_classes, "readout.w_o")

@@ -6,11 +6,13 @@ Every width of the project is a `Fixed` or is derived from one: nothing else may
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from golden.errors import UserError
+
+Rounding = Literal["half_up", "toward_zero"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Fixed:
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.width}.{self.frac}"
+
+
+SPIKE = Fixed(1, 0, signed=False)  # payload formats: a spike, and the byte of a pixel
+GRADED = Fixed(8, 8, signed=False)
 
 
 def rshift(value: Any, shift: int) -> Any:

@@ -29,14 +29,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from golden.blocks import Waiting, block_lengths
 from golden.errors import UserError
 from golden.formats import Fixed, rshift, rshift_toward_zero
 from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import Run, empty_run
 
 FLOAT64_INTEGER_BITS = 53
 UNUSED = Fixed(1, 0, signed=False)  # of what a network does not have, which is 0
@@ -105,7 +108,7 @@ class LayerIntegers:
 @dataclass(frozen=True)
 class NetworkIntegers:
     """A quantized network: parameters, layers, and the readout's w_o (C, N), b_o (C,), and leak, or
-    0 where it has none.
+    0 where it has none. Without a readout, C is 0.
     """
 
     params: NetworkParams
@@ -117,12 +120,27 @@ class NetworkIntegers:
     def __post_init__(self) -> None:
         for index, (layer, params) in enumerate(zip(self.layers, self.params.layers, strict=True)):
             layer.check(params, f"layer{index}")
-        readout = self.params.readout
+        readout = self.params.output
+        if readout is None:
+            _check(self.w_o, (0, self.params.widths[-1]), UNUSED, "readout.w_o")
+            _check(self.b_o, (0,), UNUSED, "readout.b_o")
+            return
         _check(self.w_o, (readout.n_classes, readout.n_inputs), readout.w_o, "readout.w_o")
         _check(self.b_o, (readout.n_classes,), readout.b_o, "readout.b_o")
         leak = readout.leak if readout.leaky else UNUSED
         _check(np.asarray(self.leak_o), (), leak, "readout.leak_o")
         _check_decay(self.leak_o, leak, "readout.leak_o")
+
+
+def without_readout(params: NetworkParams, layers: tuple[LayerIntegers, ...]) -> NetworkIntegers:
+    """Return the network of these layers whose output is its last layer's spikes."""
+    n_neurons = params.layers[-1].n_neurons
+    return NetworkIntegers(
+        replace(params, output=None),
+        layers,
+        np.zeros((0, n_neurons), np.int64),
+        np.zeros(0, np.int64),
+    )
 
 
 def _check_decay(value: int | np.ndarray, fmt: Fixed, where: str) -> None:
@@ -137,59 +155,6 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
     if value.shape != shape:
         raise UserError(f"{name} has the shape {value.shape}: it must be {shape}")
     fmt.check(value, name)
-
-
-@dataclass
-class LayerRun:
-    """What a layer did: per sample (B,) saturations; per timestep (B, K) events added and spikes
-    sent; per block of timesteps (B, ceil(K / block)) distinct addresses added. Events are added
-    after their delay, and a recurrent layer's own spikes are events too.
-
-    With delays also, per sample (B,): `arrivals`, what arrived before the delays (from outside
-    events, from a layer distinct addresses of each block), and `arrival_slots`, the blocks in which
-    each of them comes out, or would if the sequence went on: one, or two where an address arrives
-    at several timesteps of a block.
-
-    With a trace also, per timestep (B, K, ...): `spikes` (N) bool, `membrane` (N) after the reset,
-    `state` (d) after its update, `drive`, with a synaptic current `synapse` (N), else (0); with
-    delays `delayed` (M) bool, which inputs came out.
-    """
-
-    events: np.ndarray
-    addresses: np.ndarray
-    spike_counts: np.ndarray
-    drive_saturations: np.ndarray
-    state_saturations: np.ndarray
-    synapse_saturations: np.ndarray
-    membrane_saturations: np.ndarray
-    spikes: np.ndarray | None = None
-    membrane: np.ndarray | None = None
-    state: np.ndarray | None = None
-    drive: np.ndarray | None = None
-    synapse: np.ndarray | None = None
-    arrivals: np.ndarray | None = None
-    arrival_slots: np.ndarray | None = None
-    delayed: np.ndarray | None = None
-
-    def keep_only_spikes(self) -> None:
-        """Drop the values of the trace, which take the most room."""
-        self.membrane = self.state = self.drive = self.synapse = None
-
-
-@dataclass
-class Run:
-    """What a network did with B sequences: logits (B, C) int64, classes (B,), and each layer's
-    run; `readout_addresses` are the distinct addresses that the readout received in each block,
-    `lengths` (blocks,) the blocks' timesteps, `reports` (B, reports, C) the logits of each report.
-    """
-
-    logits: np.ndarray
-    classes: np.ndarray
-    logit_saturations: np.ndarray
-    readout_addresses: np.ndarray
-    layers: list[LayerRun]
-    lengths: np.ndarray
-    reports: np.ndarray
 
 
 def decayed(factor: int | np.ndarray, values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
@@ -293,8 +258,8 @@ class _Layer:
 class _Readout:
     """The running values of the readout for a batch: `logits` (B, C) int64."""
 
-    def __init__(self, network: NetworkIntegers, batch: int) -> None:
-        self.network, self.params = network, network.params.readout
+    def __init__(self, network: NetworkIntegers, params: ReadoutParams, batch: int) -> None:
+        self.network, self.params = network, params
         self.weights = network.w_o.T.astype(np.float64)
         self.v = np.zeros((batch, self.params.n_classes), np.int64)
         self.logits, self.fresh = self.v, True
@@ -311,54 +276,6 @@ class _Readout:
         largest = p.report == "max" and not self.fresh
         self.logits = np.maximum(self.logits, self.v) if largest else self.v
         self.fresh = False
-
-
-class _Waiting:
-    """What arrives at a layer before its delays, counted for a batch: see `LayerRun.arrivals`."""
-
-    def __init__(self, delays: np.ndarray, batch: int, block: int, external: bool) -> None:
-        self.delays, self.block, self.external = delays, block, external
-        self.arrivals, self.slots = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
-        self.soon, self.late = np.zeros((2, batch, len(delays)), bool)  # of the block so far
-
-    def add(self, timestep: int, values: np.ndarray) -> None:
-        arrived = values != 0
-        carried = timestep % self.block + self.delays % self.block >= self.block
-        self.soon |= arrived & ~carried
-        self.late |= arrived & carried
-        if self.external or (timestep + 1) % self.block == 0:
-            self.end_block()
-
-    def end_block(self) -> None:
-        self.arrivals += (self.soon | self.late).sum(1)
-        self.slots += self.soon.sum(1) + self.late.sum(1)
-        self.soon[:] = self.late[:] = False
-
-
-def count_arrivals(
-    delays: np.ndarray, values: np.ndarray, block: int, external: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return `LayerRun.arrivals` and `arrival_slots` (B,) of what arrives, values (B, K, M), at
-    a layer with these delays, from outside or from another layer.
-    """
-    waiting = _Waiting(delays, len(values), block, external)
-    for k in range(values.shape[1]):
-        waiting.add(k, values[:, k])
-    waiting.end_block()
-    return waiting.arrivals, waiting.slots
-
-
-def block_lengths(n_timesteps: int, block: int, reports: Sequence[int] = ()) -> np.ndarray:
-    """Return (blocks,): the timesteps of each block of a sequence; a report after so many timesteps
-    closes the block that has begun.
-    """
-    found: list[int] = []
-    begin = 0
-    for end in sorted({n_timesteps, *reports} - {0}):
-        whole, left = divmod(end - begin, block)
-        found += [block] * whole + [left] * (left > 0)
-        begin = end
-    return np.array(found, np.int64)
 
 
 @ThreadpoolController().wrap(limits=1, user_api="blas")
@@ -387,12 +304,12 @@ def run(
     first.formats.payload.check(payloads, "a payload")
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
-    runs = [_empty_run(p, batch, n_timesteps, trace) for p in params.layers]
+    runs = [empty_run(p, batch, n_timesteps, trace) for p in params.layers]
     waiting = [
-        _Waiting(i.delays, batch, block, external=index == 0) if p.max_delay else None
+        Waiting(i.delays, batch, block, external=index == 0) if p.max_delay else None
         for index, (i, p) in enumerate(zip(network.layers, params.layers, strict=True))
     ]
-    widths = (*(layer.n_addresses for layer in params.layers), params.readout.n_inputs)
+    widths = (*(layer.n_addresses for layer in params.layers), params.widths[-1])
     received = [np.zeros((batch, n), bool) for n in widths]  # in the block so far
     if list(reports) != sorted(reports) or not all(0 <= k <= n_timesteps for k in reports):
         raise UserError(
@@ -402,8 +319,11 @@ def run(
     block_of = {int(end) - 1: index for index, end in enumerate(np.cumsum(lengths))}
     times = Counter(reports)
     addresses = np.zeros((len(received), batch, len(lengths)), np.int64)
-    readout = _Readout(network, batch)
-    reported = [readout.logits] * times[0]
+    readout = None if params.output is None else _Readout(network, params.output, batch)
+    if readout is None and times:
+        raise UserError(f"reports of network {params.name}, which has no readout: leave them out")
+    logits = np.zeros((batch, len(network.b_o)), np.int64)
+    reported = [logits] * times[0]
     for k in range(n_timesteps):
         values = payloads[:, k].astype(np.float64)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
@@ -429,8 +349,10 @@ def run(
             for index, seen in enumerate(received):
                 addresses[index, :, block_of[k]] = seen.sum(1)
                 seen[:] = False
-        readout.step(values)
-        reported += [readout.logits] * times[k + 1]
+        if readout is not None:
+            readout.step(values)
+            logits = readout.logits
+        reported += [logits] * times[k + 1]
         progress(1)
     for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
         done.addresses = addresses[index]
@@ -442,33 +364,11 @@ def run(
         done.synapse_saturations = layer.saturations["synapse"]
         done.membrane_saturations = layer.saturations["membrane"]
     return Run(
-        readout.logits,
-        readout.logits.argmax(1),
-        readout.saturations,
+        logits,
+        logits.argmax(1) if readout is not None else np.full(batch, -1),
+        readout.saturations if readout is not None else np.zeros(batch, np.int64),
         addresses[-1],
         runs,
         lengths,
         np.stack(reported, 1) if reported else np.zeros((batch, 0, len(network.b_o)), np.int64),
     )
-
-
-def _empty_run(params: LayerParams, batch: int, n_timesteps: int, trace: bool) -> LayerRun:
-    def counts(length: int = n_timesteps) -> np.ndarray:
-        return np.zeros((batch, length), np.int64)
-
-    done = LayerRun(
-        counts(),
-        counts(0),
-        counts(),
-        *(np.zeros(batch, np.int64) for _ in range(4)),
-    )
-    if trace:
-        done.spikes = np.zeros((batch, n_timesteps, params.n_neurons), bool)
-        done.membrane = np.zeros((batch, n_timesteps, params.n_neurons), np.int64)
-        done.state = np.zeros((batch, n_timesteps, params.n_state), np.int64)
-        done.drive = counts()
-        n_currents = params.n_neurons if params.synapse else 0
-        done.synapse = np.zeros((batch, n_timesteps, n_currents), np.int64)
-        if params.max_delay:
-            done.delayed = np.zeros((batch, n_timesteps, params.n_inputs), bool)
-    return done

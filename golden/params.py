@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
-from golden.formats import Fixed, accumulator, rshift, width_of
+from golden.formats import SPIKE, Fixed, Rounding, accumulator, rshift, width_of
+from golden.param_checks import check_choices, check_decay, check_sums
+from golden.readout_params import ReadoutParams
 
 Reset = Literal["subtract", "to_value", "none"]
-Rounding = Literal["half_up", "toward_zero"]
-ReadoutReport = Literal["last", "max"]
 NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
 
 NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
@@ -26,8 +26,6 @@ NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
 MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
 MAX_DELAY = 255
-SPIKE = Fixed(1, 0, signed=False)  # payload formats: a spike, and the byte of a pixel
-GRADED = Fixed(8, 8, signed=False)
 
 
 @dataclass(frozen=True)
@@ -81,29 +79,6 @@ class LayerFormats:
     @property
     def c_y(self) -> Fixed:
         return Fixed(self.synapse_bias_width, self.y.frac)
-
-
-def _check_sums(params: Any, *names: str) -> None:
-    """Derive the formats of these sums, or raise `UserError` where one cannot be built."""
-    for name in names:
-        try:
-            getattr(params, name)
-        except UserError as error:
-            raise UserError(f"the layer is too large for its formats: {name} is {error}") from None
-
-
-def _check_choices(params: Any, **choices: tuple[str, ...]) -> None:
-    """Check that a field has one of its choices."""
-    for name, allowed in choices.items():
-        if getattr(params, name) not in allowed:
-            raise UserError(
-                f"{name} '{getattr(params, name)}': use {', '.join(allowed[:-1])} or {allowed[-1]}"
-            )
-
-
-def _check_decay(fmt: Fixed, name: str) -> None:
-    if fmt.signed or fmt.frac < 0:
-        raise UserError(f"the format of {name} is {fmt}: use an unsigned one, frac >= 0")
 
 
 @dataclass(frozen=True)
@@ -184,13 +159,13 @@ class LayerParams:
                 raise UserError(
                     f"the formats ask for a {name} shift of {shift}: use at most {MAX_SHIFT}"
                 )
-        _check_sums(self, "spike_sum", *["synapse_sum"] * self.synapse, "membrane_sum")
+        check_sums(self, "spike_sum", *["synapse_sum"] * self.synapse, "membrane_sum")
         if self.n_state:
-            _check_sums(self, "drive_sum", "state_sum", "current_sum", "current")
+            check_sums(self, "drive_sum", "state_sum", "current_sum", "current")
 
     def _check_neuron(self) -> None:
         """Check what kind of neuron the layer has."""
-        _check_choices(self, reset=get_args(Reset), decay_rounding=get_args(Rounding))
+        check_choices(self, reset=get_args(Reset), decay_rounding=get_args(Rounding))
         if self.own_reset and self.reset == "none":
             raise UserError("an amount for a reset that does nothing: leave own_reset out")
         possible = {"leak", "threshold", *["alpha"] * self.synapse, *["reset"] * self.own_reset}
@@ -202,7 +177,7 @@ class LayerParams:
                 " are named in this order"
             )
         for name in ("leak", *["alpha"] * self.synapse):
-            _check_decay(getattr(self.formats, name), name)
+            check_decay(getattr(self.formats, name), name)
 
     @property
     def n_addresses(self) -> int:
@@ -314,73 +289,6 @@ class LayerParams:
         return self.formats.threshold if self.reset == "subtract" else self.formats.u
 
 
-@dataclass(frozen=True)
-class ReadoutParams:
-    """The readout: logits += W_o s + b_o at every timestep; the class is the largest logit, the
-    first on ties.
-
-    Parameters
-    ----------
-    n_inputs, n_classes
-        Sizes.
-    w_o
-        Format of the weights.
-    bias_width, logit_width
-        Widths of b_o and of the logits, in the scale of w_o.
-    leaky
-        Logits decay: at every timestep they keep `leak`, a number of this format, of themselves.
-    decay_rounding
-        How leak times a logit is rounded.
-    report
-        What is sent of each class: its `last` logit, or its largest one of the sequence so far
-        (`max`).
-    """
-
-    n_inputs: int
-    n_classes: int
-    w_o: Fixed = Fixed(8, 7)
-    bias_width: int = 24
-    logit_width: int = 32
-    leaky: bool = False
-    leak: Fixed = Fixed(12, 12, signed=False)
-    decay_rounding: Rounding = "half_up"
-    report: ReadoutReport = "last"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.n_classes <= 1 << 16:
-            raise UserError(f"a readout of {self.n_classes} classes: use 1 to {1 << 16}")
-        if not self.w_o.signed:
-            raise UserError("the format of w_o must be signed")
-        _check_choices(self, report=get_args(ReadoutReport), decay_rounding=get_args(Rounding))
-        _check_decay(self.leak, "leak")
-        _check_sums(self, "b_o", "logit", "spike_sum", "logit_sum")
-
-    @property
-    def payload(self) -> Fixed:
-        return SPIKE
-
-    @property
-    def b_o(self) -> Fixed:
-        return Fixed(self.bias_width, self.w_o.frac)
-
-    @property
-    def logit(self) -> Fixed:
-        return Fixed(self.logit_width, self.w_o.frac)
-
-    @property
-    def spike_sum(self) -> Fixed:
-        return accumulator((self.n_inputs, self.w_o, self.payload))
-
-    @property
-    def logit_sum(self) -> Fixed:
-        """Of what is kept of a logit and what a timestep adds to it, before it saturates."""
-        step = self.spike_sum.magnitude + self.b_o.magnitude
-        kept = self.logit.magnitude
-        if self.leaky:
-            kept = rshift(self.leak.magnitude * kept, self.leak.frac)
-        return Fixed(width_of(kept + step), self.w_o.frac)
-
-
 def check_name(name: str) -> None:
     """Raise `UserError` where a network cannot be called that."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -391,11 +299,13 @@ def check_name(name: str) -> None:
 
 @dataclass(frozen=True)
 class NetworkParams:
-    """A quantized network: a chain of layers and a readout."""
+    """A quantized network: a chain of layers and its output, a readout or (None) the spikes of the
+    last layer.
+    """
 
     name: str
     layers: tuple[LayerParams, ...]
-    readout: ReadoutParams
+    output: ReadoutParams | None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -409,20 +319,31 @@ class NetworkParams:
                 )
             if following.formats.payload != SPIKE:
                 raise UserError(f"layer {index + 1} receives spikes: its payload must be 1 bit")
-        if self.readout.n_inputs != self.layers[-1].n_neurons:
+        if self.output is not None and self.output.n_inputs != self.layers[-1].n_neurons:
             raise UserError(
-                f"the readout has {self.readout.n_inputs} inputs,"
+                f"the readout has {self.output.n_inputs} inputs,"
                 f" but the last layer {self.layers[-1].n_neurons} neurons"
             )
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Inputs of every layer and of the readout."""
-        return (*(layer.n_inputs for layer in self.layers), self.readout.n_inputs)
+        """Inputs of every layer, and of the readout or of who takes the last layer's spikes."""
+        return (*(layer.n_inputs for layer in self.layers), self.layers[-1].n_neurons)
+
+    @property
+    def readout(self) -> ReadoutParams:
+        """The readout; or raise `UserError`."""
+        if self.output is None:
+            raise UserError(
+                f"network {self.name} has no readout, whose results this needs: use a network with"
+                " one"
+            )
+        return self.output
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; `from_dict` turns it back."""
-        return asdict(self)
+        content = asdict(self)
+        return content | {"readout": content.pop("output")}
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> NetworkParams:
@@ -436,7 +357,9 @@ class NetworkParams:
             )
             for layer in content.get("layers", ())
         )
-        readout = from_dict(ReadoutParams, content.get("readout", {}), default=_fixed)
+        readout = content.get("readout", {})
+        if readout is not None:
+            readout = from_dict(ReadoutParams, readout, default=_fixed)
         return NetworkParams(str(content.get("name")), layers, readout)
 
 

@@ -13,8 +13,9 @@ from typing import get_args
 import numpy as np
 
 from golden.errors import UserError
-from golden.formats import Fixed
-from golden.params import SPIKE, ReadoutReport, Reset, Rounding
+from golden.formats import SPIKE, Fixed, Rounding
+from golden.params import Reset
+from golden.readout_params import ReadoutReport
 
 Value = float | np.ndarray  # one for the layer, or (N,): one a neuron
 

@@ -20,13 +20,15 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
 from golden.hardware.part import HardwareParams
-from golden.params import MAX_INPUTS, LayerFormats, LayerParams, ReadoutParams
+from golden.params import MAX_INPUTS, LayerFormats, LayerParams
+from golden.readout_params import ReadoutParams
 
 BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream
 WORD_BYTES = BUS_WIDTH // 8
 ADDRESS_WIDTH = 14  # bits of a register's address in bytes: 16 KiB
 IDENTIFICATION = int.from_bytes(b"DMPC", "big")
 VERSION = 1 << 16 | 0  # of this map: an addition counts up the low half, a change the high one
+SPIKE_BEATS = 2  # beats of spikes that wait to leave, and of events that have come
 LATENCY = 4  # cycles that the top adds to an inference: 2 on the way in, 2 to the class
 
 Access = Literal["read", "write"]
@@ -148,6 +150,7 @@ def shape_word(core: CoreParams) -> int:
     into the same core have the same one. Names, weights and trace ports do not matter.
     """
     network = _used(replace(core.network, name="any"))
+    network["readout"] = network.pop("output")  # as it was called first
     hardware = _used(replace(core.hardware, trace=False))
     content = json.dumps({"network": network, "hardware": hardware}, sort_keys=True)
     return int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)

@@ -1,6 +1,8 @@
-"""The whole core: a chain of layers and a readout."""
+"""The whole core: a chain of layers, and a readout or the way out for spikes."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
@@ -14,11 +16,13 @@ from rtl.counters import Counters
 from rtl.layer import Layer
 from rtl.loader import Loader
 from rtl.readout import Readout
-from rtl.streams import LOAD_ITEM, input_layout, result_layout
+from rtl.spike_output import SpikeOutput
+from rtl.streams import LOAD_ITEM, input_layout, output_layouts
 
 
 class Core(Component):
-    """Run a network: events in, at the end of each sequence the logits and the class out.
+    """Run a network: events in; out, at the end of each sequence, the logits and the class, or, of
+    a network without a readout, the spikes of the last layer.
 
     All layers and the readout work at once, on successive timesteps. Load every memory before the
     first event.
@@ -35,7 +39,10 @@ class Core(Component):
     i_load
         Memories, word by word: see `Loader`, also on when the first event may follow.
     o_results
-        See `Readout`.
+        With a readout: see `Readout`.
+    o_spikes
+        Without one: the last layer's events by timesteps, as they enter a core. An end of timestep,
+        and of sequence, comes after its events.
     i_counter, o_counter
         The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle
         after.
@@ -53,6 +60,7 @@ class Core(Component):
     i_events: stream.Interface
     i_load: stream.Interface
     o_results: stream.Interface
+    o_spikes: stream.Interface
     i_counter: Signal
     o_counter: Signal
     i_clear: Signal
@@ -67,11 +75,13 @@ class Core(Component):
             part, memory = name.split(".")
             numbers.setdefault(part, {})[memory] = number
         self.layers = [Layer(layer, numbers[f"layer{i}"]) for i, layer in enumerate(core.layers)]
-        self.readout = Readout(core.readout, numbers["readout"])
-        readout = core.network.readout
-        parts = {f"layer{i}": layer for i, layer in enumerate(self.layers)} | {
-            "readout": self.readout
+        parts: dict[str, Layer | Readout] = {
+            f"layer{i}": layer for i, layer in enumerate(self.layers)
         }
+        self.readout = None
+        if core.network.output is not None:
+            self.readout = parts["readout"] = Readout(core.readout, numbers["readout"])
+        self.parts = parts
         self.strobes = {
             f"{part}.{name}": getattr(component.counts, name)
             for part, component in parts.items()
@@ -82,9 +92,9 @@ class Core(Component):
         members = {
             "i_events": In(stream.Signature(input_layout(core))),
             "i_load": In(stream.Signature(LOAD_ITEM)),
-            "o_results": Out(
-                stream.Signature(result_layout(readout.n_classes, readout.logit_width))
-            ),
+            **{
+                name: Out(stream.Signature(layout)) for name, layout in output_layouts(core).items()
+            },
             "i_counter": In(address_width(len(core.counters))),
             "o_counter": Out(COUNTER_WIDTH),
             "i_clear": In(1),
@@ -94,15 +104,18 @@ class Core(Component):
             for i, layer in enumerate(self.layers):
                 trace = layer.trace.signature.members
                 members |= {f"trace{i}_{name}": member for name, member in trace.items()}
-            members["trace_readout_start"] = Out(1)
+            if self.readout is not None:
+                members["trace_readout_start"] = Out(1)
         super().__init__(members)
 
     @property
     def latency(self) -> int:
-        """From the end of a block's arrival to the write of its first logits, without steps and
-        spikes to be sent.
+        """From the end of a block's arrival to the write of its first logits, or to its first
+        spike, without steps and spikes to be sent.
         """
-        return sum(part.latency for part in (*self.layers, self.readout))
+        output = self.core.spike_output
+        way_out = 0 if output is None else output.latency
+        return sum(part.latency for part in self.parts.values()) + way_out
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -131,12 +144,7 @@ class Core(Component):
             if self.core.hardware.trace:
                 for name in layer.trace.signature.members:
                     m.d.comb += getattr(self, f"trace{i}_{name}").eq(getattr(layer.trace, name))
-        m.submodules.readout = readout = self.readout
-        wiring.connect(m, events, readout.i)
-        wiring.connect(m, loader.o, readout.load)
-        wiring.connect(m, readout.o, wiring.flipped(self.o_results))
-        if self.core.hardware.trace:
-            m.d.comb += self.trace_readout_start.eq(readout.start)
+        self._connect_output(m, events, loader)
         for name in self.core.counters:
             m.d.comb += counters.increment(name).eq(self.strobes.get(name, Const(1)))
         m.d.comb += [
@@ -146,3 +154,19 @@ class Core(Component):
             self.o_errors.eq(counters.errors),
         ]
         return m
+
+    def _connect_output(self, m: Module, events: Any, loader: Loader) -> None:
+        """Connect what the last layer sends to the readout, or let it leave the core."""
+        if self.readout is not None:
+            m.submodules.readout = readout = self.readout
+            wiring.connect(m, events, readout.i)
+            wiring.connect(m, loader.o, readout.load)
+            wiring.connect(m, readout.o, wiring.flipped(self.o_results))
+            if self.core.hardware.trace:
+                m.d.comb += self.trace_readout_start.eq(readout.start)
+            return
+        if self.core.spike_output is not None:
+            m.submodules.spike_output = output = SpikeOutput(self.core.spike_output)
+            wiring.connect(m, events, output.i)
+            events = output.o
+        wiring.connect(m, events, wiring.flipped(self.o_spikes))

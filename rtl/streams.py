@@ -47,6 +47,14 @@ def result_layout(n_classes: int, logit_width: int) -> data.StructLayout:
     )
 
 
+def output_layouts(core: CoreParams) -> dict[str, data.StructLayout]:
+    """Return the layout of what leaves a core, by the name of its port: results or spikes."""
+    readout = core.network.output
+    if readout is None:
+        return {"o_spikes": event_layout(core.network.layers[-1].n_neurons, 1)}
+    return {"o_results": result_layout(readout.n_classes, readout.logit_width)}
+
+
 LOAD_ITEM = data.StructLayout({"first": 1, "data": LOAD_WIDTH})
 LOAD_HEADER = data.StructLayout(
     {"address": address_width(MAX_DEPTH), "memory": address_width(MAX_MEMORIES)}

@@ -14,7 +14,8 @@ from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.counters import COUNTER_WIDTH
-from golden.integer import LayerRun, Run, run
+from golden.integer import run
+from golden.runs import LayerRun, Run
 from tb.simulate import IncompleteTrace, LayerTrace, Simulation
 
 CHUNK = 20  # sequences compared at a time: their traces are held in memory

@@ -21,11 +21,11 @@ import numpy as np
 from export.core import read_images
 from export.images import Images
 from export.items import load_items, to_items
-from golden.cost.cycles import block_starts, settle_cycles, watchdog_cycles
+from golden.blocks import block_lengths, block_starts
+from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.integer import block_lengths
 from golden.interface import Interface, read_interface, read_verilog
 from golden.manifest import read_core
 from tb import cocotb_core

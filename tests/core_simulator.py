@@ -24,7 +24,9 @@ COUNTER_CYCLES = 2  # from the reading of a counter to that of the next
 
 @dataclass
 class Recorded:
-    """What a core showed: per layer and in order, and per sequence its logits and class."""
+    """What a core showed: per layer and in order, and per sequence its logits and class, or its
+    last layer's spikes.
+    """
 
     core: CoreParams
     network: NetworkIntegers  # unpacked from the words that were loaded
@@ -32,8 +34,11 @@ class Recorded:
     classes: list[int] = field(default_factory=list)
     reports: list[list[int]] = field(default_factory=list)  # logits of every report, in order
     result_cycles: list[int] = field(default_factory=list)  # of the last result of each of these
+    items: list[tuple[int, int]] = field(default_factory=list)  # of spikes: kind, address
+    end_cycles: list[int] = field(default_factory=list)  # of their ends, of both kinds
     membrane: list[list[int]] = field(default_factory=list)
     spikes: list[list[int]] = field(default_factory=list)
+    synapse: list[list[int]] = field(default_factory=list)
     state: list[list[int]] = field(default_factory=list)
     drive: list[list[int]] = field(default_factory=list)
     starts: list[list[int]] = field(default_factory=list)
@@ -59,9 +64,12 @@ def simulate(
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
     n_layers = len(core.layers)
-    for record in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+    traces = (
+        recorded.membrane, recorded.spikes, recorded.synapse, recorded.state, recorded.drive
+    )  # fmt: skip
+    for record in traces:
         record.extend([] for _ in range(n_layers))
-    recorded.starts = [[] for _ in range(n_layers + 1)]
+    recorded.starts = [[] for _ in core.parts]
     top = Core(core)
     reset = Signal()
     simulator = Simulator(ResetInserter(reset)(top))
@@ -106,7 +114,7 @@ def simulate(
                 await ctx.tick()
             ctx.set(reset, 1)
             await ctx.tick()
-            for layers in (recorded.membrane, recorded.spikes, recorded.state, recorded.drive):
+            for layers in traces:
                 for record in layers:
                     record.clear()
             await ctx.tick()
@@ -119,7 +127,7 @@ def simulate(
                     await send_timestep(ctx, sequence[done])
             await send(ctx, EventKind.END_SEQUENCE)
 
-    async def collect(ctx: Any) -> None:
+    async def collect_results(ctx: Any) -> None:
         # Of each sequence first the reports, then the results at its end.
         for number in range(len(payloads) * (len(reports) + 1)):
             logits: list[int] = []
@@ -139,6 +147,23 @@ def simulate(
             recorded.logits.append(logits)
             recorded.classes.append(result.best)
         ctx.set(top.o_results.ready, 0)
+
+    async def collect_spikes(ctx: Any) -> None:
+        left = len(payloads)
+        while left:
+            ctx.set(top.o_spikes.ready, stalls is None or bool(stalls.random() < 0.5))
+            _, _, valid, ready, item = await ctx.tick().sample(
+                top.o_spikes.valid, top.o_spikes.ready, top.o_spikes.payload
+            )
+            if valid and ready:
+                event = item.kind == EventKind.EVENT
+                assert not event or item.payload == 1
+                recorded.items.append((item.kind, item.address if event else 0))
+                left -= item.kind == EventKind.END_SEQUENCE
+        ctx.set(top.o_spikes.ready, 0)
+
+    async def collect(ctx: Any) -> None:
+        await (collect_results(ctx) if network.params.output else collect_spikes(ctx))
         for number, name in enumerate(core.counters):
             ctx.set(top.i_counter, number)
             await ctx.tick().repeat(COUNTER_CYCLES)
@@ -147,20 +172,21 @@ def simulate(
         recorded.errors = {name for bit, name in enumerate(core.errors) if flags >> bit & 1}
 
     async def watch_starts(ctx: Any) -> None:
-        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)] + [
-            top.trace_readout_start
-        ]
+        ports = [getattr(top, f"trace{i}_start") for i in range(n_layers)]
+        if network.params.output:
+            out, ports = top.o_results, [*ports, top.trace_readout_start]
+            ends, ended = out.payload.last, recorded.result_cycles
+        else:
+            out = top.o_spikes
+            ends, ended = out.payload.kind != EventKind.EVENT, recorded.end_cycles
         cycle, first = 0, None
-        result = top.o_results
         async for _, _, transfer, sent, *starts in ctx.tick().sample(
-            top.i_events.valid & top.i_events.ready,
-            result.valid & result.ready & result.payload.last,
-            *ports,
+            top.i_events.valid & top.i_events.ready, out.valid & out.ready & ends, *ports
         ):
             if transfer and first is None:
                 first = cycle
             if sent:
-                recorded.result_cycles.append(cycle - (first or 0))
+                ended.append(cycle - (first or 0))
             for part, started in enumerate(starts):
                 if started:
                     recorded.starts[part].append(cycle - (first or 0))
@@ -169,23 +195,24 @@ def simulate(
     def watch_layer(i: int) -> Any:
         layer = core.layers[i]
         names = ["neuron_valid", "neuron_membrane", "neuron_spikes"]
-        names += (
-            ["state_valid", "state_value", "drive_valid", "drive_value"]
-            if layer.params.n_state
-            else []
+        names += ["synapse_valid", "synapse_value"] * layer.params.synapse
+        names += ["state_valid", "state_value", "drive_valid", "drive_value"] * (
+            layer.params.n_state > 0
         )
         ports = [getattr(top, f"trace{i}_{name}") for name in names]
+        units = range(layer.neuron_fold.units)
 
         async def watch(ctx: Any) -> None:
-            async for _, _, neurons, membranes, spikes, *slow in ctx.tick().sample(*ports):
-                if neurons:
-                    for lane in range(layer.neuron_fold.units):
-                        recorded.membrane[i].append(membranes[lane])
-                        recorded.spikes[i].append(spikes >> lane & 1)
-                if slow and slow[0]:
-                    recorded.state[i].append(slow[1])
-                if slow and slow[2]:
-                    recorded.drive[i].append(slow[3])
+            async for _, _, *values in ctx.tick().sample(*ports):
+                found = dict(zip(names, values, strict=True))
+                if found["neuron_valid"]:
+                    recorded.membrane[i] += [found["neuron_membrane"][unit] for unit in units]
+                    recorded.spikes[i] += [found["neuron_spikes"] >> unit & 1 for unit in units]
+                if found.get("synapse_valid"):
+                    recorded.synapse[i] += [found["synapse_value"][unit] for unit in units]
+                for name, record in (("state", recorded.state), ("drive", recorded.drive)):
+                    if found.get(f"{name}_valid"):
+                        record[i].append(found[f"{name}_value"])
 
         return watch
 

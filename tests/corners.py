@@ -21,7 +21,8 @@ from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import BLOCKS, PartHardware
-from golden.integer import LayerRun, run
+from golden.integer import run
+from golden.runs import LayerRun
 from tests.networks import DRAWS, Drawn
 
 # By their draw in `DRAWS`, the seeds of those that run in Amaranth's simulator.

@@ -7,9 +7,9 @@ from pathlib import Path
 from export.core import write_core
 from export.store import Card, save_network
 from golden.data.synthetic import draw_layers
+from golden.formats import GRADED
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import GRADED
 from rtl.verilog.generate import generate
 
 

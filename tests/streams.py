@@ -91,12 +91,13 @@ def replay(
 
 
 def scramble(rng: np.random.Generator, layout: data.StructLayout, keep: Iterable[str] = ()) -> Item:
-    """Return an item of random bits (an event's kind is one that exists); the fields in `keep` are
-    0.
+    """Return an item of random bits (an event's kind is one that exists, and that the layout has);
+    the fields in `keep` are 0.
     """
     item = {str(name): int(rng.integers(1 << field.width)) for name, field in layout}
     if "kind" in item:
-        item["kind"] = int(rng.choice([kind.value for kind in EventKind]))
+        kinds = [kind.value for kind in EventKind if kind >> layout["kind"].width == 0]
+        item["kind"] = int(rng.choice(kinds))
     return item | dict.fromkeys(keep, 0)
 
 

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
+from amaranth.lib import data
 
 from golden.hardware.part import EventKind
 from rtl.arrivals import Arrivals
 from rtl.streams import event_layout
 from tests.streams import Item, play, scramble
 
-EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID, REPORT = (kind.value for kind in EventKind)
 STROBES = ["fires", "timestep_ended", "closed", "discarded", "out_of_range", "unclosed"]
+NO_KINDS = (INVALID, 5, 6, 7)  # the kinds of items that are none, as far as the bits go
 OUTPUTS = {
     "i.ready": "i.ready",
     "timestep_ended": "timestep_ended",
@@ -51,6 +53,13 @@ class Form:
     payload_width: int
     block: int
     by_timesteps: bool = True
+    reports: bool = False
+
+    def layout(self) -> data.StructLayout:
+        return event_layout(self.n_addresses, self.payload_width, reports=self.reports)
+
+    def outputs(self) -> dict[str, str]:
+        return OUTPUTS | ({"reported": "reported"} if self.reports else {})
 
     def build(self) -> Arrivals:
         return Clocked(
@@ -59,6 +68,7 @@ class Form:
             self.payload_width,
             self.block,
             by_timesteps=self.by_timesteps,
+            reports=self.reports,
         )
 
 
@@ -72,15 +82,20 @@ FORMS = {
     "of a layer": Form(6, 6, 1, 1, by_timesteps=False),
     "masks of four": Form(6, 6, 4, 4, by_timesteps=False),
     "masks of sixteen": Form(3, 3, 16, 16, by_timesteps=False),
+    "reports": Form(5, 5, 8, 1, reports=True),
+    "reports by four": Form(7, 7, 1, 4, reports=True),
+    "reports, own spikes": Form(3, 8, 1, 1, reports=True),
+    "reports of a layer": Form(6, 6, 4, 4, by_timesteps=False, reports=True),
 }
 
 
 def draw_item(rng: np.random.Generator, form: Form) -> Item:
     """Draw an item, of all fields; from a layer only what a layer sends."""
-    item = scramble(rng, event_layout(form.n_addresses, form.payload_width))
-    kinds = [EVENT, END_TIMESTEP, END_SEQUENCE, INVALID]
+    item = scramble(rng, form.layout())
+    strange = int(rng.choice(NO_KINDS)) if form.reports else INVALID
+    kinds = [EVENT, END_TIMESTEP, END_SEQUENCE, strange, REPORT]
     many = max(0.0, 0.3 - 0.6 / form.block)
-    odds = np.array([0.55 - many, 0.3 + many, 0.1, 0.05 * form.by_timesteps])
+    odds = np.array([0.55 - many, 0.3 + many, 0.1, 0.05 * form.by_timesteps, 0.2 * form.reports])
     item["kind"] = int(rng.choice(kinds, p=odds / odds.sum()))
     if not form.by_timesteps:
         item["address"] %= form.n_addresses
@@ -97,10 +112,14 @@ class Model:
     timestep: int = 0  # of the block
     any_event: bool = False  # of an input, since the last end of timestep
 
-    def predict(self, item: Item, room: bool, may_end: bool) -> dict[str, int]:
+    def predict(self, item: Item, room: bool, may_end: bool, may_report: bool) -> dict[str, int]:
         """Return the outputs of a cycle in which an item is offered."""
         form, kind, payload = self.form, item["kind"], item["payload"]
         found = {"i.ready": int(room), **dict.fromkeys(STROBES, 0)}
+        if form.reports:
+            found["reported"] = 0
+            if kind == REPORT:
+                return found | self._report(room, may_end, may_report)
         last = kind == END_TIMESTEP and (not form.by_timesteps or self.timestep == form.block - 1)
         if (last or kind == END_SEQUENCE) and not may_end:
             room = False
@@ -127,6 +146,18 @@ class Model:
             "timesteps": 1 << self.timestep if form.by_timesteps else payload,
         }
 
+    def _report(self, room: bool, may_end: bool, may_report: bool) -> dict[str, int]:
+        """Return the outputs that a report changes. The block that it closes must have ended its
+        timestep.
+        """
+        if self.form.by_timesteps and self.any_event:
+            return {"i.ready": int(room), "unclosed": int(room)}
+        if self.form.by_timesteps and self.timestep:
+            closes, begun = room and may_end, (1 << self.timestep) - 1
+            closing = {"closing_timesteps": begun} if closes else {}
+            return {"i.ready": 0, "closed": int(closes)} | closing
+        return {"i.ready": int(may_report), "reported": int(may_report)}
+
     def advance(self, item: Item, found: dict[str, int]) -> None:
         if found["fires"] and self.form.by_timesteps:
             self.any_event |= item["address"] < self.form.n_inputs
@@ -145,7 +176,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     rng = np.random.default_rng([list(FORMS).index(name), int(gaps * 10)])
     items, model = deque(draw_item(rng, form) for _ in range(600)), Model(form)
     dut = form.build()
-    layout = event_layout(form.n_addresses, form.payload_width)
+    layout = form.layout()
     expected: list[dict[str, int]] = []
     seen: Counter[str] = Counter()
 
@@ -153,26 +184,32 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         if not items:
             return None
         room, may_end = rng.random() >= gaps / 2, rng.random() >= gaps
+        may_report = rng.random() >= gaps
         inputs: dict[str, Any] = {"room": room, "may_end": may_end}
+        if form.reports:
+            inputs["may_report"] = may_report
         if rng.random() < gaps:
             expected.append(dict.fromkeys(STROBES, 0))
             return inputs | {"i.valid": 0, "i.payload": scramble(rng, layout)}
         item = items[0]
-        now = model.predict(item, room, may_end)
+        now = model.predict(item, room, may_end, may_report)
         expected.append(now)
-        seen.update(strobe for strobe in STROBES if now[strobe])
+        seen.update(strobe for strobe in (*STROBES, "reported") if now.get(strobe))
         seen["partial"] += now["closed"] and not now["i.ready"]
+        seen["void report"] += item["kind"] == REPORT and now["unclosed"]
         model.advance(item, now)
         if now["i.ready"]:
             items.popleft()
         return inputs | {"i.valid": 1, "i.payload": item}
 
-    record = play(dut, OUTPUTS, step)
+    record = play(dut, form.outputs(), step)
     for cycle, (found, now) in enumerate(zip(record, expected, strict=True)):
         assert {output: found[output] for output in now} == now, f"cycle {cycle}"
     wanted = {"fires", "timestep_ended", "closed", "discarded"}
     if form.by_timesteps:
         wanted |= {"out_of_range", "unclosed"} | ({"partial"} if form.block > 1 else set())
+    if form.reports:
+        wanted |= {"reported"} | ({"void report"} if form.by_timesteps else set())
     assert {strobe for strobe in seen if seen[strobe]} == wanted
 
 

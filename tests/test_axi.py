@@ -23,8 +23,9 @@ from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
-from golden.integer import NetworkIntegers, Run, run
+from golden.integer import NetworkIntegers, run
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
+from golden.runs import Run
 from rtl.host.axi import AxiCore
 from rtl.verilog.generate import AXI_TOP, generate_axi
 from tb.compare import expected_counters
@@ -105,7 +106,7 @@ def drawn() -> Drawn:
     readout = replace(params.readout, logit_width=12, bias_width=12)
     network = replace(
         drawn.network,
-        params=replace(params, readout=readout),
+        params=replace(params, output=readout),
         b_o=np.clip(drawn.network.b_o, readout.b_o.min, readout.b_o.max),
     )
     first = params.layers[0]

@@ -11,8 +11,9 @@ import pytest
 from export.core import write_core
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.integer import Run, run
+from golden.integer import run
 from golden.registers import LATENCY, register_map
+from golden.runs import Run
 from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
 from tests.conftest import Shared

@@ -86,7 +86,7 @@ def test_one_build_serves_every_network_of_a_shape(tmp_path: Path) -> None:
     # But not one with a class more.
     job = jobs[0]
     readout = job.core.network.readout
-    more = replace(job.core.network, readout=replace(readout, n_classes=readout.n_classes + 1))
+    more = replace(job.core.network, output=replace(readout, n_classes=readout.n_classes + 1))
     with pytest.raises(UserError, match=f"the core sent {readout.n_classes} results"):
         run_batch(replace(job, core=CoreParams(more, job.core.hardware)), drawn.payloads, jobs=1)
     with pytest.raises(UserError, match="no samples"):

@@ -30,7 +30,8 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tb.batch import Chain, Job
 from tb.bench import (
     BLOCKS,

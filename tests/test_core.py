@@ -16,7 +16,8 @@ from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.spans import KINDS, spans, totals
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.integer import Run, run
+from golden.integer import run
+from golden.runs import Run
 from tb.simulate import by_timestep
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
@@ -51,20 +52,32 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
     n_timesteps = payloads.shape[0] * payloads.shape[1]
     assert recorded.logits == golden.logits.tolist()
     assert recorded.classes == golden.classes.tolist()
+    n_sequences, n_reports, n_classes = golden.reports.shape
+    assert [logits for *logits, _ in recorded.reports] == (
+        golden.reports.reshape(-1, n_classes).tolist()
+    )
+    assert [best for *_, best in recorded.reports] == golden.reports.argmax(2).ravel().tolist()
     expected_counters = {"readout.timesteps": n_timesteps, "readout.sequences": len(payloads)}
     expected_counters["readout.logit_saturations"] = int(golden.logit_saturations.sum())
+    if recorded.core.hardware.reports:
+        expected_counters["readout.reports"] = n_sequences * n_reports
     dropped = dropped_events(recorded.core, golden)
     for i, (hardware, layer) in enumerate(zip(recorded.core.layers, golden.layers, strict=True)):
         params = hardware.params
         assert layer.membrane is not None and layer.spikes is not None
         assert layer.state is not None and layer.drive is not None
         words = (-1, hardware.neuron_fold.units)
-        membrane, spikes = (
+        membrane, spikes, synapse = (
             by_timestep(np.array(values).reshape(words), hardware, golden.lengths)
-            for values in (recorded.membrane[i], recorded.spikes[i])
+            for values in (recorded.membrane[i], recorded.spikes[i], recorded.synapse[i])
         )
         np.testing.assert_array_equal(membrane, layer.membrane, f"membrane of layer {i}")
         np.testing.assert_array_equal(spikes, layer.spikes, f"spikes of layer {i}")
+        if params.synapse:
+            np.testing.assert_array_equal(synapse, layer.synapse, f"currents of layer {i}")
+            expected_counters[f"layer{i}.synapse_saturations"] = int(
+                layer.synapse_saturations.sum()
+            )
         assert sum(recorded.spikes[i]) == layer.spikes.sum(), f"layer {i}: a spike of no neuron"
         if params.n_state:
             assert recorded.state[i] == layer.state.ravel().tolist(), f"slow state of layer {i}"
@@ -73,7 +86,7 @@ def check(recorded: Recorded, golden: Run, payloads: np.ndarray) -> None:
             f"layer{i}.timesteps": n_timesteps,
             f"layer{i}.blocks": layer.addresses.size,
             f"layer{i}.busy_cycles": int(
-                block_cycles(hardware, layer.addresses, payloads.shape[1]).sum()
+                block_cycles(hardware, layer.addresses, golden.lengths).sum()
             ),
             f"layer{i}.events": int(
                 (layer.events if hardware.by_timesteps else layer.addresses).sum()
@@ -104,6 +117,8 @@ def check_cycles(recorded: Recorded, timeline: Timeline) -> None:
     np.testing.assert_array_equal(
         starts, timeline.starts, "cycles in which layers start their blocks"
     )
+    ends = np.concatenate([timeline.report_ends, timeline.ends[:, None]], 1)
+    assert recorded.result_cycles == ends.ravel().tolist(), "cycles of the last results"
     stop = int(timeline.ends[-1]) + 1
     counters, places = recorded.counters, recorded.core.counters
     for name, turns in zip(recorded.core.parts, timeline.turns, strict=True):
@@ -133,8 +148,11 @@ def test_the_chosen_networks_reach_every_corner() -> None:
 
 def simulate_and_check(drawn: Drawn, **options: Any) -> tuple[Recorded, Run]:
     """Simulate, and compare everything that does not depend on stalls."""
-    recorded = simulate(drawn.network, drawn.hardware, drawn.payloads, **options)
-    golden = run(recorded.network, drawn.payloads, block=drawn.hardware.block, trace=True)
+    recorded = simulate(
+        drawn.network, drawn.hardware, drawn.payloads, reports=drawn.reports, **options
+    )
+    block, reports = drawn.hardware.block, drawn.reports
+    golden = run(recorded.network, drawn.payloads, block=block, reports=reports, trace=True)
     check(recorded, golden, drawn.payloads)
     return recorded, golden
 
@@ -146,7 +164,8 @@ def test_drawn_network_is_bit_and_cycle_exact(draw: str, seed: int) -> None:
     """
     drawn = DRAWS[draw](seed)
     recorded, golden = simulate_and_check(drawn)
-    check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
+    timeline = Timeline(recorded.core, drawn.payloads, golden.layers, drawn.reports)
+    check_cycles(recorded, timeline)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +190,7 @@ def test_a_reset_in_the_middle_drops_own_spikes() -> None:
     drawn = DRAWS["loop"](9)
     core = CoreParams(drawn.network.params, drawn.hardware)
     golden = run(drawn.network, drawn.payloads)
-    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses[:1, :1], 1)[0, 0])
+    walk = int(block_cycles(core.layers[0], golden.layers[0].addresses, golden.lengths)[0, 0])
     assert golden.layers[0].spike_counts[0, 0] >= 8
     for delay in (0, walk + 14, walk + 19):
         simulate_and_check(drawn, reset_after=1, reset_delay=delay)

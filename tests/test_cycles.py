@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import (
+    Part,
     accesses,
     block_cycles,
-    block_lengths,
     dropped_events,
     group_steps,
     loop_cycles,
@@ -19,9 +22,31 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.integer import Run, run
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.integer import run
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import LayerRun, Run
 from tests.networks import counted, draw_network
+
+
+def steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> list[Any]:
+    """Return the steps of each block of sequences of this length."""
+    return group_steps(part, addresses, block_lengths(n_timesteps, part.block)).tolist()
+
+
+def cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> list[Any]:
+    """Return the cycles of each block of sequences of this length."""
+    return block_cycles(part, addresses, block_lengths(n_timesteps, part.block)).tolist()
+
+
+def two_sequences(core: CoreParams, layers: list[LayerRun], received: list[int]) -> Run:
+    """Return the run of two equal sequences: their layers, and the distinct addresses that the
+    readout received in each block.
+    """
+    none = np.zeros(2, np.int64)
+    lengths = block_lengths(layers[0].events.shape[1], core.hardware.block)
+    no_reports = np.zeros((2, 0, core.readout.n_outputs), np.int64)
+    return Run(none, none, none, np.array([received] * 2), layers, lengths, no_reports)
 
 
 def test_blocks_of_a_sequence() -> None:
@@ -29,38 +54,51 @@ def test_blocks_of_a_sequence() -> None:
 
     def refreshed(block: int, dilation: int, n_timesteps: int) -> list[int]:
         layer = LayerHardware(LayerParams(3, 4, 2, dilation), HardwareParams(2, block))
-        return refreshes(layer, n_timesteps).tolist()
+        return refreshes(layer, block_lengths(n_timesteps, block)).tolist()
 
-    four = LayerHardware(LayerParams(3, 4, 2, 3), HardwareParams(2, 4))
-    assert block_lengths(four, 10).tolist() == [4, 4, 2]
-    assert block_lengths(four, 8).tolist() == [4, 4] and block_lengths(four, 1).tolist() == [1]
+    assert block_lengths(10, 4).tolist() == [4, 4, 2]
+    assert block_lengths(8, 4).tolist() == [4, 4] and block_lengths(1, 4).tolist() == [1]
+    assert block_lengths(0, 4).tolist() == []
     assert refreshed(4, 3, 10) == [2, 1, 1]
     assert refreshed(2, 3, 7) == [1, 1, 0, 1]
     assert refreshed(2, 1, 7) == [2, 2, 2, 1]
     assert refreshed(16, 1, 7) == [7] and refreshed(16, 16, 33) == [1, 1, 1]
     assert refreshed(1, 3, 5) == [1, 0, 0, 1, 0]
     plain = LayerHardware(LayerParams(3, 4, 0, 2), HardwareParams(2, 2))
-    assert refreshes(plain, 5).tolist() == [0, 0, 0]
-    assert refreshes(ReadoutHardware(ReadoutParams(4, 2), HardwareParams(2, 2)), 3).tolist() == [
-        0,
-        0,
-    ]
+    assert refreshes(plain, block_lengths(5, 2)).tolist() == [0, 0, 0]
+    readout = ReadoutHardware(ReadoutParams(4, 2), HardwareParams(2, 2))
+    assert refreshes(readout, block_lengths(3, 2)).tolist() == [0, 0]
+
+
+def test_a_report_closes_its_block() -> None:
+    """Reports before the first timestep, at the end of a block and after the last timestep close
+    none early. A block that one closes is short, and the next one begins behind it.
+    """
+    assert block_lengths(10, 4, (0, 4, 10, 10)).tolist() == [4, 4, 2]
+    assert block_lengths(10, 4, (0, 3, 3)).tolist() == [3, 4, 3]
+    assert block_lengths(10, 4, (5,)).tolist() == [4, 1, 4, 1]
+    assert block_lengths(3, 4, (1, 2)).tolist() == [1, 1, 1]
+    # With a dilation of 3, timesteps 0, 3, 6 and 9 are refreshed.
+    layer = LayerHardware(LayerParams(3, 4, 2, 3), HardwareParams(2, 4))
+    lengths = block_lengths(10, 4, (1, 3))
+    assert lengths.tolist() == [1, 2, 4, 3]
+    assert refreshes(layer, lengths).tolist() == [1, 0, 2, 1]
 
 
 def test_ordinary_layer() -> None:
     """8 groups of 11 steps at least."""
     layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4))
     addresses = np.array([[0, 11, 12, 13, 40]])
-    assert group_steps(layer, addresses, 5).tolist() == [[11, 11, 12, 13, 40]]
-    assert block_cycles(layer, addresses, 5).tolist() == [[88, 88, 96, 104, 320]]
+    assert steps(layer, addresses, 5) == [[11, 11, 12, 13, 40]]
+    assert cycles(layer, addresses, 5) == [[88, 88, 96, 104, 320]]
 
 
 def test_blocks_with_several_events_and_products_a_cycle() -> None:
     """11 columns are 4 steps, but the membranes of 4 timesteps need 8."""
     layer = LayerHardware(LayerParams(40, 32, 10), HardwareParams(4, 4, 2, 3))
     addresses = np.array([[0, 11, 15, 17, 40], [1, 2, 3, 4, 5]])
-    assert group_steps(layer, addresses, 17).tolist() == [[8, 8, 8, 9, 20], [8] * 5]
-    assert block_cycles(layer, addresses, 20).tolist() == [[64, 64, 64, 72, 160], [64] * 5]
+    assert steps(layer, addresses, 17) == [[8, 8, 8, 9, 20], [8] * 5]
+    assert cycles(layer, addresses, 20) == [[64, 64, 64, 72, 160], [64] * 5]
 
 
 def test_dilated_layer() -> None:
@@ -70,10 +108,10 @@ def test_dilated_layer() -> None:
     params = LayerParams(9, 6, 4, dilation=3)
     layer = LayerHardware(params, HardwareParams(2))
     addresses = np.array([2, 0, 7, 9, 3])
-    assert block_cycles(layer, addresses, 5).tolist() == [15, 3, 21, 27, 9]
+    assert cycles(layer, addresses, 5) == [15, 3, 21, 27, 9]
     two = LayerHardware(params, HardwareParams(2, block=2))
     addresses = np.array([0, 6, 3, 5])
-    assert block_cycles(two, addresses, 7).tolist() == [15, 18, 12, 15]
+    assert cycles(two, addresses, 7) == [15, 18, 12, 15]
 
 
 def test_idle_cycles_of_a_recurrent_layer() -> None:
@@ -94,16 +132,16 @@ def test_idle_cycles_of_a_recurrent_layer() -> None:
 
 def test_layer_without_state() -> None:
     layer = LayerHardware(LayerParams(5, 3, 0), HardwareParams(4))
-    assert block_cycles(layer, np.array([0, 1, 5]), 3).tolist() == [1, 1, 5]
+    assert cycles(layer, np.array([0, 1, 5]), 3) == [1, 1, 5]
 
 
 def test_readout() -> None:
     """10 classes on 4 lanes: 3 groups."""
     addresses = np.array([0, 1, 8])
     readout = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4))
-    assert block_cycles(readout, addresses, 3).tolist() == [3, 3, 24]
+    assert cycles(readout, addresses, 3) == [3, 3, 24]
     blocks = ReadoutHardware(ReadoutParams(8, 10), HardwareParams(4, 2, 2))
-    assert block_cycles(blocks, addresses, 6).tolist() == [6, 6, 12]
+    assert cycles(blocks, addresses, 6) == [6, 6, 12]
 
 
 def test_accesses_by_timesteps() -> None:
@@ -114,8 +152,7 @@ def test_accesses_by_timesteps() -> None:
     core = CoreParams(network, HardwareParams(2, access_counters=True))
     assert (core.layers[0].fold, core.layers[0].state_update.row_groups) == (1, 1)
     layer = counted([3, 0, 5], [3, 0, 5], [2, 0, 4])
-    none = np.zeros(2, np.int64)
-    done = Run(none, none, none, np.array([[2, 0, 4]] * 2), [layer])
+    done = two_sequences(core, [layer], [2, 0, 4])
     assert {name: count.tolist() for name, count in accesses(core, done).items()} == {
         name: [count] * 2
         for name, count in {
@@ -165,8 +202,7 @@ def test_accesses_by_blocks() -> None:
         counted([3, 1, 0, 4, 2], [3, 4, 2], [2, 0, 1, 3, 0]),
         counted([2, 0, 1, 3, 0], [2, 3, 0], [1, 1, 1, 1, 5]),
     ]
-    none = np.zeros(2, np.int64)
-    done = Run(none, none, none, np.array([[1, 2, 5]] * 2), runs)
+    done = two_sequences(core, runs, [1, 2, 5])
     assert {name: count.tolist() for name, count in accesses(core, done).items()} == {
         name: [count] * 2
         for name, count in {
@@ -223,8 +259,7 @@ def test_accesses_of_a_recurrent_layer() -> None:
     network = NetworkParams("own", (params,), ReadoutParams(6, 2))
     core = CoreParams(network, HardwareParams(2, events_per_cycle=2, access_counters=True))
     layer = counted([3, 2, 5], [3, 2, 5], [2, 1, 4])
-    none = np.zeros(2, np.int64)
-    done = Run(none, none, none, np.array([[2, 1, 4]] * 2), [layer])
+    done = two_sequences(core, [layer], [2, 1, 4])
     assert [each.tolist() for each in dropped_events(core, done)] == [[4, 4], [0, 0]]
     found = accesses(core, done)
     expected = {
@@ -254,8 +289,7 @@ def test_accesses_of_a_delay_line() -> None:
     events = [0, 1, 0, 2, 0, 0, 3, 1, 0, 0]
     layer = counted(events, [2, 4, 0], [0] * 10)
     layer.arrivals, layer.arrival_slots = np.array([9, 8]), np.array([11, 8])
-    none = np.zeros(2, np.int64)
-    found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))
+    found = accesses(core, two_sequences(core, [layer], [0, 0, 0]))
     expected = {
         "delays_reads": [9, 8],
         "ring_reads": [11 + 3 * 2, 8 + 3 * 2],
@@ -277,9 +311,8 @@ def test_accesses_of_a_slow_state_row_by_row() -> None:
     network = NetworkParams("one", (LayerParams(9, 64, 10),), ReadoutParams(64, 2))
     core = CoreParams(network, HardwareParams(2, 2, access_counters=True))
     assert core.layers[0].state_update.row_groups == 10
-    none = np.zeros(2, np.int64)
     layer = counted([0] * 5, [0] * 3, [0] * 5)
-    found = accesses(core, Run(none, none, none, np.zeros((2, 3), np.int64), [layer]))
+    found = accesses(core, two_sequences(core, [layer], [0, 0, 0]))
     expected = {
         "p_reads": 32 * 11 * 3,
         "history_reads": 32 * 11 * 3,

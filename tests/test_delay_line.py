@@ -21,7 +21,7 @@ from golden.params import LayerParams
 from rtl.delay_line import DelayLine
 from tests.streams import PERIOD, Item, find, load_cycles, offer, play, simulate, take
 
-EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID, _ = (kind.value for kind in EventKind)
 NUMBER = 5  # of its bank on the load bus
 STROBES = {
     **{name: f"errors.{name}" for name in ("out_of_range", "repeated", "unclosed")},

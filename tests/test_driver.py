@@ -27,9 +27,10 @@ from golden.data.mnist import to_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.integer import NetworkIntegers, Run, run
+from golden.integer import NetworkIntegers, run
 from golden.manifest import read_core
 from golden.registers import LATENCY
+from golden.runs import Run
 from tb.compare import expected_counters
 from tests.host_models import (
     Bridge,
@@ -196,7 +197,7 @@ def other_manifest(rows: Rows, folder: Path, lanes: int, more_frac: int = 0) -> 
     """Export `rows` for other lanes, or with the readout's weights in another format."""
     readout = rows.network.params.readout
     w_o = replace(readout.w_o, frac=readout.w_o.frac + more_frac)
-    params = replace(rows.network.params, readout=replace(readout, w_o=w_o))
+    params = replace(rows.network.params, output=replace(readout, w_o=w_o))
     core = CoreParams(params, HardwareParams(lanes, block=2))
     return write_core(replace(rows.network, params=params), core, folder)
 

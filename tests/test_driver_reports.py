@@ -19,10 +19,10 @@ from driver.uart import Uart
 from export.core import write_core
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
+from golden.formats import GRADED
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
-from golden.params import GRADED
 from rtl.verilog.generate import generate_axi
 from tests.conftest import Shared
 from tests.host_models import Bridge, FakeLine, RegisterWindow, StreamFifo, VerilatedCore

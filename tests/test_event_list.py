@@ -18,7 +18,8 @@ from golden.hardware.memory import address_width
 from golden.hardware.part import BLOCKS, EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import CLOSE_LATENCY, LOOP_CLOSE_LATENCY, READ_STAGE, RELEASE_LATENCY
-from golden.params import LayerFormats, LayerParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.event_list import EventList
 from rtl.streams import event_layout
 from tests.streams import Item, join, play, scramble
@@ -60,10 +61,11 @@ def layer(
     external: bool = True,
     recurrent: bool = False,
     dilation: int = 1,
+    reports: bool = False,
 ) -> LayerHardware:
     formats = LayerFormats(payload=Fixed(width, 0, signed=False))
     params = LayerParams(n_inputs, 3, n_state, dilation, formats=formats, recurrent=recurrent)
-    hardware = HardwareParams(2, block=block, events_per_cycle=n_events)
+    hardware = HardwareParams(2, block=block, events_per_cycle=n_events, reports=reports)
     return LayerHardware(params, hardware, external=external)
 
 
@@ -85,6 +87,10 @@ PARTS: dict[str, Part] = {
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
     "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
+    "reports": layer(5, 8, 0, 1, 2, reports=True),
+    "reports, blocks of four": layer(5, 1, 2, 4, 1, reports=True),
+    "reports, masks of four": layer(7, 1, 2, 4, 2, external=False, reports=True),
+    "reports, recurrent": layer(4, 1, 0, 1, 1, recurrent=True, reports=True),
 }
 
 
@@ -118,6 +124,8 @@ class Model:
     n_closed: int = 0
     n_released: int = 0
     released: deque[int] = field(default_factory=deque)  # cycles, of buffers that are not free yet
+    due: bool = False  # a report is, before the list in front
+    flagged: set[int] = field(default_factory=set)  # lists, by number, that a report follows
 
     def full(self, cycle: int) -> bool:
         """Whether no buffer is free."""
@@ -128,9 +136,13 @@ class Model:
     def predict(self, cycle: int, item: Item | None, release: bool) -> dict[str, int]:
         """Return the outputs of this cycle, as far as they are specified."""
         expected: dict[str, int] = dict.fromkeys(STROBES, 0)
+        if self.part.reports:
+            expected["report"] = self.due
         if item is not None:
             expected["i.ready"] = 0
-            if not self.full(cycle):
+            if self._reports(item):
+                expected["i.ready"] = self._may_report()
+            elif not self.full(cycle):
                 expected |= self._receive(cycle, **item)
         if expected["closed"]:
             expected |= {
@@ -155,6 +167,15 @@ class Model:
                     expected[f"{name}_end.single"] = steps == 1
         return expected
 
+    def _reports(self, item: Item) -> bool:
+        """Whether an item is a report that closes no block, and is not void."""
+        void = self.part.external and (self.any_event or self.timestep > 0)
+        return item["kind"] == EventKind.REPORT and not void
+
+    def _may_report(self) -> bool:
+        """A report follows the list that was closed last, one after each; or it is due at once."""
+        return self.n_closed - 1 not in self.flagged if self.closed else not self.due
+
     def _receive(self, cycle: int, kind: int, address: int, payload: int) -> dict[str, int]:
         """Return what an item does that finds a buffer."""
         external, block = self.part.external, self.part.block
@@ -175,7 +196,10 @@ class Model:
             return expected
         if kind == EventKind.INVALID:
             return {"i.ready": 1, "out_of_range": 1}
-        ends_sequence = kind == EventKind.END_SEQUENCE.value
+        if kind == EventKind.REPORT and self.any_event:
+            return {"i.ready": 1, "unclosed": 1}
+        # A report closes a block that has begun, as the end of a sequence does.
+        ends_sequence = kind != EventKind.END_TIMESTEP
         if external and not ends_sequence and self.timestep < block - 1:
             return {"i.ready": 1}
         if cycle < self.last_close + block:
@@ -194,7 +218,12 @@ class Model:
     def advance(
         self, cycle: int, expected: dict[str, int], item: Item | None, release: bool
     ) -> None:
+        accepted = item is not None and self._reports(item) and expected["i.ready"]
+        if accepted and self.closed:
+            self.flagged.add(self.n_closed - 1)
+        self.due |= bool(accepted and not self.closed)
         if release:
+            self.due = self.n_released in self.flagged
             self.closed.popleft()
             self.n_released += 1
             self.released.append(cycle)
@@ -257,6 +286,20 @@ def draw_timesteps(rng: np.random.Generator, part: Part, count: int) -> list[Ite
     return items
 
 
+def draw_reports(rng: np.random.Generator, part: Part, items: list[Item]) -> list[Item]:
+    """Return the items with reports among them, one or more in a row: from outside anywhere, from a
+    layer after the end of a block or of a sequence.
+    """
+    found = []
+    for item in items:
+        found.append(item)
+        if item["kind"] == EventKind.EVENT and (not part.external or rng.random() < 0.95):
+            continue
+        for _ in range(int(rng.choice([0, 0, 1, 3]))):
+            found.append({"kind": EventKind.REPORT.value, "address": 0, "payload": 1})
+    return found
+
+
 def draw_blocks(rng: np.random.Generator, part: Part, count: int) -> list[Item]:
     """Draw blocks of a layer: empty and full ones, whole and partial ones, payloads of 0."""
     items, n_inputs = [], part.n_addresses
@@ -281,9 +324,12 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     n_inputs, block, width = part.n_addresses, part.block, part.payload.width
     n_events, address_bits = part.hardware.events_per_cycle, address_width(n_inputs)
     rng = np.random.default_rng([list(PARTS).index(name), int(gaps * 10)])
-    layout = event_layout(n_inputs, width if part.external else block)
+    layout = event_layout(n_inputs, width if part.external else block, reports=part.reports)
     draw = draw_timesteps if part.external else draw_blocks
-    items, model = deque(draw(rng, part, 80 if part.external else 40)), Model(part)
+    drawn = draw(rng, part, 80 if part.external else 40)
+    items = deque(draw_reports(rng, part, drawn) if part.reports else drawn)
+    outputs = OUTPUTS | ({"report": "front.report"} if part.reports else {})
+    model = Model(part)
     expected: list[dict[str, int]] = []
     # What is walked: in which cycle, of which output, which bits, their value.
     walked: list[tuple[int, str, int, int, int]] = []
@@ -313,7 +359,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
 
     def step(cycle: int, _: Any) -> dict[str, Any] | None:
         nonlocal offered, left
-        left -= not items and not model.closed and offered is None
+        left -= not items and not model.closed and offered is None and not model.due
         if not left:
             return None
         if offered is None and items and rng.random() >= gaps:
@@ -321,23 +367,32 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         opened = bool(model.closed) and model.closed[0].opens <= cycle
         full = model.full(cycle)
         release = bool(opened and rng.random() < (0.5 if cycle // (20 * block) % 2 else 0.1 * full))
+        release = release and not model.due  # a report goes before what is to follow it
+        taken = model.due and rng.random() < 0.2
         now = model.predict(cycle, offered, release)
         expected.append(now)
         if now["accepted"]:
             writes.add((cycle, model.n_closed % part.n_lists))
         inputs = {"front.release": release, **read(cycle)}
+        if part.reports:
+            inputs["front.report_taken"] = taken
+            seen["due"] += model.due
+            seen["flagged"] += release and model.n_released in model.flagged
         inputs |= {"i.valid": offered is not None, "i.payload": offered or scramble(rng, layout)}
         seen.update(strobe for strobe in STROBES if now[strobe])
         if now["closed"] and not now["i.ready"]:
             seen["partial"] += 1
         if not now.get("i.ready", 1) and not now["closed"]:
-            seen["full" if full else "waited"] += 1
+            reports = offered is not None and model._reports(offered)
+            seen["second report" if reports else "full" if full else "waited"] += 1
+        if taken:
+            model.due = False
         model.advance(cycle, now, offered, release)
         if now.get("i.ready"):
             offered = None
         return inputs
 
-    record = play(EventList(part), OUTPUTS, step)
+    record = play(EventList(part), outputs, step)
     for cycle, (found, now) in enumerate(zip(record, expected, strict=True)):
         assert {name: found[name] for name in now} == now, f"cycle {cycle}"
     assert not reads & writes, "a block RAM does not say what is read while it is written"
@@ -349,7 +404,8 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         wanted |= {"repeated", "unclosed", "out_of_range"}
         wanted |= {"partial"} if block > 1 else set()
     wanted |= {"waited"} if block > 1 else set()
-    assert set(seen) >= wanted or gaps
+    wanted |= {"due", "flagged", "second report"} if part.reports else set()
+    assert {what for what in seen if seen[what]} >= wanted or gaps
 
 
 def test_parts_cover_the_corners() -> None:

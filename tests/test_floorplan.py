@@ -10,7 +10,8 @@ import pytest
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from rtl.synth.devices import DEVICES
 from rtl.synth.dsp_registers import MULTIPLIER
 from rtl.synth.floorplan import arrange, multiplier_sites

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.params import LayerParams, ReadoutParams
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.group_schedule import GroupSchedule
 from tests.streams import Item, simulate, walk
 
@@ -238,7 +240,11 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
         happens = {strobe: cycle in cycles for strobe, cycles in strobes.items()}
         assert {strobe: row[strobe] for strobe in strobes} == happens, where
     cycles = sum(
-        int(block_cycles(part, np.array(addresses, np.int64), n_timesteps).sum())
+        int(
+            block_cycles(
+                part, np.array(addresses, np.int64), block_lengths(n_timesteps, part.block)
+            ).sum()
+        )
         for addresses, n_timesteps in expected.sequences
     )
     assert sum(row["busy"] for row in record) == cycles

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
@@ -21,8 +22,9 @@ from golden.hardware.memory import MemoryParams, address_width, load_header
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import MEMBRANE_LOOP, NEURON_STAGE, STATE_STAGE
-from golden.integer import LayerRun
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import LayerRun
 
 GRADED = LayerFormats(payload=Fixed(8, 8, signed=False))
 HARDWARE = st.builds(
@@ -278,9 +280,10 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
 def test_the_readout_takes_a_timestep_a_cycle(
     classes: int, lanes: int, block: int, expected: tuple[int, int, int]
 ) -> None:
-    """A logit is written 2 cycles after it is read, and the group's last one at the write stage."""
+    """A logit is written 2 cycles after it is read, and the block's last one is in the memory in
+    `result_stage`."""
     readout = ReadoutHardware(ReadoutParams(8, classes), HardwareParams(lanes, block))
-    assert (readout.output_steps, readout.drain, readout.write_stage) == expected
+    assert (readout.output_steps, readout.drain, readout.result_stage) == expected
     assert readout.multipliers == {} and readout.dense_steps == 0
 
 
@@ -386,7 +389,7 @@ def test_the_state_update_never_bounds_the_walk_or_is_the_fastest(seed: int) -> 
     last = first + 6 * period // part.block
     n_timesteps = (last + 1) * part.block
     none = np.zeros((1, last + 1), np.int64)
-    walk = block_cycles(part, none, n_timesteps)[0] + part.drain
+    walk = block_cycles(part, none, block_lengths(int(n_timesteps), part.block))[0] + part.drain
     spent = {}
     for lanes in range(1, d + 1):
         found = starts(core, n_timesteps, lanes)

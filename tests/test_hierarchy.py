@@ -37,8 +37,9 @@ from rtl.verilog.generate import TOP, generate
 from rtl.verilog.hierarchy import ROOT, Hierarchy
 from rtl.verilog.yosys import run_yosys
 from tests.conftest import Shared
-from tests.networks import draw_recurrent, with_delays
+from tests.networks import draw_recurrent, draw_whole, with_delays
 
+WHOLE = 6652  # the draw of a network of every option
 PAIR = data.StructLayout({"low": 8, "high": 8})
 
 
@@ -250,9 +251,18 @@ def signature_ports(component: wiring.Component) -> dict[str, tuple[str, int]]:
 
 def build(name: str, shared: Shared) -> tuple[CoreParams, Path]:
     """Return a core and its Verilog, which lies beside its manifest."""
-    hardware = HardwareParams(3, trace=name == "rows", access_counters=name == "recurrent")
+    whole = name == "whole"
+    hardware = HardwareParams(
+        3,
+        block=2 if whole else 1,
+        trace=whole or name == "rows",
+        access_counters=name in ("recurrent", "whole"),
+        reports=whole,
+    )
     if name == "recurrent":
         network = with_delays(draw_recurrent(3)).network
+    elif whole:
+        network = draw_whole(WHOLE, max_neurons=12, max_inputs=12).network
     else:
         network = load_network(name)
     core = CoreParams(network.params, hardware)
@@ -260,7 +270,7 @@ def build(name: str, shared: Shared) -> tuple[CoreParams, Path]:
     return core, folder / f"{network.params.name}.v"
 
 
-@pytest.mark.parametrize("name", ["smnist", "rows", "recurrent"])
+@pytest.mark.parametrize("name", ["smnist", "rows", "recurrent", "whole"])
 def test_every_port_of_every_inner_module_is_of_its_components_signature(
     name: str, shared: Shared
 ) -> None:
@@ -280,6 +290,11 @@ def test_every_port_of_every_inner_module_is_of_its_components_signature(
 
     check(TOP, "")
     assert not components and reached == set(modules)
+    if name == "whole":
+        p, readout = core.network.layers[0], core.network.readout
+        assert p.synapse and p.own_reset and len(p.per_neuron) == 4
+        assert readout.leaky and readout.report == "max"
+        assert {"layer0.neurons.synapse", "readout.snapshots"} <= set(components_of(Core(core)))
     if name == "recurrent":
         assert {"layer0", "layer0.recurrence", "layer0.line"} <= set(components_of(Core(core)))
 

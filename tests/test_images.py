@@ -16,7 +16,8 @@ from golden.hardware.core import CoreParams
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tests.networks import draw_network, draw_recurrent, with_delays
 
 
@@ -27,6 +28,7 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
         for name, value in vars(a).items():
             assert np.array_equal(value, getattr(b, name)), name
     assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
+    assert one.leak_o == other.leak_o
 
 
 NETWORKS = [draw_network(seed).network for seed in range(40)]

@@ -13,15 +13,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
-NUMBERS = ("golden.errors", "golden.formats", "golden.params", "golden.hardware")
+PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
+NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
 FILES = ("golden.files", "golden.manifest", "golden.interface")
 COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
-INTEGERS = (*NUMBERS, "golden.integer", "golden.cost")
+INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "golden": (*NUMBERS, *FILES, *HOST, "golden.integer"),
+    "golden": (*NUMBERS, *FILES, *HOST, "golden.integer", "golden.runs", "golden.blocks"),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
     "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),

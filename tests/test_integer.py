@@ -4,7 +4,7 @@ worked by hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,10 +15,11 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.part import BLOCKS
-from golden.integer import LayerIntegers, NetworkIntegers, Run, run
-from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams, ReadoutParams
-from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
-from tests.neuron_networks import draw_whole
+from golden.integer import LayerIntegers, NetworkIntegers, run
+from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
+from golden.runs import Run
+from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
 
 
 def divide(value: int, shift: int) -> int:
@@ -26,8 +27,8 @@ def divide(value: int, shift: int) -> int:
     return value * 2**-shift if shift <= 0 else (value + 2 ** (shift - 1)) // 2**shift
 
 
-def decayed(p: LayerParams, value: int, decay: int, shift: int) -> int:
-    """Round value * decay / 2**shift as the layer rounds decays."""
+def decayed(p: LayerParams | ReadoutParams, value: int, decay: int, shift: int) -> int:
+    """Round value * decay / 2**shift as the layer, or the readout, rounds decays."""
     if p.decay_rounding == "half_up":
         return divide(value * decay, shift)
     size = abs(value) * decay // 2**shift
@@ -51,6 +52,7 @@ class Reference:
     state: list[list[list[int]]]
     drive: list[list[int]]
     saturations: list[dict[str, int]]
+    reported: list[list[int]] = field(default_factory=list)  # after every number of timesteps
     logit_saturations: int = 0
     label: int = 0
 
@@ -67,12 +69,15 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
     own = [[0] * p.n_neurons for p in params.layers]  # what comes back in the next timestep
     arrived: list[list[list[int]]] = [[] for _ in params.layers]  # by timesteps, before the delays
     counts = [{"drive": 0, "state": 0, "synapse": 0, "membrane": 0} for _ in params.layers]
-    logits = [0] * params.readout.n_classes
+    readout = params.readout
+    kept = [0] * readout.n_classes  # what the readout keeps of every class
+    logits = list(kept)
 
     def traces() -> list[list[Any]]:
         return [[] for _ in params.layers]
 
     found = Reference(logits, traces(), traces(), traces(), traces(), traces(), traces(), counts)
+    found.reported.append(list(logits))
 
     def saturate(value: int, width: int, index: int, what: str) -> int:
         held = min(max(value, -(2 ** (width - 1))), 2 ** (width - 1) - 1)
@@ -153,13 +158,18 @@ def reference(network: NetworkIntegers, payloads: list[list[int]]) -> Reference:
         for label, (row, bias) in enumerate(
             zip(network.w_o.tolist(), network.b_o.tolist(), strict=True)
         ):
-            total = (
-                logits[label] + bias + sum(w for w, value in zip(row, values, strict=True) if value)
-            )
-            limit = 2 ** (params.readout.logit_width - 1)
-            logits[label] = min(max(total, -limit), limit - 1)
-            found.logit_saturations += logits[label] != total
-    found.label = logits.index(max(logits))
+            total = bias + sum(w for w, value in zip(row, values, strict=True) if value)
+            if readout.leaky:
+                total += decayed(readout, kept[label], network.leak_o, readout.leak.frac)
+            else:
+                total += kept[label]
+            limit = 2 ** (readout.logit_width - 1)
+            kept[label] = min(max(total, -limit), limit - 1)
+            found.logit_saturations += kept[label] != total
+            if readout.report == "last" or k == 0 or kept[label] > logits[label]:
+                logits[label] = kept[label]
+        found.reported.append(list(logits))
+    found.logits, found.label = logits, logits.index(max(logits))
     return found
 
 
@@ -217,6 +227,32 @@ def test_drawn_whole_neurons_match_the_reference(seed: int) -> None:
     print(f"seed {seed}")
     drawn = draw_whole(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
     compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_reports_are_the_results_so_far(seed: int) -> None:
+    """After any number of timesteps, several times after one, and 0 for every class before the
+    first; they change nothing of what follows.
+    """
+    drawn = draw_whole(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    reports = (0, 0, 1, 4, 4, 6)
+    done = run(drawn.network, drawn.payloads, block=4, reports=reports, trace=True)
+    compare(done, drawn.network, drawn.payloads)
+    assert done.lengths.tolist() == [1, 3, 2]
+    for index, sequence in enumerate(drawn.payloads.tolist()):
+        reported = reference(drawn.network, sequence).reported
+        assert done.reports[index].tolist() == [reported[k] for k in reports]
+        spikes = [*(layer.spikes for layer in done.layers)][-1]
+        assert spikes is not None
+        received = [spikes[index, a:b].any(0).sum() for a, b in ((0, 1), (1, 4), (4, 6))]
+        assert done.readout_addresses[index].tolist() == received
+
+
+@pytest.mark.parametrize("reports", [(2, 1), (7,), (-1, 3)])
+def test_impossible_reports(reports: tuple[int, ...]) -> None:
+    drawn = draw_whole(0, n_timesteps=6, max_neurons=20, max_inputs=20)
+    with pytest.raises(UserError, match=r"reports after \[.*\] timesteps: use ascending 0 to 6"):
+        run(drawn.network, drawn.payloads, reports=reports)
 
 
 def delayed(delays: list[int], max_delay: int) -> NetworkIntegers:
@@ -622,7 +658,7 @@ def test_logits_add_up_and_saturate() -> None:
     network = replace(small(w_f=[[2]]), w_o=np.array([[100], [-128]]), b_o=np.array([0, 1]))
     network = replace(
         network,
-        params=replace(network.params, readout=ReadoutParams(1, 2, bias_width=8, logit_width=9)),
+        params=replace(network.params, output=ReadoutParams(1, 2, bias_width=8, logit_width=9)),
     )
     done = run(network, np.array([[[16], [16], [16], [0]]]))
     # 100, 200, 300 -> 255, 255; -127, -254, -381 -> -256, -255.

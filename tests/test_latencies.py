@@ -5,6 +5,7 @@ component measures in the simulator is the same number.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from golden.hardware import stages
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import NEURON_VALUES, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore
@@ -30,8 +32,17 @@ NETWORKS = {
     "own spikes and delays": NetworkParams(
         "own", (LayerParams(40, 9, 0, recurrent=True, max_delay=5),), ReadoutParams(9, 4)
     ),
+    "whole neurons": NetworkParams(
+        "whole",
+        (
+            LayerParams(5, 40, 6, synapse=True, own_reset=True, per_neuron=NEURON_VALUES),
+            LayerParams(40, 12, 0, synapse=True, reset="none"),
+        ),
+        ReadoutParams(12, 5, leaky=True, report="max"),
+    ),
 }
 HARDWARE = [HardwareParams(4), HardwareParams(3, block=4, events_per_cycle=2)]
+REPORTING = [replace(hardware, reports=True) for hardware in HARDWARE]
 
 
 def components(top: Component) -> Iterator[Component]:
@@ -60,7 +71,9 @@ def expected(component: Any) -> int:
         return part.close_latency + 1 + part.write_stage + stages.ENCODER_LATENCY
     if name == "Readout":
         readout = component.readout
-        return readout.close_latency + 1 + stages.NEURON_STAGE + stages.LOGIT_LATENCY
+        leaky = readout.params.leaky
+        written = stages.LEAKY_LOGIT_LATENCY if leaky else stages.LOGIT_LATENCY
+        return readout.close_latency + 1 + stages.NEURON_STAGE + written
     if name == "Core":
         return sum(map(expected, (*component.layers, component.readout)))
     found = {
@@ -72,6 +85,8 @@ def expected(component: Any) -> int:
         "StatePath": lambda: walked,
         "OutputWalk": lambda: walked,
         "NeuronStage": lambda: part.write_stage,
+        "Synapse": lambda: part.neuron_fold.latency + 1,
+        "Snapshots": lambda: component.readout.result_stage + 3,
         "Encoder": lambda: stages.ENCODER_LATENCY,
         "Drive": lambda: stages.DRIVE_LATENCY,
         "SlowState": lambda: part.state_update.latency,
@@ -88,7 +103,8 @@ def expected(component: Any) -> int:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_component_has_the_latency_that_golden_says(name: str) -> None:
     found: set[str] = set()
-    for hardware in HARDWARE:
+    whole = name == "whole neurons"
+    for hardware in REPORTING if whole else HARDWARE:
         if hardware.block > 1 and any(layer.recurrent for layer in NETWORKS[name].layers):
             continue
         for component in components(Core(CoreParams(NETWORKS[name], hardware))):
@@ -97,6 +113,7 @@ def test_a_component_has_the_latency_that_golden_says(name: str) -> None:
             assert component.latency >= 0 and "Latency: " in (kind.__doc__ or "")
             found.add(kind.__name__)
     assert len(found) > 12
+    assert whole == ({"Synapse", "Snapshots"} <= found)
 
 
 def test_the_host_adds_what_its_registers_say() -> None:
@@ -111,15 +128,18 @@ def test_the_host_adds_what_its_registers_say() -> None:
 @pytest.mark.parametrize("top", ["core", "axi", "board"])
 def test_a_class_names_the_ports_that_its_signature_has(top: str) -> None:
     """So a type checker knows them, and a misspelled one is an error to it. A class may name more,
-    which other parameters give it.
+    which other parameters give it; of what connects components in these cores, each name is one of
+    some core.
     """
-    core = CoreParams(NETWORKS["own spikes and delays"], HARDWARE[0])
+    core = CoreParams(NETWORKS["own spikes and delays"], REPORTING[0])
     slow = CoreParams(NETWORKS["slow states"], HARDWARE[1])
+    whole = CoreParams(NETWORKS["whole neurons"], REPORTING[1])
     outer = {
-        "core": lambda: [Core(core), Core(slow)],
+        "core": lambda: [Core(core), Core(slow), Core(whole)],
         "axi": lambda: [AxiCore(slow)],
         "board": lambda: [BoardCore(slow, Clocking("ulx3s-85f"))],
     }[top]()
+    given: dict[Any, set[str]] = {}
     for component in (inner for one in outer for inner in components(one)):
         named = type(component).__annotations__
         missing = set(component.signature.members) - set(named)
@@ -129,5 +149,8 @@ def test_a_class_names_the_ports_that_its_signature_has(top: str) -> None:
             if of.is_signature and hasattr(of.signature, "ports"):
                 ports: Any = of.signature.ports  # pyright: ignore
                 assert named[member] == ports.__name__
-                assert set(ports.__annotations__) == set(of.signature.members)
-                assert issubclass(ports, wiring.PureInterface)
+                given.setdefault(ports, set()).update(of.signature.members)
+    for ports, members in given.items():
+        assert members <= set(ports.__annotations__)
+        assert top != "core" or members == set(ports.__annotations__), ports.__name__
+        assert issubclass(ports, wiring.PureInterface)

@@ -14,7 +14,8 @@ from amaranth.lib import wiring
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from rtl.bank import Bank
 from rtl.loader import Loader
 from rtl.streams import LOAD_ITEM

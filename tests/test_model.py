@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden.formats import Fixed
-from golden.params import GRADED, SPIKE, Reset
+from golden.formats import GRADED, SPIKE, Fixed
+from golden.params import Reset
 from golden.train.model import CHUNK, DmpLayer, DmpNetwork, SlowState, legendre_zoh, snap
 from golden.train.topology import ARCHITECTURES, LayerTopology, Topology
 from tests.test_lif import BFLOAT16_STEP, lif_reference

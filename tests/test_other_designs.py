@@ -17,7 +17,8 @@ from golden.cost.other_designs import (
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 
 
 def two_layers(n_inputs: int = 140, n: int = 128, d: int = 10) -> CoreParams:

@@ -13,7 +13,8 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import NEURON_STAGE
-from golden.params import LayerParams, ReadoutParams
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.output_walk import OutputWalk
 from tests.streams import idle, replay, sequence_end, walk
 

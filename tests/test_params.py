@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from golden.errors import UserError
 from golden.formats import Fixed, rshift
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.train.topology import find_topology
 from tests.networks import draw_network
 
@@ -74,6 +76,29 @@ def test_sums_hold_all_inputs_firing_with_all_weights_at_their_extremes(p: Layer
             spikes = rshift(p.n_inputs * w * payload, p.spike_shift)
             total = rshift(f.leak.max * u, p.leak_shift) + spikes + h + bias
             assert p.membrane_sum.min <= total <= p.membrane_sum.max
+
+
+@given(LAYERS, fixed(8, 16, (2, 12)), st.booleans(), st.integers(8, 20))
+def test_sums_hold_a_synaptic_current_at_its_extremes(
+    p: LayerParams, y: Fixed, signed: bool, width: int
+) -> None:
+    """Also of signed payloads: the most negative one times the most negative weight."""
+    payload = replace(p.formats.payload, width=8, signed=signed)
+    formats = replace(p.formats, payload=payload, y=y, synapse_bias_width=width)
+    p = replace(p, formats=formats, synapse=True)
+    f = p.formats
+    assert f.w_f.frac + f.payload.frac == p.spike_shift + f.y.frac
+    assert f.c_y.frac == p.synapse_sum.frac == f.y.frac == p.synapse_shift + f.u.frac
+    for w, s, current, bias in product(*map(extremes, (f.w_f, f.payload, f.y, f.c_y))):
+        spikes = p.n_inputs * w * s
+        assert p.spike_sum.min <= spikes <= p.spike_sum.max
+        total = rshift(f.alpha.max * current, p.alpha_shift) + rshift(spikes, p.spike_shift) + bias
+        assert p.synapse_sum.min <= total <= p.synapse_sum.max
+    for u, current, bias in product(*map(extremes, (f.u, f.y, f.c))):
+        h = p.current.max if p.n_state else 0
+        for held in (h, -h):
+            total = rshift(f.leak.max * u, p.leak_shift) + rshift(current, p.synapse_shift)
+            assert p.membrane_sum.min <= total + held + bias <= p.membrane_sum.max
 
 
 @given(LAYERS)
@@ -159,8 +184,8 @@ def test_a_chain_must_fit_together() -> None:
         ((5, 5, -1), "slow state of -1"),
         ((5, 5, 1025), "slow state of 1025"),
         ((5, 5, 3, 0), "dilation of 0"),
-        ((5, 5, 3, 1, "never"), "unknown reset 'never': use subtract or zero"),
-        ((5, 5, 3, 1, "to_value", LayerFormats(payload=Fixed(8, 8))), "must be unsigned"),
+        ((5, 5, 3, 1, "never"), "reset 'never': use subtract, to_value or none"),
+        ((5, 5, 3, 1, "to_value", LayerFormats(payload=Fixed(1, 0))), "signed payload of 1 bit"),
         ((5, 5, 3, 1, "to_value", LayerFormats(x=Fixed(16, 8, signed=False))), "must be signed"),
         (
             (5, 5, 3, 1, "to_value", LayerFormats(), False, -1),
@@ -186,6 +211,41 @@ def test_impossible_layers(arguments: tuple[Any, ...], message: str) -> None:
         LayerParams(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decay_rounding": "down"}, "decay_rounding 'down': use half_up or toward_zero"),
+        ({"reset": "none", "own_reset": True}, "a reset that does nothing: leave own_reset out"),
+        ({"per_neuron": ("alpha",)}, "values a neuron for alpha: this layer has leak, threshold"),
+        ({"per_neuron": ("reset",)}, "values a neuron for reset: this layer has leak, threshold"),
+        ({"per_neuron": ("leak", "leak")}, "values a neuron for leak, leak: this layer has"),
+        ({"per_neuron": ("threshold", "leak")}, "which are named in this order"),
+        (
+            {"per_neuron": ("beta",), "synapse": True, "own_reset": True},
+            "this layer has leak, alpha, threshold, reset, which",
+        ),
+        ({"formats": LayerFormats(alpha=Fixed(12, 12)), "synapse": True}, "format of alpha is s12"),
+        ({"formats": LayerFormats(y=Fixed(16, 60)), "synapse": True}, "a spike shift of -53: use"),
+        ({"formats": LayerFormats(y=Fixed(16, 9, signed=False))}, "format of y must be signed"),
+        (
+            {"formats": LayerFormats(synapse_bias_width=64), "synapse": True},
+            "too large for its formats: synapse_sum is a format of",
+        ),
+    ],
+)
+def test_impossible_neurons(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LayerParams(5, 5, 3, **options)
+
+
+def test_a_neuron_of_everything_is_possible() -> None:
+    """What `test_impossible_neurons` changes is what is refused there."""
+    every = LayerParams(5, 5, 3, synapse=True, own_reset=True, per_neuron=NEURON_VALUES)
+    assert every.per_neuron == ("leak", "alpha", "threshold", "reset")
+    alpha = LayerFormats(alpha=Fixed(12, 12))
+    assert LayerParams(5, 5, 3, formats=alpha).formats.alpha.signed  # it has none
+
+
 @pytest.mark.parametrize(("most", "width"), [(0, 1), (1, 1), (2, 2), (7, 3), (8, 4), (255, 8)])
 def test_a_delay_has_as_many_bits_as_the_largest(most: int, width: int) -> None:
     assert LayerParams(5, 5, 3, max_delay=most).delay == Fixed(width, 0, signed=False)
@@ -201,6 +261,20 @@ def test_a_network_too_large_for_its_formats() -> None:
 def test_impossible_readouts(classes: int) -> None:
     with pytest.raises(UserError, match="classes"):
         ReadoutParams(5, classes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"report": "mean"}, "report 'mean': use last or max"),
+        ({"decay_rounding": "up"}, "decay_rounding 'up': use half_up or toward_zero"),
+        ({"leak": Fixed(12, 12)}, "the format of leak is s12.12: use an unsigned one"),
+        ({"logit_width": 64, "leaky": True, "leak": Fixed(13, 12, signed=False)}, "logit_sum is a"),
+    ],
+)
+def test_impossible_options_of_a_readout(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ReadoutParams(5, 2, **options)
 
 
 def test_topologies_are_found_by_name() -> None:
@@ -219,8 +293,8 @@ def test_topologies_are_found_by_name() -> None:
     [
         ({"w_f": Fixed(8, 7, signed=False)}, "the format of w_f must be signed"),
         ({"m": Fixed(16, 7, signed=False)}, "the format of m must be signed"),
-        ({"leak": Fixed(12, 12)}, "payload and leak must be unsigned"),
-        ({"leak": Fixed(12, -1, signed=False)}, "a leak of -1 fractional bits: use 0 or more"),
+        ({"leak": Fixed(12, 12)}, "format of leak is s12.12: use an unsigned one, frac >= 0"),
+        ({"leak": Fixed(12, -1, signed=False)}, "format of leak is u12.-1: use an unsigned one"),
         ({"w_f": Fixed(16, -38)}, "too large for its formats: membrane_sum is a format of"),
     ],
 )

@@ -12,8 +12,9 @@ from matplotlib.collections import LineCollection, QuadMesh
 
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
 from golden.picture import save_picture
+from golden.readout_params import ReadoutParams
 from tb.plot import MOST_LINES, plot_report
 from tb.simulate import Simulation
 from tests.pictures import faults, texts_of

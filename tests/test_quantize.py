@@ -20,9 +20,9 @@ from export.__main__ import main
 from export.store import load_stored, save_network
 from golden.data.dataset import DigitImages, load_dataset
 from golden.errors import UserError
-from golden.formats import Fixed
+from golden.formats import GRADED, SPIKE, Fixed
 from golden.integer import run
-from golden.params import GRADED, SPIKE, LayerFormats, Reset
+from golden.params import LayerFormats, Reset
 from golden.train import model
 from golden.train.checkpoint import load_network, load_recipe
 from golden.train.loop import Recipe, evaluate, train

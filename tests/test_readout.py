@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.params import ReadoutParams
+from golden.readout_params import ReadoutParams
 from rtl.readout import Readout
 from tests.streams import Item, join, load_cycles, offer, simulate, take
 
@@ -160,7 +161,10 @@ def test_results_are_as_summed(name: str, stall: float) -> None:
     assert ties or name != "ties"
     groups, blocks = readout.n_groups, [blocks_of(readout, sequence) for sequence in sequences]
     addresses = [np.array([b.any(0).sum() for b in sequence], np.int64) for sequence in blocks]
-    cycles = [block_cycles(readout, a, n) for a, n in zip(addresses, lengths, strict=True)]
+    cycles = [
+        block_cycles(readout, a, block_lengths(n, block))
+        for a, n in zip(addresses, lengths, strict=True)
+    ]
     n_blocks, distinct = sum(map(len, blocks)), sum(int(a.sum()) for a in addresses)
     expected = {
         "timesteps": sum(lengths),

@@ -18,7 +18,7 @@ from golden.params import LayerFormats, LayerParams
 from rtl.recurrence import Recurrence
 from tests.streams import Item, play, scramble
 
-EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID, _ = (kind.value for kind in EventKind)
 NO_KIND = INVALID
 OUTPUTS = ["i.ready", "o.valid", "o.payload.kind", "o.payload.address", "o.payload.payload"]
 

@@ -11,7 +11,8 @@ import pytest
 
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.registers import ADDRESS_WIDTH, register_map
 from rtl.host.register_file import RegisterFile
 from tests.streams import simulate

@@ -12,7 +12,8 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.hardware.part import HardwareParams
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.registers import (
     ADDRESS_WIDTH,
     BUS_WIDTH,
@@ -112,7 +113,7 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
         replace(network.readout, report="max"),
     ]
     networks = [replace(network, layers=(layer, network.layers[1])) for layer in changed]
-    networks += [replace(network, readout=readout) for readout in readouts]
+    networks += [replace(network, output=readout) for readout in readouts]
     shapes = {shape_word(CoreParams(network, replace(hardware, reports=True)))}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
     assert len(shapes - {0xBDFBFC40}) == 12
@@ -128,6 +129,6 @@ def test_what_has_no_room_is_named() -> None:
     register_map(CoreParams(network))
     with pytest.raises(UserError, match="14 bits: the AXI top of a core with reports takes at mo"):
         register_map(CoreParams(network, HardwareParams(reports=True)))
-    network = replace(NETWORK, readout=ReadoutParams(5, 4, logit_width=33))
+    network = replace(NETWORK, output=ReadoutParams(5, 4, logit_width=33))
     with pytest.raises(UserError, match="logits of 33 bits: the AXI top sends at most 32"):
         register_map(CoreParams(network))

@@ -16,12 +16,14 @@ from click.testing import CliRunner
 
 from export.core import write_core
 from export.store import load_stored, save_network
-from golden.cost.timeline import Timeline, Turn
+from golden.blocks import block_lengths
+from golden.cost.part_timeline import Turn
+from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.integer import block_lengths
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tb.__main__ import main
 from tb.compare import Comparison
 from tb.report import summarize, utilisation, write_report

@@ -16,18 +16,19 @@ from click.testing import CliRunner
 
 from export.core import write_core
 from export.store import load_network
+from golden.blocks import block_lengths
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
+from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.integer import NetworkIntegers, block_lengths
-from golden.params import SPIKE
+from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
 from tb.__main__ import main
 from tb.compare import Comparison, compare
 from tb.simulate import Simulation, build_core_model, simulate
 from tests.conftest import Shared
-from tests.neuron_networks import draw_whole
+from tests.networks import draw_whole
 from tests.small_core import make_small_core
 
 FAST = "-O0"
@@ -72,7 +73,7 @@ def endless_network() -> NetworkIntegers:
     """Return a network whose logits decay, so that they stay in their format for ever."""
     network = draw_layers("endless", (4, 8, 6), 4, 3, 4, payload=SPIKE, threshold=256)
     readout = replace(network.params.readout, leaky=True, decay_rounding="toward_zero")
-    return replace(network, params=replace(network.params, readout=readout), leak_o=4000)
+    return replace(network, params=replace(network.params, output=readout), leak_o=4000)
 
 
 def endless_payloads(n_timesteps: int) -> np.ndarray:

@@ -45,7 +45,8 @@ from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.manifest import read_core
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tests.networks import draw_network, draw_recurrent
 from tests.pictures import faults
 

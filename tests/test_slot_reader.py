@@ -14,7 +14,7 @@ from golden.params import LayerParams
 from rtl.slot_reader import SlotReader
 from tests.streams import Item, join, play
 
-EVENT, END_TIMESTEP, END_SEQUENCE, INVALID = (kind.value for kind in EventKind)
+EVENT, END_TIMESTEP, END_SEQUENCE, INVALID, _ = (kind.value for kind in EventKind)
 OUTPUTS = [
     "sent", "read", "index", "o.valid", "o.payload.kind", "o.payload.address", "o.payload.payload",
 ]  # fmt: skip

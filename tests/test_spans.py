@@ -4,8 +4,8 @@ cores to their spans.
 
 from __future__ import annotations
 
+from golden.cost.part_timeline import Turn
 from golden.cost.spans import KINDS, Span, spans, totals
-from golden.cost.timeline import Turn
 
 
 def test_every_wait_of_a_layer() -> None:

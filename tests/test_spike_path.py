@@ -13,7 +13,8 @@ from golden.hardware.memory import address_width
 from golden.hardware.part import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import NEURON_STAGE, READ_STAGE
-from golden.params import LayerFormats, LayerParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams
+from golden.readout_params import ReadoutParams
 from rtl.spike_path import SpikePath
 from tests.streams import idle, join, load_cycles, replay, split, walk
 

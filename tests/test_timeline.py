@@ -14,7 +14,8 @@ from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import run
-from golden.params import LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from tests.networks import counted
 
 
@@ -75,11 +76,11 @@ def test_the_slowest_layer_of_smnist_hardly_waits(hardware: HardwareParams) -> N
     """In a whole digit. (`make test-long` runs one through the Verilog.)"""
     network, card = load_stored("smnist")
     payloads = to_sequences(load_digits().images[:1], card.data)
-    layers = run(network, payloads, block=hardware.block, trace=True).layers
+    done = run(network, payloads, block=hardware.block, trace=True)
     core = CoreParams(network.params, hardware)
-    cycles = int(Timeline(core, payloads, layers).ends[-1])
+    cycles = int(Timeline(core, payloads, done.layers).ends[-1])
     busy = [
-        int(block_cycles(part, layer.addresses, payloads.shape[1]).sum())
-        for part, layer in zip(core.layers, layers, strict=True)
+        int(block_cycles(part, layer.addresses, done.lengths).sum())
+        for part, layer in zip(core.layers, done.layers, strict=True)
     ]
     assert 0.98 * cycles < max(busy) < cycles

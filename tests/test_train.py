@@ -21,8 +21,8 @@ from click.testing import CliRunner
 
 from golden.data.dataset import load_dataset
 from golden.errors import UserError
-from golden.formats import Fixed
-from golden.params import SPIKE, LayerFormats
+from golden.formats import SPIKE, Fixed
+from golden.params import LayerFormats
 from golden.train import loop as train_module
 from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from golden.blocks import block_starts
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.readout import ReadoutHardware
-from golden.integer import LayerRun, Run
+from golden.runs import LayerRun, Run
 
 Part = LayerHardware | ReadoutHardware
 
 
-def block_starts(lengths: np.ndarray) -> np.ndarray:
-    """Return the first timestep (blocks,) of each block of these lengths."""
-    return np.cumsum(lengths) - lengths
-
-
 def refreshes(part: Part, lengths: np.ndarray) -> np.ndarray:
     """Return (blocks,): in how many timesteps of each block of a sequence the current from the slow
-    state is refreshed, for blocks of `lengths` (`golden.integer.block_lengths`).
+    state is refreshed, for blocks of `lengths` (`golden.blocks.block_lengths`).
     """
     if not part.dense_steps:
         return np.zeros(len(lengths), np.int64)

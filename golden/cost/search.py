@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from golden.blocks import block_lengths, count_arrivals
 from golden.cost.cycles import Part, block_cycles, loop_cycles, refreshes
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
@@ -20,7 +21,8 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import HardwareParams
 from golden.hardware.stages import DELAY_LATENCY
-from golden.integer import NetworkIntegers, Run, block_lengths, count_arrivals, run
+from golden.integer import NetworkIntegers, run
+from golden.runs import Run
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 # A DP16KD of the ECP5: bits of a word, words.

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from golden.cost.timeline import Turn
+from golden.cost.part_timeline import Turn
 
 # What a part can do in a cycle, and the counter of these cycles.
 KINDS = {

@@ -15,7 +15,8 @@ import numpy as np
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 
 SHD_SIZES = (140, 128, 128)  # the paper's network for spoken digits: inputs, neurons of two layers
 SHD_STATE, SHD_CLASSES, SHD_TIMESTEPS = 10, 20, 100

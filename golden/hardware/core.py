@@ -11,6 +11,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MAX_MEMORIES, MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
+from golden.hardware.spike_output import SpikeOutputHardware
 from golden.params import NetworkParams
 
 
@@ -32,6 +33,11 @@ class CoreParams:
                 f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
                 " after every timestep: use BLOCK=1"
             )
+        if self.hardware.reports and self.network.output is None:
+            raise UserError(
+                f"reports of network {self.network.name}, which has no readout: its spikes leave at"
+                " every timestep, so leave reports out"
+            )
         delayed = [name for name, part in self.parts.items() if part.delayed]
         if self.hardware.reports and self.hardware.block > 1 and delayed:
             raise UserError(
@@ -52,13 +58,25 @@ class CoreParams:
 
     @cached_property
     def readout(self) -> ReadoutHardware:
+        """The readout; or raise `UserError`, where the spikes of the last layer leave the core."""
         return ReadoutHardware(self.network.readout, self.hardware)
 
     @cached_property
+    def spike_output(self) -> SpikeOutputHardware | None:
+        """What turns blocks into timesteps where the spikes of the last layer leave the core."""
+        if self.network.output is not None or self.hardware.block == 1:
+            return None
+        return SpikeOutputHardware(self.network.layers[-1].n_neurons, self.hardware.block)
+
+    @cached_property
     def parts(self) -> dict[str, LayerHardware | ReadoutHardware]:
-        """The layers and the readout by name: `layer0`, ..., `readout`."""
-        layers = {f"layer{i}": layer for i, layer in enumerate(self.layers)}
-        return {**layers, "readout": self.readout}
+        """The layers and the readout, if there is one, by name: `layer0`, ..., `readout`."""
+        parts: dict[str, LayerHardware | ReadoutHardware] = {
+            f"layer{i}": layer for i, layer in enumerate(self.layers)
+        }
+        if self.network.output is not None:
+            parts["readout"] = self.readout
+        return parts
 
     @cached_property
     def memories(self) -> dict[str, MemoryParams]:
@@ -79,7 +97,10 @@ class CoreParams:
     def memory_bits(self) -> int:
         """Bits of all memories, those that the core writes itself included."""
         parts = self.parts.values()
-        return sum(m.bits for p in parts for m in (*p.memories.values(), *p.buffers.values()))
+        found = [m for p in parts for m in (*p.memories.values(), *p.buffers.values())]
+        if self.spike_output is not None:
+            found += self.spike_output.buffers.values()
+        return sum(memory.bits for memory in found)
 
     @cached_property
     def counters(self) -> list[str]:

@@ -12,7 +12,8 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams, address_width
 from golden.hardware.stages import CLOSE_LATENCY
-from golden.params import LayerParams, ReadoutParams
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
 

@@ -16,7 +16,7 @@ from golden.hardware.stages import (
     NEURON_STAGE,
     RESULT_SETS,
 )
-from golden.params import ReadoutParams
+from golden.readout_params import ReadoutParams
 
 
 @dataclass(frozen=True)

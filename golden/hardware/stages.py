@@ -32,6 +32,7 @@ RELEASE_LATENCY = READ_STAGE
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
+SPIKE_OUTPUT_LATENCY = 3  # from the end of a block to its first item, where spikes leave a core
 DRIVE_LATENCY = 6  # from the end of a block's arrival to the drive of its first timestep
 UPDATE_LATENCY = (5, 7)  # from the last step of a row group's update to a write; (else, if relaxed)
 START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told

@@ -28,7 +28,8 @@ from golden.data.dataset import Dataset
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
-from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.readout_params import ReadoutParams
 from golden.train.model import DmpLayer, DmpNetwork, legendre_zoh
 from golden.train.topology import Topology
 

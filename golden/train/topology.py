@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from golden.errors import UserError
-from golden.formats import Fixed
-from golden.params import GRADED, SPIKE, Reset
+from golden.formats import GRADED, SPIKE, Fixed
+from golden.params import Reset
 
 
 @dataclass(frozen=True)

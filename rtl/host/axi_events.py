@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.part import EventKind
-from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD
+from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD, SPIKE_BEATS
 from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
@@ -57,7 +57,7 @@ class AxiEvents(Component):
 
     def __init__(self, n_inputs: int, payload: Shape, *, reports: bool = False) -> None:
         self.payload, self.reports = payload, reports
-        self.beats = Queue(beat_layout(user=1), 2)
+        self.beats = Queue(beat_layout(user=1), SPIKE_BEATS)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(user=1))),

@@ -19,7 +19,7 @@ from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore
 from rtl.host.board import BOARDS, BoardCore, Clocking
-from rtl.streams import LOAD_HEADER, LOAD_ITEM, input_layout, result_layout
+from rtl.streams import LOAD_HEADER, LOAD_ITEM, input_layout, output_layouts
 from rtl.verilog.cleanup import with_comments, with_known_memories, without_traces_of_yosys
 from rtl.verilog.hierarchy import Hierarchy
 from rtl.verilog.register_pages import c_header, markdown
@@ -32,7 +32,6 @@ BOARD_TOP = "dmp_core_board"
 
 def describe(core: CoreParams, top: Core) -> Interface:
     """Return the ports of a core, the fields of its streams, its counters and error flags."""
-    readout = core.network.readout
     ports = [Port(name, "input", 1) for name in ("clk", "rst")]
     for path, member, value in top.signature.flatten(top):
         ports.append(
@@ -46,7 +45,7 @@ def describe(core: CoreParams, top: Core) -> Interface:
         "i_events": input_layout(core),
         "i_load": LOAD_ITEM,
         "load_header": LOAD_HEADER,
-        "o_results": result_layout(readout.n_classes, readout.logit_width),
+        **output_layouts(core),
     }
     return Interface(
         TOP,
@@ -77,7 +76,8 @@ def _shape_of(core: CoreParams) -> str:
         f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
         for layer in core.network.layers
     )
-    return f"{layers}, {core.network.readout.n_classes} classes"
+    readout = core.network.output
+    return f"{layers}, {'spikes out' if readout is None else f'{readout.n_classes} classes'}"
 
 
 def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
