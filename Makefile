@@ -193,7 +193,7 @@ netlist: rtl ## Check the netlist of NET for latches and loops; print the memory
 package: TRACE =
 package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
 	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
 # Checkpoints, networks, and results of long runs.
 KEPT = -name '*.pt' -o -name network.json -o -path '*/trials/*.json' -o -name bench.json -o -name bench.md -o -name testset.json

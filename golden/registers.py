@@ -150,6 +150,7 @@ def shape_word(core: CoreParams) -> int:
     into the same core have the same one. Names, weights and trace ports do not matter.
     """
     network = _used(replace(core.network, name="any"))
+    network["readout"] = network.pop("output")  # as it was called first
     hardware = _used(replace(core.hardware, trace=False))
     content = json.dumps({"network": network, "hardware": hardware}, sort_keys=True)
     return int(hashlib.sha256(content.encode()).hexdigest()[:8], 16)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from export.items import report_times
 from export.store import find_dataset, load_stored
-from golden.command_line import MEGAHERTZ, Command
+from golden.command_line import MEGAHERTZ, REPORT_EVERY, Command
 from golden.errors import UserError, report_user_errors
 from golden.manifest import read_core
 from handoff.package import write_package
@@ -32,6 +33,7 @@ from handoff.package import write_package
     type=click.IntRange(1),
     help="Timesteps of each sequence that it runs, from the first [default: all]",
 )
+@REPORT_EVERY
 @click.option("--clock", default=100.0, type=MEGAHERTZ, help="In MHz")
 @click.option(
     "--wrapper",
@@ -55,6 +57,7 @@ def main(
     out: Path | None,
     n_sequences: int,
     timesteps: int | None,
+    report_every: int | None,
     clock: float,
     wrappers: tuple[Path, ...],
     network: str | None,
@@ -70,11 +73,13 @@ def main(
     if n_sequences > len(dataset):
         raise UserError(f"--sequences {n_sequences}: there are {len(dataset)}")
     payloads = dataset.select(slice(n_sequences)).sequences()[:, :timesteps]
+    reports = report_times(core, report_every, payloads.shape[1])
     click.echo("running the golden model...", err=True)
     package = write_package(
         manifest,
         payloads,
         out or manifest.parent / "package",
+        reports=reports,
         clock_mhz=clock,
         wrappers=wrappers,
     )

@@ -77,6 +77,7 @@ def write_package(
     payloads: np.ndarray,
     out: Path,
     *,
+    reports: Sequence[int] = (),
     clock_mhz: float = 100.0,
     wrappers: Sequence[Path] = (),
 ) -> Package:
@@ -88,6 +89,9 @@ def write_package(
     ----------
     payloads
         Sequences (B, K, M) for the testbench.
+    reports
+        The numbers of timesteps after which each of them asks for results; the core must have
+        reports.
     clock_mhz
         The clock that the constraints ask for.
     wrappers
@@ -102,7 +106,7 @@ def write_package(
     interface = read_interface(manifest)
     files = _collect(manifest, core, interface, wrappers, clock_mhz)
     files |= axi_files(manifest, core, images)
-    vectors = make_vectors(core, images, interface, payloads)
+    vectors = make_vectors(core, images, interface, payloads, reports)
     name, top = core.network.name, interface.top
     testbench, description = f"{name}_tb", _description(core)
     text = write_testbench(core, interface, vectors, testbench)

@@ -7,7 +7,7 @@ result against the golden model's, which ran on the weights that the images hold
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,28 +68,34 @@ class Vectors:
 
 
 def make_vectors(
-    core: CoreParams, images: Images, interface: Interface, payloads: np.ndarray
+    core: CoreParams,
+    images: Images,
+    interface: Interface,
+    payloads: np.ndarray,
+    reports: Sequence[int] = (),
 ) -> Vectors:
-    """Return the events of sequences (B, K, M) of payloads, and the golden model's results.
+    """Return the events of sequences (B, K, M) of payloads, each of which asks for results after
+    these numbers of timesteps (`reports`), and the golden model's results.
 
-    `best` is 0 but in the last result of a sequence, where alone it means something.
+    `best` is 0 but in the last result of a report or a sequence, where alone it means something.
     """
     expected, found = core.network.layers[0].n_inputs, payloads.shape[2]
     if found != expected:
         raise UserError(f"sequences have {found} inputs a timestep, but the core has {expected}")
-    golden = run(unpack(images, core), payloads)
-    n_sequences, n_classes = golden.logits.shape
-    index = np.broadcast_to(np.arange(n_classes), golden.logits.shape)
+    golden = run(unpack(images, core), payloads, reports=reports)
+    n_classes = golden.logits.shape[1]
+    logits = np.concatenate([golden.reports, golden.logits[:, None]], 1).reshape(-1, n_classes)
+    index = np.broadcast_to(np.arange(n_classes), logits.shape)
     last = index == n_classes - 1
-    kind, address, payload = to_items(payloads).T
+    kind, address, payload = to_items(payloads, reports=reports).T
     return Vectors(
-        n_sequences,
+        len(payloads),
         interface.pack("i_events", kind=kind, address=address, payload=payload),
         interface.pack(
             "o_results",
             index=index.ravel(),
-            logit=golden.logits.ravel(),
-            best=np.where(last, golden.classes[:, None], 0).ravel(),
+            logit=logits.ravel(),
+            best=np.where(last, logits.argmax(1)[:, None], 0).ravel(),
             last=last.ravel(),
         ),
     )
@@ -208,7 +214,7 @@ module {name};
     wire [{results - 1}:0] expected = results[n_results];
     wire [{results - 1}:0] differing = expected ^ o_results__payload;
     wire [{best.width - 1}:0] wrong_best = differing[{best.offset} +: {best.width}];
-    // `best` means something in the last result of a sequence only.
+    // `best` means something in the last result of a report or a sequence only.
     wire wrong = {_differs(result)} || (expected[{last.offset}] && wrong_best != 0);
     always @(posedge clk) begin
         cycle <= cycle + 1;

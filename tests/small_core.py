@@ -13,14 +13,18 @@ from golden.hardware.part import HardwareParams
 from rtl.verilog.generate import generate
 
 
-def make_small_core(folder: Path, *, reports: bool = False) -> tuple[CoreParams, list[str]]:
-    """Write the core of a drawn network into a folder, with `reports` or without, and its Verilog;
-    return it, and the arguments of a command that runs sequences through it.
+def make_small_core(
+    folder: Path, *, trace: bool = True, reports: bool = False
+) -> tuple[CoreParams, list[str]]:
+    """Write the core of a drawn network into a folder, with trace ports and reports or without, and
+    its Verilog; return it, and the arguments of a command that runs sequences through it.
     """
     network = draw_layers("small", (28, 10, 8), 3, 10, 0, payload=GRADED, threshold=256)
     stored = folder / "network"
     save_network(network, stored, Card("rows", 28, 0, 0.0, 0.0, 0, [], {}))
-    core = CoreParams(network.params, HardwareParams(lanes=2, block=2, trace=True, reports=reports))
+    core = CoreParams(
+        network.params, HardwareParams(lanes=2, block=2, trace=trace, reports=reports)
+    )
     manifest = write_core(network, core, folder / "core")
     generate(manifest)
     return core, [str(manifest), "--network", str(stored)]

@@ -130,8 +130,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     [
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
-        "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "CLOCK=0", "CLOCK=-5", "CLOCK=nan",
-        "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
+        "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "CLOCK=0", "CLOCK=-5",
+        "CLOCK=nan", "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -146,6 +146,15 @@ def test_what_can_be_is_taken(clone: Path) -> None:
     done = make(clone, "sim", *settings)
     assert done.returncode == 0, done.stderr
     assert "--digits" not in commands(clone)[-1], "then the command has its own default"
+
+
+@pytest.mark.parametrize(("target", "asks"), [("sim", True), ("package", True), ("host", False)])
+def test_reports_are_built_and_asked_for(clone: Path, target: str, asks: bool) -> None:
+    done = make(clone, target, "REPORTS=7")
+    assert done.returncode == 0, done.stderr
+    first, *_, last = commands(clone)
+    assert "--reports" in first and (last.count("--report-every") == 1) == asks
+    assert not asks or last[last.index("--report-every") + 1] == "7"
 
 
 def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:

@@ -161,6 +161,17 @@ def test_the_figures_are_those_worked_out_by_hand() -> None:
     assert summary["latency_microseconds"] == (150 - 10) / 100
 
 
+def test_a_report_makes_the_block_shorter_that_it_closes() -> None:
+    """After the first timestep: from start to start of the blocks there is one, not two."""
+    summary = summary_of(reports=(1,))
+    slowest = summary["slowest_layer"]
+    assert summary["reports_per_digit"] == 1 and summary_of()["reports_per_digit"] == 0
+    assert slowest["cycles_per_timestep"] == (40 + 60) / 2
+    assert slowest["bound"] == (8 * 4 + 8 * 7) / 2
+    printed = "\n".join(lines(summary, Path("report.json"), Path("report.png")))
+    assert "2 of 3 timesteps and 1 report, accuracy" in printed
+
+
 def test_utilisation_of_several_runs_is_that_of_all_their_cycles() -> None:
     """A second run of layer 0: 100 cycles with work to do, of which 50 are steps."""
     second = COUNTERS | {

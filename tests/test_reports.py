@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from export.core import write_core
+from export.store import load_network
 from golden.blocks import block_lengths
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
@@ -141,15 +142,18 @@ def test_the_comparison_finds_a_wrong_report(endless: Path) -> None:
 
 
 def test_a_core_without_reports_is_not_asked(tmp_path: Path) -> None:
-    core, (manifest, *_) = make_small_core(tmp_path)
+    """It is not even built."""
+    network = endless_network()
+    manifest = write_core(network, CoreParams(network.params, HardwareParams()), tmp_path)
     with pytest.raises(UserError, match="manifest.json sends no reports: export it with --r"):
-        simulate(Path(manifest), np.ones((1, 2, 28), np.int64), reports=(1,), optimize=FAST)
-    assert not core.hardware.reports
+        simulate(manifest, np.ones((1, 2, 4), np.int64), reports=(1,), optimize=FAST)
 
 
 def test_reports_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, plain = make_small_core(tmp_path / "plain")
-    _, arguments = make_small_core(tmp_path / "reports", reports=True)
+    core, arguments = make_small_core(tmp_path, reports=True)
+    without = replace(core, hardware=replace(core.hardware, reports=False))
+    manifest = write_core(load_network(tmp_path / "network"), without, tmp_path / "plain")
+    plain = [str(manifest), *arguments[1:]]
 
     def refused(*given: str) -> str:
         result = CliRunner().invoke(main, [*given, "--digits", "2"])
