@@ -27,7 +27,7 @@ from golden.data.mnist import Digits
 from golden.errors import UserError
 from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.params import LayerFormats, LayerParams, NetworkParams, ReadoutParams
 
 STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
@@ -86,6 +86,8 @@ def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
         for name, value in vars(layer).items()
     }
     arrays |= {"readout.w_o": network.w_o, "readout.b_o": network.b_o}
+    if network.params.readout.leaky:
+        arrays["readout.leak"] = np.asarray(network.leak_o)
     packed = io.BytesIO()
     smallest: dict[str, Any] = {
         name: _smallest(np.asarray(value)) for name, value in arrays.items()
@@ -166,7 +168,9 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()
         }
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
-        return NetworkIntegers(params, layers, arrays["readout.w_o"], arrays["readout.b_o"]), card
+        leak = int(arrays["readout.leak"]) if params.readout.leaky else 0
+        readout = arrays["readout.w_o"], arrays["readout.b_o"], leak
+        return NetworkIntegers(params, layers, *readout), card
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{weights} does not hold the weights of {described} ({error}): quantize again"
@@ -185,18 +189,19 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
 
 
 def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a network as this version writes it: with a neuron that had one
-    leak and one threshold, no synaptic current, and the reset to 0 as `zero`.
+    """Return the description of a network as this version writes it, of one whose neurons had one
+    leak and one threshold, no synaptic current, and a reset `zero`; its readout added up only.
     """
     plain, formats = asdict(LayerParams(1, 1, 0)), asdict(LayerFormats())
     layers = [
         plain
         | layer
         | {"formats": formats | layer["formats"]}
-        | {"reset": "to_value" if layer["reset"] == "to_value" else layer["reset"]}
+        | {"reset": "to_value" if layer["reset"] == "zero" else layer["reset"]}
         for layer in network["layers"]
     ]
-    return network | {"layers": layers}
+    readout = asdict(ReadoutParams(1, 1)) | network["readout"]
+    return network | {"layers": layers, "readout": readout}
 
 
 def load_test(card: Card, data: Path | None) -> Dataset:

@@ -436,7 +436,7 @@ class NetworkParams:
             )
             for layer in content.get("layers", ())
         )
-        readout = from_dict(ReadoutParams, content.get("readout", {}), w_o=_fixed)
+        readout = from_dict(ReadoutParams, content.get("readout", {}), default=_fixed)
         return NetworkParams(str(content.get("name")), layers, readout)
 
 

@@ -27,6 +27,7 @@ def assert_same(one: NetworkIntegers, other: NetworkIntegers) -> None:
         for name, value in vars(a).items():
             assert np.array_equal(value, getattr(b, name)), name
     assert np.array_equal(one.w_o, other.w_o) and np.array_equal(one.b_o, other.b_o)
+    assert one.leak_o == other.leak_o
 
 
 NETWORKS = [draw_network(seed).network for seed in range(40)]

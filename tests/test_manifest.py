@@ -20,7 +20,8 @@ from export.store import names
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from tests.networks import draw_network, draw_recurrent, with_delays
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
+from tests.neuron_networks import draw_whole
 from tests.test_images import assert_same
 
 UNKNOWN = (
@@ -44,8 +45,18 @@ def written(tmp_path: Path) -> Path:
 def test_what_is_written_is_read(seed: int, delays: bool, tmp_path: Path) -> None:
     drawn = (draw_recurrent if seed % 4 == 3 else draw_network)(seed)
     drawn = with_delays(drawn) if delays else drawn
+    assert_written(drawn, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_whole_neurons_that_are_written_are_read(seed: int, tmp_path: Path) -> None:
+    assert_written(draw_whole(seed), tmp_path)
+
+
+def assert_written(drawn: Drawn, folder: Path) -> None:
+    """Write a core and read it."""
     core = CoreParams(drawn.network.params, drawn.hardware)
-    path = write_core(drawn.network, core, tmp_path / "deep" / "core")
+    path = write_core(drawn.network, core, folder / "deep" / "core")
     found, images = read_images(path)
     assert found == core and images == pack(drawn.network, core)
     assert_same(unpack(images, found), drawn.network)
@@ -163,17 +174,21 @@ def alter_image(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
         (
             lambda path: path.write_text("[1, 2]"),
-            "has schema version None; this generator reads 3: export again",
+            "has schema version None; this generator reads 4: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=99)),
-            "has schema version 99; this generator reads 3: export again",
+            "has schema version 99; this generator reads 4: export again",
+        ),
+        (
+            edit(lambda m: m.update(schema_version=3)),
+            "has schema version 3; this generator reads 4: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
-            "has schema version 1; this generator reads 3: export again",
+            "has schema version 1; this generator reads 4: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 3: 'network'"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 4: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
         (edit(lambda m: m["hardware"].update(block=3)), "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
@@ -264,13 +279,14 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     hardware = HardwareParams(3, 4, 2, 5, access_counters=True)
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
-    assert manifest["schema_version"] == 3 and manifest["hardware"] == {
+    assert manifest["schema_version"] == 4 and manifest["hardware"] == {
         "lanes": 3,
         "block": 4,
         "events_per_cycle": 2,
         "products_per_cycle": 5,
         "access_counters": True,
         "trace": False,
+        "reports": False,
     }
     assert read_images(path)[0].hardware == hardware
 

@@ -30,6 +30,7 @@ from golden.train.quantize import evaluate_integers
 from golden.train.topology import TOPOLOGIES, Topology
 from tests.mnist import make_mnist
 from tests.networks import draw_network, draw_recurrent, with_delays
+from tests.neuron_networks import draw_whole
 from tests.spoken import make_spoken
 from tests.test_images import assert_same
 
@@ -151,6 +152,50 @@ def test_what_is_saved_is_loaded(seed: int, delays: bool, tmp_path: Path) -> Non
     assert sorted(path.name for path in (tmp_path / "some").iterdir()) == FILES
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_whole_neurons_that_are_saved_are_loaded(seed: int, tmp_path: Path) -> None:
+    network = draw_whole(seed).network
+    save_network(network, tmp_path, CARD)
+    assert_same(load_network(tmp_path), network)
+
+
+# What the second version wrote; an older writer left out what has a default here.
+VERSION_2: dict[str, tuple[str, ...]] = {
+    "layer": ("n_inputs", "n_neurons", "n_state", "dilation", "reset", "recurrent", "max_delay"),
+    "formats": ("payload", "w_f", "w_x", "p", "a", "m", "x", "u", "leak", "bias_width",
+                "drive_bias_width"),
+    "readout": ("n_inputs", "n_classes", "w_o", "bias_width", "logit_width"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_the_second_version_is_read(reset: str, tmp_path: Path) -> None:
+    drawn = draw_network(6).network
+    now: Any = "to_value" if reset == "zero" else reset
+    layers = tuple(replace(layer, reset=now) for layer in drawn.params.layers)
+    network = replace(drawn, params=replace(drawn.params, layers=layers))
+    save_network(network, tmp_path, CARD)
+    path = tmp_path / "network.json"
+    content = json.loads(path.read_text())
+    described = content["network"]
+
+    def kept(values: dict[str, Any], of: str) -> dict[str, Any]:
+        return {name: values[name] for name in VERSION_2[of]}
+
+    described["layers"] = [
+        kept(layer, "layer") | {"formats": kept(layer["formats"], "formats"), "reset": reset}
+        for layer in described["layers"]
+    ]
+    described["readout"] = kept(described["readout"], "readout")
+    path.write_text(json.dumps(content | {"store_version": 2}))
+    with np.load(tmp_path / "weights.npz") as arrays:
+        named = ("alpha", "c_y", "reset")
+        old: dict[str, Any] = {k: v for k, v in arrays.items() if k.split(".")[1] not in named}
+    np.savez(tmp_path / "weights.npz", **old)
+    replace_weights(tmp_path, (tmp_path / "weights.npz").read_bytes())
+    assert_same(load_network(tmp_path), network)
+
+
 def test_arrays_take_no_more_bytes_than_they_need(tmp_path: Path) -> None:
     save_network(load_network("rows"), tmp_path, CARD)
     with np.load(tmp_path / "weights.npz") as arrays:
@@ -185,10 +230,16 @@ def replace_weights(folder: Path, content: bytes) -> None:
 
 
 def without_w_f(folder: Path) -> None:
+    without(folder, "layer0.w_f")
+
+
+def without_leak(folder: Path) -> None:
+    without(folder, "layer0.leak")
+
+
+def without(folder: Path, left_out: str) -> None:
     with np.load(folder / "weights.npz") as arrays:
-        kept: dict[str, Any] = {
-            name: value for name, value in arrays.items() if name != "layer0.w_f"
-        }
+        kept: dict[str, Any] = {name: value for name, value in arrays.items() if name != left_out}
     np.savez(folder / "weights.npz", **kept)
     replace_weights(folder, (folder / "weights.npz").read_bytes())
 
@@ -217,9 +268,14 @@ def without_w_f(folder: Path) -> None:
             "network.json does not describe a network",
         ),
         (
-            edit(lambda c: c.update(store_version=3)),
-            "has store version 3; this reads 2: quantize again",
+            edit(lambda c: c.update(store_version=4)),
+            "has store version 4; this reads 2 and 3: quantize again",
         ),
+        (
+            edit(lambda c: c.update(store_version=1)),
+            "has store version 1; this reads 2 and 3: quantize again",
+        ),
+        (without_leak, "weights.npz does not hold the weights of .*layer0.leak"),
         (edit(lambda c: c.pop("network")), "network.json does not describe a network"),
         (lambda f: (f / "card.json").unlink(), "card.json is missing: quantize the network again"),
         (lambda f: (f / "card.json").write_text("{"), "card.json is not a card"),
