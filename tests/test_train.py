@@ -26,10 +26,10 @@ from golden.params import SPIKE, LayerFormats
 from golden.train import loop as train_module
 from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
+from golden.train.convert import layers_of
 from golden.train.curve import plot_curve
 from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
-from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
 from tests.mnist import make_mnist
 from tests.pictures import faults
