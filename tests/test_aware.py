@@ -79,8 +79,10 @@ def test_aware_networks_spike_as_their_integers(shape: dict[str, Any]) -> None:
     assert differing[0] < 0.02 and differing[0] < differing[1] / 3, differing
 
 
-def test_aware_training_reaches_every_weight() -> None:
-    network = drawn(replace(SMALL, payload=SPIKE, max_delay=4, leak=0.9))
+@pytest.mark.parametrize("per_neuron", [False, True])
+def test_aware_training_reaches_every_weight(per_neuron: bool) -> None:
+    topology = replace(SMALL, payload=SPIKE, max_delay=4, leak=0.9, per_neuron=per_neuron)
+    network = drawn(topology)
     payloads = sequences(8) // 200
     apply_grids(network, payloads, LayerFormats(w_f=Fixed(3, 2)))
     logits, _ = network(torch.from_numpy(payloads).transpose(0, 1))

@@ -74,13 +74,14 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
             Recipe(**SETTINGS, aware_epochs=1),
         ),
         ("evaluate", ROWS, Recipe(**SETTINGS, averaging=0.9, aware_epochs=1)),
+        ("evaluate", replace(ROWS, per_neuron=True), Recipe(**SETTINGS, aware_epochs=1)),
         (
             "save",
             replace(SPOKEN, max_delay=7),
             Recipe(epochs=2, batch=8, seed=3, aware_epochs=2, without_speaker=1),
         ),
     ],
-    ids=["evaluate", "save", "recurrent", "averaged", "delays"],
+    ids=["evaluate", "save", "recurrent", "averaged", "neurons", "delays"],
 )
 def test_resuming_ends_where_an_uninterrupted_training_ends(
     data: Path,
