@@ -151,7 +151,7 @@ class _Rounding:
             if name in values and (values[name] == values[name].flat[0]).all():
                 values[name] = values[name].flat[0]
         scalars: dict[str, Any] = {k: int(v) for k, v in values.items() if not np.ndim(v)}
-        per_neuron = tuple(n for n in NEURON_VALUES if n in values and n not in scalars)
+        per_neuron = tuple(name for name in NEURON_VALUES if np.ndim(values.get(name, 0)))
         try:
             params = LayerParams(
                 reals.n_inputs,

@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.errors import UserError
 from golden.formats import Fixed
-from golden.params import LayerFormats
-from golden.quantize import choose_formats, fit, fit_least_error
-from golden.reals import LayerRanges, LayerReals
+from golden.integer import LayerIntegers, LayerRun, NetworkIntegers, run
+from golden.params import GRADED, SPIKE, LayerFormats, LayerParams
+from golden.quantize import choose_formats, fit, fit_decay, fit_least_error, quantize
+from golden.reals import LayerRanges, LayerReals, NetworkReals, run_reals
+from tests.real_networks import draw_reals
 
 
 @pytest.mark.parametrize(
@@ -66,3 +70,318 @@ def test_m_gives_way_where_x_would_leave_its_range() -> None:
     f = choose_formats(layer, LayerRanges(x=100.0, m=0.1, u=1.0), LayerFormats())
     assert f.x.frac == 8 and f.m.frac < 17
     assert f.a.frac + f.m.frac == f.b.frac + f.x.frac and f.b.frac <= 14 and f.v.frac <= 6
+
+
+WIDE = LayerFormats(
+    *(SPIKE, Fixed(20), Fixed(20), Fixed(20), Fixed(22), Fixed(24), Fixed(24), Fixed(26)),
+    bias_width=28, drive_bias_width=40, y=Fixed(26), synapse_bias_width=28,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("decay", "width"),
+    [
+        (0.5, 12),
+        (4095 / 4096, 12),
+        (4095.49 / 4096, 12),
+        (4095.5 / 4096, 13),  # rounds to 1
+        (1.0, 13),
+        (np.array([0.5, 1.0, 0.25]), 13),
+    ],
+)
+def test_a_decay_of_one_has_a_format(decay: Any, width: int) -> None:
+    fmt = fit_decay(decay, Fixed(12, 12, signed=False))
+    assert fmt == Fixed(width, 12, signed=False)
+    assert np.abs(fmt.to_real(fmt.quantize(decay)) - decay).max() <= 2.0**-13
+
+
+def by_hand(**given: Any) -> LayerReals:
+    """Return a layer of two neurons and one input, a byte, whose values are few."""
+    empty = np.zeros(0)
+    values: dict[str, Any] = {
+        "w_f": np.array([[0.75], [1.5]]), "w_x": np.zeros(1), "b_x": 0.0,
+        "a": np.zeros((0, 0)), "b": empty, "w_m": np.zeros((2, 0)), "c": np.array([0.25, -0.5]),
+        "leak": 0.75, "payload": GRADED,
+    }  # fmt: skip
+    return LayerReals(**values | given)
+
+
+def single(layer: LayerReals, **given: Any) -> NetworkReals:
+    return NetworkReals((layer,), np.array([[1.0, -0.5]]), np.array([0.125]), **given)
+
+
+BYTES = np.array([[[128], [0], [64]]])  # 1/2, 0 and 1/4
+
+
+def test_a_plain_layer_by_hand() -> None:
+    """Membranes are 0.625, 0.71875, 0.9765625 and 0.25, -0.3125, -0.359375; the threshold of 1 is
+    the largest value, and needs 1.14 bits more than the 15 of its format: 14 fractional bits. W_f
+    is exact with 6 fractional bits.
+    """
+    done = quantize(single(by_hand()), BYTES, "hand")
+    (params,), (layer,) = done.network.params.layers, done.network.layers
+    f = params.formats
+    assert done.ranges[0].u == 0.9765625 and (f.u, f.w_f) == (Fixed(16, 14), Fixed(8, 6))
+    assert layer.w_f.tolist() == [[48], [96]] and layer.c.tolist() == [4096, -8192]
+    assert (layer.leak, layer.threshold) == (3072, 16384)
+    assert f.leak == LayerFormats().leak and (f.y, f.alpha) == (LayerFormats().y, f.leak)
+    assert not params.own_reset and not params.synapse and params.per_neuron == ()
+    readout = done.network.params.readout
+    assert readout.w_o == Fixed(8, 6) and done.network.w_o.tolist() == [[64, -32]]
+    assert done.network.b_o.tolist() == [8] and not readout.leaky and done.network.leak_o == 0
+
+
+def test_a_synaptic_current_by_hand() -> None:
+    """y is 0.4375, 0.28125, 0.390625 and 0.75, 0.375, 0.5625; with its headroom of 1.25 it has
+    15 fractional bits, as its bias has. Decays of half a neuron and of one are widened to 13 bits.
+    """
+    layer = by_hand(
+        alpha=np.array([0.5, 0.5]), c_y=np.array([0.0625, 0.0]), leak=np.array([1.0, 0.25]),
+        threshold=np.array([2.5, 0.5]), reset="subtract", reset_amount=0.625,
+        decay_rounding="toward_zero",
+    )  # fmt: skip
+    done = quantize(single(layer, leak=0.875, report="max"), BYTES, "hand")
+    (params,), (found,) = done.network.params.layers, done.network.layers
+    f = params.formats
+    assert (done.ranges[0].y, f.y) == (0.75, Fixed(16, 15)) and found.c_y.tolist() == [2048, 0]
+    assert params.synapse and params.own_reset and params.decay_rounding == "toward_zero"
+    assert params.per_neuron == ("leak", "threshold"), "of two equal alphas there is one"
+    assert found.alpha == 2048 and np.array_equal(found.leak, [4096, 1024])
+    assert f.leak == Fixed(13, 12, signed=False) and f.alpha == Fixed(12, 12, signed=False)
+    assert f.u == Fixed(16, 13), "2.5 is the largest"
+    assert np.array_equal(found.threshold, [20480, 4096]) and found.reset == 5120
+    readout = done.network.params.readout
+    assert (readout.leaky, readout.leak, readout.report) == (True, f.alpha, "max")
+    assert done.network.leak_o == 3584
+
+
+@pytest.mark.parametrize(
+    ("given", "own_reset", "per_neuron", "reset"),
+    [
+        ({}, False, (), 0),
+        ({"reset_amount": 1.0}, False, (), 0),
+        ({"reset_amount": 1.0 + 2**-17}, False, (), 0),  # the same integer
+        ({"reset_amount": 0.75}, True, (), 0.75),
+        ({"reset_amount": np.array([0.75, 0.75])}, True, (), 0.75),
+        ({"reset_amount": np.array([0.75, 0.5])}, True, ("reset",), [0.75, 0.5]),
+        ({"reset_amount": 0.0}, True, (), 0),
+        ({"reset_amount": 4.0}, True, (), 4.0),
+        ({"threshold": np.array([0.5, 0.75])}, False, ("threshold",), 0),
+        ({"threshold": np.array([0.5, 0.75]), "reset_amount": np.array([0.5, 0.75])}, False,
+         ("threshold",), 0),
+        ({"threshold": np.array([0.5, 0.5])}, False, (), 0),
+        ({"leak": np.array([0.5, 0.5 + 2**-14])}, False, (), 0),
+        ({"reset": "to_value"}, False, (), 0),
+        ({"reset": "to_value", "reset_amount": 0.0}, False, (), 0),
+        ({"reset": "to_value", "reset_amount": -0.5}, True, (), -0.5),
+        ({"reset": "to_value", "reset_amount": -9.0}, True, (), -9.0),
+        ({"reset": "none"}, False, (), 0),
+    ],
+)  # fmt: skip
+def test_only_what_differs_is_a_value_of_its_own(
+    given: dict[str, Any], own_reset: bool, per_neuron: tuple[str, ...], reset: Any
+) -> None:
+    network = quantize(single(by_hand(**given)), BYTES, "hand").network
+    (params,), (layer,) = network.params.layers, network.layers
+    assert (params.own_reset, params.per_neuron) == (own_reset, per_neuron)
+    assert np.array_equal(params.formats.u.to_real(np.asarray(layer.reset)), reset)
+
+
+TINY = replace(LayerFormats(), u=Fixed(4))
+
+
+@pytest.mark.parametrize(
+    ("given", "widths", "message"),
+    [
+        ({"leak": 1.5}, None, "layer0.leak is 1.5: use 0 to 1"),
+        ({"threshold": 9.0}, None, "layer0.threshold is 9, which no membrane can reach: use"),
+        (
+            {"threshold": np.array([1.0, 1e-7])},
+            None,
+            "threshold of neuron 1 is 1e-07, which is 0 in its format u15.14: use 3.05176e-05 or",
+        ),
+        ({"threshold": np.array([1e9, 1.0])}, None, "threshold of neuron 1 is 1, which is 0 in"),
+        ({"reset_amount": 1e-7}, None, "layer0.reset_amount is 1e-07, which is 0 in its format"),
+        ({"reset_amount": 1e9}, None, "layer0.threshold is 1, which is 0 in its format u15.-15"),
+        ({"reset_amount": 20.0}, TINY, "layer0.threshold is 1, which is 0 in its format u3.-2"),
+        (
+            {
+                "w_f": np.array([[2e9], [1.0]]), "threshold": 1e9, "a": np.zeros((1, 1)),
+                "b": np.zeros(1), "w_m": np.zeros((2, 1)),
+            },
+            None,
+            "layer0: the formats ask for a current shift of",
+        ),
+    ],
+)  # fmt: skip
+def test_what_no_format_holds_is_refused(
+    given: dict[str, Any], widths: LayerFormats | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        quantize(single(by_hand(**given)), BYTES, "hand", widths or LayerFormats())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("payloads", "message"),
+    [
+        (np.zeros((0, 3, 1), int), "no sequences to calibrate on: use at least one"),
+        (np.zeros((3, 1), int), r"calibration sequences of shape \(3, 1\): use \(sequences, tim"),
+        (np.zeros((1, 3, 2), int), r"shape \(1, 3, 2\): use \(sequences, timesteps, 1\)"),
+        (BYTES * 1.0, "layer0: the inputs of the calibration are float64: use integer pay"),
+        (BYTES * 2, "layer0: an input of the calibration reaches from 0 to 256, outside"),
+        (-BYTES, "layer0: an input of the calibration reaches from -128 to 0, outside"),
+    ],
+)  # fmt: skip
+def test_inputs_out_of_range_are_refused(payloads: np.ndarray, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        quantize(single(by_hand()), payloads, "hand")
+
+
+def test_a_report_that_does_not_exist_is_refused() -> None:
+    kind: Any = "mean"
+    with pytest.raises(UserError, match="report 'mean': use last or max"):
+        quantize(single(by_hand(), report=kind), BYTES, "hand")
+
+
+def decay_error(params: LayerParams) -> float:
+    """Return what the rounding of a decay can be off by, in steps of its format."""
+    return 0.5 if params.decay_rounding == "half_up" else 1.0
+
+
+def arithmetic_errors(
+    params: LayerParams, layer: LayerIntegers, traced: LayerRun, received: np.ndarray
+) -> tuple[float, float]:
+    """Return the largest error of the synaptic current and of the membrane before its reset, each
+    as a share of the bound that the roundings on its way add up to.
+
+    The values are those of the equations in reals, with the coefficients that the integers stand
+    for, the slow state that the integers had, and the spikes that they sent.
+    """
+    f, (batch, n_timesteps, _) = params.formats, received.shape
+    assert traced.spikes is not None and traced.membrane is not None
+    assert traced.state is not None and traced.drive is not None and traced.synapse is not None
+    w_f, c, c_y = f.w_f.to_real(layer.w_f), f.c.to_real(layer.c), f.c_y.to_real(layer.c_y)
+    leak, alpha = (
+        fmt.to_real(np.asarray(v)) for fmt, v in ((f.leak, layer.leak), (f.alpha, layer.alpha))
+    )
+    threshold = f.u.to_real(np.asarray(layer.threshold))
+    amount = f.u.to_real(np.asarray(layer.reset)) if params.own_reset else threshold
+    steps = {name: 2.0 ** -getattr(f, name).frac for name in ("u", "y")}
+    off = decay_error(params)
+    u, h, y = (np.zeros((batch, params.n_neurons)) for _ in range(3))
+    u_bound, y_bound, worst_u, worst_y = np.zeros_like(u), np.zeros_like(y), 0.0, 0.0
+    state, own = np.zeros((batch, params.n_state)), np.zeros((batch, 0))
+    for k in range(n_timesteps):
+        if params.recurrent:
+            before = traced.spikes[:, k - 1] if k else np.zeros((batch, params.n_neurons), bool)
+            own = before * f.payload.to_real(np.array(f.payload.max))
+        driving = np.concatenate([received[:, k], own], 1) @ w_f.T
+        if params.n_state and k % params.dilation == 0:
+            x = f.x.to_real(traced.drive[:, k])
+            h = state @ f.p.to_real(layer.p).T + x[:, None] * f.v.to_real(layer.v)
+        state = f.m.to_real(traced.state[:, k])
+        # Half a step for what is rounded once: the sum of spikes, the current into u's scale, h.
+        u_step = 0.5 + 0.5 * bool(params.n_state) + off
+        if params.synapse:
+            y = alpha * y + driving + c_y
+            y_bound = alpha * y_bound + (0.5 + off) * steps["y"]
+            worst_y = max(worst_y, float((np.abs(f.y.to_real(traced.synapse[:, k]) - y)
+                                          / y_bound).max()))  # fmt: skip
+            driving = y
+        u = leak * u + driving + h + c
+        u_bound = leak * u_bound + u_step * steps["u"] + params.synapse * y_bound
+        fired = traced.spikes[:, k]
+        beside = np.abs(u - threshold) <= u_bound
+        assert ((u >= threshold) == fired)[~beside].all()
+        if params.reset == "subtract":
+            u = np.where(fired, u - amount, u)
+        elif params.reset == "to_value":
+            u = np.where(fired, amount if params.own_reset else 0.0, u)
+            u_bound = np.where(fired, 1e-12, u_bound)
+        error = np.abs(f.u.to_real(traced.membrane[:, k]) - u)
+        worst_u = max(worst_u, float((error / u_bound).max()))
+    return worst_u, worst_y
+
+
+def check_coefficients(reals: NetworkReals, network: NetworkIntegers) -> None:
+    """Every coefficient is within half a step of its real, but for those that are clamped."""
+    for real, layer, params in zip(
+        reals.layers, network.layers, network.params.layers, strict=True
+    ):
+        f = params.formats
+        values: dict[str, Any] = {
+            "w_f": real.w_f, "w_x": real.w_x, "b_x": real.b_x, "c": real.c, "leak": real.leak,
+            "p": real.w_m @ real.a, "threshold": real.threshold, "c_y": real.c_y,
+        }  # fmt: skip
+        if real.alpha is not None:
+            values["alpha"] = real.alpha
+        for name, value in values.items():
+            fmt, found = getattr(f, name), np.asarray(getattr(layer, name))
+            error = np.abs(fmt.to_real(found) - value) * 2.0**fmt.frac
+            assert ((error <= 0.5) | (found == fmt.max) | (found == fmt.min)).all(), name
+        amount = np.asarray(layer.reset if params.own_reset else layer.threshold)
+        if real.reset != "none":
+            wanted = real.taken()
+            found = amount if params.own_reset or real.reset == "subtract" else np.zeros(())
+            assert np.abs(f.u.to_real(found) - wanted).max() <= 2.0**-f.u.frac / 2
+        assert params.recurrent == real.recurrent and params.dilation == real.dilation
+        assert np.array_equal(layer.delays, real.delays)
+
+
+@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("widths", [LayerFormats(), WIDE], ids=["narrow", "wide"])
+def test_whole_neurons_are_off_by_their_roundings_only(seed: int, widths: LayerFormats) -> None:
+    drawn = draw_reals(seed)
+    quantized = quantize(drawn.network, drawn.payloads, "some", widths)
+    network = quantized.network
+    check_coefficients(drawn.network, network)
+    done = run(network, drawn.payloads, trace=True)
+    received = drawn.payloads * 2.0 ** -drawn.network.layers[0].payload.frac
+    for params, layer, traced in zip(
+        network.params.layers, network.layers, done.layers, strict=True
+    ):
+        assert traced.spikes is not None
+        for name in ("drive", "state", "synapse", "membrane"):
+            assert not getattr(traced, f"{name}_saturations").any(), name
+        if params.max_delay:
+            received = delayed(received, layer.delays)
+        worst_u, worst_y = arithmetic_errors(params, layer, traced, received)
+        assert 0.1 < worst_u <= 1 and worst_y <= 1, (worst_u, worst_y)
+        received = traced.spikes.astype(float)
+
+
+def delayed(values: np.ndarray, delays: np.ndarray) -> np.ndarray:
+    found = np.zeros_like(values)
+    for j, delay in enumerate(delays):
+        found[:, delay:, j] = values[:, : values.shape[1] - delay, j]
+    return found
+
+
+def test_integers_spike_and_classify_as_the_reals() -> None:
+    """In wide formats a network does what its reals do, but for membranes within a rounding of
+    their threshold, and what follows from them; in narrow ones it classifies as they do.
+    """
+    agreement: dict[str, list[float]] = {"spikes": [], "wide": [], "narrow": []}
+    for seed in range(24):
+        drawn = draw_reals(seed)
+        reals = run_reals(drawn.network, drawn.payloads)
+        classes = reals.logits.argmax(1)
+        for name, widths in (("wide", WIDE), ("narrow", LayerFormats())):
+            network = quantize(drawn.network, drawn.payloads, "some", widths).network
+            done = run(network, drawn.payloads, trace=True)
+            agreement[name].append(float((done.classes == classes).mean()))
+            if name == "wide":
+                spikes = [layer.spikes for layer in done.layers]
+                same = [a == b for a, b in zip(spikes, reals.spikes, strict=True)]
+                agreement["spikes"].append(float(np.mean([of.mean() for of in same])))
+                if all(of.all() for of in same):
+                    readout = network.params.readout
+                    # In each of 40 timesteps, half a step of every weight and of the bias, and a
+                    # step of the leak.
+                    off = 40 * (readout.n_inputs / 2 + 1.5) * 2.0**-readout.w_o.frac
+                    found = readout.logit.to_real(done.logits)
+                    np.testing.assert_allclose(found, reals.logits, atol=off, rtol=0)
+    mean = {name: float(np.mean(values)) for name, values in agreement.items()}
+    print(mean)
+    assert mean["spikes"] > 0.999 and mean["wide"] > 0.97 and mean["narrow"] > 0.93, mean
