@@ -27,7 +27,14 @@ import numpy as np
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from golden.params import (
+    NEURON_VALUES,
+    LayerFormats,
+    LayerParams,
+    NetworkParams,
+    NeuronValue,
+    ReadoutParams,
+)
 from golden.reals import LayerRanges, LayerReals, NetworkReals, Value, first_wrong, run_reals
 
 HEADROOM = 1.25  # sequences outside of the calibration reach further
@@ -151,7 +158,9 @@ class _Rounding:
             if name in values and (values[name] == values[name].flat[0]).all():
                 values[name] = values[name].flat[0]
         scalars: dict[str, Any] = {k: int(v) for k, v in values.items() if not np.ndim(v)}
-        per_neuron = tuple(name for name in NEURON_VALUES if np.ndim(values.get(name, 0)))
+        per_neuron: tuple[NeuronValue, ...] = tuple(
+            name for name in NEURON_VALUES if np.ndim(values.get(name, 0))
+        )
         try:
             params = LayerParams(
                 reals.n_inputs,
