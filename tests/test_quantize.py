@@ -140,7 +140,8 @@ def test_a_synaptic_current_by_hand() -> None:
         threshold=np.array([2.5, 0.5]), reset="subtract", reset_amount=0.625,
         decay_rounding="toward_zero",
     )  # fmt: skip
-    done = quantize(single(layer, leak=0.875, report="max"), BYTES, "hand")
+    given: dict[str, Any] = {"leak": 0.875, "report": "max", "decay_rounding": "toward_zero"}
+    done = quantize(single(layer, **given), BYTES, "hand")
     (params,), (found,) = done.network.params.layers, done.network.layers
     f = params.formats
     assert (done.ranges[0].y, f.y) == (0.75, Fixed(16, 15)) and found.c_y.tolist() == [2048, 0]
@@ -152,7 +153,17 @@ def test_a_synaptic_current_by_hand() -> None:
     assert np.array_equal(found.threshold, [20480, 4096]) and found.reset == 5120
     readout = done.network.params.readout
     assert (readout.leaky, readout.leak, readout.report) == (True, f.alpha, "max")
+    assert readout.decay_rounding == "toward_zero"
     assert done.network.leak_o == 3584
+
+
+def test_a_current_that_its_bias_cancels_has_a_format_for_the_bias() -> None:
+    """0.375 and 0.75 arrive; -0.375 and -0.75 are taken again."""
+    layer = by_hand(alpha=0.5, c_y=np.array([-0.375, -0.75]), threshold=0.1)
+    done = quantize(single(layer), BYTES[:, :1], "hand")
+    (params,), (found,) = done.network.params.layers, done.network.layers
+    assert done.ranges[0].y == 0 and params.formats.y == Fixed(16, 15)
+    assert found.c_y.tolist() == [-12288, -24576] and not any(done.clamped.values())
 
 
 @pytest.mark.parametrize(
