@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from torch import Tensor
 from golden.cache import cache_folder
 from golden.errors import UserError
 
-Value = float | Tensor  # one of all neurons, or (N,)
+Value: TypeAlias = "float | Tensor"  # one of all neurons, or (N,)
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 # What -ffast-math allows, without what it links: that would flush denormals to zero in the whole
