@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOMS = {
-    "golden": "the network in integers, its parameters and formats, and what files say of a core",
+    "golden": "the network in reals and integers, its parameters, and what files say of a core",
     "golden/hardware": "what follows for the core: sizes, memories, latencies, counters",
     "golden/cost": "predicted cycles and accesses, the search for hardware, other designs",
     "golden/data": "data sets, as sequences of events",
-    "golden/train": "training and quantization: all that needs Torch",
+    "golden/train": "training: all that needs Torch",
     "export": "integers to memory images and back, stored networks, command line",
     "rtl": "the core in Amaranth, and nothing else",
     "rtl/host": "what connects a core to a host: AXI, UART, boards",

@@ -21,8 +21,9 @@ from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import run
+from golden.quantize import quantize
+from golden.train.convert import extract
 from golden.train.model import DmpNetwork
-from golden.train.quantize import quantize
 from golden.train.topology import Topology
 from rtl.verilog.generate import generate
 from tb.compare import compare
@@ -64,7 +65,7 @@ def main(folder: Path, steps: int = 200) -> None:
     payloads, labels = draw(200, rng)
     topology = Topology("match", 2, (24,), n_state=8, theta=32, n_classes=2, payload=SPIKE)
     trained = train(topology, steps, rng)
-    network = quantize(trained, draw(64, rng)[0], "match").network
+    network = quantize(extract(trained), draw(64, rng)[0], "match").network
     accuracy = float(np.mean(run(network, payloads).classes == labels))
     print(f"in integers: {100 * accuracy:.1f} % of {len(labels)} sequences")
 

@@ -22,10 +22,14 @@ from export.store import (
     save_network,
 )
 from golden.command_line import SEED, Group
+from golden.data.accuracy import evaluate_integers
+from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
+from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import check_name
+from golden.params import LayerFormats, check_name
+from golden.quantize import quantize as quantize_network
 
 FOLDER = click.Path(path_type=Path)
 FORCE = click.option("--force", is_flag=True, help="Replace what is there")
@@ -80,14 +84,10 @@ def quantize(
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
-    from golden.data.dataset import load_dataset
-    from golden.formats import Fixed
-    from golden.params import LayerFormats
     from golden.train.checkpoint import load_network as load_trained
     from golden.train.checkpoint import load_recipe
+    from golden.train.convert import extract
     from golden.train.loop import Recipe, evaluate
-    from golden.train.quantize import evaluate_integers
-    from golden.train.quantize import quantize as quantize_network
 
     checkpoint = checkpoint or Path("build/train") / f"{name}.pt"
     trained, recipe = load_trained(checkpoint), load_recipe(checkpoint)
@@ -96,7 +96,8 @@ def quantize(
     test = load_dataset(variant, data, "test", without).select(slice(n_test))
     sequences = training.sequences(slice(calibration))
     bits = weight_bits or recipe.get("weight_bits", Recipe.weight_bits)
-    quantized = quantize_network(trained, sequences, name, LayerFormats(w_f=Fixed(bits, bits - 1)))
+    widths = LayerFormats(w_f=Fixed(bits, bits - 1))
+    quantized = quantize_network(extract(trained), sequences, name, widths)
     for index, (layer, ranges) in enumerate(
         zip(quantized.network.params.layers, quantized.ranges, strict=True)
     ):
@@ -104,9 +105,10 @@ def quantize(
         formats = ", ".join(
             f"{key} {getattr(f, key)}" for key in ("w_f", "w_x", "p", "v", "a", "b", "m", "x", "u")
         )
+        own = f"; a value a neuron: {', '.join(layer.per_neuron)}" if layer.per_neuron else ""
         click.echo(
             f"layer {index}: largest x {ranges.x:.2f}, m {ranges.m:.2f}, u {ranges.u:.2f};"
-            f" {formats}"
+            f" {formats}{own}"
         )
     clamped = {where: count for where, count in quantized.clamped.items() if count}
     click.echo(f"coefficients clamped by their format: {_counts(clamped)}")
@@ -138,8 +140,6 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     """
     from tqdm import tqdm
 
-    from golden.train.quantize import evaluate_integers
-
     network, card = load_stored(name)
     test = load_test(card, data)
     with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
@@ -168,7 +168,7 @@ def checkpoint(name: str, out: Path | None, force: bool) -> None:
     dilation, or for W_f in fewer bits.
     """
     from golden.train.checkpoint import is_start, save_start
-    from golden.train.quantize import dequantize
+    from golden.train.convert import dequantize
     from golden.train.topology import Topology
 
     network, card = load_stored(name)

@@ -7,6 +7,7 @@ slow state as W_m m[k] instead of P m[k-1] + V x[k], which is the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -18,6 +19,29 @@ from golden.params import Reset
 from golden.readout_params import ReadoutReport
 
 Value = float | np.ndarray  # one for the layer, or (N,): one a neuron
+
+
+def first_wrong(name: str, value: Value, wrong: Callable[[np.ndarray], np.ndarray]) -> str | None:
+    """Return the first value that is wrong, with its name; None where none is."""
+    found = np.argwhere(wrong(np.atleast_1d(value)))
+    if not len(found):
+        return None
+    place = tuple(found[0])
+    where = f"{name} of neuron {place[0]}" if np.ndim(value) == 1 else name
+    return f"{where} is {np.atleast_1d(value)[place]:g}"
+
+
+def check_finite(name: str, value: Value) -> None:
+    """Raise `UserError` where a value is no finite number."""
+    if not np.isfinite(value).all():
+        strange = np.atleast_1d(value)[~np.isfinite(np.atleast_1d(value))]
+        raise UserError(f"{name} has a value of {strange[0]}: use finite numbers (train again)")
+
+
+def check_decay(name: str, value: Value) -> None:
+    """Raise `UserError` where a decay is not 0 to 1."""
+    if found := first_wrong(name, value, lambda v: (v < 0) | (v > 1)):
+        raise UserError(f"{found}: use 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -93,71 +117,98 @@ class LayerReals:
 
     def check(self, where: str) -> None:
         """Raise `UserError` where a value is no number, or is one that no neuron can have."""
-        for name, value in vars(self).items():
-            if isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
-                raise UserError(
-                    f"{where}.{name} has values that are no finite numbers: train again"
-                )
-        for name in ("leak", "alpha"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            for limit, found in ((0.0, np.min(value)), (1.0, np.max(value))):
-                if (found - limit) * (limit - 0.5) > 0:
-                    raise UserError(f"{where}.{name} is {found:g}: use 0 to 1")
         if self.reset not in get_args(Reset):
             raise UserError(
                 f"{where}.reset is '{self.reset}': use one of {', '.join(get_args(Reset))}"
             )
-        if np.min(self.threshold) <= 0:
-            raise UserError(
-                f"{where}.threshold is {np.min(self.threshold):g}, which a membrane at rest always"
-                " reaches: use more than 0"
-            )
-        if self.reset == "subtract" and np.min(self.taken()) < 0:
-            raise UserError(
-                f"{where}.reset_amount is {np.min(self.taken()):g}: what a reset subtracts must be"
-                " 0 or more"
-            )
+        if self.reset == "none" and self.reset_amount is not None:
+            raise UserError(f"{where}.reset_amount is of a reset that does nothing: leave it out")
+        self._check_arrays(where)
+        for name in ("leak", "alpha"):
+            if getattr(self, name) is not None:
+                check_decay(f"{where}.{name}", getattr(self, name))
+        if found := first_wrong(f"{where}.threshold", self.threshold, lambda v: v <= 0):
+            raise UserError(f"{found}, which a membrane at rest always reaches: use more than 0")
+        if self.reset == "subtract":
+            if found := first_wrong(f"{where}.reset_amount", self.taken(), lambda v: v < 0):
+                raise UserError(f"{found}: what a reset subtracts must be 0 or more")
         self._check_reach(where)
 
+    def _check_arrays(self, where: str) -> None:
+        """Check shapes, and that every value is a number."""
+        n, m, d = self.n_neurons, self.n_inputs, self.n_state
+        shapes = {
+            "w_f": (n, m + n * self.recurrent), "w_x": (m,), "b_x": (), "a": (d, d), "b": (d,),
+            "w_m": (n, d), "c": (n,), "delays": (m if self.max_delay else 0,),
+            "c_y": (0 if self.alpha is None else n,),
+        }  # fmt: skip
+        for name in ("leak", "alpha", "threshold", "reset_amount"):
+            shapes[name] = (n,) if np.ndim(getattr(self, name)) else ()
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if np.shape(value) != shape:
+                raise UserError(f"{where}.{name} has the shape {np.shape(value)}: use {shape}")
+            check_finite(f"{where}.{name}", value)
+
     def _check_reach(self, where: str) -> None:
-        """Check that no threshold is out of reach of its membrane, whatever arrives."""
-        reach = self.reach()
-        beyond = np.asarray(self.threshold) - reach
-        if (beyond > 0).any() and (beyond > 0).all():
+        """Check that what arrives decides whether a neuron fires, at least for one of them."""
+        threshold = np.broadcast_to(self.threshold, (self.n_neurons,))
+        highest, least = self.reach(), self.least()
+        if (threshold > highest).all():
             raise UserError(
-                f"{where}.threshold is {np.min(self.threshold):g}, which no membrane can reach: use"
-                f" less than {np.max(reach):g}"
+                f"{where}.threshold is {threshold.min():g}, which no membrane can reach: use"
+                f" {highest.max():g} or less"
             )
+        if (threshold <= least).all():
+            raise UserError(
+                f"{where}.threshold is {threshold.max():g}, which every membrane always reaches:"
+                f" use more than {least.min():g}"
+            )
+
+    def _arriving(self, largest: bool) -> np.ndarray:
+        """Return the largest sums of weights (N,) that a timestep can bring, or the smallest."""
+        scale, choose = 2.0**-self.payload.frac, np.maximum if largest else np.minimum
+        low, high = self.payload.min * scale, self.payload.max * scale
+        return choose(self.w_f * low, self.w_f * high).sum(1)
 
     def reach(self) -> np.ndarray:
         """Return a bound (N,) of what the membranes can reach, whatever arrives; infinite where
         nothing bounds them.
         """
-        scale = 2.0**-self.payload.frac
-        low, high = self.payload.min * scale, self.payload.max * scale
-        values = np.maximum(self.w_f * low, self.w_f * high).sum(1)
 
         def settled(arriving: np.ndarray, decay: Value) -> np.ndarray:
-            left = 1 - np.broadcast_to(decay, arriving.shape)
             positive = np.maximum(arriving, 0)
             with np.errstate(divide="ignore", invalid="ignore"):
-                return np.where(positive > 0, positive / left, 0.0)
+                return np.where(positive > 0, positive / (1 - np.asarray(decay)), 0.0)
 
+        values = self._arriving(largest=True)
         if self.alpha is not None:
             values = settled(values + self.c_y, self.alpha)
-        total = values + self.c
-        if self.n_state:
-            total = total + np.inf * (np.abs(self.w_m).sum(1) > 0)  # bounded by theta, not here
-        return settled(total, self.leak)
+        # The slow state is bounded, too, but not by anything that is at hand here.
+        unbounded = np.where(np.abs(self.w_m).sum(1) > 0, np.inf, 0.0)
+        return settled(values + self.c + unbounded, self.leak)
+
+    def least(self) -> np.ndarray:
+        """Return what the membranes (N,) of neurons that fire at every timestep do not fall below,
+        whatever arrives; minus infinity where nothing bounds them.
+        """
+        lowest = self._arriving(largest=False)
+        bounded = ~self.w_m.any(1)
+        if self.alpha is not None:
+            lowest = lowest + self.c_y
+            bounded &= lowest >= 0  # a negative current adds up over time
+        kept = {"subtract": np.subtract(self.threshold, self.taken()), "to_value": self.taken()}
+        never_negative = np.asarray(kept.get(self.reset, 0.0)) >= 0
+        return np.where(bounded & never_negative, lowest + self.c, -np.inf)
 
 
 @dataclass(frozen=True)
 class NetworkReals:
     """A network in float64: its layers, and the readout's w_o (C, N) and b_o (C,).
 
-    The readout's `leak` and `report` are those of `golden.params.ReadoutParams`.
+    The readout's `leak`, `report` and `decay_rounding` are those of `golden.params.ReadoutParams`.
     """
 
     layers: tuple[LayerReals, ...]
@@ -165,11 +216,19 @@ class NetworkReals:
     b_o: np.ndarray
     leak: float = 1.0
     report: ReadoutReport = "last"
+    decay_rounding: Rounding = "half_up"
 
     def check(self) -> None:
         """Raise `UserError` where a value is one that no network can have."""
         for index, layer in enumerate(self.layers):
             layer.check(f"layer{index}")
+        n_classes, n = len(self.b_o), self.layers[-1].n_neurons
+        for name, shape in {"w_o": (n_classes, n), "b_o": (n_classes,), "leak": ()}.items():
+            value = getattr(self, name)
+            if np.shape(value) != shape:
+                raise UserError(f"readout.{name} has the shape {np.shape(value)}: use {shape}")
+            check_finite(f"readout.{name}", value)
+        check_decay("readout.leak", self.leak)
 
 
 @dataclass

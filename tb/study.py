@@ -122,12 +122,14 @@ def run_trial(
     """
     import torch
 
+    from golden.data.accuracy import evaluate_integers
     from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
+    from golden.quantize import quantize
     from golden.train.checkpoint import load_network
+    from golden.train.convert import extract
     from golden.train.loop import Recipe, evaluate, train
-    from golden.train.quantize import evaluate_integers, quantize
 
     torch.set_num_threads(1)
     folder = None if data is None else Path(data)
@@ -146,7 +148,8 @@ def run_trial(
     if recipe.limit:
         training, test = (d.select(slice(recipe.limit)) for d in (training, test))
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
-    network = quantize(trained, training.sequences(slice(512)), trial.name, widths).network
+    sequences = training.sequences(slice(512))
+    network = quantize(extract(trained), sequences, trial.name, widths).network
     measured = evaluate_integers(network, test)
     row = asdict(trial) | {
         "name": trial.name,

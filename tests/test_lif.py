@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golden.errors import UserError
-from golden.train.lif import LifScan, LoopScan, kernel, scan
+from golden.train.lif import LifScan, LoopScan, Value, kernel, scan
 
 BFLOAT16_STEP = 2.0**-8  # relative spacing of bfloat16
 
@@ -22,21 +22,21 @@ class Spike(torch.autograd.Function):
     """A step whose gradient is the triangle: what a neuron does at one timestep."""
 
     @staticmethod
-    def forward(ctx: Any, membrane: Tensor, threshold: float) -> Tensor:
-        ctx.save_for_backward(membrane - threshold)
-        return (membrane >= threshold).float()
+    def forward(ctx: Any, distance: Tensor) -> Tensor:
+        ctx.save_for_backward(distance)
+        return (distance >= 0).to(distance.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (distance,) = ctx.saved_tensors
-        return grads[0] * torch.clamp(1 - distance.abs(), min=0), None
+        return grads[0] * torch.clamp(1 - distance.abs(), min=0)
 
 
 def lif_reference(
-    current: Tensor, leak: float, threshold: float, subtract: bool, own: Tensor | None = None
+    current: Tensor, leak: Value, threshold: Value, subtract: bool, own: Tensor | None = None
 ) -> Tensor:
-    """Return spikes (K, B, N) float32, differentiable, timestep by timestep; `own` (N, N) weighs
-    the spikes of the timestep before.
+    """Return spikes (K, B, N) of the currents' type, differentiable, timestep by timestep; `own`
+    (N, N) weighs the spikes of the timestep before.
     """
     membrane = torch.zeros_like(current[0])
     spikes: list[Tensor] = []
@@ -44,7 +44,7 @@ def lif_reference(
         membrane = leak * membrane + now
         if own is not None and spikes:
             membrane = membrane + spikes[-1] @ own.T
-        spike = Spike.apply(membrane, threshold)
+        spike = Spike.apply(membrane - threshold)
         assert isinstance(spike, Tensor)
         spikes.append(spike)
         fired = spike.detach()
@@ -147,11 +147,89 @@ def test_scan_of_recurrent_neurons(
         )
 
 
+def draw_neurons(n: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return leaks, of which the first are 0 and 1, and thresholds, all of few bits."""
+    generator = torch.Generator().manual_seed(3)
+    leaks = torch.randint(1, 8, (n,), generator=generator) / 8
+    leaks[:2] = torch.tensor([0.0, 1.0])
+    thresholds = torch.randint(2, 7, (n,), generator=generator) / 4
+    return leaks.to(dtype).requires_grad_(), thresholds.to(dtype).requires_grad_()
+
+
 @pytest.mark.parametrize("subtract", [True, False])
-def test_scan_has_a_threshold_of_one(subtract: bool) -> None:
+@pytest.mark.parametrize("outputs", ["spikes", "counts", "both"])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_gradients_of_leaks_and_thresholds_are_torchs(
+    subtract: bool, outputs: str, recurrent: bool
+) -> None:
+    """In float64, where nothing is rounded, those of a plain loop, to its last bits."""
+    shape = (12, 3, 7)
+    on_spikes, on_counts = (g.double() for g in draw_gradients(shape, outputs))
+    own = (draw(7, 7, seed=9).double() - 0.5) / 2 if recurrent else None
+    found, wanted = (
+        [draw(*shape).double().requires_grad_(), *draw_neurons(7, torch.float64)] for _ in range(2)
+    )
+    expected = lif_reference(wanted[0], wanted[1], wanted[2], subtract, own)
+    (expected * (on_spikes + on_counts)).sum().backward()
+    spikes, counts = LoopScan.apply(found[0], own, found[1], found[2], subtract)
+    assert torch.equal(spikes, expected) and torch.equal(counts, expected.sum(0))
+    assert 0.05 < float(expected.detach().mean()) < 0.95
+    backward(spikes, counts, on_spikes, on_counts)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.grad is not None and other.grad is not None and other.grad.abs().min() < 1e9
+        assert other.grad.abs().max() > 0.5
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+@pytest.mark.parametrize("outputs", ["spikes", "counts", "both"])
+@pytest.mark.parametrize("shape", [(12, 3, 7), (12, 3, 300)])  # and more than a block of columns
+def test_the_kernel_has_leaks_and_thresholds_of_neurons(
+    subtract: bool, outputs: str, shape: tuple[int, int, int]
+) -> None:
+    """Its spikes are exact; its gradients are rounded as their tensors are."""
+    on_spikes, on_counts = draw_gradients(shape, outputs)
+    wanted = [draw(*shape).requires_grad_(), *draw_neurons(shape[2], torch.float32)]
+    expected = lif_reference(wanted[0], wanted[1], wanted[2], subtract)
+    (expected * (on_spikes + on_counts)).sum().backward()
+    found = [draw(*shape).bfloat16().requires_grad_(), *draw_neurons(shape[2], torch.float32)]
+    spikes, counts = LifScan.apply(found[0], found[1], found[2], subtract)
+    assert torch.equal(spikes.float(), expected) and torch.equal(counts, expected.sum(0))
+    backward(spikes, counts, on_spikes, on_counts)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.grad is not None and other.grad is not None
+        largest = float(other.grad.abs().max())
+        assert largest > 0.5
+        torch.testing.assert_close(
+            one.grad.float(), other.grad, rtol=4 * BFLOAT16_STEP, atol=BFLOAT16_STEP * largest
+        )
+
+
+def test_the_gradient_of_a_threshold_by_hand() -> None:
+    """Membranes 1.25 (slope 0.75), of which 0.25 stays, and 0.625 (slope 0.625), silent. A higher
+    threshold takes from the first spike by its slope, from the second by its slope and by a half of
+    what the reset takes more; a higher leak adds the slope times 0.25.
+    """
+    leak, threshold = (torch.tensor([value], requires_grad=True) for value in (0.5, 1.0))
+    current = torch.tensor([[[1.25]], [[0.5]]])
+    for apply in (
+        lambda: LoopScan.apply(current, None, leak, threshold, True),
+        lambda: LifScan.apply(current.bfloat16(), leak, threshold, True),
+    ):
+        leak.grad = threshold.grad = None
+        spikes, _ = apply()
+        assert spikes.flatten().tolist() == [1.0, 0.0]
+        (spikes.float() * torch.tensor([[[1.0]], [[2.0]]])).sum().backward()
+        assert threshold.grad is not None and leak.grad is not None
+        assert threshold.grad.tolist() == [-0.75 - 2 * 0.625 - 2 * 0.625 * 0.5]
+        assert leak.grad.tolist() == [2 * 0.625 * 0.25]
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+def test_scan_chooses_kernel_or_loop(subtract: bool) -> None:
     current, own = draw(6, 2, 5).bfloat16(), draw(5, 5, seed=9).bfloat16() / 4
     for weights in (None, own):
-        spikes, counts = scan(current, weights, 0.5, subtract)
+        spikes, counts = scan(current, weights, 0.5, 1.0, subtract)
         expected = lif_reference(
             current.float(), 0.5, 1.0, subtract, None if weights is None else weights.float()
         )

@@ -24,9 +24,9 @@ from export.store import (
     names,
     save_network,
 )
+from golden.data.accuracy import evaluate_integers
 from golden.data.mnist import to_sequences
 from golden.errors import UserError
-from golden.train.quantize import evaluate_integers
 from golden.train.topology import TOPOLOGIES, Topology
 from tests.mnist import make_mnist
 from tests.networks import draw_network, draw_recurrent, draw_whole, with_delays

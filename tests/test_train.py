@@ -26,10 +26,10 @@ from golden.params import LayerFormats
 from golden.train import loop as train_module
 from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
+from golden.train.convert import layers_of
 from golden.train.curve import plot_curve
 from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
-from golden.train.quantize import layers_of
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
 from tests.mnist import make_mnist
 from tests.pictures import faults
@@ -74,13 +74,14 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
             Recipe(**SETTINGS, aware_epochs=1),
         ),
         ("evaluate", ROWS, Recipe(**SETTINGS, averaging=0.9, aware_epochs=1)),
+        ("evaluate", replace(ROWS, per_neuron=True), Recipe(**SETTINGS, aware_epochs=1)),
         (
             "save",
             replace(SPOKEN, max_delay=7),
             Recipe(epochs=2, batch=8, seed=3, aware_epochs=2, without_speaker=1),
         ),
     ],
-    ids=["evaluate", "save", "recurrent", "averaged", "delays"],
+    ids=["evaluate", "save", "recurrent", "averaged", "neurons", "delays"],
 )
 def test_resuming_ends_where_an_uninterrupted_training_ends(
     data: Path,
@@ -197,6 +198,22 @@ def test_settings_that_a_checkpoint_does_not_know_had_their_defaults(
     train_rows(data, tmp_path, epochs=2, batch=16)
     with pytest.raises(UserError, match="trained with other settings"):
         train_rows(data, tmp_path, epochs=2, batch=16, limit=32)
+
+
+def test_a_checkpoint_from_before_neurons_had_values_of_their_own_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
+    """It says nothing of them, and calls a reset to 0 `zero`."""
+    topology, settings = replace(ROWS, reset="to_value"), Recipe(epochs=1, batch=32)
+    path = train("rows", topology, data, tmp_path, settings)
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["topology"].pop("per_neuron")
+    checkpoint["topology"]["reset"] = "zero"
+    torch.save(checkpoint, path)
+    assert load_network(path).topology == topology
+    assert train("rows", topology, data, tmp_path, settings) == path, "it is the same training"
+    with pytest.raises(UserError, match="trained with other settings"):
+        train("rows", replace(topology, per_neuron=True), data, tmp_path, settings)
 
 
 def test_a_finished_training_says_so(
@@ -338,10 +355,12 @@ def test_a_strange_checkpoint_is_named(data: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(path, weights_only=True)
     topology = checkpoint["topology"]
     assert Topology.from_dict(topology) == ROWS
-    for changed in (
-        "rows", {}, topology | {"n_neurons": [16, 13]}, topology | {"speed": 1},
-        topology | {"payload": 3}, topology | {"recurrent": True},
-    ):  # fmt: skip
+    for changed in ("rows", {}, topology | {"speed": 1}, topology | {"payload": 3}):
+        torch.save(checkpoint | {"topology": changed}, path)
+        for load in (lambda: load_network(path), lambda: train_rows(data, tmp_path, batch=32)):
+            with pytest.raises(UserError, match="has a topology that this version does not know"):
+                load()
+    for changed in (topology | {"n_neurons": [16, 13]}, topology | {"recurrent": True}):
         torch.save(checkpoint | {"topology": changed}, path)
         with pytest.raises(UserError, match="has another shape than its topology says"):
             load_network(path)

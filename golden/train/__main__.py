@@ -40,6 +40,12 @@ _RECIPE = Recipe()
 @click.option("--dilation", type=click.IntRange(1), help="Timesteps between refreshes")
 @click.option("--max-delay", type=click.IntRange(0, MAX_DELAY), help="Bound of the axonal delays")
 @click.option("--leak", type=Number(0, 1), help="What a membrane keeps in a timestep")
+@click.option(
+    "--per-neuron",
+    is_flag=True,
+    default=None,
+    help="Every neuron learns its own leak and threshold",
+)
 @click.option("--epochs", default=_RECIPE.epochs, type=click.IntRange(1))
 @click.option("--batch", default=_RECIPE.batch, type=click.IntRange(1))
 @click.option("--learning-rate", default=_RECIPE.learning_rate, type=Number(0, min_open=True))
@@ -88,7 +94,7 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     fields = {"state": "n_state", "theta": "theta", "dilation": "dilation", "leak": "leak"}
-    fields["max_delay"] = "max_delay"
+    fields |= {"max_delay": "max_delay", "per_neuron": "per_neuron"}
     given = {key: options.pop(key) for key in fields}
     changes: dict[str, Any] = {fields[k]: v for k, v in given.items() if v is not None}
     if neurons is not None:

@@ -34,12 +34,25 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def load_network(path: Path) -> DmpNetwork:
     """Read the network of a checkpoint, or raise `UserError`."""
     checkpoint = load_checkpoint(path)
+    topology = load_topology(path, checkpoint)
     try:
-        network = DmpNetwork(Topology.from_dict(checkpoint["topology"]))
+        network = DmpNetwork(topology)
         network.load_state_dict(checkpoint["network"])
     except (RuntimeError, KeyError, TypeError):
         raise UserError(f"{path} has another shape than its topology says: train again") from None
     return network
+
+
+def load_topology(path: Path, checkpoint: dict[str, Any]) -> Topology:
+    """Return the topology of a checkpoint that came from a path, or raise `UserError`. What an
+    older one does not say is as before there was a choice.
+    """
+    try:
+        return Topology.from_dict(checkpoint["topology"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path} has a topology that this version does not know: train again"
+        ) from None
 
 
 def load_recipe(path: Path) -> dict[str, Any]:

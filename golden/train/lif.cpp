@@ -3,6 +3,7 @@
 // of columns go to threads. State is float32 in L1; bfloat16 is only how tensors travel.
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace {
 constexpr int64_t block = 512;  // columns a thread scans at once: 2 KiB of float32 state
@@ -20,9 +21,16 @@ inline uint16_t to_bfloat16(float f) {  // round to nearest, ties to even; no Na
     return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-template <bool subtract>
-void forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* counts, int64_t n_timesteps,
-             int64_t n_columns, float leak, float threshold) {
+// A leak or a threshold that all columns share; a pointer is one of every column.
+struct Shared {
+    float value;
+    float operator[](int64_t) const { return value; }
+};
+
+// Where the leaks are of every column, what is left of the membranes goes into `kept`, for their gradients.
+template <bool subtract, typename Value>
+void forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* counts, uint16_t* kept,
+             int64_t n_timesteps, int64_t n_columns, Value leaks, Value thresholds) {
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < n_columns; first += block) {
         const int64_t width = n_columns - first < block ? n_columns - first : block;
@@ -33,6 +41,7 @@ void forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* 
             uint16_t* grad = slope + k * n_columns + first;
 #pragma omp simd
             for (int64_t i = 0; i < width; ++i) {
+                const float leak = leaks[first + i], threshold = thresholds[first + i];
                 const float u = leak * membrane[i] + to_float(in[i]);
                 const bool fired = u >= threshold;
                 const float distance = u > threshold ? u - threshold : threshold - u;
@@ -40,15 +49,17 @@ void forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* 
                 count[i] += fired ? 1.0f : 0.0f;
                 grad[i] = to_bfloat16(distance < 1.0f ? 1.0f - distance : 0.0f);
                 membrane[i] = subtract ? (fired ? u - threshold : u) : (fired ? 0.0f : u);
+                if constexpr (std::is_pointer_v<Value>) kept[k * n_columns + first + i] = to_bfloat16(membrane[i]);
             }
         }
         std::memcpy(counts + first, count, width * sizeof(float));
     }
 }
 
-template <bool subtract>
+template <bool subtract, typename Value>
 void backward(const uint16_t* grad_spikes, const float* grad_counts, const uint16_t* spikes, const uint16_t* slope,
-              uint16_t* grad_current, int64_t n_timesteps, int64_t n_columns, float leak) {
+              const uint16_t* kept, uint16_t* grad_current, float* grad_leaks, float* grad_thresholds,
+              int64_t n_timesteps, int64_t n_columns, Value leaks) {
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < n_columns; first += block) {
         const int64_t width = n_columns - first < block ? n_columns - first : block;
@@ -62,10 +73,16 @@ void backward(const uint16_t* grad_spikes, const float* grad_counts, const uint1
                 for (int64_t i = 0; i < width; ++i) total[i] += to_float(grad_spikes[row + i]);
 #pragma omp simd
             for (int64_t i = 0; i < width; ++i) {
-                const float kept = subtract ? carried[i] : (spikes[row + i] ? 0.0f : carried[i]);
-                const float delta = total[i] * to_float(slope[row + i]) + kept;
+                const float passed = subtract ? carried[i] : (spikes[row + i] ? 0.0f : carried[i]);
+                const float delta = total[i] * to_float(slope[row + i]) + passed;
                 grad_current[row + i] = to_bfloat16(delta);
-                carried[i] = leak * delta;
+                if constexpr (std::is_pointer_v<Value>) {
+                    // The threshold acts through the spike, and through what the reset takes.
+                    const float taken = subtract && spikes[row + i] ? carried[i] : 0.0f;
+                    grad_thresholds[first + i] -= total[i] * to_float(slope[row + i]) + taken;
+                    if (k) grad_leaks[first + i] += delta * to_float(kept[row - n_columns + i]);
+                }
+                carried[i] = leaks[first + i] * delta;
             }
         }
     }
@@ -113,12 +130,31 @@ extern "C" void delay_slope(const uint16_t* spikes, const uint16_t* grad, const 
 
 extern "C" void lif_forward(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* counts,
                             int64_t n_timesteps, int64_t n_columns, float leak, float threshold, int subtract) {
-    (subtract ? forward<true> : forward<false>)(current, spikes, slope, counts, n_timesteps, n_columns, leak, threshold);
+    (subtract ? forward<true, Shared> : forward<false, Shared>)(current, spikes, slope, counts, nullptr, n_timesteps,
+                                                                n_columns, Shared{leak}, Shared{threshold});
 }
 
 extern "C" void lif_backward(const uint16_t* grad_spikes, const float* grad_counts, const uint16_t* spikes,
                              const uint16_t* slope, uint16_t* grad_current, int64_t n_timesteps, int64_t n_columns,
                              float leak, int subtract) {
-    (subtract ? backward<true> : backward<false>)(grad_spikes, grad_counts, spikes, slope, grad_current, n_timesteps,
-                                                  n_columns, leak);
+    (subtract ? backward<true, Shared> : backward<false, Shared>)(grad_spikes, grad_counts, spikes, slope, nullptr,
+                                                                  grad_current, nullptr, nullptr, n_timesteps,
+                                                                  n_columns, Shared{leak});
+}
+
+// The same with a leak and a threshold of every column, and with their gradients, which start at 0.
+extern "C" void lif_forward_each(const uint16_t* current, uint16_t* spikes, uint16_t* slope, float* counts,
+                                 uint16_t* kept, int64_t n_timesteps, int64_t n_columns, const float* leaks,
+                                 const float* thresholds, int subtract) {
+    (subtract ? forward<true, const float*> : forward<false, const float*>)(
+        current, spikes, slope, counts, kept, n_timesteps, n_columns, leaks, thresholds);
+}
+
+extern "C" void lif_backward_each(const uint16_t* grad_spikes, const float* grad_counts, const uint16_t* spikes,
+                                  const uint16_t* slope, const uint16_t* kept, uint16_t* grad_current,
+                                  float* grad_leaks, float* grad_thresholds, int64_t n_timesteps, int64_t n_columns,
+                                  const float* leaks, int subtract) {
+    (subtract ? backward<true, const float*> : backward<false, const float*>)(
+        grad_spikes, grad_counts, spikes, slope, kept, grad_current, grad_leaks, grad_thresholds, n_timesteps,
+        n_columns, leaks);
 }

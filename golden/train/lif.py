@@ -6,7 +6,10 @@ the kernel in `lif.cpp`, compiled once; else a loop of Torch operations over tim
     u[k] = leak * u'[k-1] + current[k] (+ W_r s[k-1]);  spike s[k] where u[k] >= threshold
     u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
 
-The surrogate gradient is the triangle `max(0, 1 - |u - threshold|)`; the reset is detached.
+Leak and threshold are one of all neurons, or one of every neuron, which then have gradients.
+
+The surrogate gradient is the triangle `max(0, 1 - |u - threshold|)`; the reset is detached: a
+gradient passes through what it takes, not through whether it takes it.
 """
 
 from __future__ import annotations
@@ -17,13 +20,15 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from golden.cache import cache_folder
 from golden.errors import UserError
+
+Value: TypeAlias = "float | Tensor"  # one of all neurons, or (N,)
 
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 # What -ffast-math allows, without what it links: that would flush denormals to zero in the whole
@@ -77,44 +82,66 @@ def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
 
 
 class LifScan(torch.autograd.Function):
-    """Leaky integrate-and-fire over all timesteps.
+    """Leaky integrate-and-fire over all timesteps, by the kernel.
 
-    Takes the current (K, B, N) bfloat16; returns spikes of the same shape and their counts over
-    time (B, N) float32.
-
-        u[k] = leak * u'[k-1] + current[k];  spike where u[k] >= threshold
-        u'[k] = u[k] - threshold (or 0) where it fired, u[k] elsewhere
-
-    The surrogate gradient is the triangle `max(0, 1 - |u - threshold|)`; the reset is detached.
+    Takes the current (K, B, N) bfloat16, and leak and threshold as numbers, or (N,) float32 each;
+    returns spikes of the same shape and their counts over time (B, N) float32.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, current: Tensor, leak: float, threshold: float, subtract: bool
+        ctx: Any, current: Tensor, leak: Value, threshold: Value, subtract: bool
     ) -> tuple[Tensor, Tensor]:
         current = current.contiguous()
         spikes, slope = torch.empty_like(current), torch.empty_like(current)
         counts = torch.empty(current.shape[1:], dtype=torch.float32)
+        tensors, sizes = (current, spikes, slope, counts), (len(current), counts.numel())
+        ctx.set_materialize_grads(False)
+        ctx.leak, ctx.subtract = leak, subtract
+        if isinstance(leak, Tensor) and isinstance(threshold, Tensor):
+            # A column is a neuron in a sequence.
+            ctx.leak = leak.detach().float().expand_as(counts).contiguous()
+            thresholds = threshold.detach().float().expand_as(counts).contiguous()
+            kept = torch.empty_like(current)
+            kernel().lif_forward_each(
+                *(pointer(t) for t in (*tensors, kept)),
+                *(ctypes.c_int64(n) for n in sizes),
+                *(pointer(t) for t in (ctx.leak, thresholds)),
+                ctypes.c_int(subtract),
+            )
+            ctx.save_for_backward(spikes, slope, kept)
+            return spikes, counts
+        assert not isinstance(leak, Tensor) and not isinstance(threshold, Tensor)
         kernel().lif_forward(
-            *(pointer(t) for t in (current, spikes, slope, counts)),
-            *(ctypes.c_int64(n) for n in (len(current), counts.numel())),
-            ctypes.c_float(leak),
-            ctypes.c_float(threshold),
+            *(pointer(t) for t in tensors),
+            *(ctypes.c_int64(n) for n in sizes),
+            *(ctypes.c_float(value) for value in (leak, threshold)),
             ctypes.c_int(subtract),
         )
         ctx.save_for_backward(spikes, slope)
-        ctx.set_materialize_grads(False)
-        ctx.leak, ctx.subtract = leak, subtract
         return spikes, counts
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor, None, None, None]:
-        spikes, slope = ctx.saved_tensors
+    def backward(
+        ctx: Any, *grad_outputs: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        spikes, slope, *kept = ctx.saved_tensors
         grads = [g if g is None else g.contiguous() for g in grad_outputs]
         grad_current = torch.empty_like(spikes)
+        sizes = [ctypes.c_int64(n) for n in (len(spikes), spikes[0].numel())]
+        if kept:
+            of_columns = torch.zeros((2, *spikes.shape[1:]), dtype=torch.float32)
+            kernel().lif_backward_each(
+                *(pointer(t) for t in (*grads, spikes, slope, *kept, grad_current, *of_columns)),
+                *sizes,
+                pointer(ctx.leak),
+                ctypes.c_int(ctx.subtract),
+            )
+            grad_leak, grad_threshold = of_columns.sum(1)
+            return grad_current, grad_leak, grad_threshold, None
         kernel().lif_backward(
             *(pointer(t) for t in (*grads, spikes, slope, grad_current)),
-            *(ctypes.c_int64(n) for n in (len(spikes), spikes[0].numel())),
+            *sizes,
             ctypes.c_float(ctx.leak),
             ctypes.c_int(ctx.subtract),
         )
@@ -122,8 +149,8 @@ class LifScan(torch.autograd.Function):
 
 
 class LoopScan(torch.autograd.Function):
-    """The same, by a loop over time: takes the current (K, B, N) and the weights of own spikes
-    (N, N) or None, on any device.
+    """The same, by a loop over time: takes the current (K, B, N), the weights of own spikes (N, N)
+    or None, and leak and threshold, on any device.
     """
 
     @staticmethod
@@ -131,13 +158,15 @@ class LoopScan(torch.autograd.Function):
         ctx: Any,
         current: Tensor,
         own: Tensor | None,
-        leak: float,
-        threshold: float,
+        leak: Value,
+        threshold: Value,
         subtract: bool,
     ) -> tuple[Tensor, Tensor]:
-        membrane = torch.zeros(current.shape[1:], dtype=torch.float32, device=current.device)
+        dtype = torch.promote_types(current.dtype, torch.float32)
+        membrane = torch.zeros(current.shape[1:], dtype=dtype, device=current.device)
         counts = torch.zeros_like(membrane)
         spikes, slope = torch.empty_like(current), torch.empty_like(current)
+        kept = torch.empty_like(current) if isinstance(leak, Tensor) else None
         before = None
         for k, arrived in enumerate(current):
             membrane = leak * membrane + arrived
@@ -147,42 +176,55 @@ class LoopScan(torch.autograd.Function):
             spikes[k] = fired
             slope[k] = (1 - (membrane - threshold).abs()).clamp(min=0)
             counts += fired
-            kept = membrane - threshold if subtract else torch.zeros_like(membrane)
-            membrane = torch.where(fired, kept, membrane)
+            left = membrane - threshold if subtract else torch.zeros_like(membrane)
+            membrane = torch.where(fired, left, membrane)
+            if kept is not None:
+                kept[k] = membrane
             before = spikes[k]
-        ctx.save_for_backward(spikes, slope, own)
-        ctx.leak, ctx.subtract = leak, subtract
+        ctx.save_for_backward(spikes, slope, own, kept)
+        ctx.leak, ctx.subtract = leak.detach() if isinstance(leak, Tensor) else leak, subtract
         return spikes, counts
 
     @staticmethod
     def backward(
         ctx: Any, *grad_outputs: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, None, None, None]:
-        spikes, slope, own = ctx.saved_tensors
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, None]:
+        spikes, slope, own, kept = ctx.saved_tensors
         grad_spikes, grad_counts = grad_outputs
         grad_current = torch.empty_like(spikes)
-        carried = torch.zeros(spikes.shape[1:], dtype=torch.float32, device=spikes.device)
+        dtype = torch.promote_types(spikes.dtype, torch.float32)
+        carried = torch.zeros(spikes.shape[1:], dtype=dtype, device=spikes.device)
+        grad_leak, grad_threshold = torch.zeros_like(carried), torch.zeros_like(carried)
         constant = 0.0 if grad_counts is None else grad_counts
         delta = None
         for k in reversed(range(len(spikes))):
             total = constant + (0.0 if grad_spikes is None else grad_spikes[k])
             if own is not None and delta is not None:
                 total = total + delta @ own
-            kept = carried if ctx.subtract else torch.where(spikes[k] > 0, 0.0, carried)
-            grad_current[k] = total * slope[k] + kept
+            passed = carried if ctx.subtract else torch.where(spikes[k] > 0, 0.0, carried)
+            grad_current[k] = total * slope[k] + passed
             delta = grad_current[k]
-            carried = ctx.leak * delta.float()
+            if kept is not None:
+                # The threshold acts through the spike, and through what the reset takes.
+                grad_threshold -= total * slope[k] + spikes[k] * carried * ctx.subtract
+                if k:
+                    grad_leak += delta * kept[k - 1]
+            carried = ctx.leak * delta.to(dtype)
         grad_own = None
         if own is not None:
             later = grad_current[1:].flatten(0, 1)
             grad_own = later.t() @ spikes[:-1].flatten(0, 1)
-        return grad_current, grad_own, None, None, None
+        if kept is None:
+            return grad_current, grad_own, None, None, None
+        return grad_current, grad_own, grad_leak.sum(0), grad_threshold.sum(0), None
 
 
-def scan(current: Tensor, own: Tensor | None, leak: float, subtract: bool) -> tuple[Tensor, Tensor]:
+def scan(
+    current: Tensor, own: Tensor | None, leak: Value, threshold: Value, subtract: bool
+) -> tuple[Tensor, Tensor]:
     """Return spikes (K, B, N) and their counts over time (B, N) float32, for currents (K, B, N)
-    bfloat16, the weights (N, N) of own spikes, and a threshold of 1.
+    bfloat16, the weights (N, N) of own spikes, and leak and threshold: numbers, or (N,) each.
     """
     if own is None and current.device.type == "cpu":
-        return LifScan.apply(current, leak, 1.0, subtract)
-    return LoopScan.apply(current, own, leak, 1.0, subtract)
+        return LifScan.apply(current, leak, threshold, subtract)
+    return LoopScan.apply(current, own, leak, threshold, subtract)

@@ -26,10 +26,15 @@ from golden.formats import Fixed
 from golden.params import LayerFormats
 from golden.picture import save_picture
 from golden.train.augment import augmented
-from golden.train.checkpoint import load_checkpoint, load_recipe, save_checkpoint
+from golden.train.checkpoint import (
+    load_checkpoint,
+    load_recipe,
+    load_topology,
+    save_checkpoint,
+)
+from golden.train.convert import apply_grids, layers_of
 from golden.train.curve import add_epoch, plot_curve
-from golden.train.model import DmpLayer, DmpNetwork
-from golden.train.quantize import apply_grids
+from golden.train.model import DmpNetwork
 from golden.train.topology import Topology
 
 WARMUP_STEPS = 50
@@ -185,6 +190,29 @@ def train(
     return run.path
 
 
+def parameter_groups(network: DmpNetwork, rate: float) -> list[dict[str, Any]]:
+    """Return the parameters as an optimizer takes them. Delays, leaks and thresholds do not decay;
+    delays have a rate of their own.
+    """
+    layers = layers_of(network)
+    delays: list[nn.Parameter] = [layer.delays for layer in layers if layer.topology.max_delay]
+    neurons: list[nn.Parameter] = [
+        values
+        for layer in layers
+        if layer.topology.per_neuron
+        for values in (layer.leak_values, layer.threshold_values)
+    ]
+    apart = {id(values) for values in (*delays, *neurons)}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in network.parameters() if id(p) not in apart]}
+    ]
+    if delays:
+        groups.append({"params": delays, "lr": rate * DELAY_RATE, "weight_decay": 0.0})
+    if neurons:
+        groups.append({"params": neurons, "weight_decay": 0.0})
+    return groups
+
+
 class _Training:
     """A network with its optimizer, where its training stands, and the files it is kept in."""
 
@@ -208,10 +236,8 @@ class _Training:
         self.start: dict[str, Any] | None = None
         checkpoint = load_checkpoint(self.path) if self.path.exists() else None
         if checkpoint is not None:
-            same = (checkpoint["settings"], checkpoint["topology"]) == (
-                self.settings, topology.to_dict(),
-            )  # fmt: skip
-            if not same:
+            before = load_topology(self.path, checkpoint)
+            if (checkpoint["settings"], before) != (self.settings, topology):
                 raise UserError(
                     f"{self.path} was trained with other settings: move it away, or train with the"
                     " same ones"
@@ -234,17 +260,8 @@ class _Training:
             self.average = swa_utils.AveragedModel(self.network, multi_avg_fn=mean)
             if checkpoint is not None:
                 self.average.load_state_dict(checkpoint["average"])
-        delays = [
-            layer.delays
-            for layer in self.network.layers
-            if isinstance(layer, DmpLayer) and layer.topology.max_delay
-        ]
-        others = [p for p in self.network.parameters() if all(p is not d for d in delays)]
-        rate = recipe.learning_rate
-        groups: list[dict[str, Any]] = [{"params": others}]
-        if delays:
-            groups.append({"params": delays, "lr": rate * DELAY_RATE, "weight_decay": 0.0})
-        self.optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
+        groups = parameter_groups(self.network, recipe.learning_rate)
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=0.01)
         n_steps = recipe.epochs * n_batches
 
         def scale(step: int) -> float:

@@ -22,6 +22,7 @@ from golden.train.lif import scan
 from golden.train.topology import LayerTopology, Topology
 
 CHUNK = 56  # timesteps of slow state computed by one matrix product
+LEAST_THRESHOLD = 1 / 16  # of a neuron that learns its own: formats hold it
 LOGIT_GAIN = (
     10.0  # the readout averages over time; the gain makes its cross-entropy steep enough to learn
 )
@@ -51,6 +52,13 @@ def snap(values: Tensor, fmt: Fixed) -> Tensor:
     scale = 2.0**fmt.frac
     snapped = torch.floor(values.detach() * scale + 0.5).clamp(fmt.min, fmt.max) / scale
     return values + (snapped - values.detach())
+
+
+def bounded(values: Tensor, low: float, high: float) -> Tensor:
+    """Return the values within these bounds; beyond them a gradient still passes, so that a value
+    can come back.
+    """
+    return values.clamp(low, high).detach() + (values - values.detach())
 
 
 class SlowState(nn.Module):
@@ -111,6 +119,8 @@ class DmpLayer(nn.Module):
     those of its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive
     can otherwise die.
 
+    Without `per_neuron`, all neurons have the same leak and a threshold of 1.
+
     With `grids` (quantization-aware training) every weight is what its format makes of it, and the
     current from the slow state is P m[k'-1] + V x[k'], as the core computes it.
     """
@@ -128,6 +138,9 @@ class DmpLayer(nn.Module):
             self.fast.weight = nn.Parameter(torch.cat([self.fast.weight.detach(), own], 1))
         if topology.max_delay:
             self.delays = nn.Parameter(torch.rand(n_inputs) * topology.max_delay)
+        if topology.per_neuron:
+            self.leak_values = nn.Parameter(torch.full((n_neurons,), leak))
+            self.threshold_values = nn.Parameter(torch.ones(n_neurons))
         if n_state:
             self.slow_state = SlowState(n_state, topology.theta)
             self.slow = nn.Linear(n_state, n_neurons, bias=False)
@@ -148,11 +161,15 @@ class DmpLayer(nn.Module):
         """Return what the delays make of spikes (K, B, inputs)."""
         if not self.topology.max_delay:
             return spikes
-        # Beyond the bound a delay's gradient still passes, so that it can come back.
-        bounded = (
-            self.delays + (self.delays.clamp(0, self.topology.max_delay) - self.delays).detach()
-        )
-        return AxonalDelay.apply(spikes, bounded)
+        return AxonalDelay.apply(spikes, bounded(self.delays, 0, self.topology.max_delay))
+
+    def leaks(self) -> Tensor:
+        """Return the leak of every neuron (neurons,)."""
+        return bounded(self.leak_values, 0, 1)
+
+    def thresholds(self) -> Tensor:
+        """Return the threshold of every neuron (neurons,)."""
+        return bounded(self.threshold_values, LEAST_THRESHOLD, math.inf)
 
     def drive(self, spikes: Tensor) -> Tensor:
         """Return x (K, B) float32."""
@@ -189,14 +206,19 @@ class DmpLayer(nn.Module):
         own = None
         if self.topology.recurrent:
             own = (weight[:, n_inputs:] * self.topology.own_value).to(dtype)
-        return scan(current, own, self.leak, self.topology.reset == "subtract")
+        leak, threshold = self.leak, 1.0
+        if self.topology.per_neuron:
+            leak = self._snap(self.leaks(), "leak")
+            threshold = self._snap(self.thresholds(), "threshold")
+        return scan(current, own, leak, threshold, self.topology.reset == "subtract")
 
 
 class DmpNetwork(nn.Module):
     """Layers and a linear readout of the mean spike rates.
 
     `forward` takes payloads (K, B, inputs) uint8 and returns logits (B, classes) float32 and the
-    mean spikes per timestep of each layer. Thresholds are 1: a weight's scale says the rest.
+    mean spikes per timestep of each layer. Thresholds are 1 where neurons have none of their own: a
+    weight's scale says the rest.
     """
 
     readout_grid: Fixed | None = None

@@ -11,10 +11,15 @@ from golden.errors import UserError
 from golden.formats import GRADED, SPIKE, Fixed
 from golden.params import Reset
 
+TRAINED_RESETS: tuple[Reset, ...] = ("subtract", "to_value")  # to 0
+
 
 @dataclass(frozen=True)
 class LayerTopology:
-    """What a layer is before any number format is chosen; `theta` and `max_delay` in timesteps."""
+    """What a layer is before any number format is chosen; `theta` and `max_delay` in timesteps.
+
+    With `per_neuron`, every neuron learns its leak and its threshold.
+    """
 
     n_inputs: int
     n_neurons: int
@@ -25,6 +30,13 @@ class LayerTopology:
     recurrent: bool = False
     max_delay: int = 0
     payload: Fixed = SPIKE
+    per_neuron: bool = False
+
+    def __post_init__(self) -> None:
+        if self.reset not in TRAINED_RESETS:
+            raise UserError(
+                f"a reset '{self.reset}' is not trained: use {' or '.join(TRAINED_RESETS)}"
+            )
 
     @property
     def own_value(self) -> float:
@@ -36,7 +48,9 @@ class LayerTopology:
 class Topology:
     """A network as it is trained on the data set `data` (`golden.data.dataset`).
 
-    Delays are of layers that receive spikes: a first layer with a graded payload has none.
+    Delays are of layers that receive spikes: a first layer with a graded payload has none. With
+    `per_neuron`, `leak` and a threshold of 1 are where the leak and the threshold of every neuron
+    start.
     """
 
     data: str
@@ -51,6 +65,7 @@ class Topology:
     payload: Fixed = GRADED
     recurrent: bool = False
     max_delay: int = 0
+    per_neuron: bool = False
 
     @property
     def layers(self) -> list[LayerTopology]:
@@ -59,7 +74,7 @@ class Topology:
         return [
             LayerTopology(
                 n_in, n_out, self.n_state, self.theta, self.dilation, self.reset, self.recurrent,
-                self.max_delay if payload == SPIKE else 0, payload,
+                self.max_delay if payload == SPIKE else 0, payload, self.per_neuron,
             )
             for n_in, n_out, payload in zip(widths, widths[1:], payloads, strict=False)
         ]  # fmt: skip
@@ -70,9 +85,11 @@ class Topology:
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> Topology:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote, also before resets to a value were called so."""
+        reset = "to_value" if content["reset"] == "zero" else content["reset"]
         values = content | {
             "n_neurons": tuple(content["n_neurons"]), "payload": Fixed(**content["payload"]),
+            "reset": reset,
         }  # fmt: skip
         return Topology(**values)
 

@@ -1,0 +1,270 @@
+"""From a network in reals to integers: scales chosen by calibration on training data, weights
+rounded. No Torch.
+
+Scales are powers of two, so a scale is the `frac` of a `Fixed`. Per layer:
+
+- m, x and y hold `HEADROOM` times the largest value of the calibration; u, whose saturation costs
+  little, the largest itself, and every threshold and amount of a reset;
+- w_f, w_x, P and w_o take the scale of the least squared error: clamping an outlier may cost less
+  than a bit of all others;
+- the scales of B and V follow from what lies between those of m and x: as much as leaves every B
+  and V in its format;
+- a decay that rounds to 1 widens its format by what 1 needs;
+- leaks, alphas, thresholds and resets are a value a neuron where their integers differ.
+
+The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they
+are rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.formats import Fixed
+from golden.integer import LayerIntegers, NetworkIntegers
+from golden.params import (
+    NEURON_VALUES,
+    LayerFormats,
+    LayerParams,
+    NetworkParams,
+    NeuronValue,
+    ReadoutParams,
+)
+from golden.reals import LayerRanges, LayerReals, NetworkReals, Value, first_wrong, run_reals
+
+HEADROOM = 1.25  # sequences outside of the calibration reach further
+DEFAULT_WIDTHS = LayerFormats()
+OUTLIER_BITS = 3  # how many scales finer than the one without clamping are tried
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized network, its calibration, and by full name the coefficients that their formats
+    clamped.
+    """
+
+    network: NetworkIntegers
+    ranges: list[LayerRanges]
+    clamped: dict[str, int]
+
+
+def fit(magnitude: float, fmt: Fixed) -> Fixed:
+    """Return the format with the largest `frac` in which `magnitude` is not clamped, but at most
+    twice the width.
+    """
+    finest = 2 * fmt.width
+    if magnitude < (fmt.max + 0.5) * 2.0**-finest:
+        return replace(fmt, frac=finest)
+    # Rounding half up reaches max + 1 from max + 1/2 on.
+    return replace(fmt, frac=math.ceil(math.log2((fmt.max + 0.5) / magnitude)) - 1)
+
+
+def fit_least_error(values: np.ndarray, fmt: Fixed) -> Fixed:
+    """Return the format whose rounding and clamping of `values` has the least squared error, the
+    coarsest of equals.
+    """
+    coarse = fit(float(np.abs(values).max(initial=0.0)), fmt)
+    candidates = [replace(coarse, frac=coarse.frac + more) for more in range(OUTLIER_BITS + 1)]
+
+    def error(candidate: Fixed) -> float:
+        return float(((candidate.to_real(candidate.quantize(values)) - values) ** 2).sum())
+
+    return min(candidates, key=error)
+
+
+def fit_decay(decay: Value, fmt: Fixed) -> Fixed:
+    """Return the format, widened to hold 1 where a decay rounds to what it cannot hold."""
+    largest = math.floor(float(np.max(decay)) * 2.0**fmt.frac + 0.5)
+    return fmt if largest <= fmt.max else replace(fmt, width=fmt.frac + 1)
+
+
+def choose_formats(layer: LayerReals, ranges: LayerRanges, widths: LayerFormats) -> LayerFormats:
+    """Return the formats of the layer, with `widths` and the decays' scales of `widths`."""
+    f = replace(widths, payload=layer.payload, leak=fit_decay(layer.leak, widths.leak))
+    held = [np.abs(values).max() for values in (layer.c, layer.threshold, layer.taken())]
+    f = replace(f, w_f=fit_least_error(layer.w_f, f.w_f), u=fit(float(max(ranges.u, *held)), f.u))
+    if layer.alpha is not None:
+        largest = max(ranges.y * HEADROOM, float(np.abs(layer.c_y).max()))
+        f = replace(f, alpha=fit_decay(layer.alpha, f.alpha), y=fit(largest, f.y))
+    return _with_state(layer, ranges, f) if layer.n_state else f
+
+
+def _with_state(layer: LayerReals, ranges: LayerRanges, f: LayerFormats) -> LayerFormats:
+    """Return the formats with those of the slow state chosen."""
+    p, v = layer.w_m @ layer.a, layer.w_m @ layer.b
+    f_a, f_p = fit(float(np.abs(layer.a).max()), f.a), fit_least_error(p, f.p)
+    m, x = fit(ranges.m * HEADROOM, f.m), fit(ranges.x * HEADROOM, f.x)
+    between = min(
+        fit(float(np.abs(layer.b).max()), f.a).frac - f_a.frac,
+        fit(float(np.abs(v).max()), f.p).frac - f_p.frac,
+    )
+    if m.frac - between > x.frac:  # a finer x would leave its range: m gives way
+        m = replace(m, frac=x.frac + between)
+    x = replace(x, frac=m.frac - between)
+    return replace(f, w_x=fit_least_error(layer.w_x, f.w_x), p=f_p, a=f_a, m=m, x=x)
+
+
+@dataclass
+class _Rounding:
+    """Rounds reals to formats and counts, by full name, what the formats clamp."""
+
+    clamped: dict[str, int] = field(default_factory=dict)
+
+    def integers(self, real: np.ndarray | float, fmt: Fixed, where: str) -> np.ndarray:
+        result = fmt.quantize(real)
+        beyond = np.abs(fmt.to_real(result) - real) > 2.0**-fmt.frac / 2
+        self.clamped[where] = int(beyond.sum())
+        return result
+
+    def amount(self, real: Value, fmt: Fixed, where: str) -> np.ndarray:
+        """Round a threshold, or what a reset subtracts: none but 0 may become 0."""
+        result = self.integers(real, fmt, where)
+        if found := first_wrong(where, np.where(result == 0, real, 0.0), lambda v: v > 0):
+            raise UserError(
+                f"{found}, which is 0 in its format {fmt}: use {2.0 ** -(fmt.frac + 1):g} or more,"
+                " or a narrower range of membranes, thresholds and resets"
+            )
+        return result
+
+    def layer(
+        self, reals: LayerReals, f: LayerFormats, where: str
+    ) -> tuple[LayerParams, LayerIntegers]:
+        """Return the layer in these formats."""
+        real: dict[str, tuple[np.ndarray | float, Fixed]] = {
+            "w_f": (reals.w_f, f.w_f),
+            "w_x": (reals.w_x, f.w_x),
+            "b_x": (reals.b_x, f.b_x),
+            "a": (reals.a, f.a),
+            "b": (reals.b, f.b),
+            "p": (reals.w_m @ reals.a, f.p),
+            "v": (reals.w_m @ reals.b, f.v),
+            "c": (reals.c, f.c),
+            "leak": (reals.leak, f.leak),
+        }
+        if reals.alpha is not None:
+            real |= {"alpha": (reals.alpha, f.alpha), "c_y": (reals.c_y, f.c_y)}
+        values: dict[str, Any] = {
+            name: self.integers(value, fmt, f"{where}.{name}")
+            for name, (value, fmt) in real.items()
+        }
+        values["threshold"] = self.amount(reals.threshold, f.threshold, f"{where}.threshold")
+        values |= self._reset(reals, f, values["threshold"], where)
+        for name in NEURON_VALUES:  # the same of all neurons is one for the layer
+            if name in values and (values[name] == values[name].flat[0]).all():
+                values[name] = values[name].flat[0]
+        scalars: dict[str, Any] = {k: int(v) for k, v in values.items() if not np.ndim(v)}
+        per_neuron: tuple[NeuronValue, ...] = tuple(
+            name for name in NEURON_VALUES if np.ndim(values.get(name, 0))
+        )
+        try:
+            params = LayerParams(
+                reals.n_inputs,
+                reals.n_neurons,
+                reals.n_state,
+                reals.dilation,
+                reals.reset,
+                f,
+                reals.recurrent,
+                reals.max_delay,
+                own_reset="reset" in values,
+                synapse=reals.alpha is not None,
+                per_neuron=per_neuron,
+                decay_rounding=reals.decay_rounding,
+            )
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        return params, LayerIntegers(**values | scalars, delays=reals.delays)
+
+    def _reset(
+        self, reals: LayerReals, f: LayerFormats, threshold: np.ndarray, where: str
+    ) -> dict[str, np.ndarray]:
+        """Return the amount of the reset, where it is not what the layer takes without one."""
+        if reals.reset_amount is None:
+            return {}
+        if reals.reset == "to_value":
+            amount = self.integers(reals.taken(), f.u, f"{where}.reset_amount")
+            return {"reset": amount} if amount.any() else {}
+        amount = self.amount(reals.taken(), f.threshold, f"{where}.reset_amount")
+        return {} if (amount == threshold).all() else {"reset": amount}
+
+
+def check_calibration(network: NetworkReals, payloads: np.ndarray) -> None:
+    """Raise `UserError` where sequences (B, K, inputs) cannot be what the network receives."""
+    if not payloads.size:
+        raise UserError("no sequences to calibrate on: use at least one")
+    first = network.layers[0]
+    if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
+        raise UserError(
+            f"calibration sequences of shape {payloads.shape}: use (sequences, timesteps,"
+            f" {first.n_inputs})"
+        )
+    if payloads.dtype.kind not in "iub":
+        raise UserError(
+            f"layer0: the inputs of the calibration are {payloads.dtype}: use integer payloads of"
+            f" {first.payload}"
+        )
+    first.payload.check(payloads, "layer0: an input of the calibration")
+
+
+def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
+    """Return what each layer's values reach on sequences (B, K, inputs) of integer payloads, or
+    raise `UserError` where the network or the sequences cannot be.
+    """
+    network.check()
+    check_calibration(network, payloads)
+    return run_reals(network, payloads).ranges
+
+
+def quantize(
+    network: NetworkReals, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS
+) -> Quantized:
+    """Turn a network in reals into integers.
+
+    Parameters
+    ----------
+    payloads
+        Training sequences (B, K, inputs) of integer payloads to calibrate on.
+    name
+        Of the quantized network.
+    widths
+        Formats of which only the widths and the decays' scales are used; payloads are the
+        network's.
+
+    Raises
+    ------
+    UserError
+        Nothing to calibrate on, inputs outside of their format, or values that no neuron can have
+        or no format of these widths can hold.
+    """
+    ranges = calibrate(network, payloads)
+    rounding = _Rounding()
+    layers = [
+        rounding.layer(layer, choose_formats(layer, found, widths), f"layer{index}")
+        for index, (layer, found) in enumerate(zip(network.layers, ranges, strict=True))
+    ]
+    n_classes, n_inputs = network.w_o.shape
+    plain = ReadoutParams(n_inputs, n_classes)
+    readout = replace(
+        plain,
+        w_o=fit_least_error(network.w_o, plain.w_o),
+        leaky=network.leak != 1,
+        report=network.report,
+        decay_rounding=network.decay_rounding,
+    )
+    leak = 0
+    if readout.leaky:
+        readout = replace(readout, leak=fit_decay(network.leak, plain.leak))
+        leak = int(rounding.integers(network.leak, readout.leak, "readout.leak"))
+    quantized = NetworkIntegers(
+        NetworkParams(name, tuple(params for params, _ in layers), readout),
+        tuple(integers for _, integers in layers),
+        rounding.integers(network.w_o, readout.w_o, "readout.w_o"),
+        rounding.integers(network.b_o, readout.b_o, "readout.b_o"),
+        leak,
+    )
+    return Quantized(quantized, ranges, rounding.clamped)
