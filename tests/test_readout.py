@@ -255,4 +255,4 @@ def decayed(leak: int, values: np.ndarray, params: ReadoutParams) -> np.ndarray:
     shift, products = params.leak.frac, leak * values
     if params.decay_rounding == "half_up":
         return (products + (1 << shift - 1)) >> shift
-    return np.sign(products) * (abs(products) >> shift)
+    return np.where(products < 0, -(-products >> shift), products >> shift)
