@@ -42,6 +42,9 @@ FORMATS = {
     "leak": "the leak",
     "bias_width": "the bias c, with the fractional bits of u",
     "drive_bias_width": "the bias b_x, with those of a product w_x s",
+    "y": "the synaptic current",
+    "alpha": "the decay of the synaptic current",
+    "synapse_bias_width": "the bias c_y, with the fractional bits of y",
 }
 COSTS = (
     HardwareParams(1),
