@@ -40,11 +40,11 @@ FORMATS = {
     "x": "the drive",
     "u": "membrane potentials, thresholds and reset",
     "leak": "the leak",
-    "y": "the synaptic current",
-    "alpha": "its decay",
     "bias_width": "the bias c, with the fractional bits of u",
     "drive_bias_width": "the bias b_x, with those of a product w_x s",
-    "synapse_bias_width": "the bias of the synaptic current, with those of y",
+    "y": "the synaptic current",
+    "alpha": "the decay of the synaptic current",
+    "synapse_bias_width": "the bias c_y, with the fractional bits of y",
 }
 COSTS = (
     HardwareParams(1),

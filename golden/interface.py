@@ -95,6 +95,8 @@ class Interface:
 
 def interface_text(interface: Interface, manifest: Path) -> str:
     """Return the content of `ports.json` for the core of a manifest."""
+    width = interface.fields["i_events"]["kind"].width  # one bit more where there are reports
+    kinds = [kind for kind in EventKind if kind < 1 << width]
     content = {
         "top": interface.top,
         "manifest_sha256": digest(manifest),
@@ -103,7 +105,7 @@ def interface_text(interface: Interface, manifest: Path) -> str:
             stream: [asdict(field) for field in fields.values()]
             for stream, fields in interface.fields.items()
         },
-        "event_kinds": {kind.name: kind.value for kind in EventKind},
+        "event_kinds": {kind.name: kind.value for kind in kinds},
         "counters": interface.counters,
         "errors": interface.errors,
     }

@@ -66,7 +66,7 @@ def check_waiting(simulation: Simulation) -> None:
 
 
 QUICK = [(draw, seed) for draw, seeds in VERILATED.items() for seed in seeds]
-QUICK += [("whole neurons", 65), ("reports", 65)]
+QUICK += [("whole neurons", 157)]  # tests/test_reports.py has reports
 # A large network for each of some blocks, events and products, and two with own spikes.
 LARGE = [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
 LARGE += [("large loop", seed) for seed in (2, 4)]
@@ -111,10 +111,16 @@ def test_errors_before_delays(tmp_path: Path) -> None:
 
 
 def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
-    """Run a network with stalls and without, and compare everything."""
+    """Run a network with stalls and without, and compare everything; also what it reports."""
     manifest = make_core(drawn.network, drawn.hardware, tmp_path)
     for stalls_seed in (seed, None):
-        simulation = simulate(manifest, drawn.payloads, stalls_seed=stalls_seed, optimize=FAST)
+        simulation = simulate(
+            manifest,
+            drawn.payloads,
+            reports=drawn.reports,
+            stalls_seed=stalls_seed,
+            optimize=FAST,
+        )
         comparison = compare(simulation, drawn.payloads)
         assert comparison.mismatches == 0, comparison.first
         assert (

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from golden.errors import UserError
-from golden.interface import Interface, Port, interface_text, read_ports, read_verilog
+from golden.interface import Field, Interface, Port, interface_text, read_ports, read_verilog
 
-INTERFACE = Interface("top", {"clk": Port("clk", "input", 1)}, {}, ["a"], [])
+EVENTS = {"i_events": {"kind": Field("kind", 0, 2, False)}}
+INTERFACE = Interface("top", {"clk": Port("clk", "input", 1)}, EVENTS, ["a"], [])
 
 
 def test_whole_verilog_is_read(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
 from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
 
+VALUES = ("leak", "threshold", "reset")
 NARROW = LayerFormats(
     u=Fixed(9, 5), w_f=Fixed(6, 7), p=Fixed(8, 6), bias_width=7, leak=Fixed(7, 6, signed=False)
 )
@@ -28,9 +29,9 @@ WHOLE_LEAK = LayerFormats(
 
 def make_layer(
     n_neurons: int, n_state: int, lanes: int, block: int = 1, dilation: int = 1,
-    reset: Reset = "subtract", formats: LayerFormats = NARROW, products: int = 1,
+    reset: Reset = "subtract", formats: LayerFormats = NARROW, products: int = 1, **options: Any,
 ) -> LayerHardware:  # fmt: skip
-    params = LayerParams(60, n_neurons, n_state, dilation, reset, formats)
+    params = LayerParams(60, n_neurons, n_state, dilation, reset, formats, **options)
     hardware = HardwareParams(lanes, block, products_per_cycle=products, trace=True)
     return LayerHardware(params, hardware)
 
@@ -53,7 +54,28 @@ LAYERS = {
     "blocks, folded": make_layer(20, 7, 4, block=2, dilation=2, reset="to_value"),
     "blocks, dilated, folded": make_layer(26, 15, 5, block=2, dilation=3),
     "large blocks": make_layer(5, 2, 4, block=16, dilation=5, formats=WHOLE_LEAK),
-}
+    "no reset": make_layer(7, 2, 3, reset="none", per_neuron=("leak",)),
+    "less an amount": make_layer(9, 0, 2, own_reset=True, decay_rounding="toward_zero"),
+    "less an amount a neuron": make_layer(6, 3, 4, own_reset=True, per_neuron=("reset",)),
+    "to an amount": make_layer(5, 2, 3, reset="to_value", own_reset=True, formats=WHOLE_LEAK),
+    "to an amount a neuron, folded": make_layer(
+        13, 5, 6, reset="to_value", own_reset=True, per_neuron=("threshold", "reset"), products=2
+    ),
+    "a threshold a neuron": make_layer(30, 4, 4, per_neuron=("threshold",)),
+    "values a neuron, blocks": make_layer(
+        20, 7, 4, block=2, own_reset=True, per_neuron=VALUES, decay_rounding="toward_zero"
+    ),
+    "values a neuron, blocks, relaxed": make_layer(
+        40, 12, 3, block=4, own_reset=True, per_neuron=VALUES
+    ),
+    "values a neuron, blocks, one group": make_layer(
+        4, 0, 4, block=4, reset="to_value", own_reset=True, per_neuron=VALUES
+    ),
+    "no reset, blocks": make_layer(
+        9, 3, 4, block=8, reset="none", per_neuron=("leak", "threshold"),
+        decay_rounding="toward_zero",
+    ),
+}  # fmt: skip
 COUNTS = ("saturations", "reads", "h_read", "writes", "h_write", "products")
 STROBES = ("valid", "sequence_end", *COUNTS)
 MASKS = ("spikes", "timesteps", "last_group")
@@ -70,8 +92,18 @@ class Model:
         self.layer, self.rng = layer, rng
         p, f, shape = layer.params, layer.params.formats, (layer.n_groups, layer.lanes)
         self.biases = rng.integers(f.c.min, f.c.max + 1, shape) // rng.choice([1, 8], shape)
-        self.leak = f.leak.max if rng.integers(2) else int(rng.integers(f.leak.max + 1))
-        self.threshold = int(rng.choice([0, f.threshold.max, *[f.threshold.max // 4] * 3]))
+        most = f.threshold.max
+        drawn = {
+            "leak": [f.leak.max, int(rng.integers(f.leak.max + 1))],
+            "threshold": [0, most, *[most // 4] * 3],
+            "reset": [0, most // 5, most, p.reset_amount.min, p.reset_amount.min // 3],
+        }
+        # One for each neuron, which is the same for all where they share it.
+        self.values = {
+            name: rng.choice(of, shape) if name in p.per_neuron else np.full(shape, rng.choice(of))
+            for name, of in drawn.items()
+        }
+        self.threshold = self.values["threshold"]
         self.membranes, self.held = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.used = np.arange(layer.n_groups * layer.lanes).reshape(shape) < p.n_neurons
         self.formats = {"sums": p.spike_sum}
@@ -105,19 +137,29 @@ class Model:
             refresh = step["refresh"] >> t & 1
             if p.n_state and refresh:
                 self.held[group] = rshift(terms["currents"][t], p.current_shift)
-            rest = rshift(self.leak * u, p.leak_shift) + self.held[group] + self.biases[group]
+            products, threshold = self.values["leak"][group] * u, self.threshold[group]
+            kept = rshift(products, p.leak_shift)
+            if p.decay_rounding == "toward_zero":
+                kept = np.where(
+                    products < 0, -(-products >> p.leak_shift), products >> p.leak_shift
+                )
+            rest = kept + self.held[group] + self.biases[group]
             if self.rng.random() < 0.2:  # aim at the threshold exactly
-                missing = self.threshold - rest
+                missing = threshold - rest
                 missing = (
                     missing << p.spike_shift if p.spike_shift > 0 else missing >> -p.spike_shift
                 )
                 terms["sums"][t] = np.clip(missing, p.spike_sum.min, p.spike_sum.max)
             exact = rest + rshift(terms["sums"][t], p.spike_shift)
             new = f.u.saturate(exact)
-            fired = new >= self.threshold
-            u = np.where(fired, new - self.threshold if p.reset == "subtract" else 0, new)
+            fired = new >= threshold
+            amount = self.values["reset"][group]
+            if not p.own_reset:
+                amount = threshold if p.reset == "subtract" else 0
+            after = {"subtract": new - amount, "to_value": amount, "none": new}[p.reset]
+            u = np.where(fired, after, new)
             spikes[:, t] = fired & used
-            self.note(new[used], exact[used], fired[used])
+            self.note(new[used], exact[used], fired[used], threshold[used])
             for word in range(fold):
                 neurons = slice(word * units, (word + 1) * units)
                 taken = begun + t * layer.interval + word
@@ -144,11 +186,13 @@ class Model:
             "last_group": step["last_group"],
         }  # fmt: skip
 
-    def note(self, new: np.ndarray, exact: np.ndarray, fired: np.ndarray) -> None:
+    def note(
+        self, new: np.ndarray, exact: np.ndarray, fired: np.ndarray, threshold: np.ndarray
+    ) -> None:
         """Keep in mind which corners were reached."""
         found = {
             "above": (new < exact).any(), "below": (new > exact).any(), "silent": (~fired).any(),
-            "at the threshold": (exact == self.threshold).any(),
+            "at the threshold": (exact == threshold).any(),
         }  # fmt: skip
         self.seen |= {name for name, there in found.items() if there}
 
@@ -160,8 +204,14 @@ def test_every_cycle(name: str, stall: float) -> None:
     rng = np.random.default_rng([len(name), int(stall * 10)])
     p, f, block, units = layer.params, layer.params.formats, layer.block, layer.neuron_fold.units
     model = Model(layer, rng)
-    words = [join(word, f.c.width) for word in model.biases.reshape(-1, units)]
-    cycles: list[dict[str, Any]] = load_cycles(2, words)
+    numbers = {"c": 2, "leak": 4, "threshold": 5, "reset": 7}
+    cycles: list[dict[str, Any]] = []
+    for memory, fmt in layer.neuron_values.items():
+        values = model.biases if memory == "c" else model.values[memory]
+        words = [join(word, fmt.width) for word in values.reshape(-1, units)]
+        cycles += load_cycles(numbers[memory], words)
+    shared = {memory: int(of[0, 0]) for memory, of in model.values.items()
+              if memory in layer.scalars}  # fmt: skip
     timestep = 0
     for _ in range(40 if block < 8 else 12):
         length = int(rng.integers(1, block + 1)) if rng.random() < 0.3 else block
@@ -192,8 +242,8 @@ def test_every_cycle(name: str, stall: float) -> None:
             width = block * layer.lanes * fmt.width
             noise = int.from_bytes(rng.bytes(width // 8 + 1), "little") % (1 << width)
             inputs = inputs | {term: operands.get(term, noise)}
-        cycles[cycle] = inputs | {"leak": model.leak, "threshold": model.threshold}
-    record = replay(NeuronStage(layer, {"c": 2}), OUTPUTS, cycles)
+        cycles[cycle] = inputs | shared
+    record = replay(NeuronStage(layer, numbers), OUTPUTS, cycles)
     for cycle, row in enumerate(record):
         wanted = dict.fromkeys(STROBES, 0) | model.expected[cycle]
         assert {field: row[field] for field in wanted} == wanted, f"cycle {cycle}"

@@ -250,9 +250,9 @@ def test_results_are_as_summed(name: str, stall: float) -> None:
     assert reports or bool(counts["stall_cycles"]) == (stall > 0)
 
 
-def decayed(leak: int, values: np.ndarray, params: ReadoutParams) -> np.ndarray:
+def decayed(leak: int, values: Any, params: ReadoutParams) -> np.ndarray:
     """Return what a leak keeps of values, rounded."""
     shift, products = params.leak.frac, leak * values
     if params.decay_rounding == "half_up":
         return (products + (1 << shift - 1)) >> shift
-    return np.sign(products) * (abs(products) >> shift)
+    return np.where(products < 0, -(-products >> shift), products >> shift)
