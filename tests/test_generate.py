@@ -135,7 +135,7 @@ def test_verilog_names_what_made_it(
     assert f"network {core.network.name}, by dmp-core {VERSION}." in lines[0]
     layers, classes = core.network.layers, core.network.readout.n_classes
     assert lines[1].endswith(f", {classes} classes.")
-    assert lines[1].count(" neurons with a slow state of ") == len(layers)
+    assert all(f"{layer.n_inputs} inputs to {layer.summary}, " in lines[1] for layer in layers)
     assert "lanes 3, block 4, events_per_cycle 1" in lines[2]
     command = lines[4].removeprefix("// Made by: ").split(" && ")
     assert command[0].startswith(f"python -m export core {core.network.name} --lanes 3 --block 4 ")

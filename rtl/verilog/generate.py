@@ -73,11 +73,9 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def _shape_of(core: CoreParams) -> str:
-    layers = ", ".join(
-        f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
-        for layer in core.network.layers
-    )
-    return f"{layers}, {core.network.readout.n_classes} classes"
+    network = core.network
+    layers = ", ".join(f"{layer.n_inputs} inputs to {layer.summary}" for layer in network.layers)
+    return f"{layers}, {network.readout.n_classes} classes"
 
 
 def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
