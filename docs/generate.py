@@ -43,6 +43,11 @@ FORMATS = {
     "bias_width": "the bias c, with the fractional bits of u",
     "drive_bias_width": "the bias b_x, with those of a product w_x s",
 }
+OTHER_ROOMS = {
+    "docs": "these pages, and the results as data",
+    "examples": "a network of one's own from a task to its proof; a notebook",
+    "tests": "a test file for each component and command",
+}
 COSTS = (
     HardwareParams(1),
     HardwareParams(4),
@@ -140,7 +145,8 @@ def costs() -> str:
 
 def rooms() -> str:
     """Return the tree: a room a row."""
-    return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in ROOMS.items()])
+    rooms = ROOMS | OTHER_ROOMS
+    return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in rooms.items()])
 
 
 def pages() -> dict[Path, str]:
@@ -166,7 +172,7 @@ def pages() -> dict[Path, str]:
     return found
 
 
-def drawn() -> Any:
+def plotted() -> Any:
     """Return the recording that the waveform's picture holds, or None."""
     found = re.search(r"<dc:description>(.*?)</dc:description>", WAVEFORM.read_text(), re.S)
     return json.loads(found[1].replace("&quot;", '"')) if found else None
@@ -183,7 +189,7 @@ def main() -> None:
             path.write_text(page)
             click.echo(f"wrote {path.relative_to(ROOT)}")
     recorded = waveform.record()
-    if not WAVEFORM.exists() or drawn() != recorded:
+    if not WAVEFORM.exists() or plotted() != recorded:
         waveform.plot(recorded, WAVEFORM)
         click.echo(f"wrote {WAVEFORM.relative_to(ROOT)}")
 
