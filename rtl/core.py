@@ -37,8 +37,8 @@ class Core(Component):
     o_results
         See `Readout`.
     i_counter, o_counter
-        The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle
-        after.
+        The number of a counter (its place in `CoreParams.counters`), and a cycle later the value
+        that this counter had in that cycle.
     i_clear
         Clears counters and error flags.
     o_errors

@@ -108,8 +108,7 @@ class DmpLayer(nn.Module):
         current[k] = W_f s[k] + W_m m[k'] + c,  k' the latest timestep with k' mod dilation = 0
 
     A recurrent layer's W_f has columns for its own spikes of the timestep before; they follow
-    those of its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive
-    can otherwise die.
+    those of its inputs. With one input, w_x = 1 and b_x = 0 are not trained: the drive could die.
 
     With `grids` (quantization-aware training) every weight is what its format makes of it, and the
     current from the slow state is P m[k'-1] + V x[k'], as the core computes it.
