@@ -16,6 +16,7 @@ from docs import results, waveform
 from docs.api import ROOMS
 from docs.blocks import table, with_block
 from export.store import load_digits, load_network
+from golden.command_line import Command
 from golden.cost.cycles import block_cycles
 from golden.data.mnist import to_sequences
 from golden.errors import report_user_errors
@@ -178,7 +179,7 @@ def plotted() -> Any:
     return json.loads(found[1].replace("&quot;", '"')) if found else None
 
 
-@click.command()
+@click.command(cls=Command)
 @report_user_errors
 def main() -> None:
     """Write the generated parts of README.md and docs again: tables from the results, the
