@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from docs import results, waveform
-from docs.api import ROOMS
+from docs.api import FOLDERS
 from docs.blocks import table, with_block
 from export.store import load_digits, load_network
 from golden.command_line import Command
@@ -44,7 +44,7 @@ FORMATS = {
     "bias_width": "the bias c, with the fractional bits of u",
     "drive_bias_width": "the bias b_x, with those of a product w_x s",
 }
-OTHER_ROOMS = {
+OTHER_FOLDERS = {
     "docs": "these pages, and the results as data",
     "examples": "a network of one's own from a task to its proof; a notebook",
     "tests": "a test file for each component and command",
@@ -144,17 +144,19 @@ def costs() -> str:
     return table(columns, rows)
 
 
-def rooms() -> str:
-    """Return the tree: a room a row."""
-    rooms = ROOMS | OTHER_ROOMS
-    return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in rooms.items()])
+def folders() -> str:
+    """Return the tree: a folder a row."""
+    shown = FOLDERS | OTHER_FOLDERS
+    return table(
+        ["Folder", "What is in it"], [[f"`{name}/`", what] for name, what in shown.items()]
+    )
 
 
 def pages() -> dict[Path, str]:
     """Return every page that holds something generated, as it should be."""
     blocks: dict[Path, dict[str, str]] = {
         ROOT / "README.md": {"headlines": results.headlines()},
-        DOCS / "index.md": {"rooms": rooms()},
+        DOCS / "index.md": {"folders": folders()},
         DOCS / "equations.md": {"formats": formats()},
         DOCS / "hardware.md": {"costs": costs()},
         DOCS / "integration.md": {"registers": registers()},
