@@ -147,6 +147,7 @@ def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams
     _, verilog, core = generated
     text = re.sub(r"^//.*", "", verilog.read_text(), flags=re.M)
     assert "\\" not in text and "[-1:0]" not in text
+    assert not re.search(r"^ *reg .*\b_\d+_", text, re.M)
     assert not re.search(r"\b(port_?\d*|unnamed\w*|\w*signal(_\d+)?)\b", text)
     names = re.findall(r"^module (\w+)\(", text, re.M)
     assert {f"{TOP}__{part}" for part in ("loader", "counters", *core.parts)} <= set(names)
