@@ -1,10 +1,10 @@
-"""The rooms of the tree, and for each a page of its modules from their docstrings."""
+"""The folders of the tree, and for each a page of its modules from their docstrings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-ROOMS = {
+FOLDERS = {
     "golden": "the network in reals and integers, its parameters, and what files say of a core",
     "golden/hardware": "what follows for the core: sizes, memories, latencies, counters",
     "golden/cost": "predicted cycles and accesses, the search for hardware, other designs",
@@ -21,24 +21,24 @@ ROOMS = {
 }
 
 
-def modules(root: Path, room: str) -> list[str]:
-    """Return the names of a room's modules that have a docstring to show."""
-    files = sorted(path.stem for path in (root / room).glob("*.py"))
-    return [f"{room.replace('/', '.')}.{stem}" for stem in files if not stem.startswith("__")]
+def modules(root: Path, folder: str) -> list[str]:
+    """Return the names of a folder's modules that have a docstring to show."""
+    files = sorted(path.stem for path in (root / folder).glob("*.py"))
+    return [f"{folder.replace('/', '.')}.{stem}" for stem in files if not stem.startswith("__")]
 
 
 def write_api_pages(root: Path) -> None:
-    """Write docs/api/ROOM.rst for each room; a page that is as it should be is left alone."""
+    """Write docs/api/FOLDER.rst for each folder; a page that is as it should be is left alone."""
     folder = root / "docs" / "api"
     folder.mkdir(exist_ok=True)
-    for room, what in ROOMS.items():
-        name = room.replace("/", ".")
+    for path, what in FOLDERS.items():
+        name = path.replace("/", ".")
         parts = [f"{name}\n{'=' * len(name)}\n\n{what[0].upper()}{what[1:]}.\n"]
-        for module in modules(root, room):
+        for module in modules(root, path):
             parts.append(f"{module}\n{'-' * len(module)}\n\n.. automodule:: {module}\n")
         page, text = folder / f"{name}.rst", "\n".join(parts)
         if not page.exists() or page.read_text() != text:
             page.write_text(text)
     for page in folder.glob("*.rst"):
-        if page.stem.replace(".", "/") not in ROOMS:
+        if page.stem.replace(".", "/") not in FOLDERS:
             page.unlink()

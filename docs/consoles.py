@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ def timeless(page: str) -> str:
     return SECONDS.sub("N s", page)
 
 
-@click.command()
+@click.command(cls=Command)
 @report_user_errors
 def main() -> None:
     """Run the commands that README.md and the tutorial show, and write what they print and plot

@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from docs import results, waveform
-from docs.api import ROOMS
+from docs.api import FOLDERS
 from docs.blocks import table, with_block
 from export.store import load_digits, load_network
+from golden.command_line import Command
 from golden.cost.cycles import block_cycles
 from golden.data.mnist import to_sequences
 from golden.errors import report_user_errors
@@ -45,6 +46,11 @@ FORMATS = {
     "y": "the synaptic current",
     "alpha": "the decay of the synaptic current",
     "synapse_bias_width": "the bias c_y, with the fractional bits of y",
+}
+OTHER_FOLDERS = {
+    "docs": "these pages, and the results as data",
+    "examples": "a network of one's own from a task to its proof; a notebook",
+    "tests": "a test file for each component and command",
 }
 COSTS = (
     HardwareParams(1),
@@ -141,16 +147,19 @@ def costs() -> str:
     return table(columns, rows)
 
 
-def rooms() -> str:
-    """Return the tree: a room a row."""
-    return table(["Room", "What is in it"], [[f"`{room}/`", what] for room, what in ROOMS.items()])
+def folders() -> str:
+    """Return the tree: a folder a row."""
+    shown = FOLDERS | OTHER_FOLDERS
+    return table(
+        ["Folder", "What is in it"], [[f"`{name}/`", what] for name, what in shown.items()]
+    )
 
 
 def pages() -> dict[Path, str]:
     """Return every page that holds something generated, as it should be."""
     blocks: dict[Path, dict[str, str]] = {
         ROOT / "README.md": {"headlines": results.headlines()},
-        DOCS / "index.md": {"rooms": rooms()},
+        DOCS / "index.md": {"folders": folders()},
         DOCS / "equations.md": {"formats": formats()},
         DOCS / "hardware.md": {"costs": costs()},
         DOCS / "integration.md": {"registers": registers()},
@@ -169,13 +178,13 @@ def pages() -> dict[Path, str]:
     return found
 
 
-def drawn() -> Any:
+def plotted() -> Any:
     """Return the recording that the waveform's picture holds, or None."""
     found = re.search(r"<dc:description>(.*?)</dc:description>", WAVEFORM.read_text(), re.S)
     return json.loads(found[1].replace("&quot;", '"')) if found else None
 
 
-@click.command()
+@click.command(cls=Command)
 @report_user_errors
 def main() -> None:
     """Write the generated parts of README.md and docs again: tables from the results, the
@@ -186,7 +195,7 @@ def main() -> None:
             path.write_text(page)
             click.echo(f"wrote {path.relative_to(ROOT)}")
     recorded = waveform.record()
-    if not WAVEFORM.exists() or drawn() != recorded:
+    if not WAVEFORM.exists() or plotted() != recorded:
         waveform.plot(recorded, WAVEFORM)
         click.echo(f"wrote {WAVEFORM.relative_to(ROOT)}")
 

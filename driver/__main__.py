@@ -159,8 +159,8 @@ def main(
     found, n_inputs = dataset.sequences(slice(1)).shape[2], core.network.layers[0].n_inputs
     if found != n_inputs:
         raise UserError(
-            f"{card.data} sequences have {found} inputs a timestep, but the core of {manifest} has"
-            f" {n_inputs}: check --network"
+            f"{card.data} sequences have {found} input{'s' * (found > 1)} a timestep, but the core"
+            f" of {manifest} has {n_inputs}: check --network"
         )
     transport = open_transport(
         manifest, back_end, port=port, baud=baud, registers=registers, fifo=fifo, timeout=timeout,

@@ -136,6 +136,8 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             f" {', '.join(names()) or 'none'}"
         )
     described, weights, noted = (folder / file for file in STORED)
+    if not any(path.exists() for path in (described, weights, noted)):
+        raise UserError(f"{folder} is no network's folder: it has no {described.name}")
     for path in (described, weights, noted):
         if not path.exists():
             raise UserError(f"{path} is missing: quantize the network again")

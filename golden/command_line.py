@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 
 class Command(click.Command):
@@ -16,15 +17,35 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            words = " ".join(error.format_message().split()).rstrip(".")
-            print(f"error: {words}: see {ctx.command_path} --help", file=sys.stderr)
-            raise SystemExit(error.exit_code) from None
+            _refuse(ctx, error)
 
 
 class Group(click.Group):
-    """A command of several of these."""
+    """A command of several of these; it answers the name of none of them in the same way."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except NoArgsIsHelpError:  # its help, which is not one line
+            raise
+        except click.UsageError as error:
+            _refuse(ctx, error)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            _refuse(ctx, error)
+
+
+def _refuse(ctx: click.Context, error: click.UsageError) -> NoReturn:
+    words = " ".join(error.format_message().split()).rstrip(".")
+    print(f"error: {words}: see {ctx.command_path} --help", file=sys.stderr)
+    raise SystemExit(error.exit_code) from None
 
 
 class Number(click.FloatRange):

@@ -16,13 +16,13 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
 The readout: v' = sat(rshift(leak v) + W_o s + b_o), without the rounding where it has no leak. Its
 logits are the last v of each class, or the largest one so far (`max`).
 
-s[j] at timestep k is what input j received at timestep k - delay[j]. Behind the inputs, a recurrent
+s[j] at timestep k is what input j received at timestep k - delay[j]. After its inputs, a recurrent
 layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
 
-Matrix products run in float64, which is exact here: their accumulators are at most 53 bits wide
-(`_product` checks), so every partial sum is an integer that float64 holds. All else is int64. They
-run on one thread: they are too small to gain from a second one, which spins while it waits, and
-takes 17 times as long where another process needs the processor.
+Matrix products run in float64 where their accumulator is at most 53 bits wide: every partial sum is
+then an integer that float64 holds. Where it is wider, they run in int64, as all else does. Products
+in float64 run on one thread: they are too small to gain from a second one, which spins while it
+waits, and takes 17 times as long where another process needs the processor.
 """
 
 from __future__ import annotations

@@ -180,6 +180,13 @@ class LayerParams:
             check_decay(getattr(self.formats, name), name)
 
     @property
+    def summary(self) -> str:
+        """In words: its neurons, and what it has beside them."""
+        words = f"{self.n_neurons}{' recurrent' * self.recurrent} neurons"
+        words += f" with a slow state of {self.n_state}" if self.n_state else ""
+        return words + (f" after delays of up to {self.max_delay}" if self.max_delay else "")
+
+    @property
     def n_addresses(self) -> int:
         """Of the events that the layer adds: its inputs, and its own neurons if it is recurrent."""
         return self.n_inputs + (self.n_neurons if self.recurrent else 0)

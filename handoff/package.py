@@ -48,10 +48,7 @@ class Package:
 
 
 def _description(core: CoreParams) -> str:
-    layers = " and ".join(
-        f"{layer.n_neurons} neurons with {layer.n_state} slow states"
-        for layer in core.network.layers
-    )
+    layers = " and ".join(layer.summary for layer in core.network.layers)
     return (
         f"near-memory spiking core, {core.network.layers[0].n_inputs} inputs, {layers},"
         f" {core.network.readout.n_classes} classes, {core.hardware.lanes} lanes"

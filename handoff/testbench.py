@@ -81,7 +81,10 @@ def make_vectors(
     """
     expected, found = core.network.layers[0].n_inputs, payloads.shape[2]
     if found != expected:
-        raise UserError(f"sequences have {found} inputs a timestep, but the core has {expected}")
+        raise UserError(
+            f"sequences have {found} input{'s' * (found > 1)} a timestep, but the core has"
+            f" {expected}: check --network"
+        )
     golden = run(unpack(images, core), payloads, reports=reports)
     n_classes = golden.logits.shape[1]
     logits = np.concatenate([golden.reports, golden.logits[:, None]], 1).reshape(-1, n_classes)

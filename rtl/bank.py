@@ -18,8 +18,7 @@ from rtl.signatures import LoadBus, LoadBusPorts
 
 
 class Bank(Component):
-    """Hold one value a lane in every word; read ports, and one write port that belongs to the load
-    bus.
+    """Hold one value a lane in every word. One or two ports read; the load bus writes.
 
     A deep memory lies in segments of `SEGMENT_DEPTH` words, of which a read enables one.
 

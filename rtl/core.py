@@ -44,8 +44,8 @@ class Core(Component):
         Without one: the last layer's events by timesteps, as they enter a core. An end of timestep,
         and of sequence, comes after its events.
     i_counter, o_counter
-        The number of a counter (`CoreParams.counters`) and its value in this cycle, the cycle
-        after.
+        The number of a counter (its place in `CoreParams.counters`), and a cycle later the value
+        that this counter had in that cycle.
     i_clear
         Clears counters and error flags.
     o_errors

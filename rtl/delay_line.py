@@ -56,8 +56,9 @@ class DelayLine(Component):
     load
         The load bus.
 
-    Latency: `DELAY_LATENCY` + words of a slot + 2 cycles from the end of a block of which nothing
-    comes out to its own; throughput: one event a cycle in, and out as `SlotReader` has it.
+    Latency: `DELAY_LATENCY` + words of a slot + 2 cycles from the end of a block at `i` to the end
+    of the same block at `o`, where no event comes out before it; throughput: one event a cycle in,
+    and out as `SlotReader` has it.
     """
 
     i: stream.Interface

@@ -126,8 +126,8 @@ class Encoder(Component):
         advance = ~self.o.valid | self.o.ready
         ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marked, 1)
         m.d.comb += queue.o.ready.eq(~pending | (advance & ends))
-        next_left, next_index, others = lowest_part(m, group, segment * block, following)
-        first_left, first_index, later = lowest_part(m, queue.o.payload.mask, segment * block)
+        next_left, next_index, others = lowest_piece(m, group, segment * block, following)
+        first_left, first_index, later = lowest_piece(m, queue.o.payload.mask, segment * block)
         event = self.o.payload
         with m.If(advance):
             m.d.sync += [
@@ -171,32 +171,32 @@ class Encoder(Component):
         ]
 
 
-def parts_of(word: Value, width: int) -> list[Value]:
-    """Return a word in parts of `width` bits; the last one may have fewer."""
+def pieces_of(word: Value, width: int) -> list[Value]:
+    """Return a word in pieces of `width` bits; the last one may have fewer."""
     return [word[start : start + width] for start in range(0, len(word), width)]
 
 
-def lowest_part(
+def lowest_piece(
     m: Module, word: Value, width: int, used: Value | None = None
 ) -> tuple[Value, Value, Value]:
-    """Return the lowest part of a word that is `used` (by default: has any bit set), its number,
+    """Return the lowest piece of a word that is `used` (by default: has any bit set), its number,
     and which others are. Not to be called within a condition.
     """
-    parts = parts_of(word, width)
+    pieces = pieces_of(word, width)
     # Signals, as simulators compute an expression again in every place that it stands in.
-    taken = Signal(len(parts))
+    taken = Signal(len(pieces))
     before = Signal.like(taken)
     lowest = Signal.like(taken)
     others = Signal.like(taken)
     m.d.comb += [
-        taken.eq(Cat(part.any() for part in parts) if used is None else used),
-        before.eq(Cat(taken[:n].any() for n in range(len(parts)))),
+        taken.eq(Cat(piece.any() for piece in pieces) if used is None else used),
+        before.eq(Cat(taken[:n].any() for n in range(len(pieces)))),
         lowest.eq(taken & ~before),
         others.eq(taken & before),
     ]
-    found = (Mux(lowest[n], part, 0) for n, part in enumerate(parts))
-    number = (Mux(lowest[n], n, 0) for n in range(len(parts)))
-    bits = (len(parts) - 1).bit_length()
+    found = (Mux(lowest[n], piece, 0) for n, piece in enumerate(pieces))
+    number = (Mux(lowest[n], n, 0) for n in range(len(pieces)))
+    bits = (len(pieces) - 1).bit_length()
     return reduce(or_, found), reduce(or_, number)[:bits], others
 
 
@@ -204,7 +204,7 @@ def lowest_lane(m: Module, word: Value, block: int) -> tuple[Value, Value, Value
     """Return the lowest lane of a word that has any of its `block` bits set, its bits, and the word
     without them.
     """
-    bits, lane, others = lowest_part(m, word, block)
+    bits, lane, others = lowest_piece(m, word, block)
     rest = Signal.like(word)
     m.d.comb += rest.eq(word & Cat(other.replicate(block) for other in others))
     return lane, bits, rest

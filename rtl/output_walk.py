@@ -59,7 +59,7 @@ class OutputWalk(Component):
     coming
         A group's sums are complete in the next cycle.
     moving
-        They are, or a word is taken in this cycle, also for a timestep that is lacking.
+        `coming` is set, or a word is taken in this cycle, also for a timestep that the block lacks.
 
     Latency: `NEURON_STAGE` cycles from a group's last step; throughput: a group in `output_steps`.
     """

@@ -55,7 +55,7 @@ class Readout(Component):
 
     Latency: from the end of a block's arrival to the write of its first logits: `close_latency` + 1
     + steps of the group + `NEURON_STAGE` + `output_latency` cycles; throughput: groups of classes *
-    max(events, 1) + drain cycles a timestep.
+    max(sparse steps, output steps) + drain cycles a block.
     """
 
     i: stream.Interface

@@ -46,8 +46,9 @@ class SlotReader(Component):
     o
         The events: a bit for each timestep in which the input's spike comes out.
 
-    Latency: words + 3 cycles from the end of an empty block to its marker; throughput: an event a
-    cycle, a word without events a cycle; two of three cycles where each word has one event.
+    Latency: words + 3 cycles from `block_ended` to the end of the block at `o`, where the slot is
+    empty; throughput: an event a cycle, a word without events a cycle; two of three cycles where
+    each word has one event.
     """
 
     block_ended: Signal

@@ -4,8 +4,8 @@ its counters and its busy cycles against the golden model.
 The core is Verilated into a shared library that is called once a sample, which leaves Python out of
 its cycles. Weights are loaded when it runs: one library serves every network of that shape.
 
-    from tb.batch import run_batch
-    batch = run_batch(Path("build/testset/rows-20/manifest.json"), payloads)
+    from tb.batch import prepare, run_batch
+    batch = run_batch(prepare(Path("build/rows/manifest.json")), payloads)
     batch.classes, batch.spikes, batch.cycles, batch.mismatches
 """
 

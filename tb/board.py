@@ -117,7 +117,7 @@ def build_board(
     core, images = read_images(manifest)
     verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
-    command = f"python -m rtl.verilog --top {board}"
+    command = f"python -m rtl.verilog {manifest} --top {board}"
     text = read_verilog(verilog, command)
     try:
         content = json.loads(described.read_text())

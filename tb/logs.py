@@ -126,7 +126,7 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     These are `layer0.start`, `layer0.neurons`, `layer0.synapse`, `layer0.state`, `layer0.drive`,
     ..., and `readout.start`. A log's `cycle` counts rising clock edges since the start of the
     simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
-    `neuron_units` wide (see `tb.simulate.by_timestep`).
+    `neuron_fold.units` wide (see `tb.simulate.by_timestep`).
     """
     cycle = Column("cycle", "cycle", CYCLE)
     result = tuple(

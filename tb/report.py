@@ -186,7 +186,7 @@ def publish(
     what was written; exit with status 1 where anything differs from the golden model.
     """
     write_report(rows, folder / f"{name}.json")  # first: its runs took long
-    (folder / f"{name}.md").write_text(markdown(rows))
+    write_whole(folder / f"{name}.md", markdown(rows))
     pictures = plot(rows, folder)
     click.echo(summary(rows))
     for path in (folder / f"{name}.json", folder / f"{name}.md", *pictures):

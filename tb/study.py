@@ -1,9 +1,9 @@
 """`python -m tb.study`: train the paper's architectures and ablations on one data set, quantize
 each network, and run it through the Verilog of its own core under one budget of multipliers.
 
-Every trial is a line of its own in OUT/trials: one that is done is not done again, so that an
+Every trial has a file of its own in OUT/trials: one that is done is not done again, so that an
 interrupted study goes on where it stopped. Trials are spread over a Dask cluster: local processes,
-or the machines behind a scheduler's address, which see the same folders.
+or the workers of a scheduler at an address, on machines that see the same folders.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pywellen import Waveform  # pyright: ignore[reportAttributeAccessIssue]  # 
 
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from tb.cocotb_core import PERIOD
 from tb.sequences import find_sequences, sequence_options
@@ -135,8 +136,8 @@ def main(
     folder = manifest.parent / "sim_waves"
     simulation = simulate(manifest, payloads, folder=folder, optimize=optimize, waves=waveform)
     view = read_view(core, waveform)
-    gtkwave.write_text(gtkwave_view(view, waveform.name, PERIOD * simulation.first_cycle))
-    surfer.write_text(surfer_view(view))
+    write_whole(gtkwave, gtkwave_view(view, waveform.name, PERIOD * simulation.first_cycle))
+    write_whole(surfer, surfer_view(view))
     click.echo(
         f"{len(payloads)} x {payloads.shape[1]} timesteps of {core.network.name};"
         f" {sum(map(len, view.values()))} signals of {len(view)} components in the view"

@@ -60,6 +60,18 @@ def test_an_option_that_cannot_be_taken_is_one_line(arguments: list[str], words:
     assert done.stderr.endswith(": see all take --help\n") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["give"], "No such command 'give'"), (["--nonesuch", "take"], "No such option")],
+)
+def test_a_command_that_there_is_not_is_one_line(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(group, arguments, prog_name="all")
+    assert done.exit_code == 2 and not done.stdout
+    assert done.stderr.startswith("error: ") and words in done.stderr
+    assert done.stderr.endswith(": see all --help\n") and done.stderr.count("\n") == 1
+    assert "Commands:" in CliRunner().invoke(group, [], prog_name="all").output
+
+
 def test_the_others_are_taken() -> None:
     done = CliRunner().invoke(group, ["take", "two", "--mhz", "12.5", "--share", "1"])
     assert (done.exit_code, done.stdout) == (0, "two 12.5 9600 1.0\n")

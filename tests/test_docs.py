@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from docs import consoles, generate, results, waveform
-from docs.api import ROOMS
+from docs.api import FOLDERS
 from docs.blocks import with_block
 from golden.errors import UserError
 from golden.hardware.stages import CLOSE_LATENCY, MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
@@ -48,7 +48,7 @@ def test_what_is_generated_is_that_of_the_code() -> None:
 
 
 def test_the_waveform_is_that_of_the_core(recorded: dict[str, list[object]]) -> None:
-    assert generate.drawn() == recorded, "run make docs"
+    assert generate.plotted() == recorded, "run make docs"
 
 
 def test_the_waveform_shows_the_stages(recorded: dict[str, list[object]]) -> None:
@@ -80,7 +80,7 @@ def test_the_command_writes_what_is_stale(
     monkeypatch.setattr(waveform, "record", lambda: recorded)
     done = CliRunner().invoke(generate.main)
     assert done.exit_code == 0 and done.output == "wrote page.md\nwrote waveform.svg\n"
-    assert page.read_text() == new and generate.drawn() == recorded
+    assert page.read_text() == new and generate.plotted() == recorded
     assert CliRunner().invoke(generate.main).output == ""
 
 
@@ -93,12 +93,16 @@ def test_a_block_needs_its_two_comments() -> None:
             with_block(wrong, "x", "new")
 
 
-def test_the_rooms_are_the_tree() -> None:
+def test_the_folders_are_the_tree() -> None:
     folders = {path.parent.relative_to(ROOT) for path in ROOT.glob("*/**/__init__.py")}
     hidden = {path for path in folders if path.parts[0].startswith((".", "build"))}
-    assert {str(path) for path in folders - hidden} == {*ROOMS, "docs", "tests"}
+    assert {str(path) for path in folders - hidden} == {*FOLDERS, "docs", "tests"}
+    shown = {*FOLDERS, *generate.OTHER_FOLDERS}
+    listed = {Path(path).parts[0] for path in git("ls-files", "*/*").splitlines()}
+    tops = {path for path in listed if not path.startswith(".")}
+    assert not tops or tops == {name.split("/")[0] for name in shown}
     api = (ROOT / "docs" / "api.md").read_text()
-    assert re.findall(r"^api/(.*)", api, re.M) == [room.replace("/", ".") for room in ROOMS]
+    assert re.findall(r"^api/(.*)", api, re.M) == [name.replace("/", ".") for name in FOLDERS]
 
 
 def test_every_result_says_how_it_was_measured() -> None:

@@ -18,7 +18,7 @@ from rtl.synth.dsp_registers import (
     MULTIPLIER,
     PRODUCT_WIDTH,
     REGISTER,
-    fold_registers,
+    move_registers,
 )
 from rtl.verilog.yosys import run_yosys
 
@@ -117,7 +117,7 @@ def test_a_folded_netlist_does_the_same(name: str, tmp_path: Path) -> None:
     )
     before = json.loads((tmp_path / "before.json").read_text())
     after = copy.deepcopy(before)
-    moved = fold_registers(after["modules"]["design"])
+    moved = move_registers(after["modules"]["design"])
 
     def registers(netlist: dict[str, Any]) -> int:
         return Counter(c["type"] for c in netlist["modules"]["design"]["cells"].values())[REGISTER]

@@ -135,7 +135,7 @@ def test_verilog_names_what_made_it(
     assert f"network {core.network.name}, by dmp-core {VERSION}." in lines[0]
     layers, classes = core.network.layers, core.network.readout.n_classes
     assert lines[1].endswith(f", {classes} classes.")
-    assert lines[1].count(" neurons with a slow state of ") == len(layers)
+    assert all(f"{layer.n_inputs} inputs to {layer.summary}, " in lines[1] for layer in layers)
     assert "lanes 3, block 4, events_per_cycle 1" in lines[2]
     command = lines[4].removeprefix("// Made by: ").split(" && ")
     assert command[0].startswith(f"python -m export core {core.network.name} --lanes 3 --block 4 ")
@@ -147,6 +147,7 @@ def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams
     _, verilog, core = generated
     text = re.sub(r"^//.*", "", verilog.read_text(), flags=re.M)
     assert "\\" not in text and "[-1:0]" not in text
+    assert not re.search(r"^ *reg .*\b_\d+_", text, re.M)
     assert not re.search(r"\b(port_?\d*|unnamed\w*|\w*signal(_\d+)?)\b", text)
     names = re.findall(r"^module (\w+)\(", text, re.M)
     assert {f"{TOP}__{part}" for part in ("loader", "counters", *core.parts)} <= set(names)

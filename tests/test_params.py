@@ -301,3 +301,12 @@ def test_topologies_are_found_by_name() -> None:
 def test_formats_that_no_hardware_could_have(changed: dict[str, Fixed], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         LayerParams(40, 8, 4, formats=replace(LayerFormats(Fixed(8, 8, signed=False)), **changed))
+
+
+def test_a_layer_in_words() -> None:
+    assert LayerParams(3, 5, 7).summary == "5 neurons with a slow state of 7"
+    assert LayerParams(3, 5, 0).summary == "5 neurons"
+    assert (
+        LayerParams(3, 5, 0, recurrent=True, max_delay=9).summary
+        == "5 recurrent neurons after delays of up to 9"
+    )

@@ -251,6 +251,10 @@ def without(folder: Path, left_out: str) -> None:
             "network.json is missing: quantize the network again",
         ),
         (
+            lambda f: [path.unlink() for path in f.iterdir()],
+            "is no network's folder: it has no network.json",
+        ),
+        (
             lambda f: (f / "weights.npz").unlink(),
             "weights.npz is missing: quantize the network again",
         ),

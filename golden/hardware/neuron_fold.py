@@ -59,7 +59,7 @@ class NeuronFold:
 
     @cached_property
     def relaxed(self) -> bool:
-        """Whether an update takes two cycles more than need be, for a faster clock: where nothing
+        """Whether an update takes two cycles more than it must, for a faster clock: where nothing
         has to wait for it.
         """
         loop = MEMBRANE_LOOP + 1

@@ -27,15 +27,15 @@ MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next time
 LOGIT_LATENCY = 2  # from a logit's address to its write
 LEAKY_LOGIT_LATENCY = 4  # the same where logits decay
 LEAKY_LOGIT_LOOP = 3  # from a decaying logit's operand register to that of its next timestep
-# From the release of a list to its buffer's first event: its last payloads are read a stage before.
+# From a list's release to its buffer's next event: the list's last payloads are read until then.
 RELEASE_LATENCY = READ_STAGE
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
 SPIKE_OUTPUT_LATENCY = 3  # from the end of a block to its first item, where spikes leave a core
 DRIVE_LATENCY = 6  # from the end of a block's arrival to the drive of its first timestep
-UPDATE_LATENCY = (5, 7)  # from the last step of a row group's update to a write; (else, if relaxed)
-START_LATENCY = 3  # of a block's last state update to be known of, and of its start to be told
+UPDATE_LATENCY = (5, 7)  # from a row group's last step to its first write: quick, relaxed
+START_LATENCY = 3  # from a block's start to its last update, 2; from its announcement to a start, 1
 DELAY_LATENCY = 4  # from an end of block's arrival at a delay line to the read of its first word
 BANK_LATENCY = 1  # from an address to its word; one cycle more through a register
 LOADER_LATENCY = 1  # from an item of the load stream to the load bus

@@ -46,8 +46,8 @@ class StateUpdate:
 
     @cached_property
     def relaxed(self) -> bool:
-        """Whether an update takes two cycles more than need be, for a faster clock: where the walk
-        has not to wait for it.
+        """Whether an update takes two cycles more than it must, for a faster clock: where the walk
+        does not have to wait for it.
         """
         return self._keeps_up(self.lanes, relaxed=True)
 

@@ -1,8 +1,8 @@
 """Train a preset network: resumable, seeded, with the learning curve in a CSV file and a picture.
 
-The recipe (design notes of this project): AdamW with a warm-up and a cosine, gradients clipped at
-norm 1, samples changed a little at random, and quantization-aware training for the last epochs. It
-runs on a graphics card where there is one, and on several processes under `torchrun`.
+The recipe: AdamW with a warm-up and a cosine, gradients clipped at norm 1, samples changed a little
+at random, and quantization-aware training for the last epochs. It runs on a graphics card where
+there is one, and on several processes under `torchrun`.
 """
 
 from __future__ import annotations

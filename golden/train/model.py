@@ -116,8 +116,7 @@ class DmpLayer(nn.Module):
         current[k] = W_f s[k] + W_m m[k'] + c,  k' the latest timestep with k' mod dilation = 0
 
     A recurrent layer's W_f has columns for its own spikes of the timestep before; they follow
-    those of its inputs. `drive_trained` false fixes w_x = 1 and b_x = 0: with one input the drive
-    can otherwise die.
+    those of its inputs. With one input, w_x = 1 and b_x = 0 are not trained: the drive could die.
 
     Without `per_neuron`, all neurons have the same leak and a threshold of 1.
 

@@ -40,7 +40,7 @@ class Board:
     Parameters
     ----------
     device
-        In `rtl.synth.place.DEVICES`.
+        In `rtl.synth.devices.DEVICES`.
     clock_mhz
         Of its oscillator.
     pins
@@ -155,6 +155,8 @@ class BoardCore(Component):
     led
         From the lowest: the clock runs (on and off about once a second), the core is busy, an error
         flag is set, the UART lost a byte; the others are dark.
+
+    Latency: that of `UartBridge`, and of `HostCore` after it.
     """
 
     clk: Signal

@@ -17,7 +17,7 @@ Cells = dict[str, dict[str, Any]]
 Control = tuple[Any, Any]  # the nets of a clock and a reset
 
 
-def fold_registers(module: dict[str, Any]) -> int:
+def move_registers(module: dict[str, Any]) -> int:
     """Move the registers of operands and products of a module of Yosys' JSON into its multipliers;
     return how many registers are left out for that.
 
@@ -47,7 +47,7 @@ def fold_registers(module: dict[str, Any]) -> int:
     touched: set[str] = set()
     for name, cell in cells.items():
         if cell["type"] == MULTIPLIER:
-            touched |= _fold(name, cell, cells, driver, readers)
+            touched |= _move(name, cell, cells, driver, readers)
     readers = _readers(module)
     unused = [name for name in touched if not readers.get(cells[name]["connections"]["Q"][0])]
     for name in unused:
@@ -70,14 +70,14 @@ def _readers(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
     return found
 
 
-def _fold(
+def _move(
     name: str,
     cell: dict[str, Any],
     cells: Cells,
     driver: dict[Any, str],
     readers: dict[Any, list[tuple[str, str]]],
 ) -> set[str]:
-    """Fold what one multiplier can take; return the registers that it no longer needs."""
+    """Move into one multiplier what it can take; return the registers that it no longer needs."""
     nets = cell["connections"]
     touched: set[str] = set()
     taken: dict[str, Control] = {}
@@ -102,7 +102,7 @@ def _fold(
             for port, register in registers.items():
                 nets[port] = list(cells[register]["connections"]["Q"])
                 # The register drives nothing any more; its place is the multiplier's.
-                cells[register]["connections"]["Q"] = [f"folded into {name}"]
+                cells[register]["connections"]["Q"] = [f"moved into {name}"]
                 touched.add(register)
     _clock(cell, taken)
     return touched

@@ -25,7 +25,7 @@ from golden.interface import PORTS, read_ports, read_verilog
 from golden.manifest import read_core
 from golden.table import table
 from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
-from rtl.synth.dsp_registers import fold_registers
+from rtl.synth.dsp_registers import move_registers
 from rtl.synth.floorplan import arrange, multiplier_sites
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.synth.place import PLACERS, Placement, find_placer, place
@@ -48,7 +48,7 @@ class Synthesis:
         Cells of each type that counts, as the vendor calls them.
     memories_in_ffs
         Paths of the memories that no RAM of the device could hold: they are flip-flops.
-    folded
+    moved
         Flip-flops that have moved into multipliers (`rtl.synth.dsp_registers`), and are not
         counted.
     arranged
@@ -59,7 +59,7 @@ class Synthesis:
     parts: dict[str, Counter[str]]
     cells: Counter[str]
     memories_in_ffs: list[str]
-    folded: int = 0
+    moved: int = 0
     arranged: int = 0
 
     @property
@@ -89,9 +89,9 @@ def synthesize(
     run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
     content = read_netlist(netlist)
-    folded = fold_registers(content["modules"][top])
+    moved = move_registers(content["modules"][top])
     arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
-    if folded or arranged:
+    if moved or arranged:
         netlist.write_text(json.dumps(content))
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()
@@ -103,7 +103,7 @@ def synthesize(
             parts.setdefault(part_of(name), Counter())[kind] += counted
     log = (folder / "log.txt").read_text()
     in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
-    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), folded, arranged)
+    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), moved, arranged)
 
 
 def kind_of(cell_type: str, device: Device) -> str | None:
@@ -141,7 +141,7 @@ def summarize(
         "block_ram_bits": DEVICES[device].block_ram_bits,
         "cells": dict(sorted(synthesis.cells.items())),
         "memories_in_ffs": synthesis.memories_in_ffs,
-        "ffs_in_multipliers": synthesis.folded,
+        "ffs_in_multipliers": synthesis.moved,
         "multipliers_arranged": synthesis.arranged,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }

@@ -16,7 +16,7 @@ def without_traces_of_yosys(verilog: str) -> str:
     body = re.sub(r"\\(\w+)\[(\d+):(\d+)\] ", r"\1_\2_\3", body)
     body = re.sub(r"^ *\(\* init = \S+ \*\)\n", "", body, flags=re.M)
     modules = body.split("\nendmodule\n")
-    return "\nendmodule\n".join(_without_undriven(text) for text in modules)
+    return "\nendmodule\n".join(_with_named_registers(_without_undriven(text)) for text in modules)
 
 
 def _without_undriven(module: str) -> str:
@@ -32,6 +32,23 @@ def _without_undriven(module: str) -> str:
                if wires.issuperset(alias) and uses[alias[0]] == uses[alias[1]] == 2}  # fmt: skip
     for wire in sorted(unused):
         module = re.sub(rf"^  (?:wire|assign) (?:.* )?{wire}(?: = .*)?;\n", "", module, flags=re.M)
+    return module
+
+
+def _with_named_registers(module: str) -> str:
+    """Return a module whose registers are all named: the word that was read after its memory, any
+    other one after the signal that it drives, of which Yosys found some bits to be constant.
+    """
+    used = set(re.findall(r"\w+", module))
+    for register in re.findall(r"^ *reg (?:\[\d+:0\] )?(_\d+_)\b", module, re.M):
+        memory = re.search(rf"^ *{register} <= (\w+)\[(?!\d+(?::\d+)?\]).*;$", module, re.M)
+        driven = re.search(rf"^ *assign (?:\{{ *)?(\w+).* = .*\b{register}\b", module, re.M)
+        found = f"{memory[1]}_word" if memory else f"{driven[1]}_register" if driven else None
+        if found is None:
+            continue
+        name = next(n for n in (found, *(f"{found}_{i}" for i in range(2, 99))) if n not in used)
+        used.add(name)
+        module = re.sub(rf"\b{register}\b", name, module)
     return module
 
 

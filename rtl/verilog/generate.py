@@ -72,11 +72,8 @@ def _write_if_changed(path: Path, content: str) -> None:
 
 
 def _shape_of(core: CoreParams) -> str:
-    layers = ", ".join(
-        f"{layer.n_inputs} inputs to {layer.n_neurons} neurons with a slow state of {layer.n_state}"
-        for layer in core.network.layers
-    )
-    readout = core.network.output
+    network, readout = core.network, core.network.output
+    layers = ", ".join(f"{layer.n_inputs} inputs to {layer.summary}" for layer in network.layers)
     return f"{layers}, {'spikes out' if readout is None else f'{readout.n_classes} classes'}"
 
 
