@@ -28,7 +28,6 @@ WORD_BYTES = BUS_WIDTH // 8
 ADDRESS_WIDTH = 14  # bits of a register's address in bytes: 16 KiB
 IDENTIFICATION = int.from_bytes(b"DMPC", "big")
 VERSION = 1 << 16 | 0  # of this map: an addition counts up the low half, a change the high one
-SPIKE_BEATS = 2  # beats of spikes that wait to leave, and of events that have come
 LATENCY = 4  # cycles that the top adds to an inference: 2 on the way in, 2 to the class
 
 Access = Literal["read", "write"]

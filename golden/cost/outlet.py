@@ -12,7 +12,7 @@ import numpy as np
 from golden.blocks import block_starts
 from golden.hardware.part import EventKind
 from golden.hardware.spike_output import SpikeOutputHardware
-from golden.registers import SPIKE_BEATS
+from golden.hardware.stages import BEAT_QUEUE_DEPTH
 
 
 class Consumer(Protocol):
@@ -65,7 +65,7 @@ class AxiLink:
     """
 
     def __init__(self, core: Consumer) -> None:
-        self.first = Slots(SPIKE_BEATS, Slots(SPIKE_BEATS, Slots(1, core)))
+        self.first = Slots(BEAT_QUEUE_DEPTH, Slots(BEAT_QUEUE_DEPTH, Slots(1, core)))
 
     def take(self, kind: EventKind, earliest: int) -> int:
         return self.first.take(kind, earliest)

@@ -41,6 +41,7 @@ BANK_LATENCY = 1  # from an address to its word; one cycle more through a regist
 LOADER_LATENCY = 1  # from an item of the load stream to the load bus
 COLLECT_LATENCY = 2  # from the last item of a word on the load bus to the write of the word
 STATUS_LATENCY = 2  # from an increment to an error flag; one cycle more to a counter's value
+BEAT_QUEUE_DEPTH = 2  # beats that wait to leave an AXI4-Stream top, or have come
 
 RING_WIDTH = 32  # bits of a word of a delay ring
 MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder

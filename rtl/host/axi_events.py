@@ -7,7 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.part import EventKind
-from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD, SPIKE_BEATS
+from golden.hardware.stages import BEAT_QUEUE_DEPTH
+from golden.registers import BUS_WIDTH, EVENT_WORD, REPORTING_EVENT_WORD
 from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
@@ -57,7 +58,7 @@ class AxiEvents(Component):
 
     def __init__(self, n_inputs: int, payload: Shape, *, reports: bool = False) -> None:
         self.payload, self.reports = payload, reports
-        self.beats = Queue(beat_layout(user=1), SPIKE_BEATS)
+        self.beats = Queue(beat_layout(user=1), BEAT_QUEUE_DEPTH)
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(user=1))),

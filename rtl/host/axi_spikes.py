@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
-from golden.registers import BUS_WIDTH, EVENT_WORD, SPIKE_BEATS
+from golden.hardware.stages import BEAT_QUEUE_DEPTH
+from golden.registers import BUS_WIDTH, EVENT_WORD
 from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
@@ -43,7 +44,7 @@ class AxiSpikes(Component):
 
     def __init__(self, n_neurons: int) -> None:
         self.n_neurons = n_neurons
-        self.beats = Queue(beat_layout(user=1), SPIKE_BEATS)
+        self.beats = Queue(beat_layout(user=1), BEAT_QUEUE_DEPTH)
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_neurons, 1))),
