@@ -5,6 +5,7 @@ and memory images.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -307,6 +308,32 @@ def draw(
         _keep(out / file, force)
     save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
     click.echo(f"wrote {out}")
+
+
+@main.command()
+@click.argument("name", metavar="NETWORK")
+@click.argument("at", type=click.IntRange(1))
+@click.option("--out", type=FOLDER, default=Path("build/split"), show_default=True)
+@FORCE
+@report_user_errors
+def split(name: str, at: int, out: Path, force: bool) -> None:
+    """Store the layers of NETWORK before layer AT, whose spikes leave their core, and the others,
+    whose core takes them: OUT/NETWORK_0 and OUT/NETWORK_1, for two cores in a chain.
+    """
+    from golden import integer
+
+    network, card = load_stored(name)
+    parts = integer.split(network, at)
+    folders = [out / part.params.name for part in parts]
+    for folder in folders:
+        for file in STORED:
+            _keep(folder / file, force)
+    events = card.events_per_step
+    cards = (replace(card, events_per_step=events[: at + 1]),
+             replace(card, data="spikes", events_per_step=events[at:]))  # fmt: skip
+    for part, folder, of in zip(parts, folders, cards, strict=True):
+        save_network(part, folder, of)
+        click.echo(f"wrote {folder}")
 
 
 @main.command()

@@ -87,7 +87,7 @@ def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
         for name, value in vars(layer).items()
     }
     arrays |= {"readout.w_o": network.w_o, "readout.b_o": network.b_o}
-    if network.params.readout.leaky:
+    if network.params.output is not None and network.params.output.leaky:
         arrays["readout.leak"] = np.asarray(network.leak_o)
     packed = io.BytesIO()
     smallest: dict[str, Any] = {
@@ -171,7 +171,8 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()
         }
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
-        leak = int(arrays["readout.leak"]) if params.readout.leaky else 0
+        leaky = params.output is not None and params.output.leaky
+        leak = int(arrays["readout.leak"]) if leaky else 0
         readout = arrays["readout.w_o"], arrays["readout.b_o"], leak
         return NetworkIntegers(params, layers, *readout), card
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:

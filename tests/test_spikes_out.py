@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,22 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
+from click.testing import CliRunner
 
+from export.__main__ import main as export_main
+from export.core import write_core
 from export.images import pack
+from export.store import find_dataset, load_network, load_stored
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
 from golden.hardware.part import EventKind, HardwareParams
-from golden.integer import NetworkIntegers, run, without_readout
+from golden.integer import NetworkIntegers, run, split, without_readout
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
 from golden.runs import LayerRun
 from rtl.host.host_core import HostCore
+from rtl.verilog.generate import generate, generate_axi
 from tests.core_simulator import PERIOD, simulate
 from tests.networks import Drawn, draw_network, draw_recurrent
 
@@ -76,16 +82,6 @@ def test_the_draws_have_every_way_out() -> None:
     assert small(SEEDS[0], recurrent=True).network.params.layers[-1].recurrent or any(
         small(seed, recurrent=True).network.params.layers[-1].recurrent for seed in SEEDS
     )
-
-
-def cut(network: NetworkIntegers, at: int) -> tuple[NetworkIntegers, NetworkIntegers]:
-    """Return the layers before `at`, whose spikes leave, and the others with the readout."""
-    params = network.params
-    first = without_readout(replace(params, layers=params.layers[:at], output=None),
-                            network.layers[:at])  # fmt: skip
-    rest = replace(network, params=replace(params, layers=params.layers[at:]),
-                   layers=network.layers[at:])  # fmt: skip
-    return first, rest
 
 
 class Chain:
@@ -179,7 +175,7 @@ def test_two_cores_say_what_one_says(seed: int, at: int, stall: float) -> None:
     """Over their AXI4-Streams; without stalls in the cycles that golden predicts."""
     drawn = small(seed)
     network, hardware = drawn.network, replace(drawn.hardware, trace=False)
-    chain = Chain(cut(network, at), hardware)
+    chain = Chain(split(network, at), hardware)
     packets, ends = chain.run(drawn.payloads, stall)
     golden = run(network, drawn.payloads, block=hardware.block, trace=True)
     mask = (1 << 32) - 1
@@ -190,6 +186,33 @@ def test_two_cores_say_what_one_says(seed: int, at: int, stall: float) -> None:
     if not stall:
         timeline = Timeline(chain.cores, drawn.payloads, golden.layers)
         assert ends == (timeline.ends + LATENCY).tolist()
+
+
+def test_the_parts_of_a_network_are_stored_and_chained(tmp_path: Path) -> None:
+    """Each is a network of its own: its core has an image, Verilog, a page of registers."""
+    arguments = ["split", "rows", "1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(export_main, arguments)
+    assert done.exit_code == 0, done.output
+    rows, (first, second) = (
+        load_network("rows"),
+        (load_network(tmp_path / f"rows_{i}") for i in (0, 1)),
+    )
+    assert first.params.output is None and second.params.output == rows.params.output
+    payloads = find_dataset(load_stored("rows")[1], None).sequences(slice(2))
+    whole = run(rows, payloads, trace=True)
+    before = run(first, payloads, trace=True)
+    spikes = before.layers[-1].spikes
+    assert spikes is not None and spikes.any() and before.classes.tolist() == [-1, -1]
+    assert (run(second, spikes.astype(np.int64)).logits == whole.logits).all()
+    manifest = write_core(first, CoreParams(first.params), tmp_path / "core")
+    assert "o_spikes__payload" in generate(manifest).read_text()
+    top = generate_axi(manifest).read_text()
+    assert "m_axis_spikes_tuser" in top and "m_axis_results" not in top
+    assert "m_axis_spikes" in (tmp_path / "core" / "rows_0_axi.md").read_text()
+    done = CliRunner().invoke(export_main, arguments)
+    assert done.exit_code == 2 and "rows_0" in done.output and "--force" in done.output
+    done = CliRunner().invoke(export_main, ["split", "rows", "2", "--out", str(tmp_path)])
+    assert done.exit_code == 2 and "split rows before layer 2: it has 2 layers" in done.output
 
 
 def test_what_needs_a_readout_says_so() -> None:
