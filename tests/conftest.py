@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,15 @@ def rows_axi(shared: Shared) -> Path:
     core = CoreParams(network.params, HardwareParams(8, block=2))
     folder = shared.folder("rows_axi", lambda made: generate_axi(write_core(network, core, made)))
     return folder / "manifest.json"
+
+
+@pytest.fixture
+def in_foreground() -> Iterator[None]:
+    """Let the test, and what it starts, see the signals of a terminal: what a shell starts in its
+    background ignores them.
+    """
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

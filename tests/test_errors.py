@@ -15,6 +15,7 @@ import pytest
 
 from golden.errors import SAME_SECONDS, UserError, report_user_errors
 
+pytestmark = pytest.mark.usefixtures("in_foreground")
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("driver", "export", "golden", "handoff", "rtl", "tb")
 # A command of two threads, whose ten tasks each start a process that starts another one.

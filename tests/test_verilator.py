@@ -75,6 +75,7 @@ def build(cache: Path) -> Path:
     return build_model({"core.v": ""}, "core", cache)
 
 
+@pytest.mark.usefixtures("in_foreground")
 def test_an_interrupted_build_leaves_nothing(tmp_path: Path, fake: FakeVerilator) -> None:
     fake.interrupt()
     with pytest.raises(KeyboardInterrupt):

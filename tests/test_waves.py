@@ -53,16 +53,16 @@ def test_a_waveform_and_its_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     dividers = [command[1] for command in commands if command[0] == "divider_add"]
     for part in core.parts:
         for component in ("", ".events", ".schedule", ".spike_path"):
-            assert f"bench.core.{part}{component}" in dividers
+            assert f"testbench.core.{part}{component}" in dividers
     for layer in range(len(core.layers)):
-        assert f"bench.core.layer{layer}.state_path.sums" in shown
+        assert f"testbench.core.layer{layer}.state_path.sums" in shown
         for port in ("front__available", "room", "starved", "stalled", "state_wait", "busy"):
-            assert f"bench.core.layer{layer}.schedule.{port}" in shown
+            assert f"testbench.core.layer{layer}.schedule.{port}" in shown
     for stream in ("i_events", "o_results", "layer1.i", "readout.i"):
-        assert f"bench.core.{stream}__valid" in shown
+        assert f"testbench.core.{stream}__valid" in shown
 
     lines = (out / "waves.gtkw").read_text().splitlines()
-    in_gtkwave = [line for line in lines if line.startswith("bench.")]
+    in_gtkwave = [line for line in lines if line.startswith("testbench.")]
     assert in_gtkwave == [name + f"[{widths[name] - 1}:0]" * (widths[name] > 1) for name in shown]
     assert '[dumpfile] "waves.fst"' in lines
     [simulation] = seen
@@ -72,9 +72,9 @@ def test_a_waveform_and_its_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     signals = {signal.full_name: signal for signal in waveform.all_vars()}
     # A clock edge takes what was there before it; the clock rises at multiples of its period.
     edges = range(PERIOD, PERIOD * (int(simulation.result_cycles[-1]) + 2), PERIOD)
-    assert all(signals["bench.core.clk"].signal.value_at(edge) == 1 for edge in edges)
+    assert all(signals["testbench.core.clk"].signal.value_at(edge) == 1 for edge in edges)
     for part in core.parts:
-        accepted = signals[f"bench.core.{part}.events.arrival__fires"].signal
+        accepted = signals[f"testbench.core.{part}.events.arrival__fires"].signal
         cycles = sum(accepted.value_at(edge - 1) or 0 for edge in edges)
         assert cycles == simulation.counters[f"{part}.events"] > 0
 

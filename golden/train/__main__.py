@@ -90,7 +90,6 @@ def main(
 
     Under torchrun, every process takes its share of each batch.
     """
-    torch.set_flush_denormal(True)  # decaying membranes are full of them
     if threads:
         torch.set_num_threads(threads)
     fields = {"state": "n_state", "theta": "theta", "dilation": "dilation", "leak": "leak"}
@@ -117,4 +116,5 @@ def main(
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)  # decaying membranes are full of them
     main()
