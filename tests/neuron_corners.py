@@ -175,7 +175,7 @@ def _of_values(core: CoreParams, golden: Run, drawn: Drawn) -> Iterator[str]:
     if golden.logit_saturations.any():
         yield f"{several}, a {'decaying logit' if readout.leaky else 'sum of logits'} saturates"
     if readout.report == "max":
-        params = replace(drawn.network.params, readout=replace(readout, report="last"))
+        params = replace(drawn.network.params, output=replace(readout, report="last"))
         last = run(replace(drawn.network, params=params), drawn.payloads)
         if (last.logits != golden.logits).any():
             yield f"{several}, the largest logits are not the last"

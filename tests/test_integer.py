@@ -738,7 +738,7 @@ def test_a_decay_above_one() -> None:
     formats = replace(network.params.layers[0].formats, leak=Fixed(13, 12, signed=False))
     params = replace(network.params.layers[0], formats=formats, per_neuron=("leak",))
     readout = replace(network.params.readout, leaky=True, leak=Fixed(13, 12, signed=False))
-    changed = replace(network.params, layers=(params,), readout=readout)
+    changed = replace(network.params, layers=(params,), output=readout)
     whole = replace(network.layers[0], leak=np.array([4096]))
     assert replace(network, params=changed, layers=(whole,), leak_o=4096).leak_o == 4096
     with pytest.raises(UserError, match=r"readout\.leak_o is 1\.00024, above 1: use 0 to 1"):

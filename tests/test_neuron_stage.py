@@ -144,7 +144,7 @@ class Model:
                     products < 0, -(-products >> p.leak_shift), products >> p.leak_shift
                 )
             rest = kept + self.held[group] + self.biases[group]
-            if self.rng.random() < 0.2:  # aim at the threshold exactly
+            if self.rng.random() < 0.4:  # aim at the threshold exactly
                 missing = threshold - rest
                 missing = (
                     missing << p.spike_shift if p.spike_shift > 0 else missing >> -p.spike_shift
@@ -197,11 +197,11 @@ class Model:
         self.seen |= {name for name, there in found.items() if there}
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("stall", [pytest.param(0.0, marks=pytest.mark.long), 0.3])
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_cycle(name: str, stall: float) -> None:
     layer = LAYERS[name]
-    rng = np.random.default_rng([len(name), int(stall * 10)])
+    rng = np.random.default_rng([len(name), int(stall * 10), 1])
     p, f, block, units = layer.params, layer.params.formats, layer.block, layer.neuron_fold.units
     model = Model(layer, rng)
     numbers = {"c": 2, "leak": 4, "threshold": 5, "reset": 7}

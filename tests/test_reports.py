@@ -47,7 +47,7 @@ def check_reports(
 
 
 @pytest.mark.parametrize(
-    "seed", [2, 3, *(pytest.param(seed, marks=pytest.mark.long) for seed in (0, 1, 5, 6, 7, 9))]
+    "seed", [2, *(pytest.param(seed, marks=pytest.mark.long) for seed in (0, 1, 3, 5, 6, 7, 9))]
 )
 def test_a_drawn_network_reports_when_it_is_asked(seed: int, tmp_path: Path) -> None:
     """Plain, with delays, or recurrent: after some timesteps, some of them several times, before

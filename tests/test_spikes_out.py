@@ -49,10 +49,12 @@ def items_of(last: LayerRun) -> list[tuple[int, int]]:
     return items
 
 
-SEEDS = [0, 1, 2, 3, 5, 8]
+SEEDS = [1, 3, 5, 0, 2, 8]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=[] if i < 3 else pytest.mark.long) for i, s in enumerate(SEEDS)]
+)
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_spikes_are_the_golden_ones_in_the_predicted_cycles(seed: int, recurrent: bool) -> None:
     drawn = small(seed, recurrent=recurrent)
@@ -169,7 +171,7 @@ class Chain:
         return packets[:-1], ends
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize("stall", [0.0, pytest.param(0.4, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("seed", "at"), [(3, 1), (4, 2), (0, 1), (2, 2), (6, 1)])
 def test_two_cores_say_what_one_says(seed: int, at: int, stall: float) -> None:
     """Over their AXI4-Streams; without stalls in the cycles that golden predicts."""
