@@ -49,7 +49,7 @@ def items_of(last: LayerRun) -> list[tuple[int, int]]:
     return items
 
 
-SEEDS = [1, 3, 5, 0, 2, 8]
+SEEDS = [1, 5, 0, 3, 2, 8]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_spikes_are_the_golden_ones_in_the_predicted_cycles(seed: int, recurrent
     assert recorded.end_cycles == ends.reshape(-1).tolist()
 
 
-@pytest.mark.parametrize("seed", SEEDS[:3])
+@pytest.mark.parametrize("seed", SEEDS[2:4])
 def test_who_takes_spikes_may_stall_the_core(seed: int) -> None:
     drawn = small(seed)
     network = without_readout(drawn.network.params, drawn.network.layers)
@@ -172,7 +172,10 @@ class Chain:
 
 
 @pytest.mark.parametrize("stall", [0.0, pytest.param(0.4, marks=pytest.mark.long)])
-@pytest.mark.parametrize(("seed", "at"), [(3, 1), (4, 2), (0, 1), (2, 2), (6, 1)])
+@pytest.mark.parametrize(
+    ("seed", "at"),
+    [(4, 2), (2, 2), (6, 1), *(pytest.param(s, 1, marks=pytest.mark.long) for s in (0, 3))],
+)
 def test_two_cores_say_what_one_says(seed: int, at: int, stall: float) -> None:
     """Over their AXI4-Streams; without stalls in the cycles that golden predicts."""
     drawn = small(seed)
