@@ -171,7 +171,7 @@ def run(
     return results, counts
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("stall", [pytest.param(0.0, marks=pytest.mark.long), 0.5])
 @pytest.mark.parametrize("name", READOUTS)
 def test_results_are_as_summed(name: str, stall: float) -> None:
     params, lanes, block, n_events = READOUTS[name]

@@ -100,7 +100,7 @@ class Model:
         return offered
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("stall", [0.0, pytest.param(0.3, marks=pytest.mark.long), 0.8])
 @pytest.mark.parametrize("name", READOUTS)
 def test_every_cycle_is_as_modelled(name: str, stall: float) -> None:
     """Reports come as soon as there is room, or later, and between them the ends of blocks; at all

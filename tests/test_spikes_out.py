@@ -53,7 +53,7 @@ SEEDS = [1, 5, 0, 3, 2, 8]
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(s, marks=[] if i < 3 else pytest.mark.long) for i, s in enumerate(SEEDS)]
+    "seed", [pytest.param(s, marks=[] if i < 2 else pytest.mark.long) for i, s in enumerate(SEEDS)]
 )
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_spikes_are_the_golden_ones_in_the_predicted_cycles(seed: int, recurrent: bool) -> None:
@@ -68,7 +68,7 @@ def test_spikes_are_the_golden_ones_in_the_predicted_cycles(seed: int, recurrent
     assert recorded.end_cycles == ends.reshape(-1).tolist()
 
 
-@pytest.mark.parametrize("seed", SEEDS[2:4])
+@pytest.mark.parametrize("seed", SEEDS[2:3])
 def test_who_takes_spikes_may_stall_the_core(seed: int) -> None:
     drawn = small(seed)
     network = without_readout(drawn.network.params, drawn.network.layers)
