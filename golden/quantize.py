@@ -26,7 +26,7 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.integer import LayerIntegers, NetworkIntegers
+from golden.integer import LayerIntegers, NetworkIntegers, without_readout
 from golden.params import (
     NEURON_VALUES,
     LayerFormats,
@@ -152,7 +152,7 @@ class _Rounding:
             name: self.integers(value, fmt, f"{where}.{name}")
             for name, (value, fmt) in real.items()
         }
-        values["threshold"] = self.amount(reals.threshold, f.threshold, f"{where}.threshold")
+        values["threshold"] = self._threshold(reals, f, f"{where}.threshold")
         values |= self._reset(reals, f, values["threshold"], where)
         for name in NEURON_VALUES:  # the same of all neurons is one for the layer
             if name in values and (values[name] == values[name].flat[0]).all():
@@ -180,11 +180,19 @@ class _Rounding:
             raise UserError(f"{where}: {error}") from None
         return params, LayerIntegers(**values | scalars, delays=reals.delays)
 
+    def _threshold(self, reals: LayerReals, f: LayerFormats, where: str) -> np.ndarray:
+        """Return the smallest membrane that fires."""
+        if not reals.strict:
+            return self.amount(reals.threshold, f.threshold, where)
+        # The integer at the threshold does not fire; the one above it does.
+        above = np.floor(np.asarray(reals.threshold) * 2.0**f.u.frac) + 1
+        return self.integers(above * 2.0**-f.u.frac, f.threshold, where)
+
     def _reset(
         self, reals: LayerReals, f: LayerFormats, threshold: np.ndarray, where: str
     ) -> dict[str, np.ndarray]:
         """Return the amount of the reset, where it is not what the layer takes without one."""
-        if reals.reset_amount is None:
+        if reals.reset_amount is None and not (reals.strict and reals.reset == "subtract"):
             return {}
         if reals.reset == "to_value":
             amount = self.integers(reals.taken(), f.u, f"{where}.reset_amount")
@@ -247,7 +255,11 @@ def quantize(
         rounding.layer(layer, choose_formats(layer, found, widths), f"layer{index}")
         for index, (layer, found) in enumerate(zip(network.layers, ranges, strict=True))
     ]
+    parameters, integers = zip(*layers, strict=True)
     n_classes, n_inputs = network.w_o.shape
+    if not n_classes:
+        whole = without_readout(NetworkParams(name, parameters, None), integers)
+        return Quantized(whole, ranges, rounding.clamped)
     plain = ReadoutParams(n_inputs, n_classes)
     readout = replace(
         plain,
@@ -261,8 +273,8 @@ def quantize(
         readout = replace(readout, leak=fit_decay(network.leak, plain.leak))
         leak = int(rounding.integers(network.leak, readout.leak, "readout.leak"))
     quantized = NetworkIntegers(
-        NetworkParams(name, tuple(params for params, _ in layers), readout),
-        tuple(integers for _, integers in layers),
+        NetworkParams(name, parameters, readout),
+        integers,
         rounding.integers(network.w_o, readout.w_o, "readout.w_o"),
         rounding.integers(network.b_o, readout.b_o, "readout.b_o"),
         leak,

@@ -70,6 +70,8 @@ class LayerReals:
         The format of what arrives.
     decay_rounding
         How the integers are to round decays.
+    strict
+        A neuron fires above its threshold, not at it.
     """
 
     w_f: np.ndarray
@@ -91,6 +93,7 @@ class LayerReals:
     max_delay: int = 0
     payload: Fixed = SPIKE
     decay_rounding: Rounding = "half_up"
+    strict: bool = False
 
     @property
     def n_neurons(self) -> int:
@@ -156,15 +159,16 @@ class LayerReals:
         """Check that what arrives decides whether a neuron fires, at least for one of them."""
         threshold = np.broadcast_to(self.threshold, (self.n_neurons,))
         highest, least = self.reach(), self.least()
-        if (threshold > highest).all():
+        unreachable = threshold >= highest if self.strict else threshold > highest
+        if unreachable.all():
             raise UserError(
                 f"{where}.threshold is {threshold.min():g}, which no membrane can reach: use"
-                f" {highest.max():g} or less"
+                f" {'less than ' * self.strict}{highest.max():g}{' or less' * (not self.strict)}"
             )
-        if (threshold <= least).all():
+        if (threshold < least if self.strict else threshold <= least).all():
             raise UserError(
                 f"{where}.threshold is {threshold.max():g}, which every membrane always reaches:"
-                f" use more than {least.min():g}"
+                f" use {'at least' if self.strict else 'more than'} {least.min():g}"
             )
 
     def _arriving(self, largest: bool) -> np.ndarray:
@@ -206,7 +210,8 @@ class LayerReals:
 
 @dataclass(frozen=True)
 class NetworkReals:
-    """A network in float64: its layers, and the readout's w_o (C, N) and b_o (C,).
+    """A network in float64: its layers, and the readout's w_o (C, N) and b_o (C,). Without a
+    readout, C is 0, and its output is the last layer's spikes.
 
     The readout's `leak`, `report` and `decay_rounding` are those of `golden.params.ReadoutParams`.
     """
@@ -293,7 +298,7 @@ class _Layer:
             fast = self.y
         membrane = layer.leak * self.u + fast + self.h + layer.c
         self.ranges.include(x=x, m=self.m, y=self.y, u=membrane)
-        spikes = membrane >= layer.threshold
+        spikes = membrane > layer.threshold if layer.strict else membrane >= layer.threshold
         left = {"subtract": membrane - layer.taken(), "to_value": layer.taken()}
         self.u = np.where(spikes, left.get(layer.reset, membrane), membrane)
         self.own = spikes[:, : self.own.shape[1]] * layer.own_value

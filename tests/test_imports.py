@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
+PACKAGES = ("dmp_core", "docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
 FILES = ("golden.files", "golden.manifest", "golden.interface")
@@ -46,6 +46,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
+    "dmp_core/frontends": (*NUMBERS, *REALS, "golden.table", "dmp_core.frontends"),
     "docs": ("docs", "golden", "export", "rtl"),
 }
 # What a room may not import of a package that it may.

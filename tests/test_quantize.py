@@ -132,6 +132,36 @@ def test_a_plain_layer_by_hand() -> None:
     assert done.network.b_o.tolist() == [8] and not readout.leaky and done.network.leak_o == 0
 
 
+def test_a_network_without_a_readout() -> None:
+    """Its layers are those of the same network with one, and its output is their spikes."""
+    with_readout = quantize(single(by_hand()), BYTES, "hand").network
+    alone = NetworkReals((by_hand(),), np.zeros((0, 2)), np.zeros(0))
+    assert run_reals(alone, BYTES).logits.shape == (1, 0)
+    done = quantize(alone, BYTES, "hand").network
+    assert done.params.output is None and done.params.layers == with_readout.params.layers
+    assert done.layers[0].w_f.tolist() == with_readout.layers[0].w_f.tolist()
+
+
+@pytest.mark.parametrize(("strict", "first"), [(False, 15), (True, 16)])
+def test_a_membrane_at_its_threshold_fires_but_where_that_is_strict(
+    strict: bool, first: int
+) -> None:
+    """A 16th a timestep makes exactly 1 in the 16th. What a reset subtracts stays the threshold."""
+    layer = by_hand(
+        w_f=np.zeros((2, 1)), c=np.full(2, 0.0625), leak=1.0, threshold=1.0, strict=strict
+    )
+    network, payloads = single(layer), np.zeros((1, 40, 1), np.int64)
+    done = quantize(network, payloads, "hand").network
+    (params,), (integers,) = done.params.layers, done.layers
+    one = 1 << params.formats.u.frac
+    assert (integers.threshold, params.own_reset) == (one + strict, strict)
+    assert integers.reset == one * strict
+    (traced,) = run(done, payloads, trace=True).layers
+    assert traced.spikes is not None
+    for spikes in (traced.spikes[0], run_reals(network, payloads).spikes[0][0]):
+        assert np.flatnonzero(spikes[:, 0]).tolist() == [first, first + 16]
+
+
 def test_a_synaptic_current_by_hand() -> None:
     """y is 0.4375, 0.28125, 0.390625 and 0.75, 0.375, 0.5625; with its headroom of 1.25 it has
     15 fractional bits, as its bias has. Decays of half a neuron and of one are widened to 13 bits.

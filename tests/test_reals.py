@@ -43,7 +43,8 @@ def follow(layer: LayerReals, received: np.ndarray) -> tuple[np.ndarray, dict[st
                 driving = y[i]
             u[i] = of(layer.leak, i) * u[i] + driving + h[i] + layer.c[i]
             largest["u"] = max(largest["u"], abs(u[i]))
-            if u[i] >= of(layer.threshold, i):
+            threshold = of(layer.threshold, i)
+            if u[i] > threshold or (u[i] == threshold and not layer.strict):
                 spikes[k, i] = True
                 if layer.reset == "subtract":
                     amount = layer.reset_amount

@@ -1,0 +1,1 @@
+"""The face of the project: networks that were trained anywhere, on a core of their own."""
