@@ -229,7 +229,11 @@ def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
 
 
 def quantize(
-    network: NetworkReals, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS
+    network: NetworkReals,
+    payloads: np.ndarray,
+    name: str,
+    widths: LayerFormats = DEFAULT_WIDTHS,
+    w_o_width: int = DEFAULT_WIDTHS.w_f.width,
 ) -> Quantized:
     """Turn a network in reals into integers.
 
@@ -242,6 +246,8 @@ def quantize(
     widths
         Formats of which only the widths and the decays' scales are used; payloads are the
         network's.
+    w_o_width
+        Of the readout's weights.
 
     Raises
     ------
@@ -263,7 +269,7 @@ def quantize(
     plain = ReadoutParams(n_inputs, n_classes)
     readout = replace(
         plain,
-        w_o=fit_least_error(network.w_o, plain.w_o),
+        w_o=fit_least_error(network.w_o, replace(plain.w_o, width=w_o_width)),
         leaky=network.leak != 1,
         report=network.report,
         decay_rounding=network.decay_rounding,
