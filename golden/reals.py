@@ -236,7 +236,7 @@ class NetworkReals:
                     f" {self.layers[index - 1].n_neurons} neurons: use as many"
                 )
         if self.report not in get_args(ReadoutReport):
-            raise UserError(f"readout.report is '{self.report}': use last or max")
+            raise UserError(f"readout.report '{self.report}': use last or max")
         n_classes, n = len(self.b_o), self.layers[-1].n_neurons
         for name, shape in {"w_o": (n_classes, n), "b_o": (n_classes,), "leak": ()}.items():
             value = getattr(self, name)

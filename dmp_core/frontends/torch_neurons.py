@@ -188,8 +188,8 @@ def _check_options(name: str, module: Any) -> str:
         fired = module.spike_grad(points)
     if not torch.equal(fired.double(), (points > 0).double()):
         raise UserError(
-            f"{name}: its spike_grad is no step at the threshold (but by chance, or in grades): use"
-            " one like surrogate.atan()"
+            f"{name}: its spike_grad is no step from 0 to 1 above the threshold: use one like"
+            " surrogate.atan()"
         )
     return mechanism
 
