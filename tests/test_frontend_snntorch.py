@@ -5,6 +5,7 @@ is refused in one line.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ snn: Any = pytest.importorskip("snntorch", reason="snnTorch is not installed")
 torch: Any = pytest.importorskip("torch")
 nn: Any = torch.nn
 
+from dmp_core.frontends.layers import Lif, from_layers  # noqa: E402
 from dmp_core.frontends.snntorch import from_snntorch  # noqa: E402
 
 INPUTS, HIDDEN, CLASSES, TIMESTEPS, BATCH = 20, 30, 6, 120, 5
@@ -164,6 +166,27 @@ def test_every_spike_is_snntorchs(kind: str, payload: Fixed) -> None:
     """All neurons of all layers at 120 timesteps of 5 sequences, in float64."""
     torch.manual_seed(len(kind))
     agree(mlp(*MAKE[kind]()), payload, readout="spikes")
+
+
+def test_neurons_fire_above_their_threshold_not_at_it() -> None:
+    """Weights and decays of halves, so that membranes meet the threshold exactly."""
+    torch.manual_seed(7)
+    module = mlp(snn.Leaky(0.5, init_hidden=True))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.randint(-1, 3, (HIDDEN, INPUTS)) / 4)
+        module[0].bias.zero_()
+    network = agree(module).network
+    (layer,) = network.layers
+    at = replace(network, layers=(replace(layer, strict=False),))
+    payloads = payloads_for(SPIKE)
+    assert (run_reals(at, payloads).spikes[0] != run_reals(network, payloads).spikes[0]).any()
+
+
+def test_own_spikes_are_worth_as_much_as_those_that_leave() -> None:
+    torch.manual_seed(8)
+    recurrent = scaled(snn.RLeaky(0.8, linear_features=HIDDEN, init_hidden=True), 3.0)
+    recurrent.graded_spikes_factor = spread(0.3, 1.8)
+    agree(mlp(recurrent, snn.Leaky(0.8, init_hidden=True)), readout="spikes")
 
 
 class OneTimestep(nn.Module):
@@ -494,3 +517,12 @@ def test_what_has_no_place_is_refused_in_one_line(case: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+def test_tensors_of_another_device_are_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"layer0\.weights is no array of numbers") as refused:
+        from_layers([Lif(torch.zeros(3, 2, device="meta"))])
+    assert "\n" not in str(refused.value)
+    weights = torch.ones(3, 2, dtype=torch.bfloat16)
+    with pytest.raises(UserError, match=r"layer0\.weights is no array of numbers"):
+        from_layers([Lif(weights)])

@@ -23,7 +23,17 @@ REALS = ("golden.reals", "golden.quantize")
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "golden": (*NUMBERS, *FILES, *HOST, *REALS, "golden.integer", "golden.runs", "golden.blocks"),
+    "golden": (
+        *NUMBERS,
+        *FILES,
+        *HOST,
+        *REALS,
+        "golden.integer",
+        "golden.runs",
+        "golden.blocks",
+        "golden.picture",
+        "golden.table",
+    ),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
     "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),
@@ -46,7 +56,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
-    "dmp_core/frontends": (*NUMBERS, *REALS, "golden.table", "dmp_core.frontends"),
+    "dmp_core/frontends": (
+        *NUMBERS,
+        *REALS,
+        "golden.integer",
+        "golden.table",
+        "dmp_core.frontends",
+    ),
     "docs": ("docs", "golden", "export", "rtl"),
 }
 # What a room may not import of a package that it may.

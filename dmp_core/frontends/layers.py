@@ -90,7 +90,7 @@ class Readout:
 
 def from_layers(
     layers: Sequence[Lif], readout: Readout | None = None, *, payload: Fixed = SPIKE
-) -> Imported:
+) -> Imported[NetworkReals]:
     """Return a network of these layers.
 
     Parameters

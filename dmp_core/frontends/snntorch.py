@@ -19,7 +19,7 @@ from dmp_core.frontends.torch_trace import Call, leaves, trace
 from golden.errors import UserError
 from golden.formats import SPIKE, Fixed
 from golden.readout_params import ReadoutReport
-from golden.reals import LayerReals
+from golden.reals import LayerReals, NetworkReals
 
 Read = Literal["spikes", "spike_count", "membrane", "sum", "last"]
 OF_NEURONS: tuple[Read, ...] = ("spikes", "spike_count", "membrane")
@@ -48,7 +48,7 @@ def from_snntorch(
     readout: Read | None = None,
     report: ReadoutReport = "last",
     max_weights: int = MAX_WEIGHTS,
-) -> Imported:
+) -> Imported[NetworkReals]:
     """Return a network that computes what the module does, timestep by timestep from states of 0.
 
     Parameters
