@@ -173,6 +173,10 @@ def search_widths(
         if not within:
             break
         chosen = min(within, key=lambda trial: (trial.memory_bits, trial.loss))
+    chosen = min(
+        (trial for trial in known.values() if trial.loss <= max_loss),
+        key=lambda trial: (trial.memory_bits, trial.loss),
+    )
     of = "accuracy" if right is not None else "classes equal to those in reals"
     return WidthSearch(list(known.values()), chosen, max_loss, of)
 

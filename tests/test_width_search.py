@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_the_chosen_one_is_within_the_loss_and_smaller_than_the_others(found: Wi
     assert 15 < len(found.trials) < 45 and len({one.widths for one in found.trials}) == len(
         found.trials
     )
+
+
+def test_it_goes_on_with_the_one_that_saves_most(found: WidthSearch) -> None:
+    best = min((one for one in found.trials[1:4] if one.loss <= 3.0), key=lambda of: of.memory_bits)
+    for trial in found.trials[4:]:
+        assert np.all(np.array(astuple(trial.widths)) <= astuple(best.widths))
 
 
 def test_every_trial_is_measured(found: WidthSearch) -> None:
