@@ -71,6 +71,11 @@ class Trial:
     memory_bits: int
     network: NetworkIntegers | None = field(repr=False, compare=False)
 
+    @property
+    def cost(self) -> tuple[int, float, int]:
+        """What decides between two of them: of the same bits, the loss, then narrower numbers."""
+        return self.memory_bits, self.loss, sum(astuple(self.widths))
+
 
 @dataclass(frozen=True)
 class WidthSearch:
@@ -85,7 +90,7 @@ class WidthSearch:
         """Return a table of the trials, the fewest bits first."""
         head = ("weights", "membranes", "leaks", "loss / points", "memory / bits", "")
         rows = []
-        for trial in sorted(self.trials, key=lambda one: (one.memory_bits, one.loss)):
+        for trial in sorted(self.trials, key=lambda one: one.cost):
             widths, known = trial.widths, np.isfinite(trial.loss)
             loss = f"{trial.loss:.2f}" if known else "no format"
             mark = "chosen" if trial is self.chosen else ""
@@ -172,11 +177,9 @@ def search_widths(
         within = [trial for trial in tried if trial.loss <= max_loss]
         if not within:
             break
-        chosen = min(within, key=lambda trial: (trial.memory_bits, trial.loss))
-    chosen = min(
-        (trial for trial in known.values() if trial.loss <= max_loss),
-        key=lambda trial: (trial.memory_bits, trial.loss),
-    )
+        chosen = min(within, key=lambda trial: trial.cost)
+    within = [trial for trial in known.values() if trial.loss <= max_loss]
+    chosen = min(within, key=lambda trial: trial.cost)
     of = "accuracy" if right is not None else "classes equal to those in reals"
     return WidthSearch(list(known.values()), chosen, max_loss, of)
 

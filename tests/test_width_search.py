@@ -17,7 +17,7 @@ from golden.integer import run
 from golden.picture import save_picture
 from golden.quantize import quantize
 from golden.reals import run_reals
-from golden.width_search import WIDEST, Widths, WidthSearch, search_widths
+from golden.width_search import WIDEST, Trial, Widths, WidthSearch, search_widths
 
 RNG = np.random.default_rng(8)
 NETWORK = from_layers(
@@ -52,6 +52,9 @@ def test_the_chosen_one_is_within_the_loss_and_smaller_than_the_others(found: Wi
     assert found.chosen.loss == pytest.approx(loss) and found.chosen.loss <= 3.0
     assert found.chosen.memory_bits == bits < loss_of(WIDEST)[1] / 2
     assert all(one.memory_bits >= bits for one in found.trials if one.loss <= 3.0)
+    assert found.chosen.cost == min(one.cost for one in found.trials if one.loss <= 3.0)
+    same = [Trial(Widths(5, 8, leaks), 0.0, 100, None) for leaks in (16, 4, 6)]
+    assert min(same, key=lambda trial: trial.cost).widths.leaks == 4
     network = found.chosen.network
     assert network is not None and network.params.layers[0].formats.w_f.width <= 8
     assert network.params.readout.w_o.width == found.chosen.widths.weights
