@@ -172,7 +172,7 @@ study: .venv/installed-study ## Train and measure architectures and ablations: S
 	$(RUN) -m tb.study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
 
 fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
-	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
+	$(RUN) -m export fit "$(NET)" $(BUDGET) $(if $(REPORTS),--reports )--out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
 synth-check synth: TRACE =
 synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic

@@ -127,6 +127,7 @@ def plot(
     type=click.Path(path_type=Path),
     help="Folder with the data set to count events of [default: the shipped digits]",
 )
+@click.option("--reports", is_flag=True, help="Of cores that report at any time")
 @click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
 @click.option(
     "--out",
@@ -142,6 +143,7 @@ def command(
     latency: float | None,
     n_digits: int,
     data: Path | None,
+    reports: bool,
     rate: float,
     out: Path | None,
 ) -> None:
@@ -155,8 +157,8 @@ def command(
     out = out or Path("build") / activity.network.params.name
     check_claim(out, name)
     budget = Budget(multipliers, block_rams, cycles, latency)
-    with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
-        chosen, front, priced = fit(activity, budget, bar.update)
+    with tqdm(total=len(configurations(activity, reports)), desc="priced", unit="core") as bar:
+        chosen, front, priced = fit(activity, budget, bar.update, reports=reports)
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))
