@@ -23,6 +23,7 @@ PYTHON ?= python3
 CLOCK ?= 100
 PLACER ?=
 FLOORPLAN ?=
+FIT ?=
 CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
@@ -30,9 +31,10 @@ OUT ?= build/$(NAME)
 
 # A network in a folder is called by the folder's path: others may have the same last name.
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
-MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
-SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports)
+DMP = $(RUN) -m dmp_core
+SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports))
+CORE = "$(NET)" $(SHAPE) --out "$(OUT)"
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
 # Bash becomes the command that it runs, so that what ends make ends the command. Dash does not.
@@ -53,6 +55,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
+	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: python -m rtl.synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
@@ -126,32 +129,30 @@ lint: .venv/installed-all ## Check style and types
 	.venv/bin/pyright --pythonpath $(RUN)
 
 train: .venv/installed-train ## Train NET into build/train: RECIPE="..." passes options on
-	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(RECIPE) $(if $(DATA),--data "$(DATA)")
+	$(DMP) train "$(NET)" --epochs $(EPOCHS) $(RECIPE) $(if $(DATA),--data "$(DATA)")
 
 accuracy: .venv/installed-train ## Measure the integers of NET again on its whole test set
-	$(RUN) -m export accuracy "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(DMP) accuracy "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
-	$(RUN) -m export core "$(NET)" $(SHAPE) $(if $(TRACE),--trace) --out "$(OUT)"
+	$(DMP) export $(CORE)$(if $(TRACE), --trace)
 
-rtl: export ## Write the Verilog of NET on LANES lanes into OUT
-	$(RUN) -m rtl.verilog "$(MANIFEST)"
+rtl: .venv/installed-run ## Write the Verilog of NET on LANES lanes into OUT
+	$(DMP) rtl $(CORE)$(if $(TRACE), --trace)
 
-sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
+sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
+	$(DMP) sim $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
 timeline: DIGITS = 2
-timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
-	$(RUN) -m tb.timeline "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
+timeline: .venv/installed-run ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
+	$(DMP) timeline $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 
 waves: DIGITS = 1
-waves: rtl ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
-	$(RUN) -m tb.waves "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+waves: .venv/installed-run ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
+	$(DMP) waves $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) $(if $(DATA),--data "$(DATA)")
 
-host: TRACE =
-host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m driver "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+host: .venv/installed-run $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
+	$(DMP) host $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
 docs: .venv/installed-docs ## Write what is generated in the pages again, and build them into build/docs
 	$(RUN) -m docs.generate
@@ -161,39 +162,33 @@ bench-testset: BLOCK = 8
 bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
-	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
-	$(RUN) -m rtl.verilog "$(MANIFEST)"
-	$(RUN) -m tb.batch "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS)) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+	$(DMP) testset $(CORE) $(if $(DIGITS),--digits $(DIGITS)) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
-	$(RUN) -m tb.bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+	$(DMP) bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 study: .venv/installed-study ## Train and measure architectures and ablations: STUDY="--quick" for minutes
-	$(RUN) -m tb.study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
+	$(DMP) study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
 
-fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
-	$(RUN) -m export fit "$(NET)" $(BUDGET) $(if $(REPORTS),--reports )--out "$(OUT)" $(if $(DATA),--data "$(DATA)")
+fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET: FIT=1 takes them
+	$(DMP) fit "$(NET)" $(BUDGET) $(if $(REPORTS),--reports )--out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
-synth-check synth: TRACE =
-synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
-	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
+synth-check: .venv/installed-run ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
+	$(DMP) synth $(CORE) --device $(DEVICE)
 
-synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.synth.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
+	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: DIGITS = 5
-uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
-	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
+uart-sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
+	$(DMP) uart-sim $(CORE) --board $(BOARD) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 
-netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
-	$(RUN) -m rtl.synth.netlist "$(MANIFEST)"
+netlist: .venv/installed-run ## Check the netlist of NET for latches and loops; print the memory macros it needs
+	$(DMP) netlist $(CORE)
 
-package: TRACE =
-package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
+package: .venv/installed-run ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
+	$(DMP) package $(CORE) --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
 # Checkpoints, networks, and results of long runs.
 KEPT = -name '*.pt' -o -name network.json -o -path '*/trials/*.json' -o -name bench.json -o -name bench.md -o -name testset.json

@@ -100,7 +100,7 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
     "--back-end",
     type=click.Choice(("simulated", "uart", "memory")),
     default="simulated",
-    help="The Verilog of `python -m rtl.verilog MANIFEST --top axi`, a board on a UART, or a core"
+    help="The Verilog of the core's standard top (axi), a board on a UART, or a core"
     " beside this processor",
 )
 @click.option("--port", help="Of the UART: a name, as /dev/ttyUSB0, or a URL of pyserial")

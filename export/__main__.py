@@ -11,12 +11,10 @@ from pathlib import Path
 import click
 
 from export import fit
-from export.claim import check_claim, claim
-from export.core import write_core
+from export.core import make_core
 from export.store import (
     STORED,
     Card,
-    load_network,
     load_stored,
     load_test,
     save_digits,
@@ -27,7 +25,6 @@ from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.formats import Fixed
-from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, check_name
 from golden.quantize import quantize as quantize_network
@@ -256,14 +253,7 @@ def core(
     hardware = HardwareParams(
         lanes, block, events_per_cycle, products_per_cycle, access_counters, trace, reports
     )
-    network = load_network(name)
-    params = CoreParams(network.params, hardware)
-    out = out or Path("build") / network.params.name
-    check_claim(out, name)
-    path = write_core(network, params, out)
-    claim(out, name)
-    bits = sum(memory.bits for memory in params.memories.values())
-    click.echo(f"wrote {path}: {len(params.memories)} memories, {bits} bits, {lanes} lanes")
+    make_core(name, hardware, out)
 
 
 @main.command()
