@@ -67,6 +67,11 @@ COMMANDS: dict[str, Entry] = {
         "Cut a network in two, whose cores are chained by spikes",
         ("dmp split rows 1 --out nets",),
     ),
+    "checkpoint": Entry(
+        "export.__main__:checkpoint",
+        "Write stored integers as a checkpoint to train further",
+        ("dmp checkpoint smnist",),
+    ),
     "draw": Entry(
         "export.__main__:draw",
         "Store a network of drawn numbers, to try a size",

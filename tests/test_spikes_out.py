@@ -86,6 +86,9 @@ def test_the_draws_have_every_way_out() -> None:
     )
 
 
+MOST_CYCLES = 200_000
+
+
 class Chain:
     """Standard tops in a row, as their hosts see them: each sends its spikes to the next one."""
 
@@ -162,6 +165,7 @@ class Chain:
                         ends.append(cycle - started[0])
                         packets.append([])
                 cycle += 1
+                assert cycle < MOST_CYCLES, "the cores are stuck"
 
         simulator = Simulator(self.module)
         simulator.add_clock(PERIOD)

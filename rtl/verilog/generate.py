@@ -82,17 +82,18 @@ def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
     hardware = core.hardware
     given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
     command = (
-        f"python -m export core {core.network.name} --lanes {hardware.lanes} --block"
+        f"dmp rtl {core.network.name} --lanes {hardware.lanes} --block"
         f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
         f" --products-per-cycle {hardware.products_per_cycle}"
         f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
+        f"{' --reports' * hardware.reports}{options}"
     )
     return (
         f"// {top}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
         f"// Network: {_shape_of(core)}.\n"
         f"// Hardware: {given}.\n"
         f"// SHA-256 of the manifest: {digest(manifest)}\n"
-        f"// Made by: {command} && python -m rtl.verilog manifest.json{options}\n"
+        f"// Made by: {command}\n"
     )
 
 
