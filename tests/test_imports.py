@@ -20,13 +20,31 @@ COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
 REALS = ("golden.reals", "golden.quantize")
+PAYLOADS = ("golden.payloads",)
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "golden": (*NUMBERS, *FILES, *HOST, *REALS, "golden.integer", "golden.runs", "golden.blocks"),
+    "golden": (
+        *NUMBERS,
+        *FILES,
+        *HOST,
+        *REALS,
+        *PAYLOADS,
+        "golden.integer",
+        "golden.runs",
+        "golden.blocks",
+    ),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),
+    "golden/data": (
+        *NUMBERS,
+        *PAYLOADS,
+        *COMMANDS,
+        CACHE,
+        "golden.files",
+        "golden.integer",
+        "golden.data",
+    ),
     "golden/train": (
         *NUMBERS,
         *COMMANDS,

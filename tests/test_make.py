@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from golden.hardware.part import HardwareParams
-from tb.__main__ import main as simulate
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
 # Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at
@@ -131,7 +130,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "CLOCK=0", "CLOCK=-5",
-        "CLOCK=nan", "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
+        "CLOCK=nan", "CLOCK=", "DATA=/dev/null", "DATA=nowhere", "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -142,10 +141,13 @@ def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, set
 
 
 def test_what_can_be_is_taken(clone: Path) -> None:
-    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto", "DATA=.")
+    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto")
     done = make(clone, "sim", *settings)
     assert done.returncode == 0, done.stderr
     assert "--digits" not in commands(clone)[-1], "then the command has its own default"
+    for data in (".", "Makefile"):
+        done = make(clone, "sim", f"DATA={data}")
+        assert done.returncode == 0 and commands(clone)[-1][-2:] == ["--data", data]
 
 
 @pytest.mark.parametrize(("target", "asks"), [("sim", True), ("package", True), ("host", False)])
@@ -179,15 +181,15 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
         assert done.returncode == 0, done.stderr
     export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "out"]
     verilog = ["-m", "rtl.verilog", "out/manifest.json", "--top", "axi"]
-    run = ["-m", "driver", "out/manifest.json", "--digits"]
+    run = ["-m", "driver", "out/manifest.json"]
     assert commands(clone) == [
         export,
         verilog,
-        [*run, "20", "--network", "my net"],
+        [*run, "--network", "my net"],
         export,
         verilog,
-        [*run, "3", "--network", "my net", "--back-end", "uart", "--port", "a port", "--data",
-         "the data"],
+        [*run, "--digits", "3", "--network", "my net", "--back-end", "uart", "--port", "a port",
+         "--data", "the data"],
     ]  # fmt: skip
 
 
@@ -201,8 +203,8 @@ def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
     found = commands(clone)
     assert found[0][-3:] == ["--trace", "--out", "out"]
     assert found[2::3] == [
-        ["-m", "tb.timeline", "out/manifest.json", "--digits", "2", *named],
-        ["-m", "tb.waves", "out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
+        ["-m", "tb.timeline", "out/manifest.json", *named],
+        ["-m", "tb.waves", "out/manifest.json", "--timesteps", "5", *named],
         ["-m", "tb.waves", "out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
     ]
 
@@ -316,7 +318,7 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
         ],
         [
             "-m", "tb.board", "out/manifest.json", "--board", "ulx3s-85f",
-            "--verilog", "out/uart", "--digits", "5", "--network", "two", "--data", "the data",
+            "--verilog", "out/uart", "--network", "two", "--data", "the data",
         ],
     ]  # fmt: skip
 
@@ -377,8 +379,6 @@ def test_what_ends_make_ends_its_command(clone: Path) -> None:
 def test_defaults_are_those_of_the_commands() -> None:
     hardware = HardwareParams()
     shown = dict(re.findall(r"^([A-Z]+) \?= (\S+)$", MAKEFILE.read_text(), re.M))
-    digits = next(option for option in simulate.params if option.name == "n_digits")
     assert (shown["LANES"], shown["BLOCK"]) == (str(hardware.lanes), str(hardware.block))
     assert shown["EVENTS"] == str(hardware.events_per_cycle)
     assert shown["PRODUCTS"] == str(hardware.products_per_cycle)
-    assert shown["DIGITS"] == str(digits.default)
