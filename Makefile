@@ -5,7 +5,7 @@ LANES ?= 8
 BLOCK ?= 1
 EVENTS ?= 1
 PRODUCTS ?= 1
-DIGITS ?= 20
+DIGITS ?=
 DATA ?=
 STALLS ?=
 EPOCHS ?= 20
@@ -49,10 +49,10 @@ help: ## Show the targets and the variables
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
-	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every so many timesteps)"
-	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
+	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
 	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS)"
@@ -61,7 +61,7 @@ help: ## Show the targets and the variables
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
-	@echo "           bench-testset has defaults of its own: BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: BLOCK=8 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -79,7 +79,7 @@ checked:
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
 	$(call check,CLOCK,[0-9]*[1-9][0-9]*([.][0-9]*)?,1 to 2000 MHz)
-	$(if $(DATA),$(if $(shell test -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use the folder that holds the data set)))
+	$(if $(DATA),$(if $(shell test -f $(call quoted,DATA) -o -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use a file of sequences (.npz, .h5, .aer), or the folder that holds the data set)))
 	$(if $(VERILATED),$(if $(word 2,x$(CURDIR)x),$(error Verilator cannot build in '$(CURDIR)', whose path has a space: put this project into a folder without one)))
 	$(if $(VERILATED),$(if $(word 2,x$(OUT)x),$(error OUT=$(OUT): Verilator cannot build in a path with a space: use another one)))
 	$(if $(and $(GIVEN),$(wildcard .venv/bin/python)),@$(SAME_PYTHON))
@@ -143,11 +143,9 @@ rtl: .venv/installed-run ## Write the Verilog of NET on LANES lanes into OUT
 sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(DMP) sim $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
-timeline: DIGITS = 2
 timeline: .venv/installed-run ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
 	$(DMP) timeline $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 
-waves: DIGITS = 1
 waves: .venv/installed-run ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
 	$(DMP) waves $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) $(if $(DATA),--data "$(DATA)")
 
@@ -159,7 +157,6 @@ docs: .venv/installed-docs ## Write what is generated in the pages again, and bu
 	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
 bench-testset: BLOCK = 8
-bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(DMP) testset $(CORE) $(if $(DIGITS),--digits $(DIGITS)) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
@@ -180,7 +177,6 @@ synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or
 	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
-uart-sim: DIGITS = 5
 uart-sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
 	$(DMP) uart-sim $(CORE) --board $(BOARD) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 

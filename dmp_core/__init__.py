@@ -1,11 +1,11 @@
 """The face of the project: networks that were trained anywhere, on a core of their own.
 
-    import dmp_core as dmp
-    net = dmp.from_nir("model.nir", dt=1e-4, reset="subtract")
-    print(net.report())
-    integers = net.quantize(sequences, weight_bits=8)
-    core = integers.compile("build/mine", lanes=16)
-    core.check(sequences), core.cycles
+import dmp_core as dmp
+net = dmp.from_nir("model.nir", dt=1e-4, reset="subtract")
+print(net.report())
+integers = net.quantize(sequences, weight_bits=8)
+core = integers.compile("build/mine", lanes=16)
+core.check(sequences), core.cycles
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from export.core import make_core
 from export.store import (
     STORED,
     Card,
+    find_dataset,
     load_stored,
-    load_test,
     save_digits,
     save_network,
 )
-from golden.command_line import SEED, Group
+from golden.command_line import DATA_WHOLE, SEED, Group
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
@@ -128,7 +128,7 @@ def quantize(
 
 @main.command()
 @click.argument("name")
-@click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
+@DATA_WHOLE
 @click.option("--batch", default=250, type=click.IntRange(1), help="Sequences run at once")
 @report_user_errors
 def accuracy(name: str, data: Path | None, batch: int) -> None:
@@ -139,13 +139,18 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     from tqdm import tqdm
 
     network, card = load_stored(name)
-    test = load_test(card, data)
+    test = find_dataset(name, data, whole=True)
     with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
         measured = evaluate_integers(network, test, batch=batch, progress=bar.update)
+    told = (
+        f"its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"
+        f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
+        if card.n_test
+        else "its card does not say how many it should be"
+    )
     click.echo(
         f"{network.params.name}: {100 * measured.accuracy:.2f} % of {len(test)} test sequences in"
-        f" integers; its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"
-        f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
+        f" integers; {told}"
     )
     if len(test) == card.n_test and measured.accuracy != card.accuracy_integer:
         click.echo(

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from golden.command_line import Command
+from golden.command_line import Command, Count
 from golden.cost.spans import KINDS, Span, spans, totals
 from golden.cost.timeline import Timeline
 from golden.errors import report_user_errors
@@ -141,7 +141,7 @@ def shares(found: Mapping[str, Sequence[Span]]) -> str:
 @report_user_errors
 def main(
     manifest: Path,
-    n_digits: int,
+    count: Count,
     network: str | None,
     data: Path | None,
     out: Path | None,
@@ -152,7 +152,7 @@ def main(
 
     Exits with status 1 where a start, a counter or another value differs from the golden model's.
     """
-    core, dataset = find_sequences(manifest, n_digits, network, data)
+    core, dataset = find_sequences(manifest, count, network, data)
     payloads = dataset.sequences()
     out = out or manifest.parent
     out.mkdir(parents=True, exist_ok=True)
@@ -161,9 +161,9 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest, optimize=optimize)
-    with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
         simulation = simulate(manifest, payloads, optimize=optimize, progress=bar.update)
-    with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     timeline = comparison.timeline
     assert timeline is not None, "a run without gaps has one"
@@ -172,7 +172,7 @@ def main(
     title = f"{core.network.name} on {describe_hardware(core.hardware)}"
     write_report(trace_events(core, found, timeline.ends.tolist()), paths[0])
     save_picture(plot_timeline(found, title), paths[1])
-    click.echo(f"{title}: {n_digits} sequences in {int(timeline.ends[-1]) + 1} cycles")
+    click.echo(f"{title}: {len(payloads)} sequences in {int(timeline.ends[-1]) + 1} cycles")
     click.echo(shares(found))
     for path in paths:
         click.echo(f"wrote {path}")

@@ -20,13 +20,31 @@ COMMANDS = ("golden.command_line",)
 HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
 REALS = ("golden.reals", "golden.quantize")
+PAYLOADS = ("golden.payloads",)
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "golden": (*NUMBERS, *FILES, *HOST, *REALS, "golden.integer", "golden.runs", "golden.blocks"),
+    "golden": (
+        *NUMBERS,
+        *FILES,
+        *HOST,
+        *REALS,
+        *PAYLOADS,
+        "golden.integer",
+        "golden.runs",
+        "golden.blocks",
+    ),
     "golden/hardware": NUMBERS,
     "golden/cost": INTEGERS,
-    "golden/data": (*NUMBERS, CACHE, "golden.files", "golden.integer", "golden.data"),
+    "golden/data": (
+        *NUMBERS,
+        *PAYLOADS,
+        *COMMANDS,
+        CACHE,
+        "golden.files",
+        "golden.integer",
+        "golden.data",
+    ),
     "golden/train": (
         *NUMBERS,
         *COMMANDS,
@@ -46,7 +64,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
-    "dmp_core": ("dmp_core", "golden", "export", "rtl"),
+    "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb"),
     "dmp_core/frontends": (*NUMBERS, *REALS, "golden.table", "dmp_core.frontends"),
     "docs": ("docs", "golden", "export", "rtl"),
 }
@@ -59,7 +77,7 @@ FORBIDDEN = {
 # The simulated back end builds its library as the testbench does; all else of `driver` runs on a
 # host that has NumPy and no simulator.
 SIMULATED = Path("driver/simulated.py")
-ALLOWED_FILES = {SIMULATED: ("tb.verilator",), Path("dmp_core/doctor.py"): ("tb.verilator",)}
+ALLOWED_FILES = {SIMULATED: ("tb.verilator",)}
 
 
 def imported_modules(path: Path, top_level: bool = False) -> set[str]:

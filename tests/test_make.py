@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from golden.hardware.part import HardwareParams
-from tb.__main__ import main as simulate
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
 # Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at
@@ -137,7 +136,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "CLOCK=0", "CLOCK=-5",
-        "CLOCK=nan", "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
+        "CLOCK=nan", "CLOCK=", "DATA=/dev/null", "DATA=nowhere", "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -148,10 +147,13 @@ def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, set
 
 
 def test_what_can_be_is_taken(clone: Path) -> None:
-    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto", "DATA=.")
+    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto")
     done = make(clone, "sim", *settings)
     assert done.returncode == 0, done.stderr
     assert "--digits" not in commands(clone)[-1], "then the command has its own default"
+    for data in (".", "Makefile"):
+        done = make(clone, "sim", f"DATA={data}")
+        assert done.returncode == 0 and commands(clone)[-1][-2:] == ["--data", data]
 
 
 @pytest.mark.parametrize(("target", "asks"), [("sim", True), ("package", True), ("host", False)])
@@ -176,10 +178,10 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
     for values in ((), ("PORT=a port", "DATA=the data", "DIGITS=3")):
         done = make(clone, "host", "NET=my net", "OUT=out", *values)
         assert done.returncode == 0, done.stderr
-    run = dmp("host", *core("my net", "out"), "--digits")
+    run = dmp("host", *core("my net", "out"))
     assert commands(clone) == [
-        [*run, "20"],
-        [*run, "3", "--back-end", "uart", "--port", "a port", "--data", "the data"],
+        run,
+        [*run, "--digits", "3", "--back-end", "uart", "--port", "a port", "--data", "the data"],
     ]
 
 
@@ -192,8 +194,8 @@ def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
     data = ["--data", "the data"]
     of = core("my net", "out")
     assert commands(clone) == [
-        dmp("timeline", *of, "--digits", "2", *data),
-        dmp("waves", *of, "--digits", "1", "--timesteps", "5", *data),
+        dmp("timeline", *of, *data),
+        dmp("waves", *of, "--timesteps", "5", *data),
         dmp("waves", *of, "--digits", "3", "--timesteps", "16", *data),
     ]
 
@@ -298,7 +300,7 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
     (clone / "the data").mkdir()
     done = make(clone, "uart-sim", "NET=two", "OUT=out", "DATA=the data")
     assert done.returncode == 0, done.stderr
-    more = ["--digits", "5", "--data", "the data"]
+    more = ["--data", "the data"]
     assert commands(clone) == [dmp("uart-sim", *core("two", "out"), "--board", "ulx3s-85f", *more)]
 
 
@@ -358,8 +360,6 @@ def test_what_ends_make_ends_its_command(clone: Path) -> None:
 def test_defaults_are_those_of_the_commands() -> None:
     hardware = HardwareParams()
     shown = dict(re.findall(r"^([A-Z]+) \?= (\S+)$", MAKEFILE.read_text(), re.M))
-    digits = next(option for option in simulate.params if option.name == "n_digits")
     assert (shown["LANES"], shown["BLOCK"]) == (str(hardware.lanes), str(hardware.block))
     assert shown["EVENTS"] == str(hardware.events_per_cycle)
     assert shown["PRODUCTS"] == str(hardware.products_per_cycle)
-    assert shown["DIGITS"] == str(digits.default)

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from export.__main__ import main as export_main
 from export.core import write_core
 from export.images import pack
-from export.store import find_dataset, load_network, load_stored
+from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
@@ -207,7 +207,7 @@ def test_the_parts_of_a_network_are_stored_and_chained(tmp_path: Path) -> None:
         (load_network(tmp_path / f"rows_{i}") for i in (0, 1)),
     )
     assert first.params.output is None and second.params.output == rows.params.output
-    payloads = find_dataset(load_stored("rows")[1], None).sequences(slice(2))
+    payloads = find_dataset("rows").sequences(slice(2))
     whole = run(rows, payloads, trace=True)
     before = run(first, payloads, trace=True)
     spikes = before.layers[-1].spikes
