@@ -151,6 +151,7 @@ def main(
     Exits with status 1 where a class or a logit differs from the golden model's.
     """
     core, _ = read_core(manifest)
+    _ = core.network.readout  # or raise: what is streamed is answered with results
     _, card = load_stored(network or core.network.name)
     dataset = find_dataset(card, data)
     if n_digits > len(dataset):

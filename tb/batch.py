@@ -371,6 +371,7 @@ def main(
     if shipped and data:
         raise UserError("--shipped and --data: use one of them")
     core, _ = read_images(manifest)
+    _ = core.network.readout  # or raise: a library answers with results
     _, card = load_stored(network or core.network.name)
     dataset = find_dataset(card, None) if shipped else load_test(card, data)
     n_digits = n_digits or len(dataset)

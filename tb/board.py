@@ -253,9 +253,10 @@ def main(
 
     Exits with status 1 where a value differs from the golden model's.
     """
+    core, _ = read_images(manifest)
+    _ = core.network.readout  # or raise: a UART answers with results
     report = manifest.parent / REPORT
     report.unlink(missing_ok=True)
-    core, _ = read_images(manifest)
     dataset = find_dataset(load_stored(network or core.network.name)[1], data)
     if n_digits > len(dataset):
         raise UserError(f"--digits {n_digits}: there are {len(dataset)}")

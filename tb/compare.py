@@ -32,8 +32,8 @@ class Comparison:
 
     `first` locates the first mismatch of each kind in words. As the golden model counts them:
     `events` has the events (B, K) that each layer received, then those that the last one sent;
-    `addresses` the distinct addresses (B, blocks); `accesses` what every memory and path did, by the names of
-    access counters; `timeline` when every part does what, if the streams had no gaps.
+    `addresses` the distinct addresses (B, blocks); `accesses` what every memory and path did, by
+    the names of access counters; `timeline` when every part does what, if the streams had no gaps.
     """
 
     values_compared: int = 0

@@ -126,8 +126,8 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     or a sequence); and with trace ports those of each layer.
 
     The last are `layer0.start`, `layer0.neurons`, `layer0.synapse`, `layer0.state`, `layer0.drive`,
-    ..., and of a readout `readout.start`. A log's `cycle` counts rising clock edges since the start of the
-    simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
+    ..., and of a readout `readout.start`. A log's `cycle` counts rising clock edges since the start
+    of the simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
     `neuron_fold.units` wide (see `tb.simulate.by_timestep`).
     """
     cycle = Column("cycle", "cycle", CYCLE)

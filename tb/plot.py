@@ -22,8 +22,9 @@ BINS = (200, 40)  # of a density: timesteps, neurons
 def plot_report(
     simulation: Simulation, payloads: np.ndarray, image: np.ndarray, label: int, sequence: int = 0
 ) -> Figure:
-    """Return a picture of a sequence: what it is and what the core made of it (logits, or the
-    spikes that left), then, over one time axis, its input, the spikes of each layer and the slow states.
+    """Return a picture of a sequence: what it is and what the core made of it (logits, or
+    the spikes that left), then, over one time axis, its input, the spikes of each layer and the
+    slow states.
 
     Parameters
     ----------
