@@ -166,12 +166,12 @@ def _compare_sent(
     assert spikes is not None
     for sequence, (fired, found) in enumerate(zip(spikes, sent, strict=True), first):
         expected = to_items(fired[None].astype(np.int64))
-        counts = np.array([[len(expected)], [len(found)]])
-        comparison.add("items sent", *counts, ("sequence",), sequence)
-        both = int(counts.min())
-        for index, field_ in enumerate(("kind", "address", "payload")):
-            pair = expected[None, :both, index], found[None, :both, index]
-            comparison.add(f"{field_} sent", *pair, ("sequence", "item"), sequence)
+        due, came = np.array([len(expected)]), np.array([len(found)])
+        comparison.add("items sent", due, came, ("sequence",), sequence)
+        both = min(len(expected), len(found))
+        for index, name in enumerate(("kind", "address", "payload")):
+            due, came = expected[None, :both, index], found[None, :both, index]
+            comparison.add(f"{name} sent", due, came, ("sequence", "item"), sequence)
 
 
 def _compare_results(
