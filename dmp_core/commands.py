@@ -14,12 +14,14 @@ Top = Literal["core", "axi"]
 @dataclass(frozen=True)
 class Making:
     """What a command needs to be there: a core with trace ports or without (None: as the user
-    says), as Verilog of these tops, and on a board, which is another option of the command.
+    says), as Verilog of these tops, and on a board, which is another option of the command; and of
+    a network with a readout, where it waits for results.
     """
 
     tops: tuple[Top, ...] = ("core",)
     trace: bool | None = False
     board: bool = False
+    results: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ COMMANDS: dict[str, Entry] = {
         "tb.batch:main",
         "Run a whole test set through the Verilog of a core",
         ("dmp testset smnist --block 8 --jobs 2 --out build/testset",),
-        Making(),
+        Making(results=True),
     ),
     "bench": Entry(
         "tb.bench:main", "Measure many cores of several networks", ("dmp bench --jobs 2",)
@@ -135,13 +137,13 @@ COMMANDS: dict[str, Entry] = {
         "driver.__main__:main",
         "Stream sequences through a core's standard top, or a board",
         ("dmp host smnist --digits 3", "dmp host smnist --back-end uart --port /dev/ttyUSB0"),
-        Making(tops=("axi",)),
+        Making(tops=("axi",), results=True),
     ),
     "uart-sim": Entry(
         "tb.board:main",
         "Run sequences through a core on a board, with a UART at its pins",
         ("dmp uart-sim smnist --digits 2",),
-        Making(tops=(), board=True),
+        Making(tops=(), board=True, results=True),
     ),
     "synth": Entry(
         "rtl.synth.report:main",
@@ -153,7 +155,7 @@ COMMANDS: dict[str, Entry] = {
         "rtl.synth.bitstream:main",
         "Write a bitstream of a core for a board",
         ("dmp bitstream rows --board ulx3s-85f --mhz 50 --seeds 2",),
-        Making(),
+        Making(results=True),
     ),
     "netlist": Entry(
         "rtl.synth.netlist:main",
@@ -165,6 +167,6 @@ COMMANDS: dict[str, Entry] = {
         "handoff.__main__:main",
         "Write what FuseSoC, Vivado, IP-XACT and LiteX read",
         ("dmp package smnist --sequences 2 --clock 100",),
-        Making(tops=("core", "axi")),
+        Making(tops=("core", "axi"), results=True),
     ),
 }

@@ -57,6 +57,8 @@ def with_core(command: click.Command, making: Making) -> click.Command:
             given.pop("trace", None)
         else:
             shape = _fitted(context, network, out) if fit else shape
+            if making.results:
+                _ = load_network(network).params.readout  # or raise
             trace = given.pop("trace") if making.trace is None else making.trace
             manifest = make_core(network, HardwareParams(**shape, trace=trace), out)
             named = network

@@ -140,6 +140,7 @@ def main(
     Exits with status 1 where a class or a logit differs from the golden model's.
     """
     core, _ = read_core(manifest)
+    _ = core.network.readout  # or raise: what is streamed is answered with results
     dataset = find_dataset(network or core.network.name, data)
     dataset = first_sequences(core, manifest, dataset, count)
     transport = open_transport(

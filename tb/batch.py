@@ -370,6 +370,7 @@ def main(
     if shipped and data:
         raise UserError("--shipped and --data: use one of them")
     core, _ = read_images(manifest)
+    _ = core.network.readout  # or raise: a library answers with results
     name = network or core.network.name
     dataset = shipped_sequences(name) if shipped else find_dataset(name, data, whole=True)
     dataset = first_sequences(core, manifest, dataset, count)

@@ -34,7 +34,7 @@ from tb.simulate import Simulation, build_core_model, simulate
 
 
 def find_spans(core: CoreParams, timeline: Timeline) -> dict[str, list[Span]]:
-    """Return what every part does in every cycle from the first item to the last result."""
+    """Return what every part does in every cycle from the first item to the last one sent."""
     stop = int(timeline.ends[-1]) + 1
     return {
         name: spans(turns, stop) for name, turns in zip(core.parts, timeline.turns, strict=True)
@@ -46,7 +46,7 @@ def compare_counters(
 ) -> None:
     """Compare the cycles of every kind with the counters of a run without gaps.
 
-    The counters also have the cycles before the first item and after the last result, in which
+    The counters also have the cycles before the first item and after the last one sent, in which
     every part waits for input.
     """
     core, counters = simulation.core, simulation.counters
@@ -66,7 +66,8 @@ def trace_events(
 ) -> dict[str, Any]:
     """Return a trace in Chrome's format, which Perfetto opens: a thread a part, in it a slice for
     every block and every end of a sequence, and within these a slice for every span; and an instant
-    for every result, at its cycle in `ends`. A cycle is shown as a microsecond.
+    for every result, or end of a sequence that leaves, at its cycle in `ends`. A cycle is shown as
+    a microsecond.
     """
     title = f"{core.network.name} on {describe_hardware(core.hardware)}"
     events: list[dict[str, Any]] = [_named("process_name", 0, title)]
@@ -79,11 +80,11 @@ def trace_events(
         for outer in _turns(of_part):
             events.append(_slice(thread, outer, _turn_name(outer), "turn"))
         events += [_slice(thread, span, NAMES[span.kind], span.kind) for span in of_part]
-    readout = len(found)
+    what = "end" if core.network.output is None else "result"
     for sequence, end in enumerate(ends):
         events.append(
-            {"ph": "i", "s": "t", "name": f"result of sequence {sequence}", "pid": 1,
-             "tid": readout, "ts": int(end)}
+            {"ph": "i", "s": "t", "name": f"{what} of sequence {sequence}", "pid": 1,
+             "tid": len(found), "ts": int(end)}
         )  # fmt: skip
     return {
         "traceEvents": events,

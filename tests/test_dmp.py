@@ -19,8 +19,10 @@ from click.testing import CliRunner, Result
 from dmp_core import doctor
 from dmp_core.__main__ import main
 from dmp_core.commands import COMMANDS
+from export.store import load_network, load_stored, save_network
 from golden.errors import UserError
 from golden.hardware.part import HardwareParams
+from golden.integer import without_readout
 from golden.manifest import read_core
 
 
@@ -117,6 +119,19 @@ def test_what_cannot_be_is_one_line(
     assert done.exit_code == 2 and not done.stdout
     assert done.stderr.startswith("error: ") and words in done.stderr
     assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["testset", "host", "uart-sim", "bitstream", "package"])
+def test_what_waits_for_results_refuses_a_network_without_a_readout(
+    tmp_path: Path, tiny: str, name: str
+) -> None:
+    network = load_network(tiny)
+    alone = without_readout(network.params, network.layers)
+    save_network(alone, tmp_path / "alone", load_stored(tiny)[1])
+    out = tmp_path / "core"
+    done = call(name, str(tmp_path / "alone"), "--out", str(out))
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and not out.exists()
+    assert "network tiny has no readout" in done.stderr
 
 
 def test_a_made_core_is_used_as_it_is(tmp_path: Path, tiny: str) -> None:

@@ -200,9 +200,11 @@ def generate_board(
     and what a host must know (JSON); return the Verilog's path.
 
     They are called `NAME_BOARD` and hold the whole core, without trace ports. For the rest see
-    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate.
+    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate,
+    or the network has no readout.
     """
     core, _ = read_core(manifest)
+    _ = core.network.readout  # or raise: a UART answers with results
     core = replace(core, hardware=replace(core.hardware, trace=False))
     described = {
         **asdict(clocking),
