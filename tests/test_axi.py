@@ -104,8 +104,7 @@ def build(manifest: Path) -> Built:
 
 def build_chain(manifests: Sequence[Path]) -> list[Built]:
     """Build cores, each of which sends its spikes to the next one; each has the model of all. The
-    modules of several get other names, and Verilator is not to mind that in a beat of spikes some
-    bits are made of other bits (UNOPTFLAT).
+    modules of several get other names.
     """
     found = [read_images(manifest) for manifest in manifests]
     sources = {}
@@ -114,7 +113,6 @@ def build_chain(manifests: Sequence[Path]) -> list[Built]:
         text = verilog.read_text()
         if len(manifests) > 1:
             text = re.sub(rf"\b{AXI_TOP}", f"{AXI_TOP}{number}", text)
-            text = f"/* verilator lint_off UNOPTFLAT */\n{text}/* verilator lint_on UNOPTFLAT */\n"
         sources[verilog.name] = text
     sources[f"{TESTBENCH}.sv"] = write_wrapper(list(sources.values()))
     model = build_model(sources, TESTBENCH, manifests[-1].parent / "verilator", FAST)

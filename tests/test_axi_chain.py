@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from export.core import write_core
-from export.store import find_dataset, load_stored
+from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -84,6 +84,6 @@ def test_two_cores_say_what_one_says(seed: int, at: int, block: int, tmp_path: P
 
 @pytest.mark.long
 def test_rows_in_two_cores(tmp_path: Path) -> None:
-    network, card = load_stored("rows")
-    payloads = find_dataset(card, None).sequences(slice(3))
+    network = load_network("rows")
+    payloads = find_dataset("rows").sequences(slice(3))
     check_chain(network, 1, HardwareParams(8, block=2), payloads, tmp_path)

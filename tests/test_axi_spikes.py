@@ -13,11 +13,16 @@ from tests.streams import Item, offer, simulate, take
 
 
 def draw_items(n_neurons: int, count: int) -> list[Item]:
-    """Return items as a core sends them; of an end, the address is noise."""
+    """Return items as a core sends them, but the addresses of ends, which are any there."""
     rng = np.random.default_rng(n_neurons)
     kinds = rng.choice([EventKind.EVENT, EventKind.END_TIMESTEP, EventKind.END_SEQUENCE], count)
     return [
-        {"kind": int(kind), "address": int(rng.integers(n_neurons)), "payload": 1} for kind in kinds
+        {
+            "kind": int(kind),
+            "address": int(rng.integers(n_neurons)) * (kind == EventKind.EVENT),
+            "payload": 1,
+        }
+        for kind in kinds
     ]
 
 

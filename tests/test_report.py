@@ -295,8 +295,8 @@ def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
     result = CliRunner().invoke(main, [str(manifest), "--network", chosen])
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
-        f"error: smnist sequences have 1 input a timestep, but the core of {manifest} has 28: check"
-        " --network, and 'data' in its card.json\n"
+        f"error: the sequences have 1 input a timestep, but the core of {manifest} has 28: check"
+        " --network, --data, and 'data' in its card.json\n"
     )
     assert sorted(manifest.parent.iterdir()) == before
 

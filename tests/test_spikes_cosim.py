@@ -25,7 +25,7 @@ import tb.batch
 import tb.board
 import tb.timeline
 from export.items import to_items
-from export.store import find_dataset, load_stored
+from export.store import find_dataset, load_network
 from golden.errors import UserError
 from golden.hardware.part import EventKind
 from golden.integer import run, without_readout
@@ -57,7 +57,7 @@ def small(shared: Shared) -> list[str]:
 
 @pytest.fixture(scope="module")
 def payloads(small: list[str]) -> np.ndarray:
-    return find_dataset(load_stored(small[2])[1], None).sequences(slice(N_DIGITS))
+    return find_dataset(small[2]).sequences(slice(N_DIGITS))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_what_leaves_is_compared(
     simulation: Simulation, payloads: np.ndarray, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every item in order, and the cycle of every end; of some sequences at a time."""
-    golden = run(load_stored(small[2])[0], payloads, trace=True).layers[-1]
+    golden = run(load_network(small[2]), payloads, trace=True).layers[-1]
     sent = np.concatenate(simulation.sent)
     assert sent[:, :2].tolist() == [list(item) for item in items_of(golden)]
     assert np.array_equal(sent[:, 2], sent[:, 0] == EventKind.EVENT)
@@ -160,7 +160,7 @@ def test_the_commands_run_it(
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.stdout and "the spikes of layer 1\n" in result.stdout
     report = json.loads((Path(small[0]).parent / "report.json").read_text())
-    counts = run(load_stored(small[2])[0], payloads).layers[-1].spike_counts
+    counts = run(load_network(small[2]), payloads).layers[-1].spike_counts
     rate = counts.sum() / (N_DIGITS * N_TIMESTEPS)
     assert 0.2 < rate < N_NEURONS and "accuracy" not in report
     out = report["spikes_out"]
