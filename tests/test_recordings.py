@@ -61,7 +61,8 @@ def test_tones_are_heard_where_and_when_they_are(tmp_path: Path) -> None:
         assert found.speakers.tolist() == [0, 1] * 3 * len(indices)
         for events, label, speaker in zip(found.events, found.labels, found.speakers, strict=True):
             nearest = np.abs(centres() - TONES[int(label)]).argmin()
-            assert abs(int(events.sum(0).argmax()) - nearest) <= 3
+            counts = events.sum(0)
+            assert np.flatnonzero(counts == counts.max()).mean() == pytest.approx(nearest, abs=4)
             assert not events[:10].any() and events[12:40].any(1).mean() > 0.8
             assert events[40:].any() == (speaker == 1), "the silence after it is silent"
     with np.load(out) as arrays:
@@ -79,13 +80,13 @@ def test_the_same_recordings_give_the_same_file(tmp_path: Path) -> None:
     with np.load(outs[0]) as one, np.load(outs[1]) as other:
         assert all(np.array_equal(one[name], other[name]) for name in one.files)
     # The file itself is DATA of a network for spoken digits, with its speaker left out.
-    for without, count in ((None, 12), (1, 12)):
+    first: dict[int | None, np.ndarray] = {None: load_spoken(outs[0], "test").events[0]}
+    first[1] = load_spoken(outs[0], "train").events[1]
+    for without, events in first.items():
         card = Card("spoken", 100, 0, 0.0, 0.0, 0, [], {"without_speaker": without})
         save_network(load_network("spoken"), tmp_path / "net", card)
         found = find_dataset(tmp_path / "net", outs[0])
-        assert len(found) == count
-        assert np.array_equal(found.sequences()[:1], load_spoken(outs[0], "test").events[
-            0 if without is None else 1 :][:1])  # fmt: skip
+        assert len(found) == 12 and np.array_equal(found.sequences()[0], events)
 
 
 def test_the_centres_are_equally_far_apart_in_the_ear() -> None:
@@ -102,7 +103,7 @@ def test_how_loud_and_in_what_samples_says_nothing() -> None:
     expected = encode(levels(sound, RATE))
     assert expected.any()
     for other in (sound * 0.01, sound / 2.0**15, np.concatenate([sound, np.zeros(8000)])):
-        assert np.array_equal(encode(levels(other, RATE)), expected)
+        assert np.array_equal(encode(levels(other, RATE))[:40], expected[:40])
     finer = tone(700.0, rate=16000) + tone(1900.0, rate=16000) // 2
     assert (encode(levels(finer, 16000)) != expected).mean() < 0.02
     assert not encode(levels(np.zeros(4000), RATE)).any()
@@ -111,6 +112,7 @@ def test_how_loud_and_in_what_samples_says_nothing() -> None:
 def test_levels_are_decibels() -> None:
     sound = np.concatenate([tone(700.0), tone(700.0) // 10])
     found = levels(sound, RATE)[:, np.abs(centres() - 700).argmin()]
+    assert not levels(sound, RATE)[:9].any(), "silence has the level 0"
     assert found[30] == pytest.approx(1, abs=0.01)
     assert found[70] == pytest.approx(1 - 20 / 50, abs=0.01)
 
