@@ -143,7 +143,7 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
 
     network, card = load_stored(name)
     test = find_dataset(name, data, whole=True)
-    with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
+    with tqdm(total=len(test), desc="integers", mininterval=1, delay=0.2) as bar:
         measured = evaluate_integers(network, test, batch=batch, progress=bar.update)
     told = (
         f"its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"

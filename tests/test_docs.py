@@ -25,9 +25,9 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The commands that the pages call, by the module that is run.
 COMMANDS = {
-    "export": "export.__main__", "golden.train": "golden.train.__main__", "golden.data": "golden.data.__main__", "tb": "tb.__main__",
-    "rtl.verilog": "rtl.verilog.__main__", "rtl.synth": "rtl.synth.report",
-    "driver": "driver.__main__", "handoff": "handoff.__main__",
+    "export": "export.__main__", "golden.train": "golden.train.__main__", "tb": "tb.__main__",
+    "golden.data": "golden.data.__main__", "rtl.verilog": "rtl.verilog.__main__",
+    "rtl.synth": "rtl.synth.report", "driver": "driver.__main__", "handoff": "handoff.__main__",
 }  # fmt: skip
 OTHERS = ("pip", "pytest")
 
@@ -193,7 +193,11 @@ def check_options(module: str, arguments: list[str]) -> None:
     if isinstance(command, click.Group) and arguments:
         assert arguments[0] in command.commands, arguments
         command = command.commands[arguments[0]]
-    known = {option for parameter in command.params for option in parameter.opts}
+    known = {
+        option
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     options = {word.split("=")[0] for word in arguments if word.startswith("--")}
     assert options <= known | {"--help"}, f"{module}: {options - known}"
 
