@@ -64,6 +64,19 @@ COMMANDS: dict[str, Entry] = {
         "Measure the integers of a network on its whole test set",
         ("dmp accuracy smnist", "dmp accuracy nets/mine --data test.npz"),
     ),
+    "events": Entry(
+        "golden.data.events_command:command",
+        "Bin events at times into a file of sequences",
+        (
+            "dmp events gestures.aer --timesteps 50 --step 10ms --inputs 256 --out gestures.npz",
+            "dmp events shd.h5 --timesteps 100 --step 10ms --inputs 140 --channels 700 --out a.npz",
+        ),
+    ),
+    "spoken": Entry(
+        "golden.data.spoken_command:command",
+        "Turn recordings of spoken digits into sequences",
+        ("dmp spoken free-spoken-digit-dataset/recordings",),
+    ),
     "split": Entry(
         "export.__main__:split",
         "Cut a network in two, whose cores are chained by spikes",

@@ -25,6 +25,7 @@ import numpy as np
 from golden.data.dataset import DATASETS, DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.data.mnist import Digits
 from golden.data.sequence_files import read_sequences
+from golden.data.speech import holds_spoken
 from golden.errors import UserError
 from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
@@ -232,7 +233,8 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
     own = find_folder(network) / OWN
     if data is None and own.exists():
         data = own
-    if data is not None and not data.is_dir():
+    known = data is not None and (data.is_dir() or card.data == "spoken" and holds_spoken(data))
+    if data is not None and not known:
         return read_sequences(data, stored.params, card.n_timesteps)
     if data is None and not whole:
         return _shipped(card)

@@ -103,6 +103,7 @@ def count_option(
 
 
 BAUD_RATE = click.IntRange(1, 100_000_000)
+FORCE = click.option("--force", is_flag=True, help="Replace what is there")
 DATA = click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -162,7 +162,7 @@ def _read_hdf5(
     path: Path, network: NetworkParams, n_timesteps: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     n_inputs = network.layers[0].n_inputs
-    otherwise = "make an .npz of it with `python -m golden.data events`"
+    otherwise = "make an .npz of it with `dmp events`"
     if COCHLEA_CHANNELS % n_inputs:
         raise UserError(
             f"{COCHLEA_CHANNELS} channels do not divide onto {n_inputs} inputs: {otherwise}"

@@ -33,16 +33,24 @@ class SpokenDigits:
     speakers: np.ndarray
 
 
+def holds_spoken(path: Path) -> bool:
+    """Return whether a file is one that `load_spoken` reads, by what is in it."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"test_x.npy", "test_y.npy", "test_speaker.npy"} <= set(archive.namelist())
+
+
 def load_spoken(folder: Path, split: str) -> SpokenDigits:
     """Read the `train` or `test` split of the Free Spoken Digit Dataset as events, from the file
-    `fsdd*140x100*.npz` in `folder` or below it.
+    `fsdd*140x100*.npz` in `folder` or below it, or from `folder` where that is a file.
 
     Raises
     ------
     UserError
         There is no such file, or it does not hold what it should.
     """
-    found = sorted(folder.rglob("fsdd*140x100*.npz"))
+    found = [folder] if folder.is_file() else sorted(folder.rglob("fsdd*140x100*.npz"))
     if not found:
         raise UserError(f"{folder} has no fsdd*140x100*.npz: set DATA to the folder that holds it")
     try:
