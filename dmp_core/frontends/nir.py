@@ -56,12 +56,12 @@ def from_nir(
     source
         The path of a file, also of one that `nir.read` refuses for its types, or a graph.
     dt
-        The length of a timestep, in the unit of the file's time constants and delays: most tools
-        write them for 1e-4. A graph of IF neurons whose inputs are added at every timestep has a dt
-        of 1. Not needed where all time constants are infinite.
+        The length of a timestep, in the unit of the file's time constants and delays: often 1e-4.
+        A graph of IF neurons whose inputs are added at every timestep has a dt of 1. Not needed
+        where all time constants are infinite.
     discretization
-        How a time constant becomes a decay: `euler`, 1 - dt / tau, as most tools write them; or
-        `exponential`, exp(-dt / tau).
+        How a time constant becomes a decay: `euler`, 1 - dt / tau, for which snnTorch writes them;
+        or `exponential`, exp(-dt / tau).
     reset
         What a spike does to the membrane, which tools write to the same file: `subtract` the
         threshold; `subtract_late`, a timestep later, when the membrane has decayed (snnTorch);
@@ -275,7 +275,7 @@ class _Builder:
         self._note_nodes(arriving, "the readout")
         self.w_o, self.b_o = arriving.matrix(node), arriving.bias
         if self.held is not None:
-            self._integrated(self.held)
+            self._integrated(self.held, node)
         else:
             self.leak_o = 0.0
             self.notes.append(Note(node.name, "mapped", f"a readout of {len(self.b_o)} logits that"
@@ -291,7 +291,7 @@ class _Builder:
         what = f"the spikes of layer {len(self.layers) - 1}"
         self.notes.append(Note(node.name, "mapped", what))
 
-    def _integrated(self, held: Neuron) -> None:
+    def _integrated(self, held: Neuron, node: Node) -> None:
         """Make the readout that of a last node which integrates."""
         assert self.w_o is not None and self.b_o is not None
         if held.alpha is not None and held.alpha.any():
@@ -311,6 +311,7 @@ class _Builder:
         words = "the last ones" if self.options.report == "last" else "the largest ones"
         self.notes.append(Note(held.node.name, "mapped", f"{what} {words}"))
         self.notes += held.notes
+        self.notes.append(Note(node.name, "mapped", "the readout's logits"))
 
     def network(self) -> NetworkReals:
         """Return the network, once the chain has ended."""

@@ -37,7 +37,7 @@ class _Flat:
 
     def add(self, graph: Node, prefix: str = "") -> tuple[str, str]:
         """Add the nodes and edges of a graph; return the names of its Input and Output."""
-        contents = graph.value("nodes")
+        contents = graph.values.get("nodes")
         if not isinstance(contents, Mapping) or not contents:
             raise graph.error("it has no nodes: write the file again, with them")
         edges = graph.edges()
@@ -156,9 +156,8 @@ class _Flat:
     def _circle(self, names: list[str]) -> Exception:
         shown = " -> ".join([*names, names[0]])
         return self.nodes[names[0]].error(
-            f"{shown} is a circle, but no recurrence of a layer: only spikes of a neuron"
-            f" ({', '.join(NEURONS)}) come back, through nodes of weights ({', '.join(LINEAR)}),"
-            " and to itself"
+            f"{shown} is a circle, but no recurrence of a layer: use edges from a neuron"
+            f" ({', '.join(NEURONS)}) to itself, through nodes of weights ({', '.join(LINEAR)})"
         )
 
 
