@@ -107,7 +107,7 @@ class _State:
             return np.array([self.past[k][j] if k >= 0 else 0.0 for j, k in enumerate(ago)])
         if isinstance(node, nir.LIF | nir.LI):
             self.v = self.toward(self.v, node.v_leak + node.r * x, node.tau)
-        elif isinstance(node, nir.CubaLIF):
+        elif isinstance(node, nir.CubaLIF | nir.CubaLI):
             self.i = self.toward(self.i, node.w_in * x, node.tau_syn)
             self.v = self.toward(self.v, node.v_leak + node.r * self.i, node.tau_mem)
         elif isinstance(node, nir.IF | nir.I):

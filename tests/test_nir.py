@@ -205,6 +205,22 @@ def test_convolutions_and_pools_are_unrolled(node: Any) -> None:
         assert np.allclose(layer.w_f @ x.reshape(-1) + layer.c, wanted)
 
 
+def test_shapes_are_taken_from_where_they_stand() -> None:
+    """A flat input of a convolution that knows its sizes, one channel without its own size, and
+    thresholds of a channel each.
+    """
+    node = nir.Conv2d((3, 3), np.ones((2, 1, 2, 2)), 1, 0, 1, 1, np.zeros(2))
+    neurons = of_size(nir.IF, 1, r=1, v_threshold=1)
+    neurons.v_threshold = np.array([1.0, 2.0]).reshape(2, 1, 1)
+    found = []
+    for shape in ((9,), (3, 3), (1, 3, 3), (1, 1, 3, 3)):
+        nodes = {"in": input_of(*shape), "conv": node, "if": neurons, "out": output_of(8)}
+        (layer,) = from_nir(graph_of(nodes), dt=1, reset="zero").network.layers
+        assert np.array_equal(layer.threshold, [1, 1, 1, 1, 2, 2, 2, 2])
+        found.append(layer.w_f)
+    assert all(np.array_equal(weights, found[0]) for weights in found)
+
+
 def write_loosely(path: Path, dtype: Any) -> None:
     """Write a graph as no version of NIR's package does, but that holds it."""
     with h5py.File(path, "w") as file:

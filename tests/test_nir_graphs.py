@@ -36,15 +36,17 @@ def draw_neuron(rng: np.random.Generator, n: int, reset: str) -> dict[str, Any]:
     if reset == "to_value":
         common["v_reset"] = values(-0.5, 0.3)
     tau, v_leak = values(2e-3, 2e-2), values(-0.2, 0.5)
-    kind = rng.choice(["LIF", "IF", "CubaLIF", "Threshold", "LI"])
+    kind = rng.choice(["LIF", "IF", "CubaLIF", "Threshold", "LI", "CubaLI"])
     if kind == "LIF":
         return {"lif": nir.LIF(tau=tau, v_leak=v_leak, **common)}
+    synapse: dict[str, Any] = {"tau_syn": values(2e-3, 1e-2), "w_in": values(0.5, 3)}
     if kind == "CubaLIF":
-        synapse: dict[str, Any] = {"tau_syn": values(2e-3, 1e-2), "w_in": values(0.5, 3)}
         return {"cuba": nir.CubaLIF(tau_mem=tau, v_leak=v_leak, **synapse, **common)}
     threshold = {"threshold": nir.Threshold(common["v_threshold"])}
     if kind == "Threshold":
         return threshold
+    if kind == "CubaLI":
+        return {"li": nir.CubaLI(tau_mem=tau, r=common["r"], v_leak=v_leak, **synapse), **threshold}
     if kind == "LI":
         return {"li": nir.LI(tau=tau, r=common["r"], v_leak=v_leak), **threshold}
     return {"if": nir.IF(**common | {"r": common["r"] / DT / 4})}
@@ -61,24 +63,31 @@ def draw_weights(rng: np.random.Generator, n: int, m: int, spikes: bool) -> dict
         nodes["fc"] = nir.Linear(weight)
     else:
         nodes["fc"] = nir.Affine(weight, rng.normal(0, 0.3, n))
+    if rng.random() < 0.3:
+        nodes["rescale"] = nir.Scale(rng.uniform(0.5, 2, n))
     if rng.random() < 0.2:
         nodes["mix"] = nir.Affine(rng.normal(0, 1, (n, n)), rng.normal(0, 0.1, n))
     return nodes
 
 
-def draw_readout(rng: np.random.Generator, n: int) -> dict[str, Any]:
-    end = rng.choice(["spikes", "weights", "LI", "I"])
+def draw_readout(rng: np.random.Generator, n: int, euler: bool) -> dict[str, Any]:
+    end = rng.choice(["spikes", "weights", "LI", "I", *["CubaLI"] * euler])
     if end == "spikes":
         return {}
     nodes: dict[str, Any] = {"out": nir.Affine(rng.normal(0, 1, (3, n)), rng.normal(0, 1, 3))}
     if end == "LI":
         nodes["last"] = nir.LI(np.full(3, 4e-3), rng.uniform(1, 2, 3), rng.normal(0, 1, 3))
+    elif end == "CubaLI":  # whose current keeps nothing where the discretization is Euler's
+        one = np.ones(3)
+        nodes["last"] = nir.CubaLI(DT * one, 4e-3 * one, rng.uniform(1, 2, 3), one, 2 * one)
     elif end == "I":
         nodes["last"] = nir.I(rng.uniform(1, 2, 3))
     return nodes
 
 
-def draw(rng: np.random.Generator, reset: str, spikes: bool) -> tuple[Any, Any, Any, int]:
+def draw(
+    rng: np.random.Generator, reset: str, spikes: bool, euler: bool
+) -> tuple[Any, Any, Any, int]:
     """Return a graph, its nodes in order, those through which spikes come back, and its inputs."""
     n_inputs = m = int(rng.integers(1, 6))
     nodes: dict[str, Any] = {}
@@ -97,7 +106,7 @@ def draw(rng: np.random.Generator, reset: str, spikes: bool) -> tuple[Any, Any, 
             back[last] = [more[own]]
             edges += [(last, own), (own, last)]
         m = n
-    nodes |= draw_readout(rng, m)
+    nodes |= draw_readout(rng, m, euler)
     size = 3 if "out" in nodes else m
     names = ["in", *nodes, "end"]
     edges += list(zip(names, names[1:], strict=False))
@@ -116,9 +125,9 @@ def test_drawn_graphs_spike_as_nirs_equations(seed: int, reset: Any, tmp_path: P
     for number in range(10):
         spikes = bool(rng.random() < 0.6)
         payload = Fixed(1, 0, signed=False) if spikes else Fixed(4, 2)
-        graph, nodes, back, n_inputs = draw(rng, reset, spikes)
-        payloads = rng.integers(payload.min, payload.max + 1, (1, N_TIMESTEPS, n_inputs))
         euler, above = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+        graph, nodes, back, n_inputs = draw(rng, reset, spikes, euler)
+        payloads = rng.integers(payload.min, payload.max + 1, (1, N_TIMESTEPS, n_inputs))
         sent, out = simulate(nodes, payload.to_real(payloads[0]), dt=DT, euler=euler, reset=reset,
                              above=above, back=back)  # fmt: skip
         source: Any = graph
@@ -276,6 +285,8 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
      "w (Linear): w -> v -> w is a circle"),
     (lambda: edges("in>a", "a>w", "w>a", "a>a", "a>out", w=fc(3, 3)), {}, "come back to it in two"),
     (lambda: edges("in>a", "a>w", "w>a", "a>out", w=nir.Delay(np.zeros(3))), {}, "a -> w -> a is"),
+    (lambda: edges("in>a", "a>w", "w>a", "b>w", "a>b", "b>out", w=fc(3, 3)), {},
+     "b (LIF): edges lead from it to w and out: use a single chain"),
     (lambda: edges("in>a", "a>w", "w>a", "a>out", w=fc(2, 3)), {}, "a (LIF): 2 values come back t"),
     (lambda: edges("in>a", "x>a", "a>out", x=input_of(3)), {}, "2 nodes (in, x) of k"),
     (lambda: edges("in>a", "a>b", "b>x", x=output_of(3)), {}, "2 nodes (out, x) of k"),
@@ -321,6 +332,7 @@ def test_what_has_no_place_on_a_core_is_refused_in_one_line(number: int) -> None
     ("content", "message"),
     [
         (None, "no file"),
+        (3.5, "a source of type float: use the path of a NIR file, or a nir.NIRGraph"),
         (b"not HDF5", "cannot be read"),
         ({}, "holds no NIR graph"),
         ({"type": "LIF", "tau": 1.0}, "it is a node alone: use a NIRGraph"),
@@ -345,16 +357,16 @@ def test_files_without_a_graph_are_refused(tmp_path: Path, content: Any, message
     path = tmp_path / "file.nir"
     if isinstance(content, bytes):
         path.write_bytes(content)
-    elif content is not None:
+    elif isinstance(content, dict):
         with h5py.File(path, "w") as file:
             for key, value in content.items():
                 file[f"node/{key}"] = np.bytes_(value) if key == "edges" else value
     with pytest.raises(UserError) as error:
-        from_nir(path)
+        from_nir(content if isinstance(content, float) else path)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_neurons_of_the_simulator_are_all_drawn() -> None:
     rng = np.random.default_rng(0)
     drawn = {type(n) for _ in range(100) for n in draw_neuron(rng, 2, "zero").values()}
-    assert drawn == {*NEURONS, nir.LI}
+    assert drawn == {*NEURONS, nir.LI, nir.CubaLI}

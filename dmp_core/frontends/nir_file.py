@@ -115,6 +115,11 @@ def read_graph(source: str | Path | nir.NIRGraph) -> Node:
     """Return the graph as a node of kind `NIRGraph`, or raise `UserError`."""
     if isinstance(source, nir.NIRNode):
         name, content = "graph", source.to_dict()
+    elif not isinstance(source, str | Path):
+        raise UserError(
+            f"a source of type {type(source).__name__}: use the path of a NIR file, or a"
+            " nir.NIRGraph"
+        )
     else:
         name, content = Path(source).name, _read(Path(source))
     graph = node_of(name, content)

@@ -131,8 +131,6 @@ class _Flat:
                 raise self._circle([name, *loop])
             if back is not None:
                 raise node.error("its spikes come back to it in two ways: use one")
-            for other, own in zip([name, *loop], loop, strict=False):
-                self._check_joins(own, {other})
             back = loop
             expected.add(loop[-1] if loop else name)
         self._check_joins(name, expected)
