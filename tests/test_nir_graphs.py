@@ -362,7 +362,8 @@ def test_files_without_a_graph_are_refused(tmp_path: Path, content: Any, message
             for key, value in content.items():
                 file[f"node/{key}"] = np.bytes_(value) if key == "edges" else value
     with pytest.raises(UserError) as error:
-        from_nir(content if isinstance(content, float) else path)
+        source: Any = content if isinstance(content, float) else path
+        from_nir(source)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
