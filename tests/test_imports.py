@@ -149,6 +149,7 @@ def test_every_module_has_a_rule_and_no_circle() -> None:
         ("rtl", ("torch", "export", "tb", "golden.integer")),
         ("golden/quantize.py", ("torch", "h5py", "amaranth", "golden.data", "golden.train")),
         ("golden/cost", ("torch", "h5py", "amaranth")),
+        ("dmp_core/frontends/nir.py", ("torch", "amaranth", "golden.data", "golden.train")),
         ("golden/data", ("torch", "amaranth")),
         ("export", ("torch", "rtl", "tb", "amaranth")),
         ("tb", ("torch", "h5py", "rtl")),
