@@ -25,10 +25,15 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The commands that the pages call, by the module that is run.
 COMMANDS = {
-    "dmp_core": "dmp_core.__main__", "export": "export.__main__", "golden.train": "golden.train.__main__", "tb": "tb.__main__",
+    "dmp_core": "dmp_core.__main__",
+    "driver": "driver.__main__",
+    "export": "export.__main__",
+    "golden.train": "golden.train.__main__",
+    "handoff": "handoff.__main__",
+    "rtl.synth": "rtl.synth.report",
     "rtl.verilog": "rtl.verilog.__main__",
-    "rtl.synth": "rtl.synth.report", "driver": "driver.__main__", "handoff": "handoff.__main__",
-}  # fmt: skip
+    "tb": "tb.__main__",
+}
 OTHERS = ("pip", "pytest")
 
 
