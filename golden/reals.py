@@ -72,6 +72,9 @@ class LayerReals:
         How the integers are to round decays.
     strict
         A neuron fires above its threshold, not at it.
+    any_threshold
+        Thresholds may be such that no neuron ever fires, or each one always. Else that is refused,
+        as no training means it.
     """
 
     w_f: np.ndarray
@@ -94,6 +97,7 @@ class LayerReals:
     payload: Fixed = SPIKE
     decay_rounding: Rounding = "half_up"
     strict: bool = False
+    any_threshold: bool = False
 
     @property
     def n_neurons(self) -> int:
@@ -130,12 +134,15 @@ class LayerReals:
         for name in ("leak", "alpha"):
             if getattr(self, name) is not None:
                 check_decay(f"{where}.{name}", getattr(self, name))
-        if found := first_wrong(f"{where}.threshold", self.threshold, lambda v: v <= 0):
-            raise UserError(f"{found}, which a membrane at rest always reaches: use more than 0")
+        always = (lambda v: v < 0) if self.strict else (lambda v: v <= 0)
+        if found := first_wrong(f"{where}.threshold", self.threshold, always):
+            right = "0 or more" if self.strict else "more than 0"
+            raise UserError(f"{found}, which a membrane at rest always reaches: use {right}")
         if self.reset == "subtract":
             if found := first_wrong(f"{where}.reset_amount", self.taken(), lambda v: v < 0):
                 raise UserError(f"{found}: what a reset subtracts must be 0 or more")
-        self._check_reach(where)
+        if not self.any_threshold:
+            self._check_reach(where)
 
     def _check_arrays(self, where: str) -> None:
         """Check shapes, and that every value is a number."""

@@ -162,6 +162,18 @@ def test_a_membrane_at_its_threshold_fires_but_where_that_is_strict(
         assert np.flatnonzero(spikes[:, 0]).tolist() == [first, first + 16]
 
 
+def test_a_threshold_of_zero_is_one_where_neurons_fire_above_it() -> None:
+    layer = by_hand(
+        w_f=np.zeros((2, 1)), c=np.array([0, 0.0625]), threshold=0.0, strict=True, reset="to_value"
+    )
+    network, payloads = single(layer), np.zeros((1, 5, 1), np.int64)
+    done = quantize(network, payloads, "hand").network
+    (traced,) = run(done, payloads, trace=True).layers
+    assert traced.spikes is not None and done.layers[0].threshold == 1
+    for spikes in (traced.spikes[0], run_reals(network, payloads).spikes[0][0]):
+        assert spikes.tolist() == [[False, True]] * 5
+
+
 def test_a_synaptic_current_by_hand() -> None:
     """y is 0.4375, 0.28125, 0.390625 and 0.75, 0.375, 0.5625; with its headroom of 1.25 it has
     15 fractional bits, as its bias has. Decays of half a neuron and of one are widened to 13 bits.

@@ -200,6 +200,14 @@ def test_what_no_neuron_can_be_is_refused(given: dict[str, Any], message: str) -
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("given", [{"threshold": 4.5}, {"c": np.full(3, 2.0)}])
+def test_thresholds_out_of_reach_are_allowed_where_they_are_meant(given: dict[str, Any]) -> None:
+    network = NetworkReals((one(**given, any_threshold=True),), np.ones((2, 3)), np.zeros(2))
+    network.check()
+    with pytest.raises(UserError):
+        replace(network, layers=(one(**given),)).check()
+
+
 @pytest.mark.parametrize(
     "given",
     [
