@@ -19,7 +19,6 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.AvgPool2d)
 AFFINE = (*SHAPES_ONLY, *DROPOUTS, *NORMS, *WEIGHTS)
-MAX_WEIGHTS = 1 << 24  # of a layer, unrolled: 128 MiB in float64
 CHUNK = 256  # inputs that are unrolled at once
 TOLERANCE = 1e-4  # of sums of a trace, which are float32
 
