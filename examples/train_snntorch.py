@@ -175,7 +175,7 @@ def measure(
 @click.command(cls=Command, help=__doc__)
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("build/snntorch"))
 @click.option("--network", "names", multiple=True, help="Only these; again for more.")
-@click.option("--epochs", type=click.IntRange(0), default=2, show_default=True)
+@click.option("--epochs", type=click.IntRange(0), default=3, show_default=True)
 @click.option("--limit", type=click.IntRange(BATCH), help="Training digits; all 60,000 without it.")
 @click.option("--test", "n_test", type=click.IntRange(1), help="Test digits; all 10,000.")
 @click.option("--data", type=click.Path(path_type=Path), help="MNIST's files; fetched without it.")
