@@ -459,6 +459,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "threshold's shape": (
         one(lambda: snn.Leaky(0.5, threshold=torch.ones(4), **HIDDEN_STATES)), "forward fails"
     ),
+    "states of a Sequential": (
+        lambda: from_snntorch(nn.Sequential(nn.Linear(3, 4), snn.Leaky(0.5), nn.Linear(4, 5))),
+        "forward fails .*: neurons in an nn.Sequential need init_hidden=True",
+    ),
     "size of layers": (
         lambda: from_snntorch(nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))), "forward fails"
     ),

@@ -73,9 +73,11 @@ def trace(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Trace:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             shapes = ", ".join(str(tuple(given.shape)) for given in inputs)
+            right = "set inputs to what it is called with"
+            if "tuple" in reason:
+                right = "neurons in an nn.Sequential need init_hidden=True"
             raise UserError(
-                f"the module's forward fails on inputs of {shapes} ({reason}): set inputs to what"
-                " it is called with"
+                f"the module's forward fails on inputs of {shapes} ({reason}): {right}"
             ) from None
     if not calls:
         raise UserError("the module's forward calls no module: use layers of torch.nn and snntorch")
