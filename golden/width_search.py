@@ -2,9 +2,9 @@
 and leaks. No Torch.
 
 It starts with the widest and narrows one width at a time: of those that stay within the loss it
-goes on with the one that saves most, until none is left. What is narrower in every width than one
-that lost too much is not tried. So it tries a few tens of the hundreds of combinations; a smaller
-one that only two steps at once reach is not found.
+goes on with the one that saves most, until none is left. What is at most as wide in every width as
+one that lost more than twice the loss is not tried. So it tries a few tens of the hundreds of
+combinations; a smaller one that only two steps at once reach is not found.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def search_widths(
             f" {WIDEST.leaks} bits lose {chosen.loss:.2f} points: allow more than {max_loss:g}"
         )
     while True:
-        lost = [trial.widths for trial in known.values() if trial.loss > max_loss]
+        lost = [trial.widths for trial in known.values() if trial.loss > 2 * max_loss]
         next_ones = [one for one in _narrower(chosen.widths) if not _within_one_of(one, lost)]
         tried = [attempt(widths) for widths in next_ones]
         within = [trial for trial in tried if trial.loss <= max_loss]

@@ -122,6 +122,10 @@ MAKE: dict[str, Callable[[], list[Any]]] = {
         ),
     ],
     "clamped betas": lambda: [snn.Leaky(spread(0.7, 1.3), learn_beta=True, **HIDDEN_STATES)],
+    "betas of 0": lambda: [
+        snn.Leaky(spread(-0.5, 0.5), learn_beta=True, threshold=spread(0.7, 1.2), **HIDDEN_STATES),
+        scaled(snn.RLeaky(0.0, linear_features=HIDDEN, **HIDDEN_STATES), 2.0),
+    ],
     "synaptic": lambda: [
         snn.Synaptic(alpha=0.7, beta=0.8, threshold=2.0, **HIDDEN_STATES),
         snn.Synaptic(alpha=spread(-0.1, 0.9), beta=spread(0.4, 0.9), **HIDDEN_STATES),
@@ -165,7 +169,7 @@ MAKE: dict[str, Callable[[], list[Any]]] = {
 PAYLOADS = [SPIKE, GRADED, Fixed(6, 4)]
 # Kinds that a payload matters for meet all of them, the others one after another.
 CASES = [(kind, PAYLOADS[place % 3]) for place, kind in enumerate(MAKE)]
-CASES += [(kind, payload) for kind in ("recurrent", "recurrent synaptic") for payload in PAYLOADS]
+CASES += [(kind, payload) for kind in ("recurrent", "betas of 0") for payload in PAYLOADS]
 
 
 @pytest.mark.parametrize(("kind", "payload"), dict.fromkeys(CASES), ids=str)
@@ -438,7 +442,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "1: its spike_grad is no step from 0 to 1",
     ),
     "beta 0": (
-        one(lambda: snn.Leaky(torch.tensor([0.5, 0.0] * 15), **HIDDEN_STATES)),
+        one(lambda: snn.Synaptic(0.5, torch.tensor([0.5, 0.0] * 15), **HIDDEN_STATES)),
         "1.beta of neuron 1 is 0, where a late subtraction",
     ),
     "changed reset": (
