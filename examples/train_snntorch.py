@@ -37,7 +37,7 @@ from golden.table import table
 from golden.width_search import WIDEST, Widths
 
 HIDDEN, CLASSES, ROW, BATCH = 128, 10, 28, 128
-RATE, LARGEST, SMALLEST_BETA = 4e-3, 1.5, 0.2
+RATE, LARGEST, SMALLEST_BETA = 4e-3, 0.99, 0.2
 EIGHT = Widths(weights=8, membranes=16, leaks=12)
 
 Neuron = Callable[[int], nn.Module]  # of the number of neurons
