@@ -40,6 +40,7 @@ def test_a_network_becomes_integers_and_a_folder(tmp_path: Path) -> None:
     assert (f.w_f.width, f.u.width, f.leak.width) == (12, 20, 16)
     golden = run(integers.network, X, trace=True)
     assert np.array_equal(integers.predict(X), golden.classes)
+    assert golden.layers[-1].spikes is not None
     assert np.array_equal(integers.spikes(X), golden.layers[-1].spikes)
     comparison = integers.compare(net, X, LABELS)
     assert comparison.layers[0].steps == 20 * 15 * 8 and "accuracy" in comparison.report()
