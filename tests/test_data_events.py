@@ -113,8 +113,8 @@ def test_a_time_at_the_start_of_a_timestep_is_in_it(tmp_path: Path) -> None:
     """0.29 / 0.01 is 28.999999999999996."""
     times = np.arange(100) * 0.01
     assert (np.floor(times / 0.01) != np.arange(100)).any()
-    arrays: dict[str, Any] = {"sequence": np.zeros(100, int), "time": times, "address": 0}
-    np.savez(tmp_path / "some.npz", **(arrays | {"address": np.zeros(100, int)}))
+    zeros = np.zeros(100, int)
+    np.savez(tmp_path / "some.npz", sequence=zeros, time=times, address=zeros)
     options = ("--timesteps", 100, "--step", "10ms", "--inputs", 1, "--unit", "s")
     assert call(tmp_path / "some.npz", *options, "--out", tmp_path / "out.npz").exit_code == 0
     with np.load(tmp_path / "out.npz") as found:
