@@ -119,6 +119,20 @@ def test_the_reset_and_where_it_fires_are_as_asked(reset: Any, fires: Any) -> No
         assert times(network, payloads) == np.flatnonzero(sent["lif"]).tolist() != []
 
 
+def test_weights_as_the_last_node_are_a_readout_of_the_last_timestep() -> None:
+    """In integers, too."""
+    first, last = ends(1, 2)
+    out = nir.Affine(np.array([[0.5], [-0.25]]), np.array([0.125, 0.75]))
+    nodes = {"in": first, "lif": lif(r=25, v_threshold=0.5), "out": out, "end": last}
+    network = from_nir(graph_of(nodes), reset="zero", **EULER).network
+    quantized = quantize(network, fed(), "last").network
+    for n_timesteps, expected in ((60, [0.125, 0.75]), (61, [0.625, 0.5]), (100, [0.125, 0.75])):
+        payloads = fed()[:, :n_timesteps]
+        assert np.allclose(run_reals(network, payloads).logits, expected)
+        logits = run(quantized, payloads).logits
+        assert quantized.params.readout.logit.to_real(logits).tolist() == [expected]
+
+
 def test_a_leak_of_one_is_tau_and_r_of_infinity() -> None:
     """Neuron 0 keeps all of itself and takes its input as it is; neuron 1 is an ordinary one."""
     first, last = ends(2, 2)

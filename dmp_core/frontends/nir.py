@@ -165,8 +165,12 @@ class _Builder:
         node = step.node
         found = neuron(node, arriving.shape, self.options)
         if self.held is not None:  # integrates, and the Threshold makes it fire
-            self.notes += found.notes
             held, self.held = self.held, None
+            if step.back is not None:
+                raise node.error(
+                    f"its spikes come back to it after {held.node.name} ({held.node.kind}) has"
+                    f" integrated: use one of {', '.join(RESETTING)}, whose spikes come back before"
+                )
             found = Neuron(held.node, held.leak, held.gain, held.c, held.notes, held.alpha,
                            found.threshold)  # fmt: skip
         index = len(self.layers)
