@@ -97,6 +97,14 @@ def test_known_answers(name: str) -> None:
         assert found.spikes is not None and np.array_equal(found.spikes, real)
 
 
+def test_a_narrow_membrane_fires_a_timestep_early() -> None:
+    """As the page says: with 16 bits, what arrives at each timestep is rounded."""
+    graph, options, payloads, expected = KNOWN["leak potential"]
+    network = from_nir(graph, reset="zero", **options).network
+    done = run(quantize(network, payloads[:, :200], "narrow").network, payloads[:, :200])
+    assert np.flatnonzero(done.layers[0].spike_counts[0]).tolist() == [177] == [expected[0] - 1]
+
+
 def test_the_core_fires_when_the_file_says() -> None:
     graph, options, payloads, expected = KNOWN["constant"]
     network = from_nir(graph, reset="zero", **options).network
