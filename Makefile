@@ -5,7 +5,7 @@ LANES ?= 8
 BLOCK ?= 1
 EVENTS ?= 1
 PRODUCTS ?= 1
-DIGITS ?= 20
+DIGITS ?=
 DATA ?=
 STALLS ?=
 EPOCHS ?= 20
@@ -23,6 +23,7 @@ PYTHON ?= python3
 CLOCK ?= 100
 PLACER ?=
 FLOORPLAN ?=
+FIT ?=
 CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
@@ -30,9 +31,10 @@ OUT ?= build/$(NAME)
 
 # A network in a folder is called by the folder's path: others may have the same last name.
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
-MANIFEST = $(OUT)/manifest.json
 RUN = .venv/bin/python
-SHAPE = --lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports)
+DMP = $(RUN) -m dmp_core
+SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports))
+CORE = "$(NET)" $(SHAPE) --out "$(OUT)"
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
 # Bash becomes the command that it runs, so that what ends make ends the command. Dash does not.
@@ -47,18 +49,19 @@ help: ## Show the targets and the variables
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
-	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every so many timesteps)"
-	@echo "           DATA=$(DATA) (folder with the data set; MNIST is fetched otherwise) JOBS=$(JOBS) PYTHON=$(PYTHON)"
-	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: python -m golden.train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
+	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
+	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
-	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: python -m rtl.synth --help)"
+	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS)"
+	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
-	@echo "           bench-testset has defaults of its own: BLOCK=8 DIGITS= (all) OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
+	@echo "           bench-testset has defaults of its own: BLOCK=8 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
@@ -76,7 +79,7 @@ checked:
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
 	$(call check,CLOCK,[0-9]*[1-9][0-9]*([.][0-9]*)?,1 to 2000 MHz)
-	$(if $(DATA),$(if $(shell test -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use the folder that holds the data set)))
+	$(if $(DATA),$(if $(shell test -f $(call quoted,DATA) -o -d $(call quoted,DATA) && echo 1),,$(error DATA=$(DATA): use a file of sequences (.npz, .h5, .aer), or the folder that holds the data set)))
 	$(if $(VERILATED),$(if $(word 2,x$(CURDIR)x),$(error Verilator cannot build in '$(CURDIR)', whose path has a space: put this project into a folder without one)))
 	$(if $(VERILATED),$(if $(word 2,x$(OUT)x),$(error OUT=$(OUT): Verilator cannot build in a path with a space: use another one)))
 	$(if $(and $(GIVEN),$(wildcard .venv/bin/python)),@$(SAME_PYTHON))
@@ -126,74 +129,62 @@ lint: .venv/installed-all ## Check style and types
 	.venv/bin/pyright --pythonpath $(RUN)
 
 train: .venv/installed-train ## Train NET into build/train: RECIPE="..." passes options on
-	$(RUN) -m golden.train "$(NET)" --epochs $(EPOCHS) $(RECIPE) $(if $(DATA),--data "$(DATA)")
+	$(DMP) train "$(NET)" --epochs $(EPOCHS) $(RECIPE) $(if $(DATA),--data "$(DATA)")
 
 accuracy: .venv/installed-train ## Measure the integers of NET again on its whole test set
-	$(RUN) -m export accuracy "$(NET)" $(if $(DATA),--data "$(DATA)")
+	$(DMP) accuracy "$(NET)" $(if $(DATA),--data "$(DATA)")
 
 export: .venv/installed-run ## Write the manifest and the memory images of NET on LANES lanes into OUT
-	$(RUN) -m export core "$(NET)" $(SHAPE) $(if $(TRACE),--trace) --out "$(OUT)"
+	$(DMP) export $(CORE)$(if $(TRACE), --trace)
 
-rtl: export ## Write the Verilog of NET on LANES lanes into OUT
-	$(RUN) -m rtl.verilog "$(MANIFEST)"
+rtl: .venv/installed-run ## Write the Verilog of NET on LANES lanes into OUT
+	$(DMP) rtl $(CORE)$(if $(TRACE), --trace)
 
-sim: rtl ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
-	$(RUN) -m tb "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
+sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
+	$(DMP) sim $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
-timeline: DIGITS = 2
-timeline: rtl ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
-	$(RUN) -m tb.timeline "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
+timeline: .venv/installed-run ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
+	$(DMP) timeline $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 
-waves: DIGITS = 1
-waves: rtl ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
-	$(RUN) -m tb.waves "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) --network "$(NET)" $(if $(DATA),--data "$(DATA)")
+waves: .venv/installed-run ## Write every signal of the first TIMESTEPS of DIGITS digits as FST, with a view for GTKWave and one for Surfer
+	$(DMP) waves $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--timesteps $(TIMESTEPS) $(if $(DATA),--data "$(DATA)")
 
-host: TRACE =
-host: export $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m driver "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
+host: .venv/installed-run $(if $(PORT),.venv/installed-host) ## Stream DIGITS digits through the core of NET within its standard top: in its Verilog, or on a board at PORT
+	$(DMP) host $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(PORT),--back-end uart --port "$(PORT)") $(if $(DATA),--data "$(DATA)")
 
 docs: .venv/installed-docs ## Write what is generated in the pages again, and build them into build/docs
 	$(RUN) -m docs.generate
 	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
 bench-testset: BLOCK = 8
-bench-testset: DIGITS =
 bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
-	$(RUN) -m export core "$(NET)" $(SHAPE) --out "$(OUT)"
-	$(RUN) -m rtl.verilog "$(MANIFEST)"
-	$(RUN) -m tb.batch "$(MANIFEST)" $(if $(DIGITS),--digits $(DIGITS)) --network "$(NET)" --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+	$(DMP) testset $(CORE) $(if $(DIGITS),--digits $(DIGITS)) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 bench: .venv/installed-run ## Measure many cores of several networks in their Verilog: tables and pictures in build
-	$(RUN) -m tb.bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
+	$(DMP) bench --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 
 study: .venv/installed-study ## Train and measure architectures and ablations: STUDY="--quick" for minutes
-	$(RUN) -m tb.study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
+	$(DMP) study --jobs $(JOBS) $(STUDY) $(if $(DATA),--data "$(DATA)")
 
-fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET
-	$(RUN) -m export fit "$(NET)" $(BUDGET) --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
+fit: .venv/installed-run ## Choose LANES, BLOCK, EVENTS and PRODUCTS for NET under a BUDGET: FIT=1 takes them
+	$(DMP) fit "$(NET)" $(BUDGET) $(if $(REPORTS),--reports )--out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
-synth-check synth: TRACE =
-synth-check: rtl ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
-	$(RUN) -m rtl.synth "$(MANIFEST)" --device $(DEVICE)
+synth-check: .venv/installed-run ## Synthesize the Verilog of NET for DEVICE: block RAMs, multipliers, logic
+	$(DMP) synth $(CORE) --device $(DEVICE)
 
-synth: .venv/installed-synth rtl ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(RUN) -m $(if $(BOARD),rtl.synth.bitstream "$(MANIFEST)" --board $(BOARD) --mhz $(CLOCK),rtl.synth "$(MANIFEST)" --device $(DEVICE) --mhz $(CLOCK)) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
+	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 uart-sim: BOARD = ulx3s-85f
-uart-sim: DIGITS = 5
-uart-sim: export ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top $(BOARD) --baud 12500000 --out "$(OUT)/uart"
-	$(RUN) -m tb.board "$(MANIFEST)" --board $(BOARD) --verilog "$(OUT)/uart" $(if $(DIGITS),--digits $(DIGITS) )--network "$(NET)" $(if $(DATA),--data "$(DATA)")
+uart-sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins
+	$(DMP) uart-sim $(CORE) --board $(BOARD) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")
 
-netlist: rtl ## Check the netlist of NET for latches and loops; print the memory macros it needs
-	$(RUN) -m rtl.synth.netlist "$(MANIFEST)"
+netlist: .venv/installed-run ## Check the netlist of NET for latches and loops; print the memory macros it needs
+	$(DMP) netlist $(CORE)
 
-package: TRACE =
-package: rtl ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
-	$(RUN) -m rtl.verilog "$(MANIFEST)" --top axi
-	$(RUN) -m handoff "$(MANIFEST)" --network "$(NET)" --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
+package: .venv/installed-run ## Write OUT/package for other tools: FuseSoC, Vivado, IP-XACT, LiteX, testbench, constraints
+	$(DMP) package $(CORE) --sequences $(SEQUENCES) --clock $(CLOCK) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
 
 # Checkpoints, networks, and results of long runs.
 KEPT = -name '*.pt' -o -name network.json -o -path '*/trials/*.json' -o -name bench.json -o -name bench.md -o -name testset.json

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDERS = {
-    "dmp_core": "networks that were trained elsewhere",
-    "dmp_core/frontends": "one module for each format that they come in, and what became of them",
+    "dmp_core": "the face: the command dmp, and networks and cores from Python",
+    "dmp_core/frontends": "networks that were trained elsewhere: NIR, snnTorch, Lava, arrays",
     "golden": "the network in reals and integers, its parameters, and what files say of a core",
     "golden/hardware": "what follows for the core: sizes, memories, latencies, counters",
     "golden/cost": "predicted cycles and accesses, the search for hardware, other designs",

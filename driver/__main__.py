@@ -17,8 +17,9 @@ from driver.memory_mapped import MemoryMapped
 from driver.transport import Transport
 from driver.uart import TIMEOUT, Uart
 from export.images import unpack
-from export.store import find_dataset, load_stored
-from golden.command_line import BAUD_RATE, Command, Number
+from export.sequences import first_sequences
+from export.store import find_dataset
+from golden.command_line import BAUD_RATE, DATA, NETWORK, Command, Count, Number, count_option
 from golden.data.dataset import Dataset
 from golden.errors import UserError, report_user_errors
 from golden.integer import run
@@ -66,8 +67,9 @@ def stream(device: Device, dataset: Dataset) -> Results:
             took = f"{1000 * part.seconds[0]:.2f} ms"
             if part.cycles is not None:
                 took = f"{part.cycles[0]} cycles, {took}"
+            known = f"label {label}, " if dataset.labelled else ""
             with tqdm.external_write_mode():
-                click.echo(f"digit {index}: class {part.classes[0]}, label {label}, {took}")
+                click.echo(f"digit {index}: class {part.classes[0]}, {known}{took}")
             parts.append(part)
             bar.update()
     cycles = [part.cycles for part in parts if part.cycles is not None]
@@ -100,7 +102,7 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
     "--back-end",
     type=click.Choice(("simulated", "uart", "memory")),
     default="simulated",
-    help="The Verilog of `python -m rtl.verilog MANIFEST --top axi`, a board on a UART, or a core"
+    help="The Verilog of the core's standard top (axi), a board on a UART, or a core"
     " beside this processor",
 )
 @click.option("--port", help="Of the UART: a name, as /dev/ttyUSB0, or a URL of pyserial")
@@ -111,25 +113,12 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
 )
 @click.option("--fifo", help="Window of the AXI4-Stream FIFO, likewise")
 @click.option("--timeout", default=TIMEOUT, type=Number(0.01), help="Seconds to wait for an answer")
-@click.option(
-    "--digits",
-    "n_digits",
-    default=20,
-    type=click.IntRange(1),
-    help="How many sequences, from the first",
-)
+@count_option(20)
 @click.option(
     "--check/--no-check", "checked", default=True, help="Compare with the golden model's results"
 )
-@click.option(
-    "--network",
-    help="The shipped network, or the folder, that the core was made from [default: by its name]",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
-)
+@NETWORK
+@DATA
 @click.option("--optimize", default="-O2", help="The C++ compiler's option for the simulated core")
 @report_user_errors
 def main(
@@ -140,7 +129,7 @@ def main(
     registers: str | None,
     fifo: str | None,
     timeout: float,
-    n_digits: int,
+    count: Count,
     checked: bool,
     network: str | None,
     data: Path | None,
@@ -151,17 +140,9 @@ def main(
     Exits with status 1 where a class or a logit differs from the golden model's.
     """
     core, _ = read_core(manifest)
-    _, card = load_stored(network or core.network.name)
-    dataset = find_dataset(card, data)
-    if n_digits > len(dataset):
-        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
-    dataset = dataset.select(slice(n_digits))
-    found, n_inputs = dataset.sequences(slice(1)).shape[2], core.network.layers[0].n_inputs
-    if found != n_inputs:
-        raise UserError(
-            f"{card.data} sequences have {found} input{'s' * (found > 1)} a timestep, but the core"
-            f" of {manifest} has {n_inputs}: check --network"
-        )
+    _ = core.network.readout  # or raise: what is streamed is answered with results
+    dataset = find_dataset(network or core.network.name, data)
+    dataset = first_sequences(core, manifest, dataset, count)
     transport = open_transport(
         manifest, back_end, port=port, baud=baud, registers=registers, fifo=fifo, timeout=timeout,
         optimize=optimize,
@@ -180,9 +161,10 @@ def main(
         errors = {name: counters[name] for name in device.errors()}
     finally:
         transport.close()
-    right = int(np.sum(results.classes == dataset.labels))
+    n_digits, right = len(dataset), int(np.sum(results.classes == dataset.labels))
+    known = f", {right} classes right: {100 * right / n_digits:.2f} %" if dataset.labelled else ""
     cycles = "" if results.cycles is None else f", {results.cycles.mean():.1f} cycles"
-    click.echo(f"digits    {n_digits}, {right} classes right: {100 * right / n_digits:.2f} %")
+    click.echo(f"digits    {n_digits}{known}")
     click.echo(f"loaded    {device.load_words} words in {loading:.2f} s")
     click.echo(f"a digit   {1000 * results.seconds.mean():.2f} ms of the host{cycles}")
     click.echo(f"flags     {', '.join(f'{name} ({n})' for name, n in errors.items()) or 'none'}")

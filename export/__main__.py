@@ -11,29 +11,26 @@ from pathlib import Path
 import click
 
 from export import fit
-from export.claim import check_claim, claim
-from export.core import write_core
+from export.core import make_core
 from export.store import (
     STORED,
     Card,
-    load_network,
+    find_dataset,
     load_stored,
-    load_test,
     save_digits,
     save_network,
 )
-from golden.command_line import SEED, Group
+from golden.command_line import DATA_WHOLE, FORCE, SEED, Group
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
+from golden.files import keep
 from golden.formats import Fixed
-from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, check_name
 from golden.quantize import quantize as quantize_network
 
 FOLDER = click.Path(path_type=Path)
-FORCE = click.option("--force", is_flag=True, help="Replace what is there")
 
 
 @click.group(cls=Group, context_settings={"show_default": True})
@@ -81,7 +78,7 @@ def quantize(
     check_name(name)
     out = out or Path("build/quantized") / name
     for file in STORED:
-        _keep(out / file, force)
+        keep(out / file, force)
     # Torch takes seconds to load, and only this command needs it.
     from tqdm import tqdm
 
@@ -131,7 +128,7 @@ def quantize(
 
 @main.command()
 @click.argument("name")
-@click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
+@DATA_WHOLE
 @click.option("--batch", default=250, type=click.IntRange(1), help="Sequences run at once")
 @report_user_errors
 def accuracy(name: str, data: Path | None, batch: int) -> None:
@@ -142,13 +139,18 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     from tqdm import tqdm
 
     network, card = load_stored(name)
-    test = load_test(card, data)
-    with tqdm(total=len(test), desc="integers", mininterval=1) as bar:
+    test = find_dataset(name, data, whole=True)
+    with tqdm(total=len(test), desc="integers", mininterval=1, delay=0.2) as bar:
         measured = evaluate_integers(network, test, batch=batch, progress=bar.update)
+    told = (
+        f"its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"
+        f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
+        if card.n_test
+        else "its card does not say how many it should be"
+    )
     click.echo(
         f"{network.params.name}: {100 * measured.accuracy:.2f} % of {len(test)} test sequences in"
-        f" integers; its card says {100 * card.accuracy_integer:.2f} % of {card.n_test}, and"
-        f" {100 * card.accuracy_float:.2f} % in float with {card.parameters} parameters"
+        f" integers; {told}"
     )
     if len(test) == card.n_test and measured.accuracy != card.accuracy_integer:
         click.echo(
@@ -181,20 +183,12 @@ def checkpoint(name: str, out: Path | None, force: bool) -> None:
             f"the card of {name} does not say how it was trained: train it anew"
         ) from None
     out = out or Path("build/start") / f"{network.params.name}.pt"
-    _keep(out, force or is_start(out))
+    keep(out, force or is_start(out))
     restored = dequantize(network, topology)
     save_start(out, network.params.name, restored, card.recipe)
     click.echo(
         f"wrote {out}: {restored.n_parameters()} parameters, trained for {epochs_done} epochs"
     )
-
-
-def _keep(path: Path, force: bool) -> None:
-    """Raise `UserError` where a file would be replaced that nobody said may be."""
-    if path.exists() and not force:
-        raise UserError(
-            f"{path} is there already: name another place (--out), or replace it (--force)"
-        )
 
 
 def _is_drawn(folder: Path) -> bool:
@@ -256,14 +250,7 @@ def core(
     hardware = HardwareParams(
         lanes, block, events_per_cycle, products_per_cycle, access_counters, trace, reports
     )
-    network = load_network(name)
-    params = CoreParams(network.params, hardware)
-    out = out or Path("build") / network.params.name
-    check_claim(out, name)
-    path = write_core(network, params, out)
-    claim(out, name)
-    bits = sum(memory.bits for memory in params.memories.values())
-    click.echo(f"wrote {path}: {len(params.memories)} memories, {bits} bits, {lanes} lanes")
+    make_core(name, hardware, out)
 
 
 @main.command()
@@ -305,7 +292,7 @@ def draw(
     out = out or Path("build/drawn") / name
     force = force or _is_drawn(out)
     for file in STORED:
-        _keep(out / file, force)
+        keep(out / file, force)
     save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
     click.echo(f"wrote {out}")
 
@@ -327,7 +314,7 @@ def split(name: str, at: int, out: Path, force: bool) -> None:
     folders = [out / part.params.name for part in parts]
     for folder in folders:
         for file in STORED:
-            _keep(folder / file, force)
+            keep(folder / file, force)
     events = card.events_per_step
     cards = (replace(card, events_per_step=events[: at + 1]),
              replace(card, data="spikes", events_per_step=events[at:]))  # fmt: skip
@@ -348,7 +335,7 @@ def digits(data: Path | None, count: int, out: Path, force: bool) -> None:
     """Store the first test digits of MNIST as those are that are shipped in export/networks."""
     from golden.data.mnist import Digits, load_mnist
 
-    _keep(out, force)
+    keep(out, force)
     test = load_mnist(data, "test")
     if count > len(test):
         raise UserError(f"--count {count}: MNIST has {len(test)} test digits")

@@ -9,14 +9,34 @@ import json
 import tempfile
 from pathlib import Path
 
+import click
+
+from export.claim import check_claim, claim
 from export.images import Images, pack
+from export.store import load_network
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
 
 IMAGE_KEYS = {"file", "depth", "width", "sha256"}
+
+
+def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -> Path:
+    """Write a core that runs network `name` (a shipped one, or a folder) as `write_core` does, by
+    default into build/NAME, which is then of this network; say so, and return the manifest's path.
+    """
+    network = load_network(name)
+    core = CoreParams(network.params, hardware)
+    folder = folder or Path("build") / network.params.name
+    check_claim(folder, name)
+    path = write_core(network, core, folder)
+    claim(folder, name)
+    bits = sum(memory.bits for memory in core.memories.values())
+    click.echo(f"wrote {path}: {len(core.memories)} memories, {bits} bits, {hardware.lanes} lanes")
+    return path
 
 
 def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path:

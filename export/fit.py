@@ -14,8 +14,9 @@ import click
 from tqdm import tqdm
 
 from export.claim import check_claim, claim
-from export.store import find_dataset, load_stored
-from golden.command_line import Command, Number
+from export.sequences import check_count
+from export.store import find_dataset, load_network
+from golden.command_line import DATA, Command, Count, Number, count_option
 from golden.cost.search import (
     Activity,
     Budget,
@@ -26,7 +27,7 @@ from golden.cost.search import (
     with_latency,
 )
 from golden.data.synthetic import draw_events, draw_network
-from golden.errors import UserError, report_user_errors
+from golden.errors import report_user_errors
 from golden.files import write_whole
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
@@ -37,18 +38,17 @@ if TYPE_CHECKING:
 SYNTHETIC = "shd"
 
 
-def load_activity(name: str, n_digits: int, rate: float, data: Path | None) -> Activity:
-    """Return what a shipped network (or a folder) does with shipped digits, or the test sequences
-    in `data`; or the network `shd` of `golden.data.synthetic` with drawn events, `rate` a timestep.
+def load_activity(name: str, count: Count, rate: float, data: Path | None) -> Activity:
+    """Return what a shipped network (or a folder) does with its first test sequences (see
+    `find_dataset`); or the network `shd` of `golden.data.synthetic` with drawn events, `rate` a
+    timestep.
     """
     if name == SYNTHETIC:
         payloads = draw_events(rate, 16, seed=0)
         return measure_activity(draw_network(SYNTHETIC, payloads, seed=0), payloads)
-    network, card = load_stored(name)
-    dataset = find_dataset(card, data)
-    if n_digits > len(dataset):
-        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
-    return measure_activity(network, dataset.sequences(slice(n_digits)))
+    dataset = find_dataset(name, data)
+    chosen = slice(check_count(dataset, count))
+    return measure_activity(load_network(name), dataset.sequences(chosen))
 
 
 def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
@@ -121,12 +121,9 @@ def plot(
     type=Number(0, min_open=True),
     help="At most N cycles a sequence [default: no limit]",
 )
-@click.option("--digits", "n_digits", default=4, type=click.IntRange(1), help="To count events of")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set to count events of [default: the shipped digits]",
-)
+@count_option(4, what="sequences to count events of")
+@DATA
+@click.option("--reports", is_flag=True, help="Of cores that report at any time")
 @click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
 @click.option(
     "--out",
@@ -140,8 +137,9 @@ def command(
     block_rams: int | None,
     cycles: float | None,
     latency: float | None,
-    n_digits: int,
+    count: Count,
     data: Path | None,
+    reports: bool,
     rate: float,
     out: Path | None,
 ) -> None:
@@ -151,12 +149,12 @@ def command(
     Without --cycles and --latency the fastest core within the budget, with them the one with the
     fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
     """
-    activity = load_activity(name, n_digits, rate, data)
+    activity = load_activity(name, count, rate, data)
     out = out or Path("build") / activity.network.params.name
     check_claim(out, name)
     budget = Budget(multipliers, block_rams, cycles, latency)
-    with tqdm(total=len(configurations(activity)), desc="priced", unit="core") as bar:
-        chosen, front, priced = fit(activity, budget, bar.update)
+    with tqdm(total=len(configurations(activity, reports)), desc="priced", unit="core") as bar:
+        chosen, front, priced = fit(activity, budget, bar.update, reports=reports)
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))

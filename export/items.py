@@ -12,6 +12,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.hardware.part import EventKind
 from golden.interface import Interface
+from golden.payloads import check_integers
 
 
 def report_times(core: CoreParams, every: int | None, n_timesteps: int) -> tuple[int, ...]:
@@ -40,6 +41,7 @@ def to_items(
     A payload of 0 is no event. With `rng` the events of a timestep come in random order. A report
     is asked for after each of these numbers of timesteps of every sequence (`reports`, ascending).
     """
+    payloads = check_integers(payloads)
     n_sequences, n_timesteps, _ = payloads.shape
     sequence, timestep, address = np.nonzero(payloads)
     order = rng.random(len(address)) if rng is not None else address

@@ -22,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.data.dataset import DIGIT_VARIANTS, Dataset, digit_images, load_dataset
+from golden.data.dataset import DATASETS, DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.data.mnist import Digits
+from golden.data.sequence_files import read_sequences
+from golden.data.speech import holds_spoken
 from golden.errors import UserError
 from golden.files import write_whole, writing
 from golden.integer import LayerIntegers, NetworkIntegers
@@ -34,16 +36,18 @@ STORE_VERSION = 3
 NETWORKS = Path(__file__).with_name("networks")
 DIGITS = NETWORKS / "digits.npz"
 STORED = ("network.json", "weights.npz", "card.json")
+OWN = "sequences.npz"  # in a network's folder: what its user wants to run through it
 
 
 @dataclass(frozen=True)
 class Card:
     """What is known about a stored network besides its numbers.
 
-    `data` is the data set (`golden.data.dataset`) that it classifies, `n_timesteps` the length of a
-    sequence; `parameters` is how many were trained; the accuracies are shares of `n_test`
-    sequences; `events_per_step` are those that each layer and the readout receive in a timestep on
-    average; `recipe` says how it was trained.
+    `data` is the data set (`golden.data.dataset`) that it classifies; a user's own has any name, or
+    none. `n_timesteps` is the length of a sequence; `parameters` is how many were trained; the
+    accuracies are shares of `n_test` sequences, where 0 says that nobody measured;
+    `events_per_step` are those that each layer and the readout receive in a timestep on average;
+    `recipe` says how it was trained.
     """
 
     data: str
@@ -208,24 +212,59 @@ def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
     return network | {"layers": layers, "readout": readout}
 
 
-def load_test(card: Card, data: Path | None) -> Dataset:
-    """Return the whole test set of a network: in folder `data`, or fetched where it is None; of
-    the speaker that its training left out, if it did. Or raise `UserError`.
+def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool = False) -> Dataset:
+    """Return test sequences of a shipped network, by its name, or of one in a folder.
+
+    Parameters
+    ----------
+    data
+        A file of sequences (`golden.data.sequence_files`), or the folder of the data set that the
+        network's card names. None: `sequences.npz` in the network's folder, else the shipped
+        digits.
+    whole
+        Fetch all of a data set that can be fetched, in place of the shipped digits.
+
+    Raises
+    ------
+    UserError
+        There are none, or they are not what the network takes.
     """
+    stored, card = load_stored(network)
+    own = find_folder(network) / OWN
+    if data is None and own.exists():
+        data = own
+    known = data is not None and (data.is_dir() or card.data == "spoken" and holds_spoken(data))
+    if data is not None and not known:
+        return read_sequences(data, stored.params, card.n_timesteps)
+    if data is None and not whole:
+        return _shipped(card)
+    if data is None and card.data not in DIGIT_VARIANTS:
+        raise UserError(_nowhere(card))
+    if card.data not in DATASETS:
+        raise UserError(
+            f"{data} is a folder, and the card of {network} names none of the data sets"
+            f" {', '.join(DATASETS)}: set DATA to a file of sequences (.npz, .h5, .aer)"
+        )
     return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
 
 
-def find_dataset(card: Card, data: Path | None) -> Dataset:
-    """Return the test sequences of a network: those in folder `data`, or the shipped digits where
-    it is None; or raise `UserError`.
-    """
-    if data is not None:
-        return load_test(card, data)
+def shipped_sequences(network: str | Path) -> Dataset:
+    """Return the shipped digits as a network takes them, or raise `UserError`."""
+    return _shipped(load_stored(network)[1])
+
+
+def _shipped(card: Card) -> Dataset:
     if card.data not in DIGIT_VARIANTS:
-        raise UserError(
-            f"no sequences of {card.data} are shipped: set DATA to the folder that holds it"
-        )
+        raise UserError(_nowhere(card))
     return digit_images(load_digits(), card.data)
+
+
+def _nowhere(card: Card) -> str:
+    name = f"of {card.data} " if card.data else ""
+    return (
+        f"no sequences {name}are shipped: set DATA to a file of sequences (.npz, .h5, .aer) or the"
+        f" folder of the data set, or put {OWN} beside the network"
+    )
 
 
 def load_network(network: str | Path) -> NetworkIntegers:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
+
+Takes = TypeVar("Takes", bound=Callable[..., None])
 
 
 class Command(click.Command):
@@ -62,7 +68,58 @@ class Number(click.FloatRange):
 
 MEGAHERTZ = Number(1, 2000)
 SEED = click.IntRange(0, (1 << 31) - 1)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of what there is: the `number` that a user asks for with `option`, or where nobody
+    asks (not `asked`) so many at the most, or all (None).
+    """
+
+    number: int | None
+    asked: bool
+    option: str = "--digits"
+
+
+def _count(ctx: click.Context, param: click.Parameter, value: int | None) -> Count:
+    asked = ctx.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
+    return Count(value, asked, param.opts[0])
+
+
+def count_option(
+    default: int | None, name: str = "--digits", what: str = "sequences"
+) -> Callable[[Takes], Takes]:
+    """Give a command an option of a `Count`, `count`."""
+    most = "all" if default is None else f"{default}, or all where there are fewer"
+    return click.option(
+        name,
+        "count",
+        default=default,
+        show_default=False,
+        type=click.IntRange(1),
+        callback=_count,
+        help=f"How many {what}, from the first [default: {most}]",
+    )
+
+
 BAUD_RATE = click.IntRange(1, 100_000_000)
+FORCE = click.option("--force", is_flag=True, help="Replace what is there")
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="File of sequences (.npz, .h5, .aer), or folder with the network's data set [default:"
+    " sequences.npz in the network's folder, else the shipped digits]",
+)
+DATA_WHOLE = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="File of sequences (.npz, .h5, .aer), or folder with the network's data set [default:"
+    " sequences.npz in the network's folder, else MNIST is fetched]",
+)
+NETWORK = click.option(
+    "--network",
+    help="The shipped network, or the folder, that the core was made from [default: by its name]",
+)
 REPORT_EVERY = click.option(
     "--report-every",
     type=click.IntRange(1),

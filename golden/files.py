@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from golden.errors import UserError
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -19,6 +21,14 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def keep(path: Path, force: bool) -> None:
+    """Raise `UserError` where a file would be replaced that nobody said may be."""
+    if path.exists() and not force:
+        raise UserError(
+            f"{path} is there already: name another place (--out), or replace it (--force)"
+        )
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

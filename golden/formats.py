@@ -62,7 +62,10 @@ class Fixed:
 
     def check(self, value: np.ndarray, name: str) -> np.ndarray:
         """Return `value` as int64, or raise `UserError` where an integer does not fit."""
-        value = np.asarray(value, np.int64)
+        value = np.asarray(value)
+        if value.dtype.kind == "f" and (broken := value[~_whole(value)]).size:
+            raise UserError(f"{name} has {broken[0]}: use integers")
+        value = value.astype(np.int64)
         if value.size and (value.min() < self.min or value.max() > self.max):
             raise UserError(
                 f"{name} reaches from {value.min()} to {value.max()}, outside of its format of"
@@ -73,6 +76,10 @@ class Fixed:
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.width}.{self.frac}"
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    return (np.floor(values) == values) & (np.abs(values) < 2.0**63)
 
 
 SPIKE = Fixed(1, 0, signed=False)  # payload formats: a spike, and the byte of a pixel

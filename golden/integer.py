@@ -38,6 +38,7 @@ from golden.blocks import Waiting, block_lengths
 from golden.errors import UserError
 from golden.formats import Fixed, rshift, rshift_toward_zero
 from golden.params import LayerParams, NetworkParams
+from golden.payloads import check_payloads
 from golden.readout_params import ReadoutParams
 from golden.runs import Run, empty_run
 
@@ -326,7 +327,7 @@ def run(
         raise UserError(
             f"payloads of shape {payloads.shape}: use (batch, timesteps, {first.n_inputs})"
         )
-    first.formats.payload.check(payloads, "a payload")
+    payloads = check_payloads(payloads, first.formats.payload)
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
     runs = [empty_run(p, batch, n_timesteps, trace) for p in params.layers]

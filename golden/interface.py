@@ -64,6 +64,11 @@ class Interface:
     counters: list[str]
     errors: list[str]
 
+    @property
+    def output(self) -> str:
+        """The stream that leaves the core: `o_results`, or without a readout `o_spikes`."""
+        return "o_results" if "o_results" in self.fields else "o_spikes"
+
     def pack(self, stream: str, **values: np.ndarray) -> np.ndarray:
         """Return payloads (n,) uint64 of a stream from one array (n,) of integers for every
         field.

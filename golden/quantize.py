@@ -201,22 +201,24 @@ class _Rounding:
         return {} if (amount == threshold).all() else {"reset": amount}
 
 
-def check_calibration(network: NetworkReals, payloads: np.ndarray) -> None:
-    """Raise `UserError` where sequences (B, K, inputs) cannot be what the network receives."""
+def check_sequences(network: NetworkReals, payloads: np.ndarray, what: str) -> None:
+    """Raise `UserError` where sequences (B, K, inputs) of `what` cannot be what the network
+    receives.
+    """
     if not payloads.size:
-        raise UserError("no sequences to calibrate on: use at least one")
+        raise UserError(f"no sequences for {what}: use at least one")
     first = network.layers[0]
     if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
         raise UserError(
-            f"calibration sequences of shape {payloads.shape}: use (sequences, timesteps,"
+            f"sequences for {what} of shape {payloads.shape}: use (sequences, timesteps,"
             f" {first.n_inputs})"
         )
     if payloads.dtype.kind not in "iub":
         raise UserError(
-            f"layer0: the inputs of the calibration are {payloads.dtype}: use integer payloads of"
+            f"layer0: the inputs of {what} are {payloads.dtype}: use integer payloads of"
             f" {first.payload}"
         )
-    first.payload.check(payloads, "layer0: an input of the calibration")
+    first.payload.check(payloads, f"layer0: an input of {what}")
 
 
 def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
@@ -224,12 +226,16 @@ def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
     raise `UserError` where the network or the sequences cannot be.
     """
     network.check()
-    check_calibration(network, payloads)
+    check_sequences(network, payloads, "the calibration")
     return run_reals(network, payloads).ranges
 
 
 def quantize(
-    network: NetworkReals, payloads: np.ndarray, name: str, widths: LayerFormats = DEFAULT_WIDTHS
+    network: NetworkReals,
+    payloads: np.ndarray,
+    name: str,
+    widths: LayerFormats = DEFAULT_WIDTHS,
+    w_o_width: int = DEFAULT_WIDTHS.w_f.width,
 ) -> Quantized:
     """Turn a network in reals into integers.
 
@@ -242,6 +248,8 @@ def quantize(
     widths
         Formats of which only the widths and the decays' scales are used; payloads are the
         network's.
+    w_o_width
+        Of the readout's weights.
 
     Raises
     ------
@@ -263,7 +271,7 @@ def quantize(
     plain = ReadoutParams(n_inputs, n_classes)
     readout = replace(
         plain,
-        w_o=fit_least_error(network.w_o, plain.w_o),
+        w_o=fit_least_error(network.w_o, replace(plain.w_o, width=w_o_width)),
         leaky=network.leak != 1,
         report=network.report,
         decay_rounding=network.decay_rounding,

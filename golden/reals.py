@@ -7,7 +7,7 @@ slow state as W_m m[k] instead of P m[k-1] + V x[k], which is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -230,10 +230,20 @@ class NetworkReals:
     report: ReadoutReport = "last"
     decay_rounding: Rounding = "half_up"
 
-    def check(self) -> None:
-        """Raise `UserError` where a value is one that no network can have."""
-        for index, layer in enumerate(self.layers):
-            layer.check(f"layer{index}")
+    def check(self, names: Sequence[str] = ()) -> None:
+        """Raise `UserError` where a value is one that no network can have; it calls the layers by
+        these names, or `layer0`, `layer1`, ...
+        """
+        names = names or [f"layer{index}" for index in range(len(self.layers))]
+        for index, (layer, name) in enumerate(zip(self.layers, names, strict=True)):
+            layer.check(name)
+            if index and layer.n_inputs != self.layers[index - 1].n_neurons:
+                raise UserError(
+                    f"{name} has {layer.n_inputs} inputs, but {names[index - 1]}"
+                    f" {self.layers[index - 1].n_neurons} neurons: use as many"
+                )
+        if self.report not in get_args(ReadoutReport):
+            raise UserError(f"readout.report '{self.report}': use last or max")
         n_classes, n = len(self.b_o), self.layers[-1].n_neurons
         for name, shape in {"w_o": (n_classes, n), "b_o": (n_classes,), "leak": ()}.items():
             value = getattr(self, name)

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from export.items import report_times
-from export.store import find_dataset, load_stored
-from golden.command_line import MEGAHERTZ, REPORT_EVERY, Command
-from golden.errors import UserError, report_user_errors
+from export.sequences import first_sequences
+from export.store import find_dataset
+from golden.command_line import DATA, MEGAHERTZ, NETWORK, REPORT_EVERY, Command, Count, count_option
+from golden.errors import report_user_errors
 from golden.manifest import read_core
 from handoff.package import write_package
 
@@ -21,13 +22,7 @@ from handoff.package import write_package
     type=click.Path(path_type=Path),
     help="Folder to write, replaced if it is a package [default: package beside the manifest]",
 )
-@click.option(
-    "--sequences",
-    "n_sequences",
-    default=1,
-    type=click.IntRange(1),
-    help="How many test sequences the testbench runs, from the first",
-)
+@count_option(1, "--sequences", "test sequences the testbench runs")
 @click.option(
     "--timesteps",
     type=click.IntRange(1),
@@ -42,20 +37,13 @@ from handoff.package import write_package
     type=click.Path(path_type=Path),
     help="A further Verilog file to put beside the core; may be repeated",
 )
-@click.option(
-    "--network",
-    help="The shipped network, or the folder, that the core was made from [default: by its name]",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
-)
+@NETWORK
+@DATA
 @report_user_errors
 def main(
     manifest: Path,
     out: Path | None,
-    n_sequences: int,
+    count: Count,
     timesteps: int | None,
     report_every: int | None,
     clock: float,
@@ -68,11 +56,9 @@ def main(
     describes.
     """
     core, _ = read_core(manifest)
-    _, card = load_stored(network or core.network.name)
-    dataset = find_dataset(card, data)
-    if n_sequences > len(dataset):
-        raise UserError(f"--sequences {n_sequences}: there are {len(dataset)}")
-    payloads = dataset.select(slice(n_sequences)).sequences()[:, :timesteps]
+    dataset = find_dataset(network or core.network.name, data)
+    dataset = first_sequences(core, manifest, dataset, count)
+    payloads = dataset.sequences()[:, :timesteps]
     reports = report_times(core, report_every, payloads.shape[1])
     click.echo("running the golden model...", err=True)
     package = write_package(

@@ -100,12 +100,13 @@ def write_package(
         A file is missing or does not fit the others, or the sequences do not fit the core.
     """
     core, images = read_images(manifest)
+    description = _description(core)  # or raise: its testbench compares results
     interface = read_interface(manifest)
     files = _collect(manifest, core, interface, wrappers, clock_mhz)
     files |= axi_files(manifest, core, images)
     vectors = make_vectors(core, images, interface, payloads, reports)
     name, top = core.network.name, interface.top
-    testbench, description = f"{name}_tb", _description(core)
+    testbench = f"{name}_tb"
     text = write_testbench(core, interface, vectors, testbench)
     files |= {f"images/{file}": text for file, text in image_files(core, images).items()}
     files |= {f"tb/{file}": text for file, text in vectors.files(interface).items()}

@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from export.items import report_times
-from golden.command_line import REPORT_EVERY, Command
+from golden.command_line import REPORT_EVERY, Command, Count
 from golden.errors import report_user_errors
 from golden.picture import save_picture
 from tb.compare import compare
@@ -33,7 +33,7 @@ from tb.simulate import build_core_model, simulate
 @report_user_errors
 def main(
     manifest: Path,
-    n_digits: int,
+    count: Count,
     network: str | None,
     data: Path | None,
     stalls: int | None,
@@ -44,7 +44,7 @@ def main(
 
     Exits with status 1 where a value differs from the golden model's.
     """
-    core, dataset = find_sequences(manifest, n_digits, network, data)
+    core, dataset = find_sequences(manifest, count, network, data)
     payloads = dataset.sequences()
     reports = report_times(core, report_every, payloads.shape[1])
     click.echo("\n".join(describe(core)))
@@ -53,11 +53,11 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest)
-    with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
         simulation = simulate(
             manifest, payloads, reports=reports, stalls_seed=stalls, progress=bar.update
         )
-    with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     summary = summarize(simulation, comparison, dataset.labels)
     figure = plot_report(simulation, payloads[0], dataset.picture(0), int(dataset.labels[0]))

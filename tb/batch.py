@@ -31,8 +31,9 @@ from tqdm import tqdm
 from export.core import read_images
 from export.images import unpack
 from export.items import load_items, to_items
-from export.store import find_dataset, load_stored, load_test
-from golden.command_line import Command
+from export.sequences import first_sequences
+from export.store import find_dataset, shipped_sequences
+from golden.command_line import DATA_WHOLE, NETWORK, Command, Count, count_option
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
@@ -290,12 +291,14 @@ def run_batch(
 def summarize(
     job: Job, batch: Batch, labels: np.ndarray, jobs: int, seconds: float
 ) -> dict[str, Any]:
-    """Return the content of `testset.json` for digits with these labels (B,).
+    """Return the content of `testset.json` for digits with these labels (B,), or with none (-1):
+    then their accuracy is None.
 
     `cycles_per_second` are simulated cycles a second of one process; `seconds` is all of the run
     but the build, the golden model's share included. For `utilisation` see `tb.report`.
     """
     cycles, hardware = int(batch.cycles.sum()), job.core.hardware
+    labelled = bool((labels >= 0).all())
     return {
         "network": job.core.network.name,
         "lanes": hardware.lanes,
@@ -303,8 +306,8 @@ def summarize(
         "events_per_cycle": hardware.events_per_cycle,
         "products_per_cycle": hardware.products_per_cycle,
         "digits": len(labels),
-        "accuracy": float(np.mean(batch.classes == labels)),
-        "accuracy_golden": float(np.mean(batch.classes_golden == labels)),
+        "accuracy": float(np.mean(batch.classes == labels)) if labelled else None,
+        "accuracy_golden": float(np.mean(batch.classes_golden == labels)) if labelled else None,
         "values_compared": batch.values_compared,
         "mismatches": batch.mismatches,
         "first_mismatches": batch.first,
@@ -320,13 +323,18 @@ def summarize(
 
 def lines(summary: dict[str, Any], report: Path) -> list[str]:
     """Return the lines that tell a user what a summary holds."""
-    accuracy, golden = 100 * summary["accuracy"], 100 * summary["accuracy_golden"]
+    accuracy, golden = summary["accuracy"], summary["accuracy_golden"]
+    rates = (
+        "no labels"
+        if accuracy is None
+        else f"{100 * accuracy:.2f} % in Verilog, {100 * golden:.2f} % of the golden model"
+    )
     cycles = summary["cycles_per_digit"]
     speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
     use = ", ".join(f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
     return [
         f"digits    {summary['digits']}",
-        f"accuracy  {accuracy:.2f} % in Verilog, {golden:.2f} % of the golden model",
+        f"accuracy  {rates}",
         f"compared  {summary['values_compared']} values: {summary['mismatches']} mismatches",
         *(f"  {line}" for line in summary["first_mismatches"]),
         f"cycles    {cycles:.1f} a digit, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
@@ -338,27 +346,18 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
 
 @click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set, of which the test set is run [default: fetch MNIST]",
-)
+@DATA_WHOLE
 @click.option("--shipped", is_flag=True, help="Run the shipped digits instead of the test set")
-@click.option(
-    "--digits", "n_digits", type=click.IntRange(1), help="How many, from the first [default: all]"
-)
+@count_option(None)
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Worker processes")
-@click.option(
-    "--network",
-    help="The shipped network, or the folder, that the core was made from [default: by its name]",
-)
+@NETWORK
 @click.option("--optimize", default="-O3", help="The C++ compiler's option for the model")
 @report_user_errors
 def main(
     manifest: Path,
     data: Path | None,
     shipped: bool,
-    n_digits: int | None,
+    count: Count,
     jobs: int,
     network: str | None,
     optimize: str,
@@ -371,18 +370,16 @@ def main(
     if shipped and data:
         raise UserError("--shipped and --data: use one of them")
     core, _ = read_images(manifest)
-    _, card = load_stored(network or core.network.name)
-    dataset = find_dataset(card, None) if shipped else load_test(card, data)
-    n_digits = n_digits or len(dataset)
-    if n_digits > len(dataset):
-        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
-    dataset = dataset.select(slice(n_digits))
+    _ = core.network.readout  # or raise: a library answers with results
+    name = network or core.network.name
+    dataset = shipped_sequences(name) if shipped else find_dataset(name, data, whole=True)
+    dataset = first_sequences(core, manifest, dataset, count)
     report = manifest.parent / REPORT
     report.unlink(missing_ok=True)  # a run that fails must not leave the report of another one
     click.echo("building the Verilator model...", err=True)
     job = prepare(manifest, optimize=optimize)
     started = time.monotonic()
-    with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(dataset), desc="simulated", unit="digit") as bar:
         batch = run_batch(job, dataset.sequences(), jobs=jobs, progress=bar.update)
     summary = summarize(job, batch, dataset.labels, jobs, time.monotonic() - started)
     write_report(summary, report)

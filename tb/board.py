@@ -21,9 +21,10 @@ import numpy as np
 
 from export.core import read_images
 from export.images import Images, unpack
-from export.store import find_dataset, load_stored
+from export.sequences import first_sequences
+from export.store import find_dataset
 from golden import uart_protocol as uart
-from golden.command_line import Command
+from golden.command_line import DATA, NETWORK, Command, Count, count_option
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
@@ -210,9 +211,10 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     """Return what people read."""
     seconds = found["bytes_to_load"] * uart.FRAME_BITS / uart.BAUD
     right = int((labels == np.array(found["classes"])).sum())
+    known = f", of which {right} right" if (labels >= 0).all() else ""
     return [
         f"{found['network']}, {found['lanes']} lanes, over a UART at the pins",
-        f"digits       {found['digits']}, of which {right} right",
+        f"digits       {found['digits']}{known}",
         f"compared     {found['compared']} values; {found['mismatches']} differ from golden's",
         f"error flags  0x{found['error_flags']:x}",
         f"bytes        {found['bytes_sent']} sent, {found['bytes_received']} received",
@@ -229,22 +231,15 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     type=click.Path(path_type=Path),
     help="Folder with the board's Verilog [default: beside the manifest]",
 )
-@click.option("--digits", "n_digits", default=5, type=click.IntRange(1), help="From the first")
-@click.option(
-    "--network",
-    help="The shipped network, or the folder, that the core was made from [default: by its name]",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder with the data set, of which test sequences are run [default: the shipped digits]",
-)
+@count_option(5)
+@NETWORK
+@DATA
 @report_user_errors
 def main(
     manifest: Path,
     board: str,
     verilog: Path | None,
-    n_digits: int,
+    count: Count,
     network: str | None,
     data: Path | None,
 ) -> None:
@@ -253,13 +248,12 @@ def main(
 
     Exits with status 1 where a value differs from the golden model's.
     """
+    core, _ = read_images(manifest)
+    _ = core.network.readout  # or raise: a UART answers with results
     report = manifest.parent / REPORT
     report.unlink(missing_ok=True)
-    core, _ = read_images(manifest)
-    dataset = find_dataset(load_stored(network or core.network.name)[1], data)
-    if n_digits > len(dataset):
-        raise UserError(f"--digits {n_digits}: there are {len(dataset)}")
-    dataset = dataset.select(slice(n_digits))
+    dataset = find_dataset(network or core.network.name, data)
+    dataset = first_sequences(core, manifest, dataset, count)
     click.echo("building the Verilator model...", err=True)
     model = build_board(manifest, board, verilog)
     found = run_digits(model, dataset.sequences(), manifest.parent / "uart_run")

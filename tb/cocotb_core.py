@@ -1,8 +1,8 @@
-"""The cocotb side of the testbench: load the core, send events, take results, read counters.
+"""The cocotb side of the testbench: load the core, send events, take what it sends, read counters.
 
 It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see
-`tb.simulate`) and leaves counters and error flags in `status.npz`. Results and traces are written
-down by the testbench's Verilog.
+`tb.simulate`) and leaves counters and error flags in `status.npz`. What the core sends and its
+traces are written down by the testbench's Verilog.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ COUNTER_CYCLES = 3  # from the reading of a counter to that of the next
 PERIOD = 2
 # Gaps in cycles between transfers. The long ones let the stall of one side reach the other through
 # the whole core.
-GAPS_IN = (0, 0, 0, 1, 1, 2, 3, 7, 20, 60, 400)
-GAPS_OUT = (0, 0, 1, 2, 5, 30, 300, 1500)
+GAPS = (0, 0, 0, 1, 1, 2, 3, 7, 20, 60, 400)
+GAPS_OF_RESULTS = (0, 0, 1, 2, 5, 30, 300, 1500)  # which are few
 
 
 async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random | None) -> None:
@@ -35,7 +35,7 @@ async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random
     transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
     width = len(payload)
     for value in payloads:
-        if stalls and (gap := stalls.choice(GAPS_IN)):
+        if stalls and (gap := stalls.choice(GAPS)):
             valid.value = 0
             for _ in range(min(gap, 3)):
                 payload.value = stalls.getrandbits(width)
@@ -48,12 +48,15 @@ async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random
     valid.value = 0
 
 
-async def take(dut: Any, count: int, stalls: random.Random | None) -> None:
-    """Let `count` results out of the core, with random gaps when `stalls` is given."""
-    ready = dut.o_results__ready
-    transferred = ValueChange(dut.results_toggle)
-    for _ in range(count):
-        if stalls and (gap := stalls.choice(GAPS_OUT)):
+async def take(dut: Any, stream: str, n_ends: int, stalls: random.Random | None) -> None:
+    """Let out what the core sends until `n_ends` ends came (see `tb.logs.core_logs`), with random
+    gaps when `stalls` is given.
+    """
+    ready = getattr(dut, f"{stream}__ready")
+    transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
+    gaps = GAPS_OF_RESULTS if stream == "o_results" else GAPS
+    while int(dut.ends.value) < n_ends:
+        if stalls and (gap := stalls.choice(gaps)):
             ready.value = 0
             await Timer(PERIOD * gap - 1, "step")  # to a falling edge
         ready.value = 1
@@ -73,20 +76,20 @@ async def read_counters(dut: Any, count: int) -> list[int]:
 
 async def work(dut: Any, job: dict[str, Any]) -> None:
     """Reset and load the core, run every sequence, and leave what the core counted."""
-    seed = int(job["stalls_seed"])
+    seed, output = int(job["stalls_seed"]), str(job["output"])
     stalls = [
         random.Random(f"{seed}-{side}") if seed >= 0 else None
         for side in ("load", "events", "results")
     ]
     Clock(dut.clk, PERIOD, "step", impl="gpi").start()  # toggled in C++: Python never wakes for it
-    for name in ("i_events__valid", "i_load__valid", "o_results__ready", "i_counter", "i_clear"):
+    for name in ("i_events__valid", "i_load__valid", f"{output}__ready", "i_counter", "i_clear"):
         getattr(dut, name).value = 0
     dut.rst.value = 1
     await ClockCycles(dut.clk, 4)
     dut.rst.value = 0
     await ClockCycles(dut.clk, 2)
     await send(dut, "i_load", job["load"].tolist(), stalls[0])
-    taking = cocotb.start_soon(take(dut, int(job["n_results"]), stalls[2]))
+    taking = cocotb.start_soon(take(dut, output, int(job["n_ends"]), stalls[2]))
     await send(dut, "i_events", job["events"].tolist(), stalls[1])
     await taking
     await ClockCycles(dut.clk, int(job["settle_cycles"]))

@@ -4,12 +4,13 @@ counter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from export.images import unpack
+from export.items import to_items
 from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
@@ -30,9 +31,9 @@ class Comparison:
     """How many values were held against the golden ones, and where they differ.
 
     `first` locates the first mismatch of each kind in words. As the golden model counts them:
-    `events` has the events (B, K) that each layer received, then those of the readout; `addresses`
-    the distinct addresses (B, blocks); `accesses` what every memory and path did, by the names of
-    access counters; `timeline` when every part does what, if the streams had no gaps.
+    `events` has the events (B, K) that each layer received, then those that the last one sent;
+    `addresses` the distinct addresses (B, blocks); `accesses` what every memory and path did, by
+    the names of access counters; `timeline` when every part does what, if the streams had no gaps.
     """
 
     values_compared: int = 0
@@ -86,12 +87,13 @@ def compare(
     """Compare a simulation of payloads (B, K, M) with the golden run of the weights unpacked from
     the images.
 
-    Compared are the logits and classes, also those of reports; every counter but those of waiting
+    Compared are the logits and classes, also those of reports, or the spikes that left, in order,
+    with the ends of timesteps and sequences among them; every counter but those of waiting
     (busy cycles and accesses as `golden.cost.cycles` predicts them), and the error flags; with
     trace ports the spikes, membranes, synaptic currents, slow state and drive of every layer at
     every timestep; and without gaps on the streams the cycle of every sequence's, and every
-    report's, last result, and with trace ports that in which every part starts every block of
-    timesteps.
+    report's, last result, or of each of these ends, and with trace ports that in which every part
+    starts every block of timesteps.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def compare(
     timed = simulation.stalls_seed is None
     for first in range(0, len(payloads), CHUNK):
         chunk = payloads[first : first + CHUNK]
-        traced = core.hardware.trace or timed
+        traced = core.hardware.trace or timed or core.network.output is None
         golden = run(
             network,
             chunk,
@@ -117,13 +119,10 @@ def compare(
         )
         runs.append(golden)
         stop = first + len(chunk)
-        comparison.add(
-            "logits", golden.logits, simulation.logits[first:stop], ("sequence", "class"), first
-        )
-        comparison.add(
-            "class", golden.classes, simulation.classes[first:stop], ("sequence",), first
-        )
-        _compare_reports(comparison, golden, simulation, first)
+        if core.network.output is None:
+            _compare_sent(comparison, golden, simulation.sent[first:stop], first)
+        else:
+            _compare_results(comparison, golden, simulation, first)
         for index, layer in enumerate(golden.layers):
             if core.hardware.trace:
                 try:
@@ -159,11 +158,30 @@ def compare(
     return comparison
 
 
-def _compare_reports(
+def _compare_sent(
+    comparison: Comparison, golden: Run, sent: Sequence[np.ndarray], first: int
+) -> None:
+    """Compare the items that left a core without a readout, of sequences from `first` on."""
+    spikes = golden.layers[-1].spikes
+    assert spikes is not None
+    for sequence, (fired, found) in enumerate(zip(spikes, sent, strict=True), first):
+        expected = to_items(fired[None].astype(np.int64))
+        due, came = np.array([len(expected)]), np.array([len(found)])
+        comparison.add("items sent", due, came, ("sequence",), sequence)
+        both = min(len(expected), len(found))
+        for index, name in enumerate(("kind", "address", "payload")):
+            due, came = expected[None, :both, index], found[None, :both, index]
+            comparison.add(f"{name} sent", due, came, ("sequence", "item"), sequence)
+
+
+def _compare_results(
     comparison: Comparison, golden: Run, simulation: Simulation, first: int
 ) -> None:
-    """Compare what the reports of sequences from `first` on sent."""
+    """Compare the results of sequences from `first` on, and of their reports."""
     place, stop = ("sequence", "report"), first + len(golden.reports)
+    logits, classes = simulation.logits[first:stop], simulation.classes[first:stop]
+    comparison.add("logits", golden.logits, logits, ("sequence", "class"), first)
+    comparison.add("class", golden.classes, classes, ("sequence",), first)
     logits, classes = simulation.report_logits[first:stop], simulation.report_classes[first:stop]
     comparison.add("reported logits", golden.reports, logits, (*place, "class"), first)
     comparison.add("reported class", golden.reports.argmax(2), classes, place, first)
@@ -192,8 +210,8 @@ def _totals(counts: list[dict[str, np.ndarray]]) -> dict[str, int]:
 def _compare_cycles(
     comparison: Comparison, simulation: Simulation, payloads: np.ndarray, runs: list[Run]
 ) -> None:
-    """Compare the cycles in which blocks start and sequences end: input always waited and results
-    were always taken.
+    """Compare the cycles in which blocks start, and timesteps and sequences end: input always
+    waited, and what was sent was always taken.
     """
     core, layers = simulation.core, []
     for index, addresses in enumerate(comparison.addresses[:-1]):
@@ -205,12 +223,17 @@ def _compare_cycles(
                 of_layer[0],
                 addresses=addresses,
                 spikes=spikes,
+                spike_counts=spikes.sum(2),
                 delayed=np.concatenate(delayed) if delayed else None,
             )
         )
     timeline = comparison.timeline = Timeline(core, payloads, layers, simulation.reports)
     ends = timeline.ends + simulation.first_cycle
-    comparison.add("result cycle", ends, simulation.result_cycles, ("sequence",))
+    what = "result" if core.network.output is not None else "end"
+    comparison.add(f"{what} cycle", ends, simulation.result_cycles, ("sequence",))
+    left = timeline.timestep_ends + simulation.first_cycle
+    place = "sequence", "timestep"
+    comparison.add("end cycle of a timestep", left, simulation.timestep_cycles, place)
     sent = timeline.report_ends + simulation.first_cycle
     comparison.add("report cycle", sent, simulation.report_cycles, ("sequence", "report"))
     if not core.hardware.trace:
@@ -234,7 +257,8 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
     counters = {name: none for name in core.counters if name.split(".")[-1] not in NOT_PREDICTED}
     received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
     dropped = dropped_events(core, golden)
-    parts = zip(core.parts.items(), received, dropped, strict=True)
+    # Without a readout, what the last layer sent comes to no part.
+    parts = zip(core.parts.items(), received, dropped, strict=False)
     for (name, part), addresses, only_dropped in parts:
         counters |= {
             f"{name}.timesteps": none + n_timesteps,
@@ -257,7 +281,9 @@ def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
         counters |= accesses(core, golden)
     if core.layers[0].by_timesteps:  # an address comes once in each, between the parts in a block
         counters["layer0.events"] = golden.layers[0].events.sum(1) + dropped[0]
-    return counters | {
-        "readout.sequences": none + 1,
-        "readout.logit_saturations": golden.logit_saturations,
-    }
+    if core.network.output is not None:
+        counters |= {
+            "readout.sequences": none + 1,
+            "readout.logit_saturations": golden.logit_saturations,
+        }
+    return counters

@@ -19,6 +19,7 @@ from golden.hardware.core import CoreParams
 from golden.interface import Interface
 
 CYCLE = Fixed(48, signed=False)
+SENT, ENDS = "sent", "ends"
 _NIBBLES = np.full(256, 255, np.uint8)
 _NIBBLES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
@@ -120,27 +121,29 @@ def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
 
 
 def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
-    """Return every log of a core by name: input `items`, `results`, and with trace ports those of
-    each layer.
+    """Return every log of a core by name: input `items`; what leaves it, `sent`; the `ends` among
+    these transfers, of results (the last one of a report or a sequence) or of spikes (of a timestep
+    or a sequence); and with trace ports those of each layer.
 
-    These are `layer0.start`, `layer0.neurons`, `layer0.synapse`, `layer0.state`, `layer0.drive`,
-    ..., and `readout.start`. A log's `cycle` counts rising clock edges since the start of the
-    simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
+    The last are `layer0.start`, `layer0.neurons`, `layer0.synapse`, `layer0.state`, `layer0.drive`,
+    ..., and of a readout `readout.start`. A log's `cycle` counts rising clock edges since the start
+    of the simulation; a line of neurons or of synaptic currents is a word of the neuron stage,
     `neuron_fold.units` wide (see `tb.simulate.by_timestep`).
     """
     cycle = Column("cycle", "cycle", CYCLE)
-    result = tuple(
-        Column(
-            field.name,
-            "o_results__payload",
-            Fixed(field.width, signed=field.signed),
-            offset=field.offset,
-        )
-        for field in interface.fields["o_results"].values()
+    stream = interface.output
+    payload, transfer = f"{stream}__payload", f"{stream}__valid && {stream}__ready"
+    fields = interface.fields[stream]
+    sent = tuple(
+        Column(field.name, payload, Fixed(field.width, signed=field.signed), offset=field.offset)
+        for field in fields.values()
     )
+    end = fields["last" if "last" in fields else "kind"]  # is not 0 in an end
+    ends = f"{transfer} && {payload}[{end.offset + end.width - 1}:{end.offset}] != 0"
     logs = [
         Log("items", "i_events__valid && i_events__ready", (cycle,)),
-        Log("results", "o_results__valid && o_results__ready", (cycle, *result)),
+        Log(SENT, transfer, sent),
+        Log(ENDS, ends, (cycle,)),
     ]
     if core.hardware.trace:
         for index, layer in enumerate(core.layers):
@@ -156,5 +159,6 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
                 for name, element in (("state", formats.m), ("drive", formats.x)):
                     column = Column(name, f"{port}_{name}_value", element)
                     logs.append(Log(f"layer{index}.{name}", f"{port}_{name}_valid", (column,)))
-        logs.append(Log("readout.start", "trace_readout_start", (cycle,)))
+        if core.network.output is not None:
+            logs.append(Log("readout.start", "trace_readout_start", (cycle,)))
     return {log.name: log for log in logs}

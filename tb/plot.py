@@ -22,8 +22,9 @@ BINS = (200, 40)  # of a density: timesteps, neurons
 def plot_report(
     simulation: Simulation, payloads: np.ndarray, image: np.ndarray, label: int, sequence: int = 0
 ) -> Figure:
-    """Return a picture of a sequence: what it is and what the core made of it, then, over one time
-    axis, its input, the spikes of each layer and the slow states.
+    """Return a picture of a sequence: what it is and what the core made of it (logits, or
+    the spikes that left), then, over one time axis, its input, the spikes of each layer and the
+    slow states.
 
     Parameters
     ----------
@@ -43,19 +44,25 @@ def plot_report(
     height = 2.4 + PANEL_HEIGHT * n_panels
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     head, body = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.4, height - 2.4])[:, 0]
-    found = simulation.classes[sequence]
+    classifies = core.network.output is not None
+    read = f", read as {simulation.classes[sequence]}" if classifies else ""
     figure.suptitle(
-        f"{core.network.name}, test sequence {sequence}: class {label}, read as {found}"
+        f"{core.network.name}, test sequence {sequence}: class {label}{read}"
         f" ({simulation.n_timesteps} timesteps, in the running Verilog)"
     )
     if np.array_equal(image, payloads.T):  # which is the panel of the input
-        logits = head.subplots()
+        outcome = head.subplots()
     else:
-        picture, logits = head.subplots(1, 2, width_ratios=[1, 3])
+        picture, outcome = head.subplots(1, 2, width_ratios=[1, 3])
         square = image.shape[0] == image.shape[1]
         picture.imshow(image, cmap="gray_r", aspect="equal" if square else "auto")
         picture.set(xticks=[], yticks=[], title="what it shows")
-    _plot_logits(logits, simulation, sequence)
+    if classifies:
+        _plot_logits(outcome, simulation, sequence)
+    else:
+        left = simulation.left(sequence, core.network.layers[-1].n_neurons)
+        _plot_spikes(outcome, left, "what left the core")
+        outcome.set(xlabel="timestep", xlim=(-0.5, len(left) - 0.5))
 
     panels = body.subplots(n_panels, 1, sharex=True, squeeze=False)[:, 0]
     _plot_input(panels[0], payloads)

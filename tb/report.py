@@ -23,6 +23,7 @@ from golden.errors import UserError
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
+from golden.hardware.part import EventKind
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import Comparison
 from tb.simulate import Simulation
@@ -61,15 +62,18 @@ def utilisation(core: CoreParams, counters: Mapping[str, int | np.ndarray]) -> d
 def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray) -> dict[str, Any]:
     """Return the content of `report.json` for a simulation of digits with these labels (B,).
 
-    Cycles per timestep are means over all timesteps: `measured` by the core's counters of busy
-    cycles, `predicted` by `golden.cost.cycles`, for each layer and the readout. `slowest_layer`
-    holds the mean number of cycles from the start of a block of timesteps to the start of the next
-    one within a sequence, divided by the block's timesteps; its `bound`, the steps that it issues
-    in them; and how many of them it waits for what (`golden.cost.spans`), where the streams had no
-    gaps: bound and waits add up to the cycles. `accesses_per_timestep` is what `golden.cost.cycles`
-    says every memory and path does, and `spike_weights_per_timestep` how many weights of events all
-    layers read. For `utilisation` see there. `released_rtl` holds the closed forms of the paper's
-    released RTL on the same events, and how many times this core's figures they are.
+    With a readout, `accuracy` is the share of digits that the core classified right; without one,
+    `spikes_out` says how many spikes left it a timestep, and of what share of the last layer's
+    neurons that is. Cycles per timestep are means over all timesteps: `measured` by the core's
+    counters of busy cycles, `predicted` by `golden.cost.cycles`, for each layer and the readout.
+    `slowest_layer` holds the mean number of cycles from the start of a block of timesteps to the
+    start of the next one within a sequence, divided by the block's timesteps; its `bound`, the
+    steps that it issues in them; and how many of them it waits for what (`golden.cost.spans`),
+    where the streams had no gaps: bound and waits add up to the cycles. `accesses_per_timestep` is
+    what `golden.cost.cycles` says every memory and path does, and `spike_weights_per_timestep` how
+    many weights of events all layers read. For `utilisation` see there. `released_rtl` holds the
+    closed forms of the paper's released RTL on the same events, and how many times this core's
+    figures they are.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -80,7 +84,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     lengths = simulation.lengths
     predicted = {
         name: int(block_cycles(part, addresses, lengths).sum()) / timesteps
-        for (name, part), addresses in zip(core.parts.items(), comparison.addresses, strict=True)
+        for (name, part), addresses in zip(core.parts.items(), comparison.addresses, strict=False)
     }
     slowest = max(range(len(core.layers)), key=lambda i: predicted[parts[i]])
     start = int(simulation.starts(parts[0])[0, 0])
@@ -110,12 +114,12 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "digits": simulation.n_sequences,
         "reports_per_digit": len(simulation.reports),
         "timesteps": timesteps,
-        "accuracy": float(np.mean(simulation.classes == labels)),
+        **_outcome(simulation, labels),
         "values_compared": comparison.values_compared,
         "mismatches": comparison.mismatches,
         "first_mismatches": comparison.first,
         "events_per_timestep": {
-            part: float(e.mean()) for part, e in zip(parts, events, strict=True)
+            part: float(e.mean()) for part, e in zip(parts, events, strict=False)
         },
         "cycles_per_timestep": {
             "measured": {
@@ -153,6 +157,17 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "simulation_seconds": round(simulation.seconds, 2),
         "verilog": str(simulation.verilog),
     }
+
+
+def _outcome(simulation: Simulation, labels: np.ndarray) -> dict[str, Any]:
+    """Return what came out of the core: of its readout, or spikes."""
+    network = simulation.core.network
+    if network.output is not None:
+        return {"accuracy": float(np.mean(simulation.classes == labels))}
+    n_neurons = network.layers[-1].n_neurons
+    events = sum(int((items[:, 0] == EventKind.EVENT).sum()) for items in simulation.sent)
+    rate = events / (simulation.n_sequences * simulation.n_timesteps)
+    return {"spikes_out": {"per_timestep": rate, "share_of_neurons": rate / n_neurons}}
 
 
 def _waits(comparison: Comparison, layer: int, timesteps: int) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
-from golden.params import LayerParams
+from golden.params import LayerParams, NetworkParams
 from golden.table import table
 
 WIDTH = 80  # columns of a terminal
@@ -75,11 +75,14 @@ def describe(core: CoreParams) -> list[str]:
         lines += [
             below + ", ".join(formats[first : first + 7]) for first in range(0, len(formats), 7)
         ]
-    lines.append(
-        f"  readout: {network.readout.n_classes} classes, W_o {network.readout.w_o}, logits"
-        f" {network.readout.logit}"
-    )
-    return lines
+    return [*lines, f"  {_describe_output(network)}"]
+
+
+def _describe_output(network: NetworkParams) -> str:
+    readout = network.output
+    if readout is None:
+        return f"output:  the spikes of layer {len(network.layers) - 1}"
+    return f"readout: {readout.n_classes} classes, W_o {readout.w_o}, logits {readout.logit}"
 
 
 def _slowest(slowest: dict[str, Any]) -> list[str]:
@@ -107,11 +110,14 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     n_timesteps = summary["timesteps"] // summary["digits"]
     reports = summary["reports_per_digit"]
     asked = f" and {counted(reports, 'report')}" if reports else ""
+    if out := summary.get("spikes_out"):
+        share = 100 * out["share_of_neurons"]
+        outcome = f"{out['per_timestep']:.2f} spikes out a timestep ({share:.1f} % of the neurons)"
+        first = "the end of the first one"
+    else:
+        outcome, first = f"accuracy {100 * summary['accuracy']:.1f} %", "the first result"
     found = [
-        (
-            f"digits    {summary['digits']} of {n_timesteps} timesteps{asked},"
-            f" accuracy {100 * summary['accuracy']:.1f} %"
-        ),
+        f"digits    {summary['digits']} of {n_timesteps} timesteps{asked}, {outcome}",
         (
             f"compared  {summary['values_compared']} values with the golden model:"
             f" {summary['mismatches']} mismatches"
@@ -144,7 +150,7 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
         "",
         _beside_released(summary, timed),
         "",
-        f"speed     {speed:.1f} us a digit at {clock} MHz; the first result after {latency:.1f} us",
+        f"speed     {speed:.1f} us a digit at {clock} MHz; {first} after {latency:.1f} us",
         f"simulated in {summary['simulation_seconds']:.1f} s",
         f"Verilog   {summary['verilog']}",
         f"report    {report}",

@@ -29,7 +29,8 @@ from golden.hardware.layer import LayerHardware
 from golden.interface import Interface, read_interface, read_verilog
 from golden.manifest import read_core
 from tb import cocotb_core
-from tb.logs import Log, core_logs
+from tb.logs import ENDS, Log, core_logs
+from tb.outputs import Output, ends_of_sequence, read_output
 from tb.verilator import build_model, empty_run_folder, run_model
 from tb.wrapper import TOP, write_wrapper
 
@@ -74,13 +75,11 @@ class LayerTrace:
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """What a core did with B sequences: `logits` (B, C) int64, `classes` (B,), and what it counted.
+class Simulation(Output):
+    """What a core did with B sequences: what it sent, and what it counted.
 
-    `reports` are the numbers of timesteps after which each sequence asked for the results so far;
-    `report_logits` (B, reports, C) and `report_classes` (B, reports) are these. `first_cycle` is
-    the cycle in which the first input item was taken; in `result_cycles` (B,) and `report_cycles`
-    (B, reports) the last result of each sequence, and of each report, was. Traces are read from the
+    `reports` are the numbers of timesteps after which each sequence asked for the results so far.
+    `first_cycle` is the cycle in which the first input item was taken. Traces are read from the
     run's files when asked for.
     """
 
@@ -92,13 +91,7 @@ class Simulation:
     n_sequences: int
     n_timesteps: int
     reports: tuple[int, ...]
-    logits: np.ndarray
-    classes: np.ndarray
-    report_logits: np.ndarray
-    report_classes: np.ndarray
     first_cycle: int
-    result_cycles: np.ndarray
-    report_cycles: np.ndarray
     stalls_seed: int | None
     counters: dict[str, int]
     errors: dict[str, bool]
@@ -279,23 +272,22 @@ def simulate_items(
         raise UserError(f"the core of {manifest} sends no reports: export it with --reports")
     model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
     core, images, interface = model.core, model.images, model.interface
-    n_answers = len(reports) + 1  # of a sequence: its reports, then its results
     folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
     logs = core_logs(core, interface)
-    n_classes = core.network.readout.n_classes
+    n_ends = ends_of_sequence(core, n_timesteps, len(reports))
     kind, address, payload = items.T
     np.savez(
         folder / JOB,
         load=load_items(interface, core, images),
         events=interface.pack("i_events", kind=kind, address=address, payload=payload),
-        n_results=n_sequences * n_answers * n_classes,
+        output=interface.output,
+        n_ends=n_sequences * n_ends,
         n_counters=len(interface.counters),
         settle_cycles=settle_cycles(core),
         stalls_seed=-1 if stalls_seed is None else stalls_seed,
     )
     started = time.monotonic()
-    n_lines = n_answers * n_classes
-    with _watch(lambda: logs["results"].n_lines(folder) // n_lines, progress):
+    with _watch(lambda: logs[ENDS].n_lines(folder) // n_ends, progress):
         run_model(
             model.folder,
             TOP,
@@ -305,7 +297,7 @@ def simulate_items(
             waves=None if waves is None else waves.resolve(),
         )
     seconds = time.monotonic() - started
-    results = _read_results(folder, logs["results"], (n_sequences, n_answers, n_classes))
+    output = read_output(folder, logs, core, n_sequences, n_timesteps, len(reports))
     with np.load(folder / cocotb_core.STATUS_FILE) as status:
         counters, cleared = (
             dict(zip(interface.counters, status[key].tolist(), strict=True))
@@ -316,21 +308,16 @@ def simulate_items(
             for key in ("errors", "errors_cleared")
         )
     return Simulation(
-        core,
-        images,
-        interface,
-        folder,
-        model.verilog,
-        n_sequences,
-        n_timesteps,
-        tuple(reports),
-        logits=results["logit"][:, -1],
-        classes=results["best"][:, -1, -1],
-        report_logits=results["logit"][:, :-1],
-        report_classes=results["best"][:, :-1, -1],
+        **vars(output),
+        core=core,
+        images=images,
+        interface=interface,
+        folder=folder,
+        verilog=model.verilog,
+        n_sequences=n_sequences,
+        n_timesteps=n_timesteps,
+        reports=tuple(reports),
         first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]),
-        result_cycles=results["cycle"][:, -1, -1],
-        report_cycles=results["cycle"][:, :-1, -1],
         stalls_seed=stalls_seed,
         seconds=seconds,
         counters=counters,
@@ -338,28 +325,6 @@ def simulate_items(
         counters_cleared=cleared,
         errors_cleared=errors_cleared,
     )
-
-
-def _read_results(folder: Path, log: Log, shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
-    """Return what the core sent (sequences, answers, classes), or raise `UserError` where that is
-    something else.
-    """
-    n_sequences, n_answers, n_classes = shape
-    found = {name: values[:, 0] for name, values in log.read(folder).items()}
-    whole = len(found["index"]) == n_sequences * n_answers * n_classes
-    results = {name: values.reshape(shape) for name, values in found.items()} if whole else {}
-    index = np.broadcast_to(np.arange(n_classes), shape)
-    if not whole or not np.array_equal(results["last"], index == n_classes - 1):
-        reports = f" and their {n_answers - 1} reports" if n_answers > 1 else ""
-        raise UserError(
-            f"{folder} does not hold the results of {n_sequences} sequences{reports}: the core sent"
-            " others"
-        )
-    if not np.array_equal(results["index"], index):
-        raise UserError(
-            f"{folder}: the core sent its logits in another order than that of the classes"
-        )
-    return results
 
 
 class _watch:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from golden.command_line import Command
+from golden.command_line import Command, Count
 from golden.cost.spans import KINDS, Span, spans, totals
 from golden.cost.timeline import Timeline
 from golden.errors import report_user_errors
@@ -34,7 +34,7 @@ from tb.simulate import Simulation, build_core_model, simulate
 
 
 def find_spans(core: CoreParams, timeline: Timeline) -> dict[str, list[Span]]:
-    """Return what every part does in every cycle from the first item to the last result."""
+    """Return what every part does in every cycle from the first item to the last one sent."""
     stop = int(timeline.ends[-1]) + 1
     return {
         name: spans(turns, stop) for name, turns in zip(core.parts, timeline.turns, strict=True)
@@ -46,7 +46,7 @@ def compare_counters(
 ) -> None:
     """Compare the cycles of every kind with the counters of a run without gaps.
 
-    The counters also have the cycles before the first item and after the last result, in which
+    The counters also have the cycles before the first item and after the last one sent, in which
     every part waits for input.
     """
     core, counters = simulation.core, simulation.counters
@@ -66,7 +66,8 @@ def trace_events(
 ) -> dict[str, Any]:
     """Return a trace in Chrome's format, which Perfetto opens: a thread a part, in it a slice for
     every block and every end of a sequence, and within these a slice for every span; and an instant
-    for every result, at its cycle in `ends`. A cycle is shown as a microsecond.
+    for every result, or end of a sequence that leaves, at its cycle in `ends`. A cycle is shown as
+    a microsecond.
     """
     title = f"{core.network.name} on {describe_hardware(core.hardware)}"
     events: list[dict[str, Any]] = [_named("process_name", 0, title)]
@@ -79,11 +80,11 @@ def trace_events(
         for outer in _turns(of_part):
             events.append(_slice(thread, outer, _turn_name(outer), "turn"))
         events += [_slice(thread, span, NAMES[span.kind], span.kind) for span in of_part]
-    readout = len(found)
+    what = "end" if core.network.output is None else "result"
     for sequence, end in enumerate(ends):
         events.append(
-            {"ph": "i", "s": "t", "name": f"result of sequence {sequence}", "pid": 1,
-             "tid": readout, "ts": int(end)}
+            {"ph": "i", "s": "t", "name": f"{what} of sequence {sequence}", "pid": 1,
+             "tid": len(found), "ts": int(end)}
         )  # fmt: skip
     return {
         "traceEvents": events,
@@ -141,7 +142,7 @@ def shares(found: Mapping[str, Sequence[Span]]) -> str:
 @report_user_errors
 def main(
     manifest: Path,
-    n_digits: int,
+    count: Count,
     network: str | None,
     data: Path | None,
     out: Path | None,
@@ -152,7 +153,7 @@ def main(
 
     Exits with status 1 where a start, a counter or another value differs from the golden model's.
     """
-    core, dataset = find_sequences(manifest, n_digits, network, data)
+    core, dataset = find_sequences(manifest, count, network, data)
     payloads = dataset.sequences()
     out = out or manifest.parent
     out.mkdir(parents=True, exist_ok=True)
@@ -161,9 +162,9 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest, optimize=optimize)
-    with tqdm(total=n_digits, desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
         simulation = simulate(manifest, payloads, optimize=optimize, progress=bar.update)
-    with tqdm(total=n_digits, desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     timeline = comparison.timeline
     assert timeline is not None, "a run without gaps has one"
@@ -172,7 +173,7 @@ def main(
     title = f"{core.network.name} on {describe_hardware(core.hardware)}"
     write_report(trace_events(core, found, timeline.ends.tolist()), paths[0])
     save_picture(plot_timeline(found, title), paths[1])
-    click.echo(f"{title}: {n_digits} sequences in {int(timeline.ends[-1]) + 1} cycles")
+    click.echo(f"{title}: {len(payloads)} sequences in {int(timeline.ends[-1]) + 1} cycles")
     click.echo(shares(found))
     for path in paths:
         click.echo(f"wrote {path}")

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from pywellen import Waveform  # pyright: ignore[reportAttributeAccessIssue]  # it has no stubs
 
-from golden.command_line import Command
+from golden.command_line import Command, Count
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
@@ -114,7 +114,7 @@ def surfer_view(view: dict[str, list[Wave]]) -> str:
 @report_user_errors
 def main(
     manifest: Path,
-    n_digits: int,
+    count: Count,
     network: str | None,
     data: Path | None,
     timesteps: int,
@@ -124,7 +124,7 @@ def main(
     """Run the first timesteps of sequences through the core of MANIFEST and write every signal into
     waves.fst, with a view for GTKWave (waves.gtkw) and one for Surfer (waves.sucl).
     """
-    core, dataset = find_sequences(manifest, n_digits, network, data)
+    core, dataset = find_sequences(manifest, count, network, data)
     payloads = np.ascontiguousarray(dataset.sequences()[:, :timesteps])
     out = out or manifest.parent
     out.mkdir(parents=True, exist_ok=True)

@@ -7,21 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from golden.interface import Interface
-from tb.logs import CYCLE, Log
+from tb.logs import CYCLE, ENDS, Log
 
 TOP = "testbench"
 SHELL = "shell"
 STREAMS_IN = ("i_events", "i_load")
-STREAM_OUT = "o_results"
 
 
 def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: int) -> str:
     """Return the Verilog of module `testbench`.
 
     Every port of the core is a signal of its name. Beside them cocotb finds `clk`; a toggle for
-    each stream (`events_toggle`, `load_toggle`, `results_toggle`) that turns over with every
-    transfer, so that Python wakes once a transfer and not once a cycle; and `stuck`, which rises
-    when nothing was transferred or traced for `watchdog_cycles`.
+    each stream (`events_toggle`, `load_toggle`, and `results_toggle` or `spikes_toggle`) that turns
+    over with every transfer, so that Python wakes once a transfer and not once a cycle; `ends`, how
+    many lines the log of that name has; and `stuck`, which rises when nothing was transferred or
+    traced for `watchdog_cycles`.
     """
     logs = list(logs)
     ports = [port for port in interface.ports.values() if port.name != "clk"]
@@ -35,7 +35,7 @@ def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: in
     written = [_write(i, log) for i, log in enumerate(logs)]
     toggles = [
         _toggle(stream.split("_")[1], f"{stream}__valid && {stream}__ready")
-        for stream in (*STREAMS_IN, STREAM_OUT)
+        for stream in (*STREAMS_IN, interface.output)
     ]
     newline = "\n"
     return f"""// Written by tb.wrapper.
@@ -49,6 +49,7 @@ module {TOP};
     logic [{CYCLE.width - 1}:0] cycle = 0;
     always @(posedge clk) cycle <= cycle + 1;
 {newline.join(toggles)}
+    logic [31:0] ends /*verilator public_flat_rw*/ = 0;
     logic [63:0] idle = 0;
     logic stuck /*verilator public_flat_rw*/ = 0;
     always @(posedge clk) begin
@@ -71,11 +72,11 @@ def _toggle(name: str, transfer: str) -> str:
 def _write(index: int, log: Log) -> str:
     values = ", ".join(column.expression for column in log.columns)
     line = "%h" * len(log.columns)
-    # Progress is read off the results file while the simulation runs.
-    flush = f" $fflush(file_{index});" if log.name == "results" else ""
+    # Progress is read off the file of the ends while the simulation runs.
+    counted = f" $fflush(file_{index}); ends <= ends + 1;" if log.name == ENDS else ""
     return (
         f"    always @(posedge clk) if (!rst && {log.valid}) begin"
-        f' $fwrite(file_{index}, "{line}\\n", {values});{flush} end'
+        f' $fwrite(file_{index}, "{line}\\n", {values});{counted} end'
     )
 
 

@@ -4,6 +4,9 @@ sources and sinks of cocotbext-axi, and leaves what they received.
 Each step of the job is a dict with one key, and appends to `record.json`:
 
 write [[address, data, strobes], ...]   one after another; the responses
+core n                                  from here on, registers are those of core n of a chain,
+                                        whose last one answers; its buses are `s_axi`, of the others
+                                        `s_axi0`, ...
 burst [[address, data], ...]            many outstanding at once; the responses
 read [address, ...]                     [data, response] of each
 wait_read [address, mask, value]        polls until it is so; how often it was read
@@ -51,10 +54,17 @@ class Testbench:
         self.dut = dut
         sides = (dut.aclk, dut.aresetn, False)
         logging.getLogger("cocotb").setLevel(logging.WARNING)
-        self.axil: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *sides)
+        before = [f"s_axi{n}" for n in range(2) if hasattr(dut, f"s_axi{n}_awaddr")]
+        self.masters: list[Any] = [
+            AxiLiteMaster(AxiLiteBus.from_prefix(dut, name), *sides) for name in (*before, "s_axi")
+        ]
+        self.axil = self.masters[-1]
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_events"), *sides)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_results"), *sides)
         self.first: list[int] = []
+
+    async def core(self, number: int) -> None:
+        self.axil = self.masters[number]
 
     async def write(self, writes: list[list[int]]) -> list[int]:
         responses = []
@@ -111,12 +121,11 @@ class Testbench:
 
     async def pauses(self, how: list[float]) -> None:
         seed, chance = how
-        channels = [
-            self.source, self.sink,
-            self.axil.write_if.aw_channel, self.axil.write_if.w_channel,
-            self.axil.write_if.b_channel, self.axil.read_if.ar_channel,
-            self.axil.read_if.r_channel,
-        ]  # fmt: skip
+        channels = [self.source, self.sink]
+        for axil in self.masters:
+            writing, reading = axil.write_if, axil.read_if
+            channels += [writing.aw_channel, writing.w_channel, writing.b_channel]
+            channels += [reading.ar_channel, reading.r_channel]
 
         def paused(number: int) -> Iterator[bool]:
             rng = random.Random(f"{seed}-{number}")

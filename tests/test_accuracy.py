@@ -13,7 +13,7 @@ from tests.torch_networks import SMALL, draw_digits, drawn, quantize, sequences
 
 
 def test_nothing_to_work_on() -> None:
-    with pytest.raises(UserError, match="no sequences to calibrate on"):
+    with pytest.raises(UserError, match="no sequences for the calibration"):
         quantize(drawn(), sequences(0), "some")
     network = quantize(drawn(), sequences(2), "some").network
     with pytest.raises(UserError, match="nothing to classify: use at least one sequence"):

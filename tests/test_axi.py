@@ -73,27 +73,50 @@ class Built:
         return writes
 
 
-def write_wrapper(verilog: str) -> str:
-    """Return the Verilog of a module with the top in it, whose ports are signals that cocotb
-    finds.
+def write_wrapper(verilogs: Sequence[str]) -> str:
+    """Return the Verilog of a module with the tops in it, whose ports are signals that cocotb
+    finds. Of several, called `AXI_TOP`, number and all, each sends its spikes to the next one.
     """
-    top = verilog.split(f"module {AXI_TOP}(")[1].split("endmodule")[0]
-    ports = re.findall(r"^\s*(?:input|output)\s+(\[\d+:0\])?\s*(\w+);", top, re.M)
-    signals = [f"    logic {width} {name} /*verilator public_flat_rw*/;\n" for width, name in ports]
-    connections = ", ".join(f".{name}({name})" for _, name in ports)
-    return f"module {TESTBENCH};\n{''.join(signals)}    {AXI_TOP} top ({connections});\nendmodule\n"
+    last = len(verilogs) - 1
+    signals: dict[str, str] = {}
+    instances = ""
+    top = re.compile(rf"^module ({AXI_TOP}\d*)\((.*?)^endmodule", re.M | re.S)
+    port = re.compile(r"^\s*(?:input|output)\s+(\[\d+:0\])?\s*(\w+);", re.M)
+    for number, verilog in enumerate(verilogs):
+        module, body = top.findall(verilog)[0]
+        connections = []
+        for width, name in port.findall(body):
+            signal = name.replace("m_axis_spikes", f"link{number}")
+            if number:
+                signal = signal.replace("s_axis_events", f"link{number - 1}")
+            if number != last:
+                signal = signal.replace("s_axi_", f"s_axi{number}_")
+            signals[signal] = f"    logic {width} {signal} /*verilator public_flat_rw*/;\n"
+            connections.append(f".{name}({signal})")
+        instances += f"    {module} top{number} ({', '.join(connections)});\n"
+    return f"module {TESTBENCH};\n{''.join(signals.values())}{instances}endmodule\n"
 
 
 def build(manifest: Path) -> Built:
     """Build a core whose Verilog is beside its manifest, unless it is built."""
-    core, images = read_images(manifest)
-    verilog = manifest.parent / f"{core.network.name}_axi.v"
-    sources = {
-        verilog.name: verilog.read_text(),
-        f"{TESTBENCH}.sv": write_wrapper(verilog.read_text()),
-    }
-    model = build_model(sources, TESTBENCH, manifest.parent / "verilator", FAST)
-    return Built(core, unpack(images, core), images, model)
+    return build_chain([manifest])[0]
+
+
+def build_chain(manifests: Sequence[Path]) -> list[Built]:
+    """Build cores, each of which sends its spikes to the next one; each has the model of all. The
+    modules of several get other names.
+    """
+    found = [read_images(manifest) for manifest in manifests]
+    sources = {}
+    for number, (manifest, (core, _)) in enumerate(zip(manifests, found, strict=True)):
+        verilog = manifest.parent / f"{core.network.name}_axi.v"
+        text = verilog.read_text()
+        if len(manifests) > 1:
+            text = re.sub(rf"\b{AXI_TOP}", f"{AXI_TOP}{number}", text)
+        sources[verilog.name] = text
+    sources[f"{TESTBENCH}.sv"] = write_wrapper(list(sources.values()))
+    model = build_model(sources, TESTBENCH, manifests[-1].parent / "verilator", FAST)
+    return [Built(core, unpack(images, core), images, model) for core, images in found]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from export.core import write_core
-from export.store import find_dataset, load_network, load_stored
+from export.store import find_dataset, load_network
 from golden import uart_protocol as uart
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
@@ -117,7 +117,7 @@ def test_digits_over_the_uart_are_the_golden_ones(
     done = CliRunner().invoke(run_main, [manifest, *options])
     assert done.exit_code == 0, done.output
     found = json.loads(Path(manifest).with_name("uart.json").read_text())
-    dataset = find_dataset(load_stored("rows")[1], None).select(slice(images))
+    dataset = find_dataset("rows").select(slice(images))
     golden = run(network, dataset.sequences())
     assert found["classes"] == golden.classes.tolist()
     assert found["mismatches"] == 0 and not found["error_flags"]

@@ -193,6 +193,15 @@ def test_drawn_network_is_bit_and_cycle_exact(draw: str, seed: int) -> None:
     check_cycles(recorded, timeline)
 
 
+def test_a_word_of_a_ring_is_read_in_the_cycle_in_which_an_item_leaves() -> None:
+    """The delay line's last item moves on in the very cycle in which it could read its next word:
+    it reads that one later.
+    """
+    drawn = draw_network(3, max_neurons=20, max_inputs=14, delays=True)
+    recorded, golden = simulate_and_check(drawn)
+    check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers))
+
+
 @pytest.mark.parametrize(
     ("draw", "seed"),
     [

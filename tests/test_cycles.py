@@ -16,6 +16,7 @@ from golden.cost.cycles import (
     group_steps,
     loop_cycles,
     refreshes,
+    watchdog_cycles,
 )
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
@@ -336,3 +337,9 @@ def test_what_is_predicted_has_a_counter(seed: int) -> None:
     names = (f"{part}.{name}" for part, of in core.parts.items() for name in of.accesses)
     assert sorted(found) == sorted(names)
     assert all(count.shape == (len(drawn.payloads),) for count in found.values())
+
+
+def test_a_core_of_one_plain_layer_and_no_readout_is_waited_for() -> None:
+    """Its only walk is the longest one."""
+    core = CoreParams(NetworkParams("one", (LayerParams(3, 2, 0),), None))
+    assert watchdog_cycles(core) > 100_000

@@ -25,10 +25,15 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The commands that the pages call, by the module that is run.
 COMMANDS = {
-    "export": "export.__main__", "golden.train": "golden.train.__main__", "tb": "tb.__main__",
-    "rtl.verilog": "rtl.verilog.__main__", "rtl.synth": "rtl.synth.report",
-    "driver": "driver.__main__", "handoff": "handoff.__main__",
-}  # fmt: skip
+    "dmp_core": "dmp_core.__main__",
+    "driver": "driver.__main__",
+    "export": "export.__main__",
+    "golden.train": "golden.train.__main__",
+    "handoff": "handoff.__main__",
+    "rtl.synth": "rtl.synth.report",
+    "rtl.verilog": "rtl.verilog.__main__",
+    "tb": "tb.__main__",
+}
 OTHERS = ("pip", "pytest")
 
 
@@ -159,7 +164,7 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 def called(page: str) -> list[list[str]]:
     """Return the commands that a page calls: in blocks of code, and alone in backquotes."""
-    start = r"(?:sudo )?(?:make|\S*python3?)"
+    start = r"(?:sudo )?(?:make|\S*python3?|(?:\S*/)?dmp)"
     fences = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
     shown = re.findall(rf"^    ({start} .*)$", page, re.M)
     for language, text in fences.findall(page):
@@ -181,6 +186,8 @@ def test_the_commands_of_a_page_exist(path: Path) -> None:
             values = [word.split("=")[0] for word in words[1:] if re.match("[A-Z]+=", word)]
             assert set(values) <= variables, words
             assert {word for word in words[1:] if re.match("[a-z]", word)} <= targets, words
+        elif Path(words[0]).name == "dmp":
+            check_options("dmp_core", words[1:])
         elif "-m" in words:
             module, arguments = words[words.index("-m") + 1], words[words.index("-m") + 2 :]
             if module not in OTHERS:
@@ -191,9 +198,14 @@ def check_options(module: str, arguments: list[str]) -> None:
     """Assert that a command has the subcommand and the options that a page gives it."""
     command = importlib.import_module(COMMANDS.get(module, module)).main
     if isinstance(command, click.Group) and arguments:
-        assert arguments[0] in command.commands, arguments
-        command = command.commands[arguments[0]]
-    known = {option for parameter in command.params for option in parameter.opts}
+        found = command.get_command(click.Context(command), arguments[0])
+        assert found is not None, arguments
+        command = found
+    known = {
+        option
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     options = {word.split("=")[0] for word in arguments if word.startswith("--")}
     assert options <= known | {"--help"}, f"{module}: {options - known}"
 

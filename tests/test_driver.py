@@ -299,7 +299,7 @@ def test_a_wrong_logit_is_an_exit_status(rows: Rows, monkeypatch: pytest.MonkeyP
         (["--back-end", "uart"], "error: --back-end uart needs --port"),
         (["--back-end", "memory"], "error: --back-end memory needs --registers and --fifo"),
         (["--digits", "999"], "error: --digits 999: there are 200"),
-        (["--network", "smnist"], "error: smnist sequences have 1 input a timestep, but the core"),
+        (["--network", "smnist"], "error: the sequences have 1 input a timestep, but the core"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(rows: Rows, options: list[str], message: str) -> None:

@@ -137,10 +137,8 @@ def test_verilog_names_what_made_it(
     assert lines[1].endswith(f", {classes} classes.")
     assert all(f"{layer.n_inputs} inputs to {layer.summary}, " in lines[1] for layer in layers)
     assert "lanes 3, block 4, events_per_cycle 1" in lines[2]
-    command = lines[4].removeprefix("// Made by: ").split(" && ")
-    assert command[0].startswith(f"python -m export core {core.network.name} --lanes 3 --block 4 ")
-    assert command[0].endswith(" --products-per-cycle 1 --trace")
-    assert command[1] == "python -m rtl.verilog manifest.json"
+    made = f"dmp rtl {core.network.name} --lanes 3 --block 4 --events-per-cycle 1"
+    assert lines[4] == f"// Made by: {made} --products-per-cycle 1 --trace"
 
 
 def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams]) -> None:

@@ -706,8 +706,10 @@ def test_payloads_that_do_not_fit() -> None:
     with pytest.raises(UserError, match=r"use \(batch, timesteps, 1\)"):
         run(small(), np.zeros((2, 5), np.int64))
     for value in (256, -1):
-        with pytest.raises(UserError, match="a payload reaches"):
+        with pytest.raises(UserError, match=f"payload {value} at sequence 0, .*: use 0 to 255"):
             run(small(), np.full((1, 1, 1), value))
+    with pytest.raises(UserError, match="payload 0.9 at sequence 0, timestep 0, input 0: use int"):
+        run(small(), np.full((1, 1, 1), 0.9))
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,6 @@
-"""The integers are Loihi's: a model written from its published equations (Davies et al., "Loihi: a
-neuromorphic manycore processor with on-chip learning", IEEE Micro 38, 2018, and the bit-accurate
-neuron of Intel's Lava), without anything of this project, against the golden model.
-
-Of every compartment, at every timestep, in integers:
-
-    u <- trunc(u (2^12 - (du + 1)) / 2^12) + 2^6 sum_j w_j s_j      current, 24 bits
-    v <- trunc(v (2^12 - dv) / 2^12) + u + bias                     voltage, 24 bits
-    spike where v > 2^6 vth, after which v is 0
-
-Divisions are rounded toward zero. A weight is a mantissa of 8 bits, without its lowest one where
-both signs occur, times two to an exponent; a bias is a mantissa of 13 bits times two to an
-exponent.
-"""
+"""The integers are Loihi's: its model (`tests.loihi_model`) against the golden model."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -23,24 +8,9 @@ import pytest
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import SPIKE, LayerFormats, LayerParams, NetworkParams, ReadoutParams
+from tests.loihi_model import ALIGN_BITS, DECAY_BITS, STATE_BITS, Compartments, step
 
 N_NEURONS, N_INPUTS, N_TIMESTEPS, BATCH = 100, 48, 500, 4  # 200,000 neuron steps a network
-DECAY_BITS, ALIGN_BITS, STATE_BITS = 12, 6, 24
-
-
-@dataclass(frozen=True)
-class Compartments:
-    """A group of Loihi's compartments: du, dv and vth (N,), weights as `mantissa` (N, M) and
-    `exponent`, biases as `bias` (N,) and `bias_exponent`.
-    """
-
-    du: np.ndarray
-    dv: np.ndarray
-    vth: np.ndarray
-    mantissa: np.ndarray
-    exponent: int
-    bias: np.ndarray
-    bias_exponent: int
 
 
 def draw(rng: np.random.Generator, shared: bool) -> Compartments:
@@ -58,25 +28,6 @@ def draw(rng: np.random.Generator, shared: bool) -> Compartments:
     mantissa = 2 * rng.integers(-60, 64, (n, N_INPUTS))
     bias_exponent = int(rng.integers(0, 4))
     return Compartments(du, dv, vth, mantissa, exponent, rng.integers(-300, 300, n), bias_exponent)
-
-
-def toward_zero(product: np.ndarray) -> np.ndarray:
-    """Divide by 2^12 and cut off what is left."""
-    return np.sign(product) * (np.abs(product) // 2**DECAY_BITS)
-
-
-def step(
-    c: Compartments, u: np.ndarray, v: np.ndarray, spikes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return current, voltage and spikes (B, N) after a timestep in which these spikes (B, M)
-    arrive.
-    """
-    arrived = spikes @ c.mantissa.T * 2 ** (ALIGN_BITS + c.exponent)
-    u = toward_zero(u * (2**DECAY_BITS - (c.du + 1))) + arrived
-    v = toward_zero(v * (2**DECAY_BITS - c.dv)) + u + c.bias * 2**c.bias_exponent
-    assert np.abs(u).max() < 2 ** (STATE_BITS - 1) and np.abs(v).max() < 2 ** (STATE_BITS - 1)
-    fired = v > c.vth * 2**ALIGN_BITS
-    return u, np.where(fired, 0, v), fired
 
 
 def as_network(c: Compartments, shared: bool) -> NetworkIntegers:

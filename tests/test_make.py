@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from golden.hardware.part import HardwareParams
-from tb.__main__ import main as simulate
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
 # Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at
@@ -63,6 +62,15 @@ def shape(*values: int) -> list[str]:
     ]
 
 
+def dmp(command: str, *arguments: str) -> list[str]:
+    return ["-m", "dmp_core", command, *arguments]
+
+
+def core(network: str = "smnist", out: str = "build/smnist", *values: int) -> list[str]:
+    """Return what names a core: its network, its shape and its folder."""
+    return [network, *shape(*(values or (8, 1, 1, 1))), "--out", out]
+
+
 def test_clean_keeps_what_took_hours_and_says_so(clone: Path) -> None:
     assert make(clone, "clean").returncode == 0, "there is nothing yet"
     build = clone / "build"
@@ -89,16 +97,13 @@ def test_paths_with_spaces_stay_one_argument(clone: Path) -> None:
     done = make(clone, *targets, "NET=my net", "OUT=an out", "DATA=the data", "TRACE=")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
-        ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
-        ["-m", "rtl.verilog", "an out/manifest.json"],
-        ["-m", "golden.train", "my net", "--epochs", "20", "--data", "the data"],
-        ["-m", "export", "accuracy", "my net", "--data", "the data"],
-        [
-            "-m", "export", "fit", "my net", "--multipliers", "156", "--block-rams", "208",
-            "--out", "an out", "--data", "the data",
-        ],
-        ["-m", "tb.study", "--jobs", "2", "--data", "the data"],
-        ["-m", "tb.bench", "--jobs", "2", "--data", "the data"],
+        dmp("rtl", *core("my net", "an out")),
+        dmp("train", "my net", "--epochs", "20", "--data", "the data"),
+        dmp("accuracy", "my net", "--data", "the data"),
+        dmp("fit", "my net", "--multipliers", "156", "--block-rams", "208", "--out", "an out",
+            "--data", "the data"),
+        dmp("study", "--jobs", "2", "--data", "the data"),
+        dmp("bench", "--jobs", "2", "--data", "the data"),
     ]  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "CLOCK=0", "CLOCK=-5",
-        "CLOCK=nan", "CLOCK=", "DATA=Makefile", "DATA=nowhere", "DATA='",
+        "CLOCK=nan", "CLOCK=", "DATA=/dev/null", "DATA=nowhere", "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -142,34 +147,30 @@ def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, set
 
 
 def test_what_can_be_is_taken(clone: Path) -> None:
-    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto", "DATA=.")
+    settings = ("DIGITS=", "CYCLES=", "STALLS=0", "SEEDS=0", "CLOCK=12.5", "JOBS=auto")
     done = make(clone, "sim", *settings)
     assert done.returncode == 0, done.stderr
     assert "--digits" not in commands(clone)[-1], "then the command has its own default"
+    for data in (".", "Makefile"):
+        done = make(clone, "sim", f"DATA={data}")
+        assert done.returncode == 0 and commands(clone)[-1][-2:] == ["--data", data]
 
 
 @pytest.mark.parametrize(("target", "asks"), [("sim", True), ("package", True), ("host", False)])
 def test_reports_are_built_and_asked_for(clone: Path, target: str, asks: bool) -> None:
     done = make(clone, target, "REPORTS=7")
     assert done.returncode == 0, done.stderr
-    first, *_, last = commands(clone)
-    assert "--reports" in first and (last.count("--report-every") == 1) == asks
-    assert not asks or last[last.index("--report-every") + 1] == "7"
+    (found,) = commands(clone)
+    assert "--reports" in found and (found.count("--report-every") == 1) == asks
+    assert not asks or found[found.index("--report-every") + 1] == "7"
 
 
-def test_a_package_is_of_a_core_without_trace_ports(clone: Path) -> None:
+def test_a_package_has_a_clock(clone: Path) -> None:
     (clone / "the data").mkdir()
     done = make(clone, "package", "NET=my net", "OUT=an out", "CLOCK=80", "DATA=the data")
     assert done.returncode == 0, done.stderr
-    assert commands(clone) == [
-        ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "an out"],
-        ["-m", "rtl.verilog", "an out/manifest.json"],
-        ["-m", "rtl.verilog", "an out/manifest.json", "--top", "axi"],
-        [
-            "-m", "handoff", "an out/manifest.json", "--network", "my net", "--sequences", "1",
-            "--clock", "80", "--data", "the data",
-        ],
-    ]  # fmt: skip
+    more = ["--sequences", "1", "--clock", "80", "--data", "the data"]
+    assert commands(clone) == [dmp("package", *core("my net", "an out"), *more)]
 
 
 def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
@@ -177,18 +178,11 @@ def test_a_host_streams_to_the_verilog_or_to_a_board(clone: Path) -> None:
     for values in ((), ("PORT=a port", "DATA=the data", "DIGITS=3")):
         done = make(clone, "host", "NET=my net", "OUT=out", *values)
         assert done.returncode == 0, done.stderr
-    export = ["-m", "export", "core", "my net", *shape(8, 1, 1, 1), "--out", "out"]
-    verilog = ["-m", "rtl.verilog", "out/manifest.json", "--top", "axi"]
-    run = ["-m", "driver", "out/manifest.json", "--digits"]
+    run = dmp("host", *core("my net", "out"))
     assert commands(clone) == [
-        export,
-        verilog,
-        [*run, "20", "--network", "my net"],
-        export,
-        verilog,
-        [*run, "3", "--network", "my net", "--back-end", "uart", "--port", "a port", "--data",
-         "the data"],
-    ]  # fmt: skip
+        run,
+        [*run, "--digits", "3", "--back-end", "uart", "--port", "a port", "--data", "the data"],
+    ]
 
 
 def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
@@ -197,13 +191,12 @@ def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
     for target, more in (("timeline", []), ("waves", ["TIMESTEPS=5"]), ("waves", ["DIGITS=3"])):
         done = make(clone, target, *options, *more)
         assert done.returncode == 0, done.stderr
-    named = ["--network", "my net", "--data", "the data"]
-    found = commands(clone)
-    assert found[0][-3:] == ["--trace", "--out", "out"]
-    assert found[2::3] == [
-        ["-m", "tb.timeline", "out/manifest.json", "--digits", "2", *named],
-        ["-m", "tb.waves", "out/manifest.json", "--digits", "1", "--timesteps", "5", *named],
-        ["-m", "tb.waves", "out/manifest.json", "--digits", "3", "--timesteps", "16", *named],
+    data = ["--data", "the data"]
+    of = core("my net", "out")
+    assert commands(clone) == [
+        dmp("timeline", *of, *data),
+        dmp("waves", *of, "--timesteps", "5", *data),
+        dmp("waves", *of, "--digits", "3", "--timesteps", "16", *data),
     ]
 
 
@@ -220,7 +213,7 @@ def test_networks_of_one_folder_name_have_folders_of_their_own(clone: Path) -> N
     nets = ("smnist", "a/mine", "b/mine/", "build/quantized/smnist", "../mine", "/nets/mine")
     for net in nets:
         assert make(clone, "export", f"NET={net}").returncode == 0
-    assert [command[-1] for command in commands(clone)] == [
+    assert [command[-2] for command in commands(clone)] == [
         "build/smnist", "build/a-mine", "build/b-mine", "build/quantized-smnist", "build/..-mine",
         "build/-nets-mine",
     ]  # fmt: skip
@@ -230,14 +223,22 @@ def test_training_takes_a_recipe(clone: Path) -> None:
     done = make(clone, "train", "NET=spoken", "EPOCHS=7", "RECIPE=--architecture rsnn --seed 3")
     assert done.returncode == 0, done.stderr
     expected = ["spoken", "--epochs", "7", "--architecture", "rsnn", "--seed", "3"]
-    assert commands(clone) == [["-m", "golden.train", *expected]]
+    assert commands(clone) == [dmp("train", *expected)]
 
 
 def test_the_shape_of_the_core_is_handed_on(clone: Path) -> None:
     done = make(clone, "export", "LANES=3", "BLOCK=4", "EVENTS=2", "PRODUCTS=5")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [
-        ["-m", "export", "core", "smnist", *shape(3, 4, 2, 5), "--trace", "--out", "build/smnist"]
+        dmp("export", *core("smnist", "build/smnist", 3, 4, 2, 5), "--trace")
+    ]
+
+
+def test_a_choice_of_make_fit_is_taken(clone: Path) -> None:
+    done = make(clone, "demo", "FIT=1", "DIGITS=2")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        dmp("sim", "smnist", "--fit", "--out", "build/smnist", "--digits", "2")
     ]
 
 
@@ -245,20 +246,13 @@ def test_test_sets_of_several_shapes_have_folders_of_their_own(clone: Path) -> N
     for values in ((), ("LANES=9",), ("BLOCK=16",), ("EVENTS=2",), ("PRODUCTS=7",), ("NET=a/b/",)):
         done = make(clone, "bench-testset", *values)
         assert done.returncode == 0, done.stderr
-    found = commands(clone)
-    exports, folders = found[::3], []
-    for name, values, export in zip(
-        ["smnist"] * 5 + ["a-b"],
-        [(8, 8, 1, 1), (9, 8, 1, 1), (8, 16, 1, 1), (8, 8, 2, 1), (8, 8, 1, 7), (8, 8, 1, 1)],
-        exports,
-        strict=True,
-    ):
-        folders.append("build/testset/" + "-".join(map(str, (name, *values))))
-        assert export[4:] == [*shape(*values), "--out", folders[-1]]
-    for at, module in ((1, "rtl.verilog"), (2, "tb.batch")):
-        assert [(c[1], c[2]) for c in found[at::3]] == [
-            (module, f"{folder}/manifest.json") for folder in folders
-        ]
+    shapes = [(8, 8, 1, 1), (9, 8, 1, 1), (8, 16, 1, 1), (8, 8, 2, 1), (8, 8, 1, 7), (8, 8, 1, 1)]
+    names = [("smnist", "smnist")] * 5 + [("a/b/", "a-b")]
+    expected = []
+    for (network, name), values in zip(names, shapes, strict=True):
+        folder = "build/testset/" + "-".join(map(str, (name, *values)))
+        expected.append(dmp("testset", *core(network, folder, *values), "--jobs", "2"))
+    assert commands(clone) == expected
 
 
 def test_help_names_every_variable_that_has_a_default(clone: Path) -> None:
@@ -273,7 +267,7 @@ def test_help_names_every_variable_that_has_a_default(clone: Path) -> None:
 def test_synthesis_is_of_the_manifests_core(clone: Path) -> None:
     done = make(clone, "synth-check", "NET=two", "OUT=an out")
     assert done.returncode == 0, done.stderr
-    expected = ["-m", "rtl.synth", "an out/manifest.json", "--device", "ecp5-85k"]
+    expected = dmp("synth", *core("two", "an out"), "--device", "ecp5-85k")
     assert commands(clone)[-1] == expected
     options = ["SEEDS=3", "JOBS=5", "CLOCK=80", "PLACER=static", "FLOORPLAN=1", "CYCLES=99"]
     done = make(clone, "synth", "NET=two", "OUT=an out", *options)
@@ -298,33 +292,22 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
     board = ["NET=two", "OUT=an out", "BOARD=ulx3s-85f", "SEEDS=3", "JOBS=5", "CLOCK=75"]
     done = make(clone, "synth", *board)
     assert done.returncode == 0, done.stderr
-    assert commands(clone)[1:] == [
-        ["-m", "rtl.verilog", "an out/manifest.json"],
-        [
-            "-m", "rtl.synth.bitstream", "an out/manifest.json", "--board", "ulx3s-85f",
-            "--mhz", "75", "--seeds", "3", "--jobs", "5",
-        ],
-    ]  # fmt: skip
+    more = ["--mhz", "75", "--seeds", "3", "--jobs", "5"]
+    assert commands(clone) == [
+        dmp("bitstream", *core("two", "an out"), "--board", "ulx3s-85f", *more)
+    ]
     (clone / "arguments").unlink()
     (clone / "the data").mkdir()
     done = make(clone, "uart-sim", "NET=two", "OUT=out", "DATA=the data")
     assert done.returncode == 0, done.stderr
-    assert commands(clone)[1:] == [
-        [
-            "-m", "rtl.verilog", "out/manifest.json", "--top", "ulx3s-85f", "--baud", "12500000",
-            "--out", "out/uart",
-        ],
-        [
-            "-m", "tb.board", "out/manifest.json", "--board", "ulx3s-85f",
-            "--verilog", "out/uart", "--digits", "5", "--network", "two", "--data", "the data",
-        ],
-    ]  # fmt: skip
+    more = ["--data", "the data"]
+    assert commands(clone) == [dmp("uart-sim", *core("two", "out"), "--board", "ulx3s-85f", *more)]
 
 
 def test_targets_do_not_run_at_once(clone: Path) -> None:
     done = make(clone, "--jobs", "4", "train", "test")
     assert done.returncode == 0, done.stderr
-    assert [command[1] for command in commands(clone)] == ["golden.train", "pytest"]
+    assert [command[1] for command in commands(clone)] == ["dmp_core", "pytest"]
 
 
 @pytest.mark.parametrize(
@@ -377,8 +360,6 @@ def test_what_ends_make_ends_its_command(clone: Path) -> None:
 def test_defaults_are_those_of_the_commands() -> None:
     hardware = HardwareParams()
     shown = dict(re.findall(r"^([A-Z]+) \?= (\S+)$", MAKEFILE.read_text(), re.M))
-    digits = next(option for option in simulate.params if option.name == "n_digits")
     assert (shown["LANES"], shown["BLOCK"]) == (str(hardware.lanes), str(hardware.block))
     assert shown["EVENTS"] == str(hardware.events_per_cycle)
     assert shown["PRODUCTS"] == str(hardware.products_per_cycle)
-    assert shown["DIGITS"] == str(digits.default)

@@ -279,8 +279,8 @@ def test_what_no_format_holds_is_refused(
 @pytest.mark.parametrize(
     ("payloads", "message"),
     [
-        (np.zeros((0, 3, 1), int), "no sequences to calibrate on: use at least one"),
-        (np.zeros((3, 1), int), r"calibration sequences of shape \(3, 1\): use \(sequences, tim"),
+        (np.zeros((0, 3, 1), int), "no sequences for the calibration: use at least one"),
+        (np.zeros((3, 1), int), r"for the calibration of shape \(3, 1\): use \(sequences, tim"),
         (np.zeros((1, 3, 2), int), r"shape \(1, 3, 2\): use \(sequences, timesteps, 1\)"),
         (BYTES * 1.0, "layer0: the inputs of the calibration are float64: use integer pay"),
         (BYTES * 2, "layer0: an input of the calibration reaches from 0 to 256, outside"),

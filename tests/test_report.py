@@ -295,8 +295,8 @@ def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
     result = CliRunner().invoke(main, [str(manifest), "--network", chosen])
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
-        f"error: smnist sequences have 1 input a timestep, but the core of {manifest} has 28: check"
-        " --network, and 'data' in its card.json\n"
+        f"error: the sequences have 1 input a timestep, but the core of {manifest} has 28: check"
+        " --network, --data, and 'data' in its card.json\n"
     )
     assert sorted(manifest.parent.iterdir()) == before
 
@@ -315,11 +315,10 @@ def test_sequences_that_are_not_there_are_refused(tmp_path: Path) -> None:
     save_network(network, own, replace(card, data="spoken"))
     core = CoreParams(network.params, HardwareParams(8, trace=True))
     arguments = [str(write_core(network, core, tmp_path / "core")), "--network", str(own)]
-    assert "no sequences of spoken are shipped: set DATA to the folder" in refused(arguments)
+    assert "no sequences of spoken are shipped: set DATA to a file" in refused(arguments)
     arguments += ["--data", str(tmp_path)]
     assert "has no fsdd*140x100*.npz" in refused(arguments)
     make_spoken(tmp_path)
-    assert "--digits 20: there are 12\n" in refused(arguments)
-    few = [*arguments, "--digits", "3"]
-    assert "spoken sequences have 140 inputs a timestep, but the core of" in refused(few)
+    assert "--digits 20: there are 12\n" in refused([*arguments, "--digits", "20"])
+    assert "the sequences have 140 inputs a timestep, but the core of" in refused(arguments)
     assert "--digits 201: there are 200" in refused([*arguments[:1], "--digits", "201"])

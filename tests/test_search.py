@@ -43,7 +43,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
-from golden.integer import LayerIntegers, NetworkIntegers, run
+from golden.integer import LayerIntegers, NetworkIntegers, run, without_readout
 from golden.manifest import read_core
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
@@ -231,6 +231,39 @@ def test_prices_of_recurrent_networks_against_the_timeline(seed: int) -> None:
     some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
     share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
     assert 0.75 < min(share) and max(share) < 1.01 and np.median(share) > 0.98
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_prices_without_a_readout_against_the_timeline(seed: int) -> None:
+    """As above; the spikes leave the core one by one, which bounds a core of many lanes. The end of
+    a sequence takes one of the two lists, so that nothing leaves while the next block fills one.
+    """
+    drawn = draw_network(seed).network
+    network = without_readout(drawn.params, drawn.layers)
+    n_inputs = network.params.layers[0].n_inputs
+    activity = measure_activity(network, draw_events(0.1 * n_inputs, 4, seed, 48, n_inputs))
+    every = configurations(activity)
+    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
+    prices = [price(activity, one).cycles for one in some]
+    share = [cost / steady_cycles(activity, one) for cost, one in zip(prices, some, strict=True)]
+    assert 0.75 < min(share) and max(share) < 1.02 and np.median(share) > 0.96
+    leaving = activity.run.layers[-1].spike_counts.sum(1).mean() / activity.n_timesteps + 1
+    assert min(prices) >= leaving
+
+
+def test_a_price_knows_the_memories_of_what_leaves() -> None:
+    """Weights, biases and membranes of 128 neurons are a block RAM each, and so is a list of two
+    blocks' spikes, for each of two timesteps. Reports hold 400 words more.
+    """
+    layers, hardware = (LayerParams(2, 128, 0),), HardwareParams(1, 2)
+    sending = NetworkParams("one", layers, None)
+    assert core_block_rams(CoreParams(sending, hardware)) == 5
+    reading = NetworkParams("one", layers, ReadoutParams(128, 200))
+    found = [
+        core_block_rams(CoreParams(reading, replace(hardware, reports=reports)))
+        for reports in (False, True)
+    ]
+    assert found[1] == found[0] + 1
 
 
 def test_partial_blocks_are_dear() -> None:
@@ -441,8 +474,10 @@ def error_of(result: Result) -> str:
     return last
 
 
-def test_rows_from_the_command_line(tmp_path: Path) -> None:
-    result = call("rows", "--multipliers", "40", "--digits", "2", "--out", str(tmp_path))
+@pytest.mark.parametrize("reports", [False, True])
+def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
+    asked = ["--reports"] * reports
+    result = call("rows", "--multipliers", "40", "--digits", "2", *asked, "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "fit.json").read_text())
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
@@ -468,11 +503,14 @@ def test_rows_from_the_command_line(tmp_path: Path) -> None:
     made = re.fullmatch(r"build it: make rtl NET=(\S+) (.*)", lines[-1])
     assert made and made[1] == "rows"
     variables = dict(part.split("=") for part in made[2].split())
+    assert variables.pop("REPORTS", None) == ("1" if reports else None)
     names = {"LANES": "lanes", "BLOCK": "block"}
     names |= {"EVENTS": "events-per-cycle", "PRODUCTS": "products-per-cycle"}
     options = [part for key, name in names.items() for part in (f"--{name}", variables.pop(key))]
     assert not variables
-    built = CliRunner().invoke(main, ["core", "rows", *options, "--out", str(tmp_path / "core")])
+    built = CliRunner().invoke(
+        main, ["core", "rows", *options, *asked, "--out", str(tmp_path / "core")]
+    )
     assert built.exit_code == 0, built.output
     core, _ = read_core(tmp_path / "core" / "manifest.json")
     assert asdict(core.hardware) == hardware and core.multipliers == chosen["multipliers"]

@@ -20,7 +20,6 @@ from export.store import (
     load_digits,
     load_network,
     load_stored,
-    load_test,
     names,
     save_network,
 )
@@ -28,9 +27,7 @@ from golden.data.accuracy import evaluate_integers
 from golden.data.mnist import to_sequences
 from golden.errors import UserError
 from golden.train.topology import TOPOLOGIES, Topology
-from tests.mnist import make_mnist
 from tests.networks import draw_network, draw_recurrent, draw_whole, with_delays
-from tests.spoken import make_spoken
 from tests.test_images import assert_same
 
 CARD = Card("rows", 28, 1234, 0.5, 0.25, 100, [1.5, 2.25, 0.0], {"seed": 3})
@@ -91,37 +88,12 @@ def test_a_shipped_network_classifies_the_shipped_digits(
     name: str, n_digits: int, least: float
 ) -> None:
     network, card = load_stored(name)
-    some = find_dataset(card, None).select(slice(n_digits))
+    some = find_dataset(name).select(slice(n_digits))
     measured = evaluate_integers(network, some)
     assert measured.accuracy >= least
     assert not any(measured.saturations.values())
     # These digits are some of those that the card's events were counted of.
     assert measured.rates == pytest.approx(card.events_per_step, rel=0.15)
-
-
-def test_the_sequences_of_a_network_are_those_of_its_card(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_mnist(tmp_path, monkeypatch)
-    arrays = make_spoken(tmp_path)
-    digits = load_digits()
-    for variant in ("rows", "smnist", "psmnist"):
-        card = replace(CARD, data=variant)
-        shipped = find_dataset(card, None)
-        assert np.array_equal(shipped.sequences(), to_sequences(digits.images, variant))
-        assert np.array_equal(shipped.labels, digits.labels)
-        for found in (find_dataset(card, tmp_path), load_test(card, tmp_path)):
-            assert len(found) == 32 and found.sequences().shape[1:] == shipped.sequences().shape[1:]
-    for without in (None, 1):
-        card = replace(CARD, data="spoken", recipe={"without_speaker": without})
-        everyone = np.concatenate([arrays["train_x"], arrays["test_x"]])
-        speakers = np.concatenate([arrays["train_speaker"], arrays["test_speaker"]])
-        expected = arrays["test_x"] if without is None else everyone[speakers == 1]
-        for found in (find_dataset(card, tmp_path), load_test(card, tmp_path)):
-            assert np.array_equal(found.sequences(), expected)
-    for data in ("spoken", "shd", "ssc"):
-        with pytest.raises(UserError, match=f"no sequences of {data} are shipped: set DATA"):
-            find_dataset(replace(CARD, data=data), None)
 
 
 def test_the_shipped_digits_are_the_first_of_the_test_set() -> None:

@@ -125,7 +125,7 @@ def test_networks_of_other_sizes_are_stored(tmp_path: Path) -> None:
     assert drawn.params == stored.params
     assert all(np.array_equal(a, b) for a, b in zip(arrays(drawn), arrays(stored), strict=True))
     assert not np.array_equal(drawn.layers[1].w_f, other.layers[1].w_f)
-    digits = find_dataset(card, None).sequences(slice(20))
+    digits = find_dataset(out).sequences(slice(20))
     for layer in run(stored, digits).layers:
         assert 0 < layer.spike_counts.mean() < 12, "some neurons fire"
 

@@ -1,14 +1,16 @@
-"""What a frontend returns: the network in reals, and what became of every node of its source."""
+"""What a frontend returns: the network, and what became of every node of its source."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
+from golden.integer import NetworkIntegers
 from golden.reals import NetworkReals
 from golden.table import table
 
 Fate = Literal["mapped", "folded", "approximated", "left out"]
+Network = TypeVar("Network", NetworkReals, NetworkIntegers)
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Imported:
-    """A network of another tool: `network` computes the same in reals, step by step.
+class Imported(Generic[Network]):
+    """A network of another tool: `network` computes the same, step by step.
 
     Parameters
     ----------
+    network
+        In reals; of a tool that computes in integers as the core does, those integers.
     source
         What it was made from, in words.
     notes
@@ -38,7 +42,7 @@ class Imported:
         refused (`golden.errors.UserError`), and so is in no note.
     """
 
-    network: NetworkReals
+    network: Network
     source: str
     notes: tuple[Note, ...]
 

@@ -186,7 +186,7 @@ def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
     held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
     walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
     updates = [layer.state_update.block_cycles for layer in core.layers if layer.params.n_state]
-    return held * max(*walks, *updates) + 100_000
+    return held * max([*walks, *updates]) + 100_000
 
 
 def settle_cycles(core: CoreParams) -> int:

@@ -120,7 +120,7 @@ class Candidate:
         h = self.hardware
         return (
             f"LANES={h.lanes} BLOCK={h.block} EVENTS={h.events_per_cycle}"
-            f" PRODUCTS={h.products_per_cycle}"
+            f" PRODUCTS={h.products_per_cycle}" + " REPORTS=1" * h.reports
         )
 
 
@@ -155,7 +155,8 @@ def block_rams(memory: MemoryParams, n_reads: int = 1) -> int:
 
 def core_block_rams(core: CoreParams) -> int:
     """Return an estimate of the ECP5's block RAMs for all memories of a core."""
-    total = 0
+    outlet = core.spike_output
+    total = sum(map(block_rams, outlet.buffers.values())) if outlet else 0
     for part in core.parts.values():
         total += sum(map(block_rams, part.buffers.values()))
         for name, memory in part.memories.items():
@@ -225,11 +226,14 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
     items = [activity.items, *(found + 1 for found in addresses[1:])]
+    if core.spike_output:  # which leave by timesteps
+        items.append(activity.run.layers[-1].spike_counts + 1)
     spikes = [*(layer.spikes for layer in activity.run.layers), None]
+    received = zip(addresses, spikes, strict=True)  # those of the output last
     cycles = max(
         *(
             part_cycles(part, found, n_timesteps, sent)
-            for part, found, sent in zip(core.parts.values(), addresses, spikes, strict=True)
+            for part, (found, sent) in zip(core.parts.values(), received, strict=False)
         ),
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
         *(
@@ -241,16 +245,16 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
 
 
-def configurations(activity: Activity) -> list[HardwareParams]:
+def configurations(activity: Activity, reports: bool = False) -> list[HardwareParams]:
     """Return every configuration that is worth a price: more lanes than neurons, or more products
-    than columns, are not.
+    than columns, are not. All are to have reports, or none.
     """
     params = activity.network.params
     most = max(layer.n_neurons for layer in params.layers)
     columns = max(layer.n_state for layer in params.layers) + 1
     lanes = [n for n in LANES if n < most] + [most]
     return [
-        HardwareParams(n, block, events, products)
+        HardwareParams(n, block, events, products, reports=reports)
         for n in lanes
         if n <= 256
         for block in possible_blocks(params)
@@ -308,15 +312,20 @@ def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
 
 
 def fit(
-    activity: Activity, budget: Budget, progress: Callable[[int], object] = lambda n: None
+    activity: Activity,
+    budget: Budget,
+    progress: Callable[[int], object] = lambda n: None,
+    *,
+    reports: bool = False,
 ) -> tuple[Candidate, list[Candidate], list[Candidate]]:
     """Return the chosen configuration, the front that it was chosen from, and all that were priced.
 
     Latencies are computed where the budget limits them, and of the front only. `progress` is called
-    with 1 after every configuration priced.
+    with 1 after every configuration priced. With `reports` the cores have them, but the sequences
+    ask for none.
     """
     priced = []
-    for hardware in configurations(activity):
+    for hardware in configurations(activity, reports):
         priced.append(price(activity, hardware))
         progress(1)
     area = Budget(budget.multipliers, budget.block_rams, budget.cycles)

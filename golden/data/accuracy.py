@@ -31,6 +31,8 @@ def evaluate_integers(
     """Classify sequences; `progress` is called with the size of each batch done."""
     if not len(dataset):
         raise UserError("nothing to classify: use at least one sequence")
+    if not dataset.labelled:
+        raise UserError("the sequences have no labels: an accuracy needs them")
     result = IntegerAccuracy(0.0, {}, [0.0] * (len(network.layers) + 1))
     correct = 0
     for first in range(0, len(dataset), batch):

@@ -21,9 +21,15 @@ SSC_STEPS = 250
 
 @dataclass(frozen=True)
 class Dataset(ABC):
-    """Sequences of payloads (n, timesteps, inputs) uint8 with `labels` (n,)."""
+    """Sequences of payloads (n, timesteps, inputs), integers, with `labels` (n,), which are all -1
+    where there are none.
+    """
 
     labels: np.ndarray
+
+    @property
+    def labelled(self) -> bool:
+        return bool((self.labels >= 0).all())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,7 +66,7 @@ class DigitImages(Dataset):
 
 @dataclass(frozen=True)
 class EventSequences(Dataset):
-    """Events (n, timesteps, inputs) of 0 and 1."""
+    """Events (n, timesteps, inputs): of each its payload, or 0."""
 
     events: np.ndarray
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.data.event_list import EventList
 from golden.errors import UserError
 
 STEPS, CHANNELS = 100, 140
@@ -32,16 +33,24 @@ class SpokenDigits:
     speakers: np.ndarray
 
 
+def holds_spoken(path: Path) -> bool:
+    """Return whether a file is one that `load_spoken` reads, by what is in it."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"test_x.npy", "test_y.npy", "test_speaker.npy"} <= set(archive.namelist())
+
+
 def load_spoken(folder: Path, split: str) -> SpokenDigits:
     """Read the `train` or `test` split of the Free Spoken Digit Dataset as events, from the file
-    `fsdd*140x100*.npz` in `folder` or below it.
+    `fsdd*140x100*.npz` in `folder` or below it, or from `folder` where that is a file.
 
     Raises
     ------
     UserError
         There is no such file, or it does not hold what it should.
     """
-    found = sorted(folder.rglob("fsdd*140x100*.npz"))
+    found = [folder] if folder.is_file() else sorted(folder.rglob("fsdd*140x100*.npz"))
     if not found:
         raise UserError(f"{folder} has no fsdd*140x100*.npz: set DATA to the folder that holds it")
     try:
@@ -62,18 +71,15 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
     return SpokenDigits(events, labels, speakers)
 
 
-def load_hdf5(
-    path: Path, n_timesteps: int = STEPS, seconds: float = SHD_SECONDS, min_spikes: int = 1
-) -> SpokenDigits:
+def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, np.ndarray]:
     """Read a file in the layout of SHD and SSC: ragged `spikes/times` (seconds) and `spikes/units`,
-    `labels`, and `extra/speaker` where there is one.
+    `labels` where there are any, and `extra/speaker`. Return the spikes, and the speakers (B,),
+    which are all 0 where the file has none.
 
     Parameters
     ----------
-    n_timesteps, seconds
-        Spikes from 0 to `seconds` fall into `n_timesteps` timesteps; others are left out.
-    min_spikes
-        An input has an event in a timestep where its 5 channels have at least `min_spikes` spikes.
+    n_channels
+        How many the units are of [default: any number].
 
     Raises
     ------
@@ -88,29 +94,80 @@ def load_hdf5(
         with h5py.File(path) as file:
             content: Any = file
             times, units = content["spikes/times"][:], content["spikes/units"][:]
-            labels = np.asarray(content["labels"][:]).astype(np.int64)
-            speakers = np.zeros(len(labels), np.int64)
-            if "extra/speaker" in content:
-                speakers = np.asarray(content["extra/speaker"][:]).astype(np.int64)
-        if not len(times) == len(units) == len(labels) == len(speakers):
+            known = {
+                name: np.asarray(content[name][:]).astype(np.int64)
+                for name in ("labels", "extra/speaker")
+                if name in content
+            }
+        if any(len(values) != len(times) for values in (units, *known.values())):
             raise ValueError("times, units, labels and speakers differ in number")
-        events = np.zeros((len(labels), n_timesteps, CHANNELS), np.uint8)
         for sample, (when, unit) in enumerate(zip(times, units, strict=True)):
             if len(when) != len(unit):
                 raise ValueError(f"sample {sample} has {len(when)} times and {len(unit)} units")
-            unknown = unit[(unit < 0) | (unit >= COCHLEA_CHANNELS)]
+            unknown = unit[(unit < 0) | (unit >= (n_channels or np.inf))]
             if len(unknown):
-                raise ValueError(f"sample {sample} has unit {unknown[0]} of {COCHLEA_CHANNELS}")
+                of = f" of {n_channels}" if n_channels else ""
+                raise ValueError(f"sample {sample} has unit {unknown[0]}{of}")
             when = np.asarray(when, np.float64)
             wrong = when[~np.isfinite(when)]
             if len(wrong):
                 raise ValueError(f"sample {sample} has a spike at {wrong[0]} seconds")
-            step = np.floor(when * n_timesteps / seconds).astype(np.int64)
-            heard = (step >= 0) & (step < n_timesteps)
-            channel = np.asarray(unit, np.int64) * CHANNELS // COCHLEA_CHANNELS
-            counts = np.zeros((n_timesteps, CHANNELS), np.int64)
-            np.add.at(counts, (step[heard], channel[heard]), 1)
-            events[sample] = counts >= min_spikes
+        counts = [len(when) for when in times]
+        events = EventList(
+            len(times),
+            np.repeat(np.arange(len(times)), counts),
+            np.concatenate([np.zeros(0), *times]).astype(np.float64),
+            np.concatenate([np.zeros(0, np.int64), *units]).astype(np.int64),
+            np.ones(sum(counts), np.int64),
+            known.get("labels"),
+        )
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an SHD or SSC file: {error}") from None
-    return SpokenDigits(events, labels, speakers)
+    return events, known.get("extra/speaker", np.zeros(events.n_sequences, np.int64))
+
+
+def bin_spikes(
+    events: EventList,
+    n_timesteps: int = STEPS,
+    seconds: float = SHD_SECONDS,
+    min_spikes: int = 1,
+    n_inputs: int = CHANNELS,
+) -> np.ndarray:
+    """Return spikes of 700 channels as events (n, timesteps, inputs) uint8 of 0 and 1.
+
+    Parameters
+    ----------
+    n_timesteps, seconds
+        Spikes from 0 to `seconds` fall into `n_timesteps` timesteps; others are left out.
+    min_spikes
+        An input has an event in a timestep where its channels have at least `min_spikes` spikes.
+    n_inputs
+        Onto which the channels are divided, neighbours together.
+    """
+    binned = np.zeros((events.n_sequences, n_timesteps, n_inputs), np.uint8)
+    step = np.floor(events.time * n_timesteps / seconds).astype(np.int64)
+    channel = events.address * n_inputs // COCHLEA_CHANNELS
+    for sample, part in enumerate(events.parts()):
+        heard = (step[part] >= 0) & (step[part] < n_timesteps)
+        counts = np.zeros((n_timesteps, n_inputs), np.int64)
+        np.add.at(counts, (step[part][heard], channel[part][heard]), 1)
+        binned[sample] = counts >= min_spikes
+    return binned
+
+
+def load_hdf5(
+    path: Path, n_timesteps: int = STEPS, seconds: float = SHD_SECONDS, min_spikes: int = 1
+) -> SpokenDigits:
+    """Read a file of SHD or SSC (`read_spikes`) as events on 140 inputs (`bin_spikes`).
+
+    Raises
+    ------
+    UserError
+        The file is missing, or does not hold what it should.
+    """
+    events, speakers = read_spikes(path, COCHLEA_CHANNELS)
+    if events.labels is None:
+        raise UserError(f"{path} is not an SHD or SSC file: it has no labels")
+    return SpokenDigits(
+        bin_spikes(events, n_timesteps, seconds, min_spikes), events.labels, speakers
+    )

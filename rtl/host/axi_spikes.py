@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from golden.hardware.stages import BEAT_QUEUE_DEPTH
 from golden.registers import BUS_WIDTH, EVENT_WORD
@@ -14,6 +13,8 @@ from rtl.component import Component
 from rtl.host.buses import beat_layout
 from rtl.queue import Queue
 from rtl.streams import event_layout
+
+BIT_OF = {bits.name: bits.low for bits in EVENT_WORD}
 
 
 class AxiSpikes(Component):
@@ -44,7 +45,7 @@ class AxiSpikes(Component):
 
     def __init__(self, n_neurons: int) -> None:
         self.n_neurons = n_neurons
-        self.beats = Queue(beat_layout(user=1), BEAT_QUEUE_DEPTH)
+        self.words = Queue(BUS_WIDTH, BEAT_QUEUE_DEPTH)
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(n_neurons, 1))),
@@ -54,27 +55,28 @@ class AxiSpikes(Component):
 
     @property
     def latency(self) -> int:
-        return self.beats.latency
+        return self.words.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.beats = beats = self.beats
-        wiring.connect(m, beats.o, wiring.flipped(self.o))
-        item, beat = self.i.payload, beats.i.payload
-        fires = item.kind == EventKind.EVENT
+        m.submodules.words = words = self.words
+        item, beat = self.i.payload, self.o.payload
         values: dict[str, Value] = {
-            "ADDRESS": item.address & fires.replicate(address_width(self.n_neurons)),
-            "PAYLOAD": fires,
+            "ADDRESS": item.address,  # of an end, any: its payload is 0
+            "PAYLOAD": item.kind == EventKind.EVENT,
             "END_TIMESTEP": item.kind == EventKind.END_TIMESTEP,
             "END_SEQUENCE": item.kind == EventKind.END_SEQUENCE,
         }
         word = [Cat(values[bits.name], Const(0, bits.width))[: bits.width] for bits in EVENT_WORD]
         m.d.comb += [
-            beats.i.valid.eq(self.i.valid),
-            self.i.ready.eq(beats.i.ready),
-            beat.data.eq(Cat(*word)),
-            beat.last.eq(values["END_TIMESTEP"]),
-            beat.user.eq(values["END_SEQUENCE"]),
+            words.i.payload.eq(Cat(*word)),
+            words.i.valid.eq(self.i.valid),
+            self.i.ready.eq(words.i.ready),
+            beat.data.eq(words.o.payload),
+            beat.last.eq(words.o.payload[BIT_OF["END_TIMESTEP"]]),
+            beat.user.eq(words.o.payload[BIT_OF["END_SEQUENCE"]]),
+            self.o.valid.eq(words.o.valid),
+            words.o.ready.eq(self.o.ready),
         ]
         return m
 

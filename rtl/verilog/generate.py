@@ -82,17 +82,18 @@ def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
     hardware = core.hardware
     given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
     command = (
-        f"python -m export core {core.network.name} --lanes {hardware.lanes} --block"
+        f"dmp rtl {core.network.name} --lanes {hardware.lanes} --block"
         f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
         f" --products-per-cycle {hardware.products_per_cycle}"
         f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
+        f"{' --reports' * hardware.reports}{options}"
     )
     return (
         f"// {top}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
         f"// Network: {_shape_of(core)}.\n"
         f"// Hardware: {given}.\n"
         f"// SHA-256 of the manifest: {digest(manifest)}\n"
-        f"// Made by: {command} && python -m rtl.verilog manifest.json{options}\n"
+        f"// Made by: {command}\n"
     )
 
 
@@ -199,9 +200,11 @@ def generate_board(
     and what a host must know (JSON); return the Verilog's path.
 
     They are called `NAME_BOARD` and hold the whole core, without trace ports. For the rest see
-    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate.
+    `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate,
+    or the network has no readout.
     """
     core, _ = read_core(manifest)
+    _ = core.network.readout  # or raise: a UART answers with results
     core = replace(core, hardware=replace(core.hardware, trace=False))
     described = {
         **asdict(clocking),

@@ -12,7 +12,7 @@ from golden.registers import (
 )
 
 _BUS = (
-    "Written by `python -m rtl.verilog MANIFEST --top axi`. Registers are words of 32 bits on"
+    "Written by `dmp rtl NETWORK --top axi`. Registers are words of 32 bits on"
     " AXI4-Lite (`s_axi`), offsets in bytes. Only whole words are written. What cannot be done is"
     " answered with SLVERR and does nothing: a write with some of its strobes, and every access to"
     " an address where there is nothing to read or to write; such a read returns 0. A write with no"
@@ -67,7 +67,7 @@ def c_header(core: CoreParams) -> str:
     guard = _name(core.network.name, "axi_h")
     lines = [
         f"/* Registers of dmp_core_axi, network {core.network.name}.",
-        " * Written by `python -m rtl.verilog`.",
+        " * Written by `dmp rtl`.",
         " * Offsets are in bytes; a window is an array of 32-bit words. */",
         f"#ifndef {guard}",
         f"#define {guard}",

@@ -1,0 +1,184 @@
+"""The command `dmp`: every subcommand's help and examples, the core that one makes first, and what
+`dmp doctor` finds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from dmp_core import doctor
+from dmp_core.__main__ import main
+from dmp_core.commands import COMMANDS
+from export.store import load_network, load_stored, save_network
+from golden.errors import UserError
+from golden.hardware.part import HardwareParams
+from golden.integer import without_readout
+from golden.manifest import read_core
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, prog_name="dmp")
+
+
+def command_of(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
+
+
+def test_help_names_every_command_in_a_line() -> None:
+    shown = call("--help").output
+    for name, entry in COMMANDS.items():
+        assert re.search(rf"^  {name}  +{re.escape(entry.text)}$", shown, re.M), name
+    assert call("--version").output.startswith("dmp, version ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_examples_that_it_takes(name: str) -> None:
+    done = call(name, "--help")
+    assert done.exit_code == 0 and done.output.startswith(f"Usage: dmp {name} [OPTIONS]")
+    for example in COMMANDS[name].examples:
+        assert f"\n    {example}\n" in done.output
+        program, called, *arguments = shlex.split(example)
+        assert program == "dmp" and (called == name or name == "fit")
+        command_of(called).make_context(called, arguments)
+    assert "MANIFEST" not in done.output
+    assert COMMANDS[name].making is None or "--fit" in done.output
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    """Return the folder of a network so small that its Verilog is written in no time."""
+    folder = tmp_path / "tiny"
+    sizes = ("--neurons", "2", "--state", "0", "--classes", "2", "--inputs", "2")
+    done = call("draw", "tiny", *sizes, "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    return str(folder)
+
+
+def test_a_core_is_made_as_it_is_asked_for(tmp_path: Path, tiny: str) -> None:
+    folder = tmp_path / "core"
+    shape = ["--lanes", "3", "--block", "2", "--events-per-cycle", "2"]
+    done = call("rtl", tiny, *shape, "--reports", "--trace", "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    core, _ = read_core(folder / "manifest.json")
+    assert core.hardware == HardwareParams(3, 2, 2, trace=True, reports=True)
+    assert (folder / "tiny.v").exists() and (folder / "network.txt").exists()
+    done = call("rtl", "smnist", "--out", str(folder))
+    assert done.exit_code == 2 and f"{folder} is of network {tiny}, not of smnist" in done.output
+
+
+def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "core"
+    budget = ["--multipliers", "30", "--digits", "1"]
+    done = call("fit", "rows", *budget, "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    chosen = json.loads((folder / "fit.json").read_text())["chosen"]
+    done = call("export", "rows", "--fit", "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    core, _ = read_core(folder / "manifest.json")
+    assert asdict(core.hardware) == chosen["hardware"] and chosen["hardware"]["lanes"] != 8
+    (folder / "fit.json").write_text("{}")
+    done = call("export", "rows", "--fit", "--out", str(folder))
+    assert done.exit_code == 2 and "holds no choice of hardware" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sim", "nonesuch"], "unknown network 'nonesuch': use a folder, or a shipped one:"),
+        (["sim", "rows", "--fit", "--lanes", "8"], "--fit with --lanes: use one of the two"),
+        (["sim", "rows", "--fit"], "fit.json: run dmp fit rows first, with --out"),
+        (["sim", "rows", "--block", "3"], "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (["sim", "rows", "--reporst"], "No such option"),
+        (["sim"], "Missing argument 'NETWORK'"),
+        (["simulate", "rows"], "No such command 'simulate'"),
+        (["sim", "a/manifest.json"], "manifest.json"),
+        (["synth", "a/manifest.json", "--lanes", "8"], "--lanes with a/manifest.json: that core"),
+        (["host", "a/manifest.json", "--reports"], "--reports with a/manifest.json: that core is"),
+        (["package", "a/manifest.json", "--fit"], "--fit with a/manifest.json: that core is made"),
+        (["rtl", "a/manifest.json", "--trace"], "--trace with a/manifest.json: that core is made"),
+        (["rtl", "a/manifest.json", "--out", "b"], "--out with a/manifest.json: that core is made"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: Sequence[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert done.exit_code == 2 and not done.stdout
+    assert done.stderr.startswith("error: ") and words in done.stderr
+    assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["testset", "host", "uart-sim", "bitstream", "package"])
+def test_what_waits_for_results_refuses_a_network_without_a_readout(
+    tmp_path: Path, tiny: str, name: str
+) -> None:
+    network = load_network(tiny)
+    alone = without_readout(network.params, network.layers)
+    save_network(alone, tmp_path / "alone", load_stored(tiny)[1])
+    out = tmp_path / "core"
+    done = call(name, str(tmp_path / "alone"), "--out", str(out))
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and not out.exists()
+    assert "network tiny has no readout" in done.stderr
+
+
+def test_a_made_core_is_used_as_it_is(tmp_path: Path, tiny: str) -> None:
+    folder = tmp_path / "core"
+    assert call("export", tiny, "--lanes", "2", "--out", str(folder)).exit_code == 0
+    manifest = folder / "manifest.json"
+    before = manifest.read_bytes()
+    done = call("rtl", str(manifest), "--top", "axi")
+    assert done.exit_code == 0, done.output
+    assert manifest.read_bytes() == before and (folder / "tiny_axi.v").exists()
+
+
+# The doctor
+
+
+def test_the_doctor_finds_this_environment_well() -> None:
+    done = call("doctor")
+    assert done.exit_code == 0 and done.stdout.endswith("dmp sim and make demo can work.\n")
+
+
+def test_the_doctor_says_what_is_missing_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in ("cocotb", "torch"):
+            raise doctor.metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    assert doctor.missing_packages("train") == ["torch"]
+    assert doctor.missing_packages("sim") == ["cocotb"] and doctor.missing_packages(None) == []
+    rows = {row.name: row for row in doctor.examine()}
+    assert rows["packages of train"].found == "missing: torch"
+    assert "'.[train]'" in rows["packages of train"].remedy
+    done = call("doctor")
+    assert done.exit_code == 1
+    assert done.stderr == "error: dmp sim cannot work without: packages of sim\n"
+
+
+def test_the_doctor_looks_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "g++" else which(name))
+    rows = {row.name: row for row in doctor.examine()}
+    assert rows["C++ compiler"].remedy == "apt install g++" and "g++" in rows["Verilator"].found
+    assert "apt install g++" in rows["Verilator"].remedy
+    assert call("doctor").stderr == "error: dmp sim cannot work without: Verilator, C++ compiler\n"
+
+    def none() -> str:
+        raise UserError("no such thing: make one")
+
+    found = doctor.asked("thing", "all", none)
+    assert (found.found, found.remedy) == ("no such thing", "make one")
