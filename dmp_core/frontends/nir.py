@@ -43,7 +43,7 @@ def from_nir(
     payload: Fixed = SPIKE,
     report: ReadoutReport = "last",
     max_weights: int = MAX_WEIGHTS,
-) -> Imported:
+) -> Imported[NetworkReals]:
     """Read a NIR graph.
 
     It must be one chain of nodes from an Input to an Output; only a neuron's spikes may come back
@@ -92,10 +92,11 @@ def from_nir(
     options = Options(dt, discretization, reset, fires, report, max_weights)
     graph = read_graph(source)
     builder = _Builder(graph, options, payload)
-    for step in in_order(graph):
-        builder.take(step)
-    network = builder.network()
-    network.check()
+    with np.errstate(over="ignore", invalid="ignore"):  # the check finds what is not finite
+        for step in in_order(graph):
+            builder.take(step)
+        network = builder.network()
+    network.check(builder.names)
     given = [f"dt {dt:g}"] if dt else []
     given += [discretization] if discretization else []
     return Imported(network, ", ".join([f"NIR, {graph.name}", *given]), tuple(builder.notes))
@@ -109,6 +110,7 @@ class _Builder:
     options: Options
     payload: Fixed
     layers: list[LayerReals] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # of the layers' neurons
     notes: list[Note] = field(default_factory=list)
     arriving: Arriving | None = None
     held: Neuron | None = None
@@ -188,6 +190,7 @@ class _Builder:
                 "it delays payloads: use spikes, or leave it out (only spikes are delayed)"
             )
         self._add(found, weights * found.gain[:, None], bias * found.gain, arriving, step, payload)
+        self.names.append(found.node.name)
         words = self._words(found, index)
         self.notes.append(Note(found.node.name, "mapped", words))
         if node is not found.node:
