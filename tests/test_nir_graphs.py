@@ -252,7 +252,7 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: chain(fc(), lif(v_reset=0.2)), {}, 'b (LIF): v_reset is 0.2, which reset="zero" does'),
     (lambda: chain(fc(), lif(tau=DT)), {"reset": "subtract_late"}, "b (LIF): its leak is 0, and s"),
     (lambda: chain(nir.Linear(np.full((3, 2), NAN)), lif()), {}, "a (Linear): weight has a value"),
-    (lambda: chain(nir.Linear(np.full((3, 2), 1e308)), lif(r=1e6)), {}, "b.w_f has a value of inf"),
+    (lambda: chain(nir.Linear(np.full((3, 2), 1e308)), lif(r=1e6)), {}, "b.weights has inf at (0"),
     # Shapes.
     (lambda: chain(fc(m=4), lif()), {}, "a (Linear): weight has the shape (3, 4), but 2 values ar"),
     (lambda: chain(fc(), lif(2)), {}, "b (LIF): tau has the shape (2,), but 3 values arrive: use"),
