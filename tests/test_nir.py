@@ -100,7 +100,9 @@ def test_known_answers(name: str) -> None:
 def test_a_narrow_membrane_fires_a_timestep_early() -> None:
     """As the page says: with 16 bits, what arrives at each timestep is rounded."""
     graph, options, payloads, expected = KNOWN["leak potential"]
-    network = from_nir(graph, reset="zero", **options).network
+    imported = from_nir(graph, reset="zero", **options)
+    network = imported.network
+    assert [note.node for note in imported.notes if "1 of them can never" in note.what] == ["lif2"]
     done = run(quantize(network, payloads[:, :200], "narrow").network, payloads[:, :200])
     assert np.flatnonzero(done.layers[0].spike_counts[0]).tolist() == [177] == [expected[0] - 1]
 

@@ -97,7 +97,7 @@ def from_nir(
         for step in in_order(graph):
             builder.take(step)
         network = builder.network()
-    network.check(builder.names)
+    network.check()
     given = [f"dt {dt:g}"] if dt else []
     given += [discretization] if discretization else []
     return Imported(network, ", ".join([f"NIR, {graph.name}", *given]), tuple(builder.notes))
@@ -111,7 +111,6 @@ class _Builder:
     options: Options
     payload: Fixed
     layers: list[LayerReals] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)  # of the layers' neurons
     notes: list[Note] = field(default_factory=list)
     arriving: Arriving | None = None
     held: Neuron | None = None
@@ -186,7 +185,6 @@ class _Builder:
         own = None if step.back is None else self._back(step, arriving)
         layer = self._neurons(found, arriving, own)
         self.layers.append(layer_reals(layer, found.node.name, payload))
-        self.names.append(found.node.name)
         words = self._words(found, index)
         self.notes.append(Note(found.node.name, "mapped", words))
         if node is not found.node:
