@@ -294,7 +294,7 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: nested("in>a", "b>out"), {}, "sub.a (LIF): no edge leads on from it: connect it"),
     (lambda: nested("in>a", "a>b"), {}, "sub.out (Output): no edge leads to it"),
     (lambda: nested("in>out", "a>a"), {}, "sub.a (LIF): no way from in leads to it"),
-    (lambda: edges("in>a", "a>out", "sub>sub", sub=edges("in>out")), {}, "sub.out is a circle, but"),
+    (lambda: edges("in>a", "a>out", "sub>sub", sub=edges("in>out")), {}, "sub.out is a circle, b"),
     # Nodes.
     (lambda: of_kind("Izhikevich"), {}, "b (Izhikevich): no such node is known: use Affine, Linea"),
     (lambda: chain(fc()), {}, "graph (NIRGraph): no node in it fires: use at least one layer of L"),
