@@ -67,7 +67,7 @@ class Neurons:
         """Return the layer of the core, with these weights and this bias before it."""
         reset, amount = self._reset()
         bias = bias + self.v_bias
-        place = {"bias": bias} if self.alpha is None else {"current_bias": bias}
+        place: dict[str, Any] = {"bias" if self.alpha is None else "current_bias": bias}
         return Lif(
             weights,
             leak=self.beta,
