@@ -1,7 +1,7 @@
 """The face of the project: networks that were trained anywhere, on a core of their own.
 
 import dmp_core as dmp
-net = dmp.from_nir("model.nir", dt=1e-4, reset="subtract")
+net = dmp.from_nir("model.nir", dt=1e-4, discretization="euler", reset="subtract")
 print(net.report())
 integers = net.quantize(sequences, weight_bits=8)
 core = integers.compile("build/mine", lanes=16)

@@ -49,6 +49,15 @@ COMMANDS: dict[str, Entry] = {
         "Say what is installed, what is missing, and what to do",
         ("dmp doctor",),
     ),
+    "import": Entry(
+        "dmp_core.import_command:main",
+        "Import a network from a file of NIR or of Lava",
+        (
+            "dmp import a.nir --dt 1e-4 --discretization euler --reset zero --calibration x.npz",
+            "dmp import model.net --calibration x.npz --out nets/mine",
+            "dmp sim nets/mine",
+        ),
+    ),
     "train": Entry(
         "golden.train.__main__:main",
         "Train a network of one of the presets",

@@ -1,7 +1,7 @@
 """The project from Python: a network, its integers, its core.
 
 import dmp_core as dmp
-net = dmp.from_nir("model.nir", dt=1e-4, reset="subtract")
+net = dmp.from_nir("model.nir", dt=1e-4, discretization="euler", reset="subtract")
 print(net.report())
 integers = net.quantize(x, weight_bits=8)
 core = integers.compile("build/mine", lanes=16)
@@ -10,7 +10,8 @@ core.predict(x), core.cycles
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,44 +19,28 @@ import numpy as np
 
 from dmp_core.frontends.imported import Imported
 from export.core import write_core
+from export.store import OWN, STORED, Card, save_network
+from golden.compare_reals import Comparison, compare
+from golden.data.sequence_files import check_labels, save_sequences
 from golden.errors import UserError
-from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
-from golden.params import LayerFormats, check_name
-from golden.quantize import DEFAULT_WIDTHS, quantize
+from golden.params import check_name
+from golden.quantize import quantize
 from golden.reals import NetworkReals, RealRun, run_reals
 from golden.runs import Run
+from golden.width_search import Widths, WidthSearch, search_widths
 
 if TYPE_CHECKING:  # Amaranth and cocotb, which only a core needs
     from tb.simulate import Simulation
-
-
-def widths(
-    weight_bits: int | None = None, membrane_bits: int | None = None, leak_bits: int | None = None
-) -> LayerFormats:
-    """Return formats of these widths: of the spike weights, of membranes and currents, of leaks;
-    None leaves the default.
-    """
-    chosen = DEFAULT_WIDTHS
-    if weight_bits is not None:
-        chosen = replace(chosen, w_f=Fixed(weight_bits, weight_bits - 1))
-    if membrane_bits is not None:
-        wide = Fixed(membrane_bits, membrane_bits - 6)
-        chosen = replace(chosen, u=wide, y=wide, bias_width=max(16, membrane_bits))
-        chosen = replace(chosen, synapse_bias_width=chosen.bias_width)
-    if leak_bits is not None:
-        decay = Fixed(leak_bits, leak_bits, signed=False)
-        chosen = replace(chosen, leak=decay, alpha=decay)
-    return chosen
 
 
 @dataclass(frozen=True)
 class Network:
     """A network in reals, and where it comes from."""
 
-    imported: Imported
+    imported: Imported[NetworkReals]
 
     @property
     def reals(self) -> NetworkReals:
@@ -74,9 +59,9 @@ class Network:
         calibration: np.ndarray,
         *,
         name: str = "mine",
-        weight_bits: int | None = None,
-        membrane_bits: int | None = None,
-        leak_bits: int | None = None,
+        weight_bits: int = 8,
+        membrane_bits: int = 16,
+        leak_bits: int = 12,
     ) -> Integers:
         """Turn the network into integers whose scales hold what it does on training sequences
         (B, K, M) of integer payloads.
@@ -87,8 +72,27 @@ class Network:
             See `golden.quantize.quantize`.
         """
         check_name(name)
-        chosen = widths(weight_bits, membrane_bits, leak_bits)
-        return Integers(quantize(self.reals, calibration, name, chosen).network)
+        chosen = Widths(weight_bits, membrane_bits, leak_bits)
+        found = quantize(self.reals, calibration, name, chosen.formats, weight_bits)
+        return Integers(found.network)
+
+    def search(
+        self,
+        calibration: np.ndarray,
+        payloads: np.ndarray,
+        labels: np.ndarray | Sequence[int] | None = None,
+        *,
+        max_loss: float,
+        name: str = "mine",
+        **options: Any,
+    ) -> WidthSearch:
+        """Search for the widths of the smallest core within a loss in points; see
+        `golden.width_search.search_widths`. `Integers(found.chosen.network)` is the network.
+        """
+        check_name(name)
+        return search_widths(
+            self.reals, calibration, payloads, labels, max_loss=max_loss, name=name, **options
+        )
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,53 @@ class Integers:
         spikes = self.run(payloads).layers[-1].spikes
         assert spikes is not None
         return spikes
+
+    def compare(
+        self,
+        network: Network,
+        payloads: np.ndarray,
+        labels: np.ndarray | Sequence[int] | None = None,
+    ) -> Comparison:
+        """Compare with the network in reals, layer by layer; see `golden.compare_reals`."""
+        return compare(network.reals, self.network, payloads, labels)
+
+    def save(
+        self,
+        folder: str | Path,
+        payloads: np.ndarray,
+        labels: np.ndarray | Sequence[int] | None = None,
+        *,
+        force: bool = False,
+    ) -> Path:
+        """Store the network in a folder that every command takes, with test sequences (B, K, M)
+        and their classes (B,), which commands run where no others are given.
+
+        Raises
+        ------
+        UserError
+            Something is there already (`force` replaces it), or the sequences do not fit.
+        """
+        folder, params = Path(folder), self.network.params
+        check_free(folder, force)
+        n_classes = None if params.output is None else params.output.n_classes
+        given = None if labels is None else np.asarray(labels)
+        right = check_labels(given, len(payloads), n_classes)
+        done = run(self.network, payloads)
+        received = [*(layer.events for layer in done.layers), done.layers[-1].spike_counts]
+        measured = given is not None and n_classes is not None
+        card = Card(
+            data=params.name,
+            n_timesteps=payloads.shape[1],
+            parameters=sum(of.w_f.size + of.c.size for of in self.network.layers)
+            + self.network.w_o.size,
+            accuracy_float=0.0,
+            accuracy_integer=float((done.classes == right).mean()) if measured else 0.0,
+            n_test=len(payloads) if measured else 0,
+            events_per_step=[round(float(events.mean()), 2) for events in received],
+        )
+        save_network(self.network, folder, card)
+        save_sequences(folder / OWN, payloads, given)
+        return folder
 
     def compile(
         self,
@@ -138,6 +189,13 @@ class Integers:
         return Core(self.network, manifest, generate(manifest))
 
 
+def check_free(folder: Path, force: bool) -> None:
+    """Raise `UserError` where a network, or sequences of it, would be replaced unasked."""
+    for file in (*STORED, OWN):
+        if not force and (folder / file).exists():
+            raise UserError(f"{folder / file} exists: use another folder, or --force (force=True)")
+
+
 @dataclass
 class Core:
     """A core in `verilog`, which runs under Verilator."""
@@ -163,9 +221,9 @@ class Core:
         """Run sequences through the Verilog, compare every value and every cycle with the golden
         model's, and return how many were compared; raise `UserError` where one differs.
         """
-        from tb.compare import compare
+        from tb.compare import compare as compare_values
 
-        comparison = compare(self.simulate(payloads), payloads)
+        comparison = compare_values(self.simulate(payloads), payloads)
         if comparison.mismatches:
             raise UserError(
                 f"{comparison.mismatches} values differ from the golden model:"

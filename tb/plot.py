@@ -33,7 +33,7 @@ def plot_report(
     image
         The sequence for people (rows, columns).
     label
-        What it is.
+        What it is; -1 where that is not known.
     """
     from matplotlib.figure import Figure
 
@@ -45,9 +45,11 @@ def plot_report(
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     head, body = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.4, height - 2.4])[:, 0]
     classifies = core.network.output is not None
-    read = f", read as {simulation.classes[sequence]}" if classifies else ""
+    known = [f"class {label}"] * (label >= 0)
+    read = [f"read as {simulation.classes[sequence]}"] * classifies
+    what = ": " * bool(known or read) + ", ".join([*known, *read])
     figure.suptitle(
-        f"{core.network.name}, test sequence {sequence}: class {label}{read}"
+        f"{core.network.name}, test sequence {sequence}{what}"
         f" ({simulation.n_timesteps} timesteps, in the running Verilog)"
     )
     if np.array_equal(image, payloads.T):  # which is the panel of the input

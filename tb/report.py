@@ -62,18 +62,18 @@ def utilisation(core: CoreParams, counters: Mapping[str, int | np.ndarray]) -> d
 def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray) -> dict[str, Any]:
     """Return the content of `report.json` for a simulation of digits with these labels (B,).
 
-    With a readout, `accuracy` is the share of digits that the core classified right; without one,
-    `spikes_out` says how many spikes left it a timestep, and of what share of the last layer's
-    neurons that is. Cycles per timestep are means over all timesteps: `measured` by the core's
-    counters of busy cycles, `predicted` by `golden.cost.cycles`, for each layer and the readout.
-    `slowest_layer` holds the mean number of cycles from the start of a block of timesteps to the
-    start of the next one within a sequence, divided by the block's timesteps; its `bound`, the
-    steps that it issues in them; and how many of them it waits for what (`golden.cost.spans`),
-    where the streams had no gaps: bound and waits add up to the cycles. `accesses_per_timestep` is
-    what `golden.cost.cycles` says every memory and path does, and `spike_weights_per_timestep` how
-    many weights of events all layers read. For `utilisation` see there. `released_rtl` holds the
-    closed forms of the paper's released RTL on the same events, and how many times this core's
-    figures they are.
+    With a readout, `accuracy` is the share of digits that the core classified right, or None where
+    labels are not known (-1). Without one, `spikes_out` says how many spikes left it a timestep,
+    and of what share of the last layer's neurons that is. Cycles per timestep are means over all
+    timesteps: `measured` by the core's counters of busy cycles, `predicted` by
+    `golden.cost.cycles`, for each layer and the readout. `slowest_layer` holds the mean number of
+    cycles from the start of a block of timesteps to the start of the next one within a sequence,
+    divided by the block's timesteps; its `bound`, the steps that it issues in them; and how many of
+    them it waits for what (`golden.cost.spans`), where the streams had no gaps: bound and waits add
+    up to the cycles. `accesses_per_timestep` is what `golden.cost.cycles` says every memory and
+    path does, and `spike_weights_per_timestep` how many weights of events all layers read. For
+    `utilisation` see there. `released_rtl` holds the closed forms of the paper's released RTL on
+    the same events, and how many times this core's figures they are.
     """
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
@@ -163,7 +163,8 @@ def _outcome(simulation: Simulation, labels: np.ndarray) -> dict[str, Any]:
     """Return what came out of the core: of its readout, or spikes."""
     network = simulation.core.network
     if network.output is not None:
-        return {"accuracy": float(np.mean(simulation.classes == labels))}
+        known = bool((labels >= 0).all())
+        return {"accuracy": float(np.mean(simulation.classes == labels)) if known else None}
     n_neurons = network.layers[-1].n_neurons
     events = sum(int((items[:, 0] == EventKind.EVENT).sum()) for items in simulation.sent)
     rate = events / (simulation.n_sequences * simulation.n_timesteps)

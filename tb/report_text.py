@@ -115,7 +115,8 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
         outcome = f"{out['per_timestep']:.2f} spikes out a timestep ({share:.1f} % of the neurons)"
         first = "the end of the first one"
     else:
-        outcome, first = f"accuracy {100 * summary['accuracy']:.1f} %", "the first result"
+        accuracy, first = summary["accuracy"], "the first result"
+        outcome = "no labels" if accuracy is None else f"accuracy {100 * accuracy:.1f} %"
     found = [
         f"digits    {summary['digits']} of {n_timesteps} timesteps{asked}, {outcome}",
         (

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from export.core import write_core
 from export.items import load_items
-from export.store import load_network
+from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
+from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -121,6 +122,14 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report["cycles_per_digit"] > 14 * 16 * 6
     assert set(report["utilisation"]) == {"layer0", "layer1", "readout"}
     assert 0.9 < report["utilisation"]["layer1"] <= 1
+
+    save_sequences(tmp_path / "own.npz", find_dataset("rows").sequences(slice(2)))
+    own = [str(manifest), "--data", str(tmp_path / "own.npz"), "--optimize", FAST]
+    result = CliRunner().invoke(main, own)
+    assert result.exit_code == 0 and "accuracy  no labels" in result.output, result.output
+    report = json.loads((tmp_path / "testset.json").read_text())
+    assert report["digits"] == 2 and report["mismatches"] == 0
+    assert report["accuracy"] is None and report["accuracy_golden"] is None
 
     def load_wrongly(*given: Any) -> np.ndarray:
         interface = given[0]

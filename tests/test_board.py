@@ -25,7 +25,7 @@ from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
 from rtl.host.board import BOARDS, Clocking
 from rtl.verilog.__main__ import main as generate_main
 from rtl.verilog.generate import BOARD_TOP, generate_board
-from tb.board import Board, Step, build_board, run_digits
+from tb.board import Board, Step, build_board, lines, run_digits
 from tb.board import main as run_main
 from tb.uart_host import event_words, load_commands, to_logits
 from tests.conftest import Shared
@@ -125,6 +125,7 @@ def test_digits_over_the_uart_are_the_golden_ones(
     right = int((golden.classes == dataset.labels).sum())
     assert f"digits       {images}, of which {right} right" in done.output
     assert name == "small" or right == images
+    assert f"digits       {images}\n" in "\n".join(lines(found, np.full(images, -1)))
 
 
 def test_errors_and_counters_too_and_a_difference_is_found(

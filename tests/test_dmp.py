@@ -50,7 +50,7 @@ def test_every_command_has_help_and_examples_that_it_takes(name: str) -> None:
     for example in COMMANDS[name].examples:
         assert f"\n    {example}\n" in done.output
         program, called, *arguments = shlex.split(example)
-        assert program == "dmp" and (called == name or name == "fit")
+        assert program == "dmp" and (called == name or name in ("fit", "import"))
         command_of(called).make_context(called, arguments)
     assert "MANIFEST" not in done.output
     assert COMMANDS[name].making is None or "--fit" in done.output

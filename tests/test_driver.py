@@ -24,6 +24,7 @@ from export.images import unpack
 from export.store import load_digits, load_stored
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
+from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -246,8 +247,12 @@ def invoke(rows: Rows, *options: str) -> tuple[int, str]:
 
 
 def test_the_command_line_streams_digits(
-    rows: Rows, simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+    rows: Rows, simulated: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    save_sequences(tmp_path / "own.npz", rows.payloads)
+    code, output = invoke(rows, "--data", str(tmp_path / "own.npz"))
+    assert code == 0 and "label" not in output and "right" not in output, output
+    assert "digit 2: class 1, " in output and "digits    3\n" in output
     code, output = invoke(rows)
     assert code == 0, output
     assert "digit 2: class 1, label 1, " in output and "3 classes right: 100.00 %" in output

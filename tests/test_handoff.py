@@ -20,6 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from export.core import read_images, write_core
+from export.store import OWN, Card, save_network
+from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -378,16 +380,22 @@ def test_the_command_writes_a_shipped_networks_package(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["no.json"], "export a network first"),
-        (["{manifest}", "--network", "rows"], "inputs a timestep, but the core has"),
+        (["{manifest}", "--network", "rows"], "inputs a timestep, but the core of"),
         (["{manifest}", "--network", "rows", "--sequences", "999"], "--sequences 999: there are"),
         (
-            ["{manifest}", "--network", "rows", "--wrapper", "no.v"],
+            ["{manifest}", "--network", "{own}", "--wrapper", "no.v"],
             "no.v: No such file",
         ),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments: list[str], message: str, manifest: Path) -> None:
-    result = CliRunner().invoke(main, [a.format(manifest=manifest) for a in arguments])
+def test_what_is_wrong_is_one_line(
+    arguments: list[str], message: str, drawn: Drawn, manifest: Path, tmp_path: Path
+) -> None:
+    save_network(drawn.network, tmp_path, Card("", 1, 0, 0.0, 0.0, 0, []))
+    save_sequences(tmp_path / OWN, drawn.payloads)
+    result = CliRunner().invoke(
+        main, [a.format(manifest=manifest, own=tmp_path) for a in arguments]
+    )
     assert result.exit_code == 2 and result.stdout == ""
     assert message in result.stderr and "error: " in result.stderr
 

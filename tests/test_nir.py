@@ -97,6 +97,16 @@ def test_known_answers(name: str) -> None:
         assert found.spikes is not None and np.array_equal(found.spikes, real)
 
 
+def test_a_narrow_membrane_fires_a_timestep_early() -> None:
+    """As the page says: with 16 bits, what arrives at each timestep is rounded."""
+    graph, options, payloads, expected = KNOWN["leak potential"]
+    imported = from_nir(graph, reset="zero", **options)
+    network = imported.network
+    assert [note.node for note in imported.notes if "1 of them can never" in note.what] == ["lif2"]
+    done = run(quantize(network, payloads[:, :200], "narrow").network, payloads[:, :200])
+    assert np.flatnonzero(done.layers[0].spike_counts[0]).tolist() == [177] == [expected[0] - 1]
+
+
 def test_the_core_fires_when_the_file_says() -> None:
     graph, options, payloads, expected = KNOWN["constant"]
     network = from_nir(graph, reset="zero", **options).network
@@ -117,6 +127,20 @@ def test_the_reset_and_where_it_fires_are_as_asked(reset: Any, fires: Any) -> No
         sent, _ = simulate(nodes, payloads[0] * scale, dt=options["dt"], reset=reset,
                            above=fires == "above")  # fmt: skip
         assert times(network, payloads) == np.flatnonzero(sent["lif"]).tolist() != []
+
+
+def test_weights_as_the_last_node_are_a_readout_of_the_last_timestep() -> None:
+    """In integers, too."""
+    first, last = ends(1, 2)
+    out = nir.Affine(np.array([[0.5], [-0.25]]), np.array([0.125, 0.75]))
+    nodes = {"in": first, "lif": lif(r=25, v_threshold=0.5), "out": out, "end": last}
+    network = from_nir(graph_of(nodes), reset="zero", **EULER).network
+    quantized = quantize(network, fed(), "last").network
+    for n_timesteps, expected in ((60, [0.125, 0.75]), (61, [0.625, 0.5]), (100, [0.125, 0.75])):
+        payloads = fed()[:, :n_timesteps]
+        assert np.allclose(run_reals(network, payloads).logits, expected)
+        logits = run(quantized, payloads).logits
+        assert quantized.params.readout.logit.to_real(logits).tolist() == [expected]
 
 
 def test_a_leak_of_one_is_tau_and_r_of_infinity() -> None:

@@ -252,6 +252,7 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: chain(fc(), lif(v_reset=0.2)), {}, 'b (LIF): v_reset is 0.2, which reset="zero" does'),
     (lambda: chain(fc(), lif(tau=DT)), {"reset": "subtract_late"}, "b (LIF): its leak is 0, and s"),
     (lambda: chain(nir.Linear(np.full((3, 2), NAN)), lif()), {}, "a (Linear): weight has a value"),
+    (lambda: chain(nir.Linear(np.full((3, 2), 1e308)), lif(r=1e6)), {}, "b.weights has inf at (0"),
     # Shapes.
     (lambda: chain(fc(m=4), lif()), {}, "a (Linear): weight has the shape (3, 4), but 2 values ar"),
     (lambda: chain(fc(), lif(2)), {}, "b (LIF): tau has the shape (2,), but 3 values arrive: use"),
@@ -293,11 +294,15 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: nested("in>a", "b>out"), {}, "sub.a (LIF): no edge leads on from it: connect it"),
     (lambda: nested("in>a", "a>b"), {}, "sub.out (Output): no edge leads to it"),
     (lambda: nested("in>out", "a>a"), {}, "sub.a (LIF): no way from in leads to it"),
+    (lambda: edges("in>a", "a>out", "sub>sub", sub=edges("in>out")), {}, "sub.out is a circle, b"),
     # Nodes.
     (lambda: of_kind("Izhikevich"), {}, "b (Izhikevich): no such node is known: use Affine, Linea"),
     (lambda: chain(fc()), {}, "graph (NIRGraph): no node in it fires: use at least one layer of L"),
     (lambda: chain(fc(), of_size(nir.LI, 3, tau=1, r=1, v_leak=0), fc(3, 3), lif()), {},
      "b (LI): it does not fire, and c (Linear) follows it"),
+    (lambda: edges("in>a", "a>b", "b>w", "w>b", "b>out", w=fc(3, 3), b=nir.Threshold(np.ones(3)),
+                   a=of_size(nir.LI, 3, tau=1, r=1, v_leak=0)), {},
+     "b (Threshold): its spikes come back to it after a (LI) has integrated: use one of LIF, IF"),
     (lambda: chain(fc(), lif(), of_size(nir.CubaLI, 3, tau_mem=1, tau_syn=1, r=1, v_leak=0)), {},
      "c (CubaLI): a readout has no synaptic current: use an LI"),
     (lambda: chain(fc(), lif(), nir.LI(np.array([1.0, 2, 3]), np.ones(3), np.zeros(3))), {},

@@ -40,6 +40,13 @@ def make_simulation(n_timesteps: int, n_inputs: int, n_classes: int, rate: float
     return cast(Simulation, simulation)
 
 
+def test_a_label_that_is_not_known_is_not_shown() -> None:
+    payloads = np.ones((2, 3), np.int64)
+    figure = plot_report(make_simulation(2, 3, 2, 0.1), payloads, payloads.T, -1)
+    title = texts_of(figure)[0].get_text()
+    assert title.startswith("some, test sequence 0: read as 1 (2 timesteps")
+
+
 @pytest.mark.parametrize("graded", [False, True])
 @pytest.mark.parametrize(
     ("shape", "n_classes"), [((784, 1), 10), ((28, 28), 10), ((100, 140), 35), ((2, 3), 2)]

@@ -5,6 +5,7 @@ to digits that do not fit its core.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,13 +96,13 @@ def fake_simulation(**changes: Any) -> Simulation:
     return cast(Simulation, SimpleNamespace(lengths=lengths, **values))
 
 
-def summary_of(**changes: Any) -> dict[str, Any]:
+def summary_of(labels: Sequence[int] = (1, 7), **changes: Any) -> dict[str, Any]:
     comparison = Comparison(
         values_compared=99, mismatches=1, first=["x"], events=[RECEIVED, SENT],
         addresses=[ADDRESSES, FIRED], accesses={"layer0.w_f_reads": 120, "readout.w_o_reads": 28},
         timeline=cast(Timeline, TIMELINE),
     )  # fmt: skip
-    return summarize(fake_simulation(**changes), comparison, np.array([1, 7]))
+    return summarize(fake_simulation(**changes), comparison, np.array(labels))
 
 
 def test_the_figures_are_those_worked_out_by_hand() -> None:
@@ -223,6 +224,13 @@ def test_the_report_has_what_it_must_have(tmp_path: Path) -> None:
         assert set(report["cycles_per_timestep"][key]) == {"layer0", "readout"}
     assert set(report["utilisation"]) == {"layer0", "readout"}
     assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_nothing_is_said_of_accuracy_without_labels() -> None:
+    """Also where what the core found is -1 as well."""
+    summary = summary_of(labels=(-1, -1), classes=np.array([-1, -1]))
+    assert summary["accuracy"] is None
+    assert "2 of 3 timesteps, no labels" in "\n".join(lines(summary, Path("a"), Path("b")))
 
 
 def test_what_is_printed_is_what_is_reported() -> None:

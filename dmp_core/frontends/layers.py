@@ -48,6 +48,8 @@ class Lif:
         By how many timesteps each input comes later, (M,), or None.
     strict
         A neuron fires above its threshold, not at it.
+    any_threshold
+        Thresholds may be such that no neuron ever fires, or each one always.
     name
         What messages call the layer; None: `layer0`, `layer1`, ...
     """
@@ -63,6 +65,7 @@ class Lif:
     recurrent: Numbers = None
     delays: Numbers = None
     strict: bool = False
+    any_threshold: bool = False
     name: str | None = None
 
 
@@ -110,7 +113,7 @@ def from_layers(
         raise UserError("no layers: use at least one")
     names = [layer.name or f"layer{index}" for index, layer in enumerate(layers)]
     payloads = [payload] + [SPIKE] * (len(layers) - 1)
-    made = [_layer(*given) for given in zip(layers, names, payloads, strict=True)]
+    made = [layer_reals(*given) for given in zip(layers, names, payloads, strict=True)]
     network = NetworkReals(tuple(made), *_readout(readout, made[-1].n_neurons))
     network.check(names)
     notes = [Note(name, "mapped", words(layer)) for name, layer in zip(names, made, strict=True)]
@@ -152,7 +155,8 @@ def _value(name: str, value: Numbers, n_neurons: int) -> Any:
     return array(name, value, (n_neurons,))
 
 
-def _layer(layer: Lif, name: str, payload: Fixed) -> LayerReals:
+def layer_reals(layer: Lif, name: str, payload: Fixed) -> LayerReals:
+    """Return a layer that receives this payload, in reals, or raise `UserError`."""
     weights = array(f"{name}.weights", layer.weights, (None, None))
     n, m = weights.shape
     if layer.alpha is None and layer.current_bias is not None:
@@ -190,6 +194,7 @@ def _layer(layer: Lif, name: str, payload: Fixed) -> LayerReals:
         recurrent=layer.recurrent is not None,
         payload=payload,
         strict=layer.strict,
+        any_threshold=layer.any_threshold,
         **found,
         **given,
     )

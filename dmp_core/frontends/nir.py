@@ -13,6 +13,7 @@ import nir
 import numpy as np
 
 from dmp_core.frontends.imported import MAX_WEIGHTS, Imported, Note
+from dmp_core.frontends.layers import Lif, layer_reals
 from dmp_core.frontends.nir_file import Node, read_graph
 from dmp_core.frontends.nir_graph import LINEAR, NEURONS, Step, in_order
 from dmp_core.frontends.nir_maps import Arriving, apply, delayed, sent
@@ -41,7 +42,7 @@ def from_nir(
     payload: Fixed = SPIKE,
     report: ReadoutReport = "last",
     max_weights: int = MAX_WEIGHTS,
-) -> Imported:
+) -> Imported[NetworkReals]:
     """Read a NIR graph.
 
     It must be one chain of nodes from an Input to an Output; only a neuron's spikes may come back
@@ -90,9 +91,10 @@ def from_nir(
     options = Options(dt, discretization, reset, fires, report, max_weights)
     graph = read_graph(source)
     builder = _Builder(graph, options, payload)
-    for step in in_order(graph):
-        builder.take(step)
-    network = builder.network()
+    with np.errstate(over="ignore", invalid="ignore"):  # the check finds what is not finite
+        for step in in_order(graph):
+            builder.take(step)
+        network = builder.network()
     network.check()
     given = [f"dt {dt:g}"] if dt else []
     given += [discretization] if discretization else []
@@ -163,25 +165,24 @@ class _Builder:
         node = step.node
         found = neuron(node, arriving.shape, self.options)
         if self.held is not None:  # integrates, and the Threshold makes it fire
-            self.notes += found.notes
             held, self.held = self.held, None
+            if step.back is not None:
+                raise node.error(
+                    f"its spikes come back to it after {held.node.name} ({held.node.kind}) has"
+                    f" integrated: use one of {', '.join(RESETTING)}, whose spikes come back before"
+                )
             found = Neuron(held.node, held.leak, held.gain, held.c, held.notes, held.alpha,
                            found.threshold)  # fmt: skip
         index = len(self.layers)
         self._note_nodes(arriving, f"layer {index}")
         payload = SPIKE if self.layers else self.payload
-        bias = arriving.bias
-        weights = arriving.matrix(node)
-        if step.back is not None:
-            own, own_bias = self._back(step, arriving)
-            # An own spike is worth the largest payload.
-            weights = np.concatenate([weights, own / (payload.max * 2.0**-payload.frac)], 1)
-            bias = bias + own_bias
         if arriving.delays.any() and payload.width > 1:
             raise _delay_of(arriving).error(
                 "it delays payloads: use spikes, or leave it out (only spikes are delayed)"
             )
-        self._add(found, weights * found.gain[:, None], bias * found.gain, arriving, step, payload)
+        own = None if step.back is None else self._back(step, arriving)
+        layer = self._neurons(found, arriving, own)
+        self.layers.append(layer_reals(layer, found.node.name, payload))
         words = self._words(found, index)
         self.notes.append(Note(found.node.name, "mapped", words))
         if node is not found.node:
@@ -189,8 +190,8 @@ class _Builder:
         self.notes += found.notes
         self.arriving = sent(arriving.shape, self.options.max_weights)
 
-    def _back(self, step: Step, arriving: Arriving) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights and the bias through which spikes come back to their neurons."""
+    def _back(self, step: Step, arriving: Arriving) -> Arriving:
+        """Return what comes back to neurons from their spikes."""
         own = sent(arriving.shape, self.options.max_weights)
         for node in step.back or ():
             own = apply(node, own)
@@ -201,42 +202,26 @@ class _Builder:
         for node, words in own.nodes:
             what = f"{words}, through which spikes come back a timestep later"
             self.notes.append(Note(node.name, "mapped", f"{what} to layer {len(self.layers)}"))
-        return own.matrix(step.node), own.bias
+        return own
 
-    def _add(
-        self,
-        found: Neuron,
-        weights: np.ndarray,
-        bias: np.ndarray,
-        arriving: Arriving,
-        step: Step,
-        payload: Fixed,
-    ) -> None:
-        n, m = arriving.size, arriving.n_inputs
-        assert found.threshold is not None
+    def _neurons(self, found: Neuron, arriving: Arriving, own: Arriving | None) -> Lif:
+        """Return the layer of neurons to which this arrives, and their own spikes come back."""
+        gain = found.gain[:, None]
+        bias = (arriving.bias + (0.0 if own is None else own.bias)) * found.gain
         synapse = found.alpha is not None
-        self.layers.append(
-            LayerReals(
-                w_f=weights,
-                w_x=np.zeros(m),
-                b_x=0.0,
-                a=np.zeros((0, 0)),
-                b=np.zeros(0),
-                w_m=np.zeros((n, 0)),
-                c=found.c if synapse else found.c + bias,
-                c_y=bias if synapse else np.zeros(0),
-                delays=arriving.delays if arriving.delays.any() else np.zeros(0, np.int64),
-                max_delay=int(arriving.delays.max()),
-                leak=_one_or_each(found.leak),
-                alpha=None if found.alpha is None else _one_or_each(found.alpha),
-                threshold=_one_or_each(found.threshold),
-                reset=found.reset,
-                reset_amount=None if found.amount is None else _one_or_each(found.amount),
-                recurrent=step.back is not None,
-                payload=payload,
-                strict=self.options.fires == "above",
-                any_threshold=True,
-            )
+        return Lif(
+            weights=arriving.matrix(found.node) * gain,
+            bias=found.c if synapse else found.c + bias,
+            leak=_one_or_each(found.leak),
+            threshold=_one_or_each(found.threshold),
+            reset=found.reset,
+            reset_amount=_one_or_each(found.amount),
+            alpha=_one_or_each(found.alpha),
+            current_bias=bias if synapse else None,
+            recurrent=None if own is None else own.matrix(found.node) * gain,
+            delays=arriving.delays,
+            strict=self.options.fires == "above",
+            any_threshold=True,
         )
 
     def _words(self, found: Neuron, index: int) -> str:
@@ -323,8 +308,8 @@ def _delay_of(arriving: Arriving) -> Node:
     return next(node for node, _ in arriving.nodes if node.kind == "Delay")
 
 
-def _one_or_each(values: np.ndarray) -> Value:
-    return float(values[0]) if (values == values[0]).all() else values
+def _one_or_each(values: np.ndarray | None) -> Value | None:
+    return values if values is None or (values != values[0]).any() else float(values[0])
 
 
 def _shown(value: Value) -> str:

@@ -135,7 +135,7 @@ def _read(path: Path) -> Any:
     try:
         with h5py.File(path, "r") as file:
             content = _content(file)
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # a damaged file
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read ({reason}): use a NIR file (HDF5)") from None
     found = content.get("node", content)

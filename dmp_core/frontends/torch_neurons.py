@@ -72,7 +72,7 @@ class Neurons:
             late = np.diag(np.where(forgets, -np.asarray(self.threshold), 0.0))
             own = late if own is None else own + late
         bias = bias + self.v_bias
-        place = {"bias": bias} if self.alpha is None else {"current_bias": bias}
+        place: dict[str, Any] = {"bias" if self.alpha is None else "current_bias": bias}
         return Lif(
             weights,
             leak=self.beta,

@@ -1,0 +1,136 @@
+"""`dmp import`: a network of another tool, from its file to a folder that every command takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from dmp_core.frontends.imported import Imported
+from dmp_core.frontends.nir_neurons import Discretization, Fires, GivenReset
+from dmp_core.network import Integers, Network, check_free
+from golden.command_line import FORCE, Command, Number
+from golden.compare_reals import compare
+from golden.data.sequence_files import read_arrays
+from golden.errors import UserError, report_user_errors
+from golden.formats import SPIKE, Fixed
+from golden.integer import NetworkIntegers
+from golden.params import check_name
+from golden.payloads import check_payloads
+
+NIR_FILES = (".nir",)
+LAVA_FILES = (".net", ".h5", ".hdf5")
+FILE = click.Path(path_type=Path)
+
+
+def read_sequences(path: Path, payload: Fixed) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the payloads (B, K, M) of an .npz, and its labels (B,) if it has any."""
+    if path.suffix.lower() != ".npz":
+        raise UserError(f"{path}: use an .npz of payloads (dmp events makes one of events)")
+    arrays = read_arrays(path)
+    if "payloads" not in arrays:
+        raise UserError(f"{path} has no array 'payloads': use one of (B, K, M)")
+    try:
+        return check_payloads(arrays["payloads"], payload), arrays.get("labels")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def from_file(source: Path, options: dict[str, Any]) -> Imported[Any]:
+    """Return what a file holds; a frontend that takes an option says so where it is missing."""
+    if source.suffix.lower() in NIR_FILES:
+        from dmp_core.frontends.nir import from_nir
+
+        return from_nir(source, **options)
+    if source.suffix.lower() in LAVA_FILES:
+        given = [name for name, value in options.items() if value is not None]
+        if given != ["payload"]:
+            raise UserError(f"--{given[0]} with a Lava file, which says it itself: leave it out")
+        from dmp_core.frontends.lava import from_lava
+
+        return from_lava(source)
+    kinds = ", ".join((*NIR_FILES, *LAVA_FILES))
+    raise UserError(
+        f"{source}: files of networks end with {kinds}; a module of snnTorch's is imported from"
+        " Python (dmp_core.from_snntorch)"
+    )
+
+
+@click.command(name="import", cls=Command, context_settings={"show_default": True})
+@click.argument("source", type=FILE)
+@click.option(
+    "--dt", type=Number(0, min_open=True), help="Length of a timestep, in the file's unit"
+)
+@click.option(
+    "--discretization",
+    type=click.Choice(get_args(Discretization)),
+    help="How time constants become decays",
+)
+@click.option(
+    "--reset",
+    type=click.Choice(get_args(GivenReset)),
+    help="What a spike does to the membrane",
+)
+@click.option(
+    "--fires", type=click.Choice(get_args(Fires)), help="Of the threshold [default: above]"
+)
+@click.option(
+    "--payload-bits",
+    type=click.IntRange(1, 14),
+    help="Inputs are unsigned numbers of N bits, the largest just below 1 [default: spikes]",
+)
+@click.option("--calibration", required=True, type=FILE, help="An .npz of training sequences")
+@click.option("--test", type=FILE, help="An .npz of test sequences [default: the calibration's]")
+@click.option("--weight-bits", default=8, type=click.IntRange(2, 16), help="Of all weights")
+@click.option("--membrane-bits", default=16, type=click.IntRange(6, 32), help="Of membranes")
+@click.option("--leak-bits", default=12, type=click.IntRange(4, 24), help="Of leaks")
+@click.option("--name", help="Of the network [default: the file's]")
+@click.option("--out", type=FILE, help="Folder of the network [default: nets/NAME]")
+@FORCE
+@report_user_errors
+def main(
+    source: Path,
+    dt: float | None,
+    discretization: str | None,
+    reset: str | None,
+    fires: str | None,
+    payload_bits: int | None,
+    calibration: Path,
+    test: Path | None,
+    weight_bits: int,
+    membrane_bits: int,
+    leak_bits: int,
+    name: str | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Import the network in SOURCE, a file of NIR (.nir) or of Lava's netx (.net, .h5): say what
+    became of every node, choose formats, compare reals with integers, and store the network with
+    its test sequences in a folder that every command takes.
+    """
+    name = name or source.stem
+    check_name(name)
+    out = out or Path("nets") / name
+    check_free(out, force)
+    payload = SPIKE if payload_bits is None else Fixed(payload_bits, payload_bits, signed=False)
+    options = {"dt": dt, "discretization": discretization, "reset": reset, "payload": payload}
+    imported = from_file(source, options | ({} if fires is None else {"fires": fires}))
+    known, _ = read_sequences(calibration, payload)
+    payloads, labels = read_sequences(test or calibration, payload)
+    click.echo(imported.report())
+    if isinstance(imported.network, NetworkIntegers):
+        integers = Integers(imported.network)
+    else:
+        network = Network(imported)
+        integers = network.quantize(
+            known, name=name, weight_bits=weight_bits, membrane_bits=membrane_bits,
+            leak_bits=leak_bits,
+        )  # fmt: skip
+        with tqdm(total=len(payloads), desc="compared", unit="sequence") as bar:
+            done = compare(network.reals, integers.network, payloads, labels, progress=bar.update)
+        click.echo(done.report())
+    integers.save(out, payloads, labels, force=force)
+    click.echo(f"wrote {out}: run it with dmp sim {out}")

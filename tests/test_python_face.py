@@ -1,0 +1,187 @@
+"""`import dmp_core as dmp`: from arrays or a file to integers, to a folder that commands take, to a
+core in Verilator; and `dmp import`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import dmp_core as dmp
+from dmp_core.__main__ import main
+from dmp_core.frontends.layers import Lif, Readout
+from export.store import find_dataset, load_network, load_stored
+from golden.errors import UserError
+from golden.integer import run
+
+RNG = np.random.default_rng(3)
+W1, W2 = RNG.normal(0.1, 0.4, (8, 6)), RNG.normal(0, 1, (3, 8))
+RATES = RNG.uniform(0.05, 0.6, (20, 1, 6))
+X = (RNG.random((20, 15, 6)) < RATES).astype(np.int64)
+LABELS = np.arange(20) % 3
+
+
+def network() -> dmp.Network:
+    return dmp.from_layers([Lif(W1, leak=0.9, threshold=1.0)], Readout(W2))
+
+
+def test_a_network_becomes_integers_and_a_folder(tmp_path: Path) -> None:
+    net = network()
+    assert "layer 0" in net.report() or "0" in net.report()
+    integers = net.quantize(X, name="three", weight_bits=12, membrane_bits=20, leak_bits=16)
+    f = integers.network.params.layers[0].formats
+    assert (f.w_f.width, f.u.width, f.leak.width) == (12, 20, 16)
+    golden = run(integers.network, X, trace=True)
+    assert np.array_equal(integers.predict(X), golden.classes)
+    assert golden.layers[-1].spikes is not None
+    assert np.array_equal(integers.spikes(X), golden.layers[-1].spikes)
+    comparison = integers.compare(net, X, LABELS)
+    assert comparison.layers[0].steps == 20 * 15 * 8 and "accuracy" in comparison.report()
+
+    folder = integers.save(tmp_path / "three", X, LABELS)
+    stored, card = load_stored(folder)
+    assert stored.params == integers.network.params and card.n_test == 20
+    assert card.accuracy_integer == float((golden.classes == LABELS).mean())
+    assert card.events_per_step[0] == pytest.approx(X.sum(2).mean(), abs=0.01)
+    found = find_dataset(folder)
+    assert np.array_equal(found.sequences(), X) and np.array_equal(found.labels, LABELS)
+    with pytest.raises(UserError, match="exists: use another folder, or --force"):
+        integers.save(folder, X)
+    integers.save(folder, X[:5], force=True)
+    assert not find_dataset(folder).labelled and load_stored(folder)[1].n_test == 0
+    loaded = dmp.load(str(folder))
+    assert np.array_equal(loaded.predict(X), golden.classes)
+
+
+def test_the_search_for_widths_is_within_its_loss() -> None:
+    net = network()
+    found = net.search(X, X, max_loss=10.0)
+    chosen = dmp.Integers(found.chosen.network) if found.chosen.network else None
+    assert chosen is not None
+    same = (chosen.predict(X) == net.run(X).logits.argmax(1)).mean()
+    assert 100 * (1 - same) <= 10 and found.chosen.memory_bits < found.trials[0].memory_bits
+
+
+def test_a_core_runs_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    integers = network().quantize(X, name="three")
+    core = integers.compile(tmp_path / "core", lanes=3, block=2)
+    with pytest.raises(UserError, match="no cycles before a run"):
+        _ = core.cycles
+    assert core.check(X[:2]) > 2 * 15 * 8
+    cycles = core.cycles
+    assert cycles > 15 and core.verilog.name == "three.v"
+    assert np.array_equal(core.predict(X[:2]), integers.predict(X[:2])) and core.cycles == cycles
+    simulated = core.simulate(X[2:4])
+    monkeypatch.setattr(core, "simulate", lambda payloads: simulated)
+    with pytest.raises(UserError, match=r"\d+ values differ from the golden model: logits"):
+        core.check(X[:2])
+
+
+def test_what_has_no_classes_says_so() -> None:
+    net = dmp.from_layers([Lif(W1, leak=0.9, threshold=1.0)])
+    integers = net.quantize(X)
+    assert integers.spikes(X).shape == (20, 15, 8)
+    with pytest.raises(UserError, match="has no readout"):
+        integers.predict(X)
+
+
+def test_the_face_is_light() -> None:
+    """Neither Torch nor Amaranth is loaded before it is needed."""
+    script = (
+        "import sys, dmp_core, dmp_core.__main__\n"
+        "print([name for name in ('torch', 'amaranth', 'h5py', 'nir') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+# dmp import
+
+
+def graph() -> nir.NIRGraph:
+    ones = np.ones(8)
+    return nir.NIRGraph.from_list(
+        nir.Input({"input": np.array([6])}),
+        nir.Linear(W1),
+        nir.LIF(tau=ones * 1e-3, r=ones, v_leak=ones * 0, v_threshold=ones * 0.1),
+        nir.Output({"output": np.array([8])}),
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder, which is the working one, with a graph and sequences."""
+    monkeypatch.chdir(tmp_path)
+    nir.write(tmp_path / "model.nir", graph())
+    np.savez(tmp_path / "x.npz", payloads=X)
+    np.savez(tmp_path / "labelled.npz", payloads=X[:4], labels=LABELS[:4])
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["import", *arguments])
+
+
+KNOWN = ("--dt", "1e-4", "--discretization", "euler", "--reset", "zero")
+
+
+def test_a_file_becomes_a_folder(files: Path) -> None:
+    done = call("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "labelled.npz")
+    assert done.exit_code == 0, done.output
+    assert "a spike sets it" in done.stdout and "differ by itself" in done.stdout
+    assert done.stdout.endswith("wrote nets/model: run it with dmp sim nets/model\n")
+    network, x = load_network(files / "nets/model"), find_dataset(files / "nets/model")
+    assert network.params.output is None and network.params.layers[0].formats.w_f.width == 8
+    assert np.array_equal(x.sequences(), X[:4]) and np.array_equal(x.labels, LABELS[:4])
+    expected = dmp.from_nir("model.nir", dt=1e-4, discretization="euler", reset="zero")
+    again = expected.quantize(X, name="model").network
+    assert again.params == network.params
+    assert np.array_equal(again.layers[0].w_f, network.layers[0].w_f)
+    done = call("model.nir", *KNOWN, "--calibration", "x.npz")
+    assert done.exit_code == 2 and "exists: use another folder, or --force" in done.output
+    assert call("model.nir", *KNOWN, "--calibration", "x.npz", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("model.nir", "--calibration", "x.npz"), "--dt"),
+        (("model.nir", "--dt", "1e-4", "--reset", "zero", "--calibration", "x.npz"), "euler"),
+        (("model.nir", *KNOWN[:4], "--calibration", "x.npz"), "does not say how it resets"),
+        (("model.nir", *KNOWN), "Missing option '--calibration'"),
+        (("model.nir", *KNOWN, "--calibration", "none.npz"), "none.npz"),
+        (("model.nir", *KNOWN, "--calibration", "model.nir"), "use an .npz of payloads"),
+        (("model.nir", *KNOWN, "--calibration", "other.npz"), "no array 'payloads'"),
+        (("model.nir", *KNOWN, "--calibration", "real.npz"), "0.9"),
+        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "5"),
+        (("model.nir", "--dt", "nan", "--calibration", "x.npz"), "nan is no number"),
+        (("model.nir", "--dt", "1", *KNOWN[2:], "--calibration", "x.npz"), "1 - dt / tau negative"),
+        (("model.onnx", "--calibration", "x.npz"), "files of networks end with .nir"),
+        (("none.nir", *KNOWN, "--calibration", "x.npz"), "none.nir"),
+        (("model.net", "--dt", "1e-4", "--calibration", "x.npz"), "--dt with a Lava file"),
+        (("model.net", "--calibration", "x.npz"), "model.net"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--name", "a b"), "a b"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--weight-bits", "1"), "--weight-bits"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "bad.npz"), "label"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(
+    files: Path, arguments: Sequence[str], words: str
+) -> None:
+    np.savez(files / "other.npz", x=X)
+    np.savez(files / "real.npz", payloads=X * 0.9)
+    np.savez(files / "narrow.npz", payloads=X[:, :, :5])
+    np.savez(files / "bad.npz", payloads=X, labels=LABELS[:3])
+    (files / "model.net").write_text("no HDF5")
+    done = call(*arguments)
+    assert done.exit_code == 2, done.output
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and words in errors[0], done.stderr
+    assert not (files / "nets").exists()
