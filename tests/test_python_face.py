@@ -92,6 +92,16 @@ def test_what_has_no_classes_says_so() -> None:
         integers.predict(X)
 
 
+def test_a_frontend_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "snntorch", None)
+    monkeypatch.delitem(sys.modules, "dmp_core.frontends.snntorch", raising=False)
+    monkeypatch.delitem(sys.modules, "dmp_core.frontends.torch_neurons", raising=False)
+    with pytest.raises(
+        UserError, match=r"snntorch is not installed: pip install --editable '.\[sn"
+    ):
+        dmp.from_snntorch(object())  # type: ignore[arg-type]
+
+
 def test_the_face_is_light() -> None:
     """Neither Torch nor Amaranth is loaded before it is needed."""
     script = (
