@@ -217,13 +217,14 @@ class Core:
         _ = self.network.params.readout
         return self.simulate(payloads).classes
 
-    def check(self, payloads: np.ndarray) -> int:
-        """Run sequences through the Verilog, compare every value and every cycle with the golden
-        model's, and return how many were compared; raise `UserError` where one differs.
+    def check(self, payloads: np.ndarray, **options: Any) -> int:
+        """Run sequences through the Verilog as `simulate` does, compare every value and every cycle
+        with the golden model's, and return how many were compared; raise `UserError` where one
+        differs.
         """
         from tb.compare import compare as compare_values
 
-        comparison = compare_values(self.simulate(payloads), payloads)
+        comparison = compare_values(self.simulate(payloads, **options), payloads)
         if comparison.mismatches:
             raise UserError(
                 f"{comparison.mismatches} values differ from the golden model:"
