@@ -48,10 +48,9 @@ def read_sequences(
         payload, n_classes = first.formats.payload, 0 if output is None else output.n_classes
     labels = arrays.get("labels")
     try:
-        payloads = check_payloads(arrays["payloads"], payload)
-        if not payloads.size or payloads.shape[2] != first.n_inputs:
-            right = f"(sequences, timesteps, {first.n_inputs})"
-            raise UserError(f"payloads of shape {payloads.shape}: use {right}")
+        payloads = check_payloads(arrays["payloads"], payload, first.n_inputs)
+        if not payloads.size:
+            raise UserError("no sequences: use at least one")
         check_labels(labels, len(payloads), n_classes or None)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
