@@ -149,7 +149,9 @@ def search_widths(
     UserError
         Even the widest formats lose more, or there are no classes.
     """
-    check_sequences(network, payloads, "the search")
+    if not np.isfinite(max_loss):
+        raise UserError(f"max_loss is {max_loss}: use a number of points")
+    payloads = check_sequences(network, payloads, "the search")
     if not len(network.b_o):
         raise UserError("a network without a readout has no classes to lose: give it a readout")
     right = None if labels is None else np.asarray(labels)

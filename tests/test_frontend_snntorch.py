@@ -397,6 +397,7 @@ class Forward(nn.Module):
     def __init__(self, forward: Callable[[Any, Any], Any]) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(INPUTS, INPUTS), nn.Linear(INPUTS, INPUTS)
+        self.flat = nn.Flatten()
         self.lif1, self.lif2 = snn.Leaky(0.5, init_hidden=True), snn.Leaky(0.5)
         self.act, self.own = nn.ReLU(), forward
 
@@ -412,6 +413,24 @@ def in_place(m: Any, x: Any) -> Any:
     y = m.fc1(x)
     y.mul_(2)
     return m.lif1(y)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at"),
+    [
+        ((3, 2, INPUTS), lambda x, k: x[k]),
+        ((2, 3, INPUTS), lambda x, k: x[:, k]),
+        ((2, INPUTS, 3), lambda x, k: x[:, :, k]),
+        ((2, INPUTS), lambda x, k: x),
+    ],
+)
+def test_the_inputs_of_timesteps_are_found_in_every_layout(
+    shape: tuple[int, ...], at: Callable[[Any, int], Any]
+) -> None:
+    torch.manual_seed(0)
+    module = Forward(lambda m, x: [m.lif1(m.fc1(at(x, k))) for k in range(3)][-1])
+    (layer,) = from_snntorch(module, inputs=torch.rand(shape), readout="spikes").network.layers
+    np.testing.assert_allclose(layer.w_f, module.fc1.weight.detach().numpy())
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -484,6 +503,27 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "part": (
         forward(lambda m, x: m.lif1(m.fc1(x)[:, :7])), "lif1 receives a part of what fc1 returns"
+    ),
+    "part of the input": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: m.lif1(m.fc1(x[:, INPUTS:]))),
+            inputs=(2 * INPUTS,), readout="spikes",
+        ),
+        "fc1 receives a part of the input: hand",
+    ),
+    "transposed input": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: m.lif1(m.fc1(m.flat(x.transpose(1, 2))))),
+            inputs=(2, INPUTS // 2), readout="spikes",
+        ),
+        "flat receives the input's values in another order",
+    ),
+    "time backwards": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: [m.lif1(m.fc1(x[:, k])) for k in (1, 0)][-1]),
+            inputs=torch.rand(2, 2, INPUTS), readout="spikes",
+        ),
+        "fc1 receives the input's timesteps in another order",
     ),
     "two kinds of timestep": (
         forward(lambda m, x: (m.lif1(m.fc1(x)), m.lif1(m.fc2(x)))[0]),

@@ -71,7 +71,8 @@ def _matrix(call: Call, n_chain: int, max_weights: int) -> tuple[np.ndarray, np.
     """Return the weights (out, in) and the bias (out,) of a call's module."""
     if isinstance(call.module, nn.Linear) and call.given.ndim != 2:
         raise UserError(
-            f"{call.name} receives {tuple(call.given.shape)}: use (batch, values) of one timestep"
+            f"{call.name} receives {tuple(call.given.shape)}: use (batch, values) of one timestep;"
+            " where the module loops over time itself, set inputs to a tensor of all timesteps"
         )
     if isinstance(call.module, NORMS) and call.module.running_mean is None:
         raise UserError(
