@@ -47,6 +47,7 @@ autodoc_default_options = {
     "member-order": "bysource",
 }
 autodoc_mock_imports = ["torch", "h5py", "dask", "distributed"]  # slow, and needed by nothing here
+autodoc_inherit_docstrings = False  # those of Torch are not for these pages
 autodoc_typehints = "signature"
 python_maximum_signature_line_length = 90
 
