@@ -59,9 +59,15 @@ def from_snntorch(module: torch.nn.Module, **options: Any) -> Network:
     """Return the network of a module of snnTorch's; see
     `dmp_core.frontends.snntorch.from_snntorch`.
     """
-    from dmp_core.frontends.snntorch import from_snntorch as read
     from dmp_core.network import Network
+    from golden.errors import UserError
 
+    try:
+        from dmp_core.frontends.snntorch import from_snntorch as read
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed: pip install --editable '.[snntorch]'"
+        ) from None
     return Network(read(module, **options))
 
 

@@ -24,6 +24,7 @@ EXTRAS = {
     "train": "dmp train, quantize, study",
     "synth": "dmp synth, bitstream",
     "host": "dmp host --back-end uart",
+    "snntorch": "dmp_core.from_snntorch",
     "docs": "make docs",
     "dev": "make test, lint",
 }

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from dmp_core.frontends.imported import Imported
@@ -14,44 +15,64 @@ from dmp_core.frontends.nir_neurons import Discretization, Fires, GivenReset
 from dmp_core.network import Integers, Network, check_free
 from golden.command_line import FORCE, Command, Number
 from golden.compare_reals import compare
-from golden.data.sequence_files import read_arrays
+from golden.data.sequence_files import check_labels, read_arrays
 from golden.errors import UserError, report_user_errors
 from golden.formats import SPIKE, Fixed
 from golden.integer import NetworkIntegers
 from golden.params import check_name
 from golden.payloads import check_payloads
+from golden.reals import NetworkReals
 
 NIR_FILES = (".nir",)
 LAVA_FILES = (".net", ".h5", ".hdf5")
+OF_REALS = ("dt", "discretization", "reset", "fires", "payload_bits", "weight_bits",
+            "membrane_bits", "leak_bits")  # fmt: skip
 FILE = click.Path(path_type=Path)
 
 
-def read_sequences(path: Path, payload: Fixed) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the payloads (B, K, M) of an .npz, and its labels (B,) if it has any."""
+def read_sequences(
+    path: Path, network: NetworkReals | NetworkIntegers
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the payloads (B, K, M) of an .npz, and its labels (B,) if it has any; or raise
+    `UserError` where they are none that the network takes.
+    """
     if path.suffix.lower() != ".npz":
         raise UserError(f"{path}: use an .npz of payloads (dmp events makes one of events)")
     arrays = read_arrays(path)
     if "payloads" not in arrays:
         raise UserError(f"{path} has no array 'payloads': use one of (B, K, M)")
+    if isinstance(network, NetworkReals):
+        first, payload, n_classes = network.layers[0], network.layers[0].payload, len(network.b_o)
+    else:
+        first, output = network.params.layers[0], network.params.output
+        payload, n_classes = first.formats.payload, 0 if output is None else output.n_classes
+    labels = arrays.get("labels")
     try:
-        return check_payloads(arrays["payloads"], payload), arrays.get("labels")
+        payloads = check_payloads(arrays["payloads"], payload, first.n_inputs)
+        if not payloads.size:
+            raise UserError("no sequences: use at least one")
+        check_labels(labels, len(payloads), n_classes or None)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    return payloads, labels
 
 
-def from_file(source: Path, options: dict[str, Any]) -> Imported[Any]:
-    """Return what a file holds; a frontend that takes an option says so where it is missing."""
+def from_file(source: Path, name: str, given: set[str], options: dict[str, Any]) -> Imported[Any]:
+    """Return what a file holds, as a network of this name. A frontend says which of the options it
+    needs; a Lava file takes none of them, and so none may be `given`.
+    """
     if source.suffix.lower() in NIR_FILES:
         from dmp_core.frontends.nir import from_nir
 
         return from_nir(source, **options)
     if source.suffix.lower() in LAVA_FILES:
-        given = [name for name, value in options.items() if value is not None]
-        if given != ["payload"]:
-            raise UserError(f"--{given[0]} with a Lava file, which says it itself: leave it out")
+        for option in OF_REALS:
+            if option in given:
+                flag = option.replace("_", "-")
+                raise UserError(f"--{flag} with a Lava file, which says it itself: leave it out")
         from dmp_core.frontends.lava import from_lava
 
-        return from_lava(source)
+        return from_lava(source, name=name)
     kinds = ", ".join((*NIR_FILES, *LAVA_FILES))
     raise UserError(
         f"{source}: files of networks end with {kinds}; a module of snnTorch's is imported from"
@@ -115,11 +136,14 @@ def main(
     check_name(name)
     out = out or Path("nets") / name
     check_free(out, force)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is no folder: name another place")
     payload = SPIKE if payload_bits is None else Fixed(payload_bits, payload_bits, signed=False)
     options = {"dt": dt, "discretization": discretization, "reset": reset, "payload": payload}
-    imported = from_file(source, options | ({} if fires is None else {"fires": fires}))
-    known, _ = read_sequences(calibration, payload)
-    payloads, labels = read_sequences(test or calibration, payload)
+    options |= {} if fires is None else {"fires": fires}
+    imported = from_file(source, name, _given(), options)
+    known, _ = read_sequences(calibration, imported.network)
+    payloads, labels = read_sequences(test or calibration, imported.network)
     click.echo(imported.report())
     if isinstance(imported.network, NetworkIntegers):
         integers = Integers(imported.network)
@@ -134,3 +158,10 @@ def main(
         click.echo(done.report())
     integers.save(out, payloads, labels, force=force)
     click.echo(f"wrote {out}: run it with dmp sim {out}")
+
+
+def _given() -> set[str]:
+    """Return the names of the options that were given."""
+    context = click.get_current_context()
+    source = context.get_parameter_source
+    return {name for name in context.params if source(name) is ParameterSource.COMMANDLINE}

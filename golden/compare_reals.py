@@ -135,7 +135,7 @@ def compare(
     UserError
         Two networks of different sizes, or sequences or labels that do not fit.
     """
-    check_sequences(network, payloads, "the comparison")
+    payloads = check_sequences(network, payloads, "the comparison")
     _check_alike(network, integers)
     right = None if labels is None else np.asarray(labels)
     if right is not None and right.shape != payloads.shape[:1]:

@@ -323,11 +323,7 @@ def run(
     """
     params = network.params
     first = params.layers[0]
-    if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
-        raise UserError(
-            f"payloads of shape {payloads.shape}: use (batch, timesteps, {first.n_inputs})"
-        )
-    payloads = check_payloads(payloads, first.formats.payload)
+    payloads = check_payloads(payloads, first.formats.payload, first.n_inputs)
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(i, p, batch) for i, p in zip(network.layers, params.layers, strict=True)]
     runs = [empty_run(p, batch, n_timesteps, trace) for p in params.layers]

@@ -15,6 +15,9 @@ def check_integers(payloads: np.ndarray) -> np.ndarray:
 
     Floats that are whole numbers are taken. All others are refused, and named with their place.
     """
+    if not isinstance(payloads, np.ndarray):
+        kind = type(payloads).__name__
+        raise UserError(f"payloads in a {kind}: use an array of NumPy (np.asarray)")
     if payloads.ndim != 3:
         raise UserError(f"payloads of shape {payloads.shape}: use (sequences, timesteps, inputs)")
     if payloads.dtype.kind == "b":
@@ -29,11 +32,15 @@ def check_integers(payloads: np.ndarray) -> np.ndarray:
     return payloads.astype(np.int64)
 
 
-def check_payloads(payloads: np.ndarray, fmt: Fixed) -> np.ndarray:
-    """Return payloads (B, K, M) as an array of an integer type, each of which `fmt` holds, or
-    raise `UserError`.
+def check_payloads(payloads: np.ndarray, fmt: Fixed, n_inputs: int | None = None) -> np.ndarray:
+    """Return payloads (B, K, M) as an array of an integer type, each of which `fmt` holds, for
+    this number of inputs (None: any); or raise `UserError`.
     """
     payloads = check_integers(payloads)
+    if n_inputs is not None and payloads.shape[2] != n_inputs:
+        raise UserError(
+            f"payloads of shape {payloads.shape}: use (sequences, timesteps, {n_inputs})"
+        )
     if payloads.size and (payloads.min() < fmt.min or payloads.max() > fmt.max):
         outside = (payloads < fmt.min) | (payloads > fmt.max)
         raise UserError(f"{_first(payloads, outside)}: use {fmt.min} to {fmt.max}")

@@ -35,6 +35,7 @@ from golden.params import (
     NeuronValue,
     ReadoutParams,
 )
+from golden.payloads import check_payloads
 from golden.reals import LayerRanges, LayerReals, NetworkReals, Value, first_wrong, run_reals
 
 HEADROOM = 1.25  # sequences outside of the calibration reach further
@@ -201,24 +202,18 @@ class _Rounding:
         return {} if (amount == threshold).all() else {"reset": amount}
 
 
-def check_sequences(network: NetworkReals, payloads: np.ndarray, what: str) -> None:
-    """Raise `UserError` where sequences (B, K, inputs) of `what` cannot be what the network
-    receives.
+def check_sequences(network: NetworkReals, payloads: np.ndarray, what: str) -> np.ndarray:
+    """Return sequences (B, K, inputs) of `what` as an array of an integer type, or raise
+    `UserError` where they cannot be what the network receives.
     """
-    if not payloads.size:
-        raise UserError(f"no sequences for {what}: use at least one")
     first = network.layers[0]
-    if payloads.ndim != 3 or payloads.shape[2] != first.n_inputs:
-        raise UserError(
-            f"sequences for {what} of shape {payloads.shape}: use (sequences, timesteps,"
-            f" {first.n_inputs})"
-        )
-    if payloads.dtype.kind not in "iub":
-        raise UserError(
-            f"layer0: the inputs of {what} are {payloads.dtype}: use integer payloads of"
-            f" {first.payload}"
-        )
-    first.payload.check(payloads, f"layer0: an input of {what}")
+    try:
+        checked = check_payloads(payloads, first.payload, first.n_inputs)
+    except UserError as error:
+        raise UserError(f"{what}: {error}") from None
+    if not checked.size:
+        raise UserError(f"no sequences for {what}: use at least one")
+    return checked
 
 
 def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
@@ -226,8 +221,7 @@ def calibrate(network: NetworkReals, payloads: np.ndarray) -> list[LayerRanges]:
     raise `UserError` where the network or the sequences cannot be.
     """
     network.check()
-    check_sequences(network, payloads, "the calibration")
-    return run_reals(network, payloads).ranges
+    return run_reals(network, check_sequences(network, payloads, "the calibration")).ranges
 
 
 def quantize(

@@ -16,6 +16,7 @@ import numpy as np
 from golden.errors import UserError
 from golden.formats import SPIKE, Fixed, Rounding
 from golden.params import Reset
+from golden.payloads import check_payloads
 from golden.readout_params import ReadoutReport
 
 Value = float | np.ndarray  # one for the layer, or (N,): one a neuron
@@ -323,15 +324,18 @@ class _Layer:
 
 
 def run_reals(network: NetworkReals, payloads: np.ndarray) -> RealRun:
-    """Run sequences (B, K, M) of integer payloads through the network."""
+    """Run sequences (B, K, M) of integer payloads through the network, or raise `UserError` where
+    they are none that it can receive.
+    """
+    first = network.layers[0]
+    payloads = check_payloads(payloads, first.payload, first.n_inputs)
     batch, n_timesteps, _ = payloads.shape
     layers = [_Layer(layer, batch, n_timesteps) for layer in network.layers]
     spikes = [np.zeros((batch, n_timesteps, layer.n_neurons), bool) for layer in network.layers]
     logits = np.zeros((batch, len(network.b_o)))
     peaks, largest = np.full_like(logits, -np.inf), 0.0
-    payload = network.layers[0].payload
     for k in range(n_timesteps):
-        values = payload.to_real(payloads[:, k])
+        values = first.payload.to_real(payloads[:, k])
         for index, layer in enumerate(layers):
             fired = layer.step(k, values)
             spikes[index][:, k] = fired

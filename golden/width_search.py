@@ -2,9 +2,9 @@
 and leaks. No Torch.
 
 It starts with the widest and narrows one width at a time: of those that stay within the loss it
-goes on with the one that saves most, until none is left. What is narrower in every width than one
-that lost too much is not tried. So it tries a few tens of the hundreds of combinations; a smaller
-one that only two steps at once reach is not found.
+goes on with the one that saves most, until none is left. What is at most as wide in every width as
+one that lost more than twice the loss is not tried. So it tries a few tens of the hundreds of
+combinations; a smaller one that only two steps at once reach is not found.
 """
 
 from __future__ import annotations
@@ -149,7 +149,9 @@ def search_widths(
     UserError
         Even the widest formats lose more, or there are no classes.
     """
-    check_sequences(network, payloads, "the search")
+    if not np.isfinite(max_loss):
+        raise UserError(f"max_loss is {max_loss}: use a number of points")
+    payloads = check_sequences(network, payloads, "the search")
     if not len(network.b_o):
         raise UserError("a network without a readout has no classes to lose: give it a readout")
     right = None if labels is None else np.asarray(labels)
@@ -171,7 +173,7 @@ def search_widths(
             f" {WIDEST.leaks} bits lose {chosen.loss:.2f} points: allow more than {max_loss:g}"
         )
     while True:
-        lost = [trial.widths for trial in known.values() if trial.loss > max_loss]
+        lost = [trial.widths for trial in known.values() if trial.loss > 2 * max_loss]
         next_ones = [one for one in _narrower(chosen.widths) if not _within_one_of(one, lost)]
         tried = [attempt(widths) for widths in next_ones]
         within = [trial for trial in tried if trial.loss <= max_loss]

@@ -125,8 +125,8 @@ def test_what_does_not_fit_is_refused_in_one_line() -> None:
     cases = [
         ((alone, integers, PAYLOADS), "the network in reals has layers and classes of"),
         ((EXACT, integers, PAYLOADS[:0]), "no sequences for the comparison"),
-        ((EXACT, integers, PAYLOADS[:, :, :3]), r"sequences for the comparison of shape"),
-        ((EXACT, integers, PAYLOADS * 0.9), "layer0: the inputs of the comparison are float64"),
+        ((EXACT, integers, PAYLOADS[:, :, :3]), "the comparison: payloads of shape"),
+        ((EXACT, integers, PAYLOADS * 0.9), "the comparison: payload 0.9 at sequence 0, timestep"),
         ((EXACT, integers, PAYLOADS, [1, 2]), r"\(2,\) labels of 120 sequences"),
     ]
     for given, message in cases:

@@ -199,7 +199,7 @@ def blocks_of(*blocks: Block) -> Callable[[Path], Any]:
 
 NAN = np.where(np.arange(24).reshape(6, 4) == 5, np.nan, 1.0)
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no file": (lambda folder: from_lava(folder / "none.net"), r"none\.net is no HDF5 file"),
+    "no file": (lambda folder: from_lava(folder / "none.net"), r"no file .*none\.net: use"),
     "no HDF5": (text, r"net\.net is no HDF5 file"),
     "no blocks": (empty, "has no group layer with blocks"),
     "no dense": (
@@ -240,8 +240,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "range of both": (
         change(weight=np.array([[255.0, -1, 1, 1]] * 6)), r"-256 to 254 \(both signs\)"
     ),
+    "all negative": (
+        change(weight=np.full((6, 4), -1e30)), r"reaches from -1e\+30 to -1e\+30: use -255 to 0"
+    ),
     "odd": (change(weight=np.array([[201.0, -1, 1, 1]] * 6)), "layer/0/weight has odd weights"),
     "bias": (change(bias=np.ones(5)), "layer/0/bias has 5 values: use 6"),
+    "large bias": (
+        change(bias=np.full(6, 1e30)), r"layer/0/bias is 1e\+30, which no voltage .* than 131072"
+    ),
     "negative delay": (change(delay=[-1] * 6), "layer/0/delay is -1"),
     "delays of synapses": (change(delay=np.ones((6, 4))), r"layer/0/delay has the shape \(6, 4\)"),
     "last delays": (change(delay=[1, 2, 3, 4, 5, 6]), "layer/0/delay: the last block's spikes"),

@@ -120,6 +120,10 @@ MAKE: dict[str, Callable[[], list[Any]]] = {
         ),
     ],
     "clamped betas": lambda: [snn.Leaky(spread(0.7, 1.3), learn_beta=True, **HIDDEN_STATES)],
+    "betas of 0": lambda: [
+        snn.Leaky(spread(-0.5, 0.5), learn_beta=True, threshold=spread(0.7, 1.2), **HIDDEN_STATES),
+        scaled(snn.RLeaky(0.0, linear_features=HIDDEN, **HIDDEN_STATES), 2.0),
+    ],
     "synaptic": lambda: [
         snn.Synaptic(alpha=0.7, beta=0.8, threshold=2.0, **HIDDEN_STATES),
         snn.Synaptic(alpha=spread(-0.1, 0.9), beta=spread(0.4, 0.9), **HIDDEN_STATES),
@@ -163,7 +167,7 @@ MAKE: dict[str, Callable[[], list[Any]]] = {
 PAYLOADS = [SPIKE, GRADED, Fixed(6, 4)]
 # Kinds that a payload matters for meet all of them, the others one after another.
 CASES = [(kind, PAYLOADS[place % 3]) for place, kind in enumerate(MAKE)]
-CASES += [(kind, payload) for kind in ("recurrent", "recurrent synaptic") for payload in PAYLOADS]
+CASES += [(kind, payload) for kind in ("recurrent", "betas of 0") for payload in PAYLOADS]
 
 
 @pytest.mark.parametrize(("kind", "payload"), dict.fromkeys(CASES), ids=str)
@@ -391,6 +395,7 @@ class Forward(nn.Module):
     def __init__(self, forward: Callable[[Any, Any], Any]) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(INPUTS, INPUTS), nn.Linear(INPUTS, INPUTS)
+        self.flat = nn.Flatten()
         self.lif1, self.lif2 = snn.Leaky(0.5, init_hidden=True), snn.Leaky(0.5)
         self.act, self.own = nn.ReLU(), forward
 
@@ -406,6 +411,24 @@ def in_place(m: Any, x: Any) -> Any:
     y = m.fc1(x)
     y.mul_(2)
     return m.lif1(y)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at"),
+    [
+        ((3, 2, INPUTS), lambda x, k: x[k]),
+        ((2, 3, INPUTS), lambda x, k: x[:, k]),
+        ((2, INPUTS, 3), lambda x, k: x[:, :, k]),
+        ((2, INPUTS), lambda x, k: x),
+    ],
+)
+def test_the_inputs_of_timesteps_are_found_in_every_layout(
+    shape: tuple[int, ...], at: Callable[[Any, int], Any]
+) -> None:
+    torch.manual_seed(0)
+    module = Forward(lambda m, x: [m.lif1(m.fc1(at(x, k))) for k in range(3)][-1])
+    (layer,) = from_snntorch(module, inputs=torch.rand(shape), readout="spikes").network.layers
+    np.testing.assert_allclose(layer.w_f, module.fc1.weight.detach().numpy())
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
@@ -436,7 +459,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "1: its spike_grad is no step from 0 to 1",
     ),
     "beta 0": (
-        one(lambda: snn.Leaky(torch.tensor([0.5, 0.0] * 15), **HIDDEN_STATES)),
+        one(lambda: snn.Synaptic(0.5, torch.tensor([0.5, 0.0] * 15), **HIDDEN_STATES)),
         "1.beta of neuron 1 is 0, where a late subtraction",
     ),
     "changed reset": (
@@ -457,6 +480,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "threshold's shape": (
         one(lambda: snn.Leaky(0.5, threshold=torch.ones(4), **HIDDEN_STATES)), "forward fails"
     ),
+    "states of a Sequential": (
+        lambda: from_snntorch(nn.Sequential(nn.Linear(3, 4), snn.Leaky(0.5), nn.Linear(4, 5))),
+        "forward fails .*: neurons in an nn.Sequential need init_hidden=True",
+    ),
     "size of layers": (
         lambda: from_snntorch(nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))), "forward fails"
     ),
@@ -474,6 +501,27 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "part": (
         forward(lambda m, x: m.lif1(m.fc1(x)[:, :7])), "lif1 receives a part of what fc1 returns"
+    ),
+    "part of the input": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: m.lif1(m.fc1(x[:, INPUTS:]))),
+            inputs=(2 * INPUTS,), readout="spikes",
+        ),
+        "fc1 receives a part of the input: hand",
+    ),
+    "transposed input": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: m.lif1(m.fc1(m.flat(x.transpose(1, 2))))),
+            inputs=(2, INPUTS // 2), readout="spikes",
+        ),
+        "flat receives the input's values in another order",
+    ),
+    "time backwards": (
+        lambda: from_snntorch(
+            Forward(lambda m, x: [m.lif1(m.fc1(x[:, k])) for k in (1, 0)][-1]),
+            inputs=torch.rand(2, 2, INPUTS), readout="spikes",
+        ),
+        "fc1 receives the input's timesteps in another order",
     ),
     "two kinds of timestep": (
         forward(lambda m, x: (m.lif1(m.fc1(x)), m.lif1(m.fc2(x)))[0]),

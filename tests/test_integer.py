@@ -701,9 +701,9 @@ def test_progress_is_told_of_every_timestep() -> None:
 
 
 def test_payloads_that_do_not_fit() -> None:
-    with pytest.raises(UserError, match=r"use \(batch, timesteps, 1\)"):
+    with pytest.raises(UserError, match=r"use \(sequences, timesteps, 1\)"):
         run(small(), np.zeros((2, 5, 2), np.int64))
-    with pytest.raises(UserError, match=r"use \(batch, timesteps, 1\)"):
+    with pytest.raises(UserError, match=r"use \(sequences, timesteps, inputs\)"):
         run(small(), np.zeros((2, 5), np.int64))
     for value in (256, -1):
         with pytest.raises(UserError, match=f"payload {value} at sequence 0, .*: use 0 to 255"):

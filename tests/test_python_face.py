@@ -20,6 +20,7 @@ from dmp_core.frontends.layers import Lif, Readout
 from export.store import find_dataset, load_network, load_stored
 from golden.errors import UserError
 from golden.integer import run
+from tests.test_frontend_lava import draw_block, write
 
 RNG = np.random.default_rng(3)
 W1, W2 = RNG.normal(0.1, 0.4, (8, 6)), RNG.normal(0, 1, (3, 8))
@@ -34,7 +35,7 @@ def network() -> dmp.Network:
 
 def test_a_network_becomes_integers_and_a_folder(tmp_path: Path) -> None:
     net = network()
-    assert "layer 0" in net.report() or "0" in net.report()
+    assert "8 neurons of 6 inputs" in net.report() and "3 classes" in net.report()
     integers = net.quantize(X, name="three", weight_bits=12, membrane_bits=20, leak_bits=16)
     f = integers.network.params.layers[0].formats
     assert (f.w_f.width, f.u.width, f.leak.width) == (12, 20, 16)
@@ -90,6 +91,16 @@ def test_what_has_no_classes_says_so() -> None:
     assert integers.spikes(X).shape == (20, 15, 8)
     with pytest.raises(UserError, match="has no readout"):
         integers.predict(X)
+
+
+def test_a_frontend_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "snntorch", None)
+    monkeypatch.delitem(sys.modules, "dmp_core.frontends.snntorch", raising=False)
+    monkeypatch.delitem(sys.modules, "dmp_core.frontends.torch_neurons", raising=False)
+    with pytest.raises(
+        UserError, match=r"snntorch is not installed: pip install --editable '.\[sn"
+    ):
+        dmp.from_snntorch(object())  # type: ignore[arg-type]
 
 
 def test_the_face_is_light() -> None:
@@ -149,6 +160,15 @@ def test_a_file_becomes_a_folder(files: Path) -> None:
     assert call("model.nir", *KNOWN, "--calibration", "x.npz", "--force").exit_code == 0
 
 
+def test_a_file_of_lava_becomes_a_folder_of_that_name(files: Path) -> None:
+    write(files / "lava.net", [draw_block(RNG, 4, 6)])
+    assert call("lava.net", "--calibration", "x.npz").exit_code == 0
+    assert load_network(files / "nets/lava").params.name == "lava"
+    done = call("lava.net", "--calibration", "x.npz", "--name", "other")
+    assert done.exit_code == 0, done.output
+    assert load_network(files / "nets/other").params.name == "other"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -160,16 +180,23 @@ def test_a_file_becomes_a_folder(files: Path) -> None:
         (("model.nir", *KNOWN, "--calibration", "model.nir"), "use an .npz of payloads"),
         (("model.nir", *KNOWN, "--calibration", "other.npz"), "no array 'payloads'"),
         (("model.nir", *KNOWN, "--calibration", "real.npz"), "0.9"),
-        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "5"),
+        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20"),
         (("model.nir", "--dt", "nan", "--calibration", "x.npz"), "nan is no number"),
         (("model.nir", "--dt", "1", *KNOWN[2:], "--calibration", "x.npz"), "1 - dt / tau negative"),
         (("model.onnx", "--calibration", "x.npz"), "files of networks end with .nir"),
         (("none.nir", *KNOWN, "--calibration", "x.npz"), "none.nir"),
         (("model.net", "--dt", "1e-4", "--calibration", "x.npz"), "--dt with a Lava file"),
-        (("model.net", "--calibration", "x.npz"), "model.net"),
+        (("model.net", "--fires", "at", "--calibration", "x.npz"), "--fires with a Lava file"),
+        (("lava.net", "--weight-bits", "8", "--calibration", "x.npz"), "--weight-bits with a Lava"),
+        (("lava.net", "--payload-bits", "8", "--calibration", "x.npz"), "--payload-bits with a"),
+        (("lava.net", "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20, 15, 5)"),
+        (("model.net", "--calibration", "x.npz"), "model.net is no HDF5 file"),
+        (("none.net", "--calibration", "x.npz"), "no file none.net"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--name", "a b"), "a b"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--weight-bits", "1"), "--weight-bits"),
-        (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "bad.npz"), "label"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "bad.npz"), "bad.npz: labels"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "real.npz"), "real.npz: pay"),
+        (("model.nir", *KNOWN, "--calibration", "x.npz", "--out", "x.npz"), "x.npz is no folder"),
     ],
 )
 def test_what_cannot_be_imported_is_one_line(
@@ -180,8 +207,9 @@ def test_what_cannot_be_imported_is_one_line(
     np.savez(files / "narrow.npz", payloads=X[:, :, :5])
     np.savez(files / "bad.npz", payloads=X, labels=LABELS[:3])
     (files / "model.net").write_text("no HDF5")
+    write(files / "lava.net", [draw_block(RNG, 4, 6)])
     done = call(*arguments)
     assert done.exit_code == 2, done.output
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and words in errors[0], done.stderr
+    assert done.stderr.startswith("error: ") and words in done.stderr
+    assert done.stderr.count("\n") == 1  # and so before anything was run
     assert not (files / "nets").exists()

@@ -280,11 +280,12 @@ def test_what_no_format_holds_is_refused(
     ("payloads", "message"),
     [
         (np.zeros((0, 3, 1), int), "no sequences for the calibration: use at least one"),
-        (np.zeros((3, 1), int), r"for the calibration of shape \(3, 1\): use \(sequences, tim"),
+        (np.zeros((3, 1), int), r"the calibration: payloads of shape \(3, 1\): use \(seq"),
         (np.zeros((1, 3, 2), int), r"shape \(1, 3, 2\): use \(sequences, timesteps, 1\)"),
-        (BYTES * 1.0, "layer0: the inputs of the calibration are float64: use integer pay"),
-        (BYTES * 2, "layer0: an input of the calibration reaches from 0 to 256, outside"),
-        (-BYTES, "layer0: an input of the calibration reaches from -128 to 0, outside"),
+        (BYTES * 0.3, "the calibration: payload .* at sequence 0, timestep .*, input 0: use integ"),
+        (BYTES * 2, "the calibration: payload 256 at sequence 0, timestep .*: use 0 to 255"),
+        (-BYTES, "the calibration: payload -.* at sequence 0, timestep .*: use 0 to 255"),
+        (BYTES.tolist(), "the calibration: payloads in a list: use an array of NumPy"),
     ],
 )  # fmt: skip
 def test_inputs_out_of_range_are_refused(payloads: np.ndarray, message: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dmp_core.frontends.layers import Lif, from_layers
 from export.items import to_items
 from golden.data.event_list import EventList, dense
 from golden.data.event_text import read_text
@@ -19,6 +20,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.payloads import check_payloads
+from golden.reals import run_reals
 from tests.spoken import draw_spikes, write_hdf5
 from tests.test_mnist import flip
 
@@ -270,9 +272,15 @@ def test_payloads_mean_the_same_everywhere() -> None:
     """The core's items were cut to integers, and golden took 0.9 as it is."""
     broken = np.zeros((1, 2, 7))
     broken[0, 1, 4] = 0.9
-    for take in (to_items, lambda payloads: check_payloads(payloads, BYTES)):
+    reals = from_layers([Lif(np.ones((1, 7)))], payload=BYTES).network
+    for take in (
+        to_items, lambda payloads: check_payloads(payloads, BYTES),
+        lambda payloads: run_reals(reals, payloads),
+    ):  # fmt: skip
         with pytest.raises(UserError, match="payload 0.9 at sequence 0, timestep 1, input 4: use"):
             take(broken)
+    with pytest.raises(UserError, match=r"of shape \(1, 2, 6\): use \(sequences, timesteps, 7"):
+        run_reals(reals, np.zeros((1, 2, 6), int))
     whole = PAYLOADS.astype(np.float64)
     assert np.array_equal(to_items(whole), to_items(PAYLOADS))
     assert np.array_equal(to_items(PAYLOADS != 0), to_items((PAYLOADS != 0).astype(int)))

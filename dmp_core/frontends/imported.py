@@ -10,6 +10,7 @@ from golden.reals import NetworkReals
 from golden.table import table
 
 Fate = Literal["mapped", "folded", "approximated", "left out"]
+MAX_WEIGHTS = 1 << 24  # of a layer, convolutions unrolled: 128 MiB in float64
 Network = TypeVar("Network", NetworkReals, NetworkIntegers)
 
 

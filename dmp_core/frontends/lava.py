@@ -29,6 +29,7 @@ from golden.readout_params import ReadoutParams
 DECAY = Fixed(13, 12, signed=False)  # 1 needs the 13th bit
 ONE = 1 << DECAY.frac
 STATE = Fixed(24, 6)  # of currents and voltages, in units of vThMant
+MOST = 1 << (STATE.width - STATE.frac - 1)  # of thresholds and biases, in units of vThMant
 NETX_MAX_DELAY = 62
 
 
@@ -73,6 +74,8 @@ def from_lava(
     """
     if readout not in ("spikes", "spike_count"):
         raise UserError(f"readout '{readout}': use spikes or spike_count")
+    if not Path(path).is_file():
+        raise UserError(f"no file {path}: use the path of one that netx reads")
     try:
         with h5py.File(path, "r") as file:
             blocks, notes = _read(file)
@@ -185,16 +188,21 @@ def _dense(group: h5py.Group) -> _Block:
     n, m = weights.shape
     bias = np.zeros(n, np.int64)
     if "bias" in group:
-        found = np.trunc(_numbers(group, "bias")).astype(np.int64)
+        found = np.trunc(_numbers(group, "bias"))
         if found.size not in (1, n):
             raise UserError(f"{name}/bias has {found.size} values: use {n}")
-        bias = np.broadcast_to(found.ravel(), n)
+        if (wrong := np.abs(found) >= MOST).any():
+            raise UserError(
+                f"{name}/bias is {found[wrong].flat[0]:g}, which no voltage of 24 bits holds: use"
+                f" less than {MOST}"
+            )
+        bias = np.broadcast_to(found.astype(np.int64).ravel(), n)
     inputs_late, spikes_late, of_delays = _delays(group, name, n, m)
     threshold = _neuron_values(neuron, "vThMant", n, (1 << 18) - 1)
-    if (threshold * 64 + 1 > STATE.max).any():
+    if (threshold >= MOST).any():
         raise UserError(
             f"{name}/neuron/vThMant is {threshold.max()}, which no voltage reaches (a block whose"
-            " voltage is read): the core sends spikes, use less than 131072"
+            f" voltage is read): the core sends spikes, use less than {MOST}"
         )
     return _Block(
         name,
@@ -220,18 +228,17 @@ def _weights(group: h5py.Group, name: str) -> tuple[np.ndarray, list[Note]]:
     found = found.reshape(found.shape[:2]) if found.ndim > 2 and found.size else found
     if found.ndim != 2 or not found.size:
         raise UserError(f"{name}/weight has the shape {found.shape}: use (neurons, inputs)")
-    weights = np.trunc(found).astype(np.int64)
-    low, high = int(weights.min()), int(weights.max())
+    whole = np.trunc(found)
+    low, high = float(whole.min()), float(whole.max())
     both = low < 0 < high
     if low < (-256 if both else -255) or high > (254 if both else 255):
-        raise UserError(
-            f"{name}/weight reaches from {low} to {high}: use"
-            f" {'-256 to 254 (both signs)' if both else 'at most 255'}"
-        )
+        right = "-256 to 254 (both signs)" if both else "0 to 255" if high > 0 else "-255 to 0"
+        raise UserError(f"{name}/weight reaches from {low:g} to {high:g}: use {right}")
+    weights = whole.astype(np.int64)
     if both and (low < -128 or high > 127) and (weights % 2).any():
         raise UserError(
-            f"{name}/weight has odd weights and reaches from {low} to {high}: of both signs, Loihi"
-            " has even ones beyond -128 to 127"
+            f"{name}/weight has odd weights and reaches from {low:g} to {high:g}: of both signs,"
+            " Loihi has even ones beyond -128 to 127"
         )
     cut = int((weights != found).sum())
     what = f"{cut} weights lose their fractions, as in Lava"

@@ -12,7 +12,7 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from dmp_core.frontends.imported import Imported, Note
+from dmp_core.frontends.imported import MAX_WEIGHTS, Imported, Note
 from dmp_core.frontends.layers import Lif, layer_reals
 from dmp_core.frontends.nir_file import Node, read_graph
 from dmp_core.frontends.nir_graph import LINEAR, NEURONS, Step, in_order
@@ -30,8 +30,6 @@ from dmp_core.frontends.nir_neurons import (
 from golden.formats import SPIKE, Fixed
 from golden.readout_params import ReadoutReport
 from golden.reals import LayerReals, NetworkReals, Value
-
-MAX_WEIGHTS = 1 << 24  # 128 MiB in float64
 
 
 def from_nir(

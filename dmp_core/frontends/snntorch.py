@@ -11,9 +11,9 @@ import snntorch
 import torch
 from torch import nn
 
-from dmp_core.frontends.imported import Imported, Note
+from dmp_core.frontends.imported import MAX_WEIGHTS, Imported, Note
 from dmp_core.frontends.layers import Lif, Readout, from_layers
-from dmp_core.frontends.torch_affine import AFFINE, MAX_WEIGHTS, NORMS, WEIGHTS, combine
+from dmp_core.frontends.torch_affine import AFFINE, NORMS, WEIGHTS, combine
 from dmp_core.frontends.torch_neurons import KINDS, Neurons, kind_of, read
 from dmp_core.frontends.torch_trace import Call, leaves, trace
 from golden.errors import UserError

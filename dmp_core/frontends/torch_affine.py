@@ -19,7 +19,6 @@ DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 WEIGHTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.AvgPool2d)
 AFFINE = (*SHAPES_ONLY, *DROPOUTS, *NORMS, *WEIGHTS)
-MAX_WEIGHTS = 1 << 24  # of a layer, unrolled: 128 MiB in float64
 CHUNK = 256  # inputs that are unrolled at once
 TOLERANCE = 1e-4  # of sums of a trace, which are float32
 
@@ -72,7 +71,8 @@ def _matrix(call: Call, n_chain: int, max_weights: int) -> tuple[np.ndarray, np.
     """Return the weights (out, in) and the bias (out,) of a call's module."""
     if isinstance(call.module, nn.Linear) and call.given.ndim != 2:
         raise UserError(
-            f"{call.name} receives {tuple(call.given.shape)}: use (batch, values) of one timestep"
+            f"{call.name} receives {tuple(call.given.shape)}: use (batch, values) of one timestep;"
+            " where the module loops over time itself, set inputs to a tensor of all timesteps"
         )
     if isinstance(call.module, NORMS) and call.module.running_mean is None:
         raise UserError(

@@ -29,7 +29,7 @@ from dmp_core.frontends.torch_affine import as_float64, unroll
 from dmp_core.frontends.torch_trace import Call
 from golden.errors import UserError
 from golden.params import Reset
-from golden.reals import Value, first_wrong
+from golden.reals import Value
 
 KINDS = (snntorch.Leaky, snntorch.RLeaky, snntorch.Synaptic, snntorch.RSynaptic)
 RECURRENT = (snntorch.RLeaky, snntorch.RSynaptic)
@@ -66,6 +66,11 @@ class Neurons:
     def layer(self, weights: np.ndarray, bias: np.ndarray) -> Lif:
         """Return the layer of the core, with these weights and this bias before it."""
         reset, amount = self._reset()
+        own = None if self.v is None else self.v * self.factor
+        if reset == "subtract" and (forgets := self._forgets()).any():
+            # What a membrane of beta 0 would forget comes back as a spike of its own.
+            late = np.diag(np.where(forgets, -np.asarray(self.threshold), 0.0))
+            own = late if own is None else own + late
         bias = bias + self.v_bias
         place: dict[str, Any] = {"bias" if self.alpha is None else "current_bias": bias}
         return Lif(
@@ -75,7 +80,7 @@ class Neurons:
             reset=reset,
             reset_amount=amount,
             alpha=self.alpha,
-            recurrent=None if self.v is None else self.v * self.factor,
+            recurrent=own,
             strict=True,
             name=self.name,
             **place,
@@ -100,13 +105,18 @@ class Neurons:
             )
         return "to_value", None
 
+    def _forgets(self) -> np.ndarray:
+        """Return which neurons (N,) keep nothing of their membrane until the late subtraction."""
+        return self.late & (np.broadcast_to(self.beta, self.v_bias.shape) == 0)
+
     def _over_beta(self) -> Value:
-        if found := first_wrong(f"{self.name}.beta", self.beta, lambda beta: beta == 0):
+        """Return what a late subtraction is at once; where beta is 0, it does not matter."""
+        if self.alpha is not None and self._forgets().any():
             raise UserError(
-                f"{found}, where a late subtraction is one of threshold / beta: use more than 0, or"
-                " reset_delay=False"
+                f"{self.name}.beta of neuron {self._forgets().argmax()} is 0, where a late"
+                " subtraction is one of threshold / beta: use more than 0, or reset_delay=False"
             )
-        return self.threshold / self.beta
+        return self.threshold / np.where(np.asarray(self.beta) == 0, 1.0, self.beta)[()]
 
     @property
     def words(self) -> str:
@@ -116,6 +126,10 @@ class Neurons:
         reset = {"none": "no reset", "zero": "reset to 0"}.get(self.mechanism, "reset at once")
         if self.mechanism == "subtract" and self.late:
             reset = f"late reset, so at once by threshold / beta = {_shown(self._over_beta())}"
+            if count := int(self._forgets().sum()):
+                reset += (
+                    f"; for {count} of beta 0 by a spike of their own, so the layer is recurrent"
+                )
         return f"{self.kind.__name__}: {', '.join([*shown, reset])}"
 
 

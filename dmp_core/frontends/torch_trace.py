@@ -73,13 +73,16 @@ def trace(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Trace:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             shapes = ", ".join(str(tuple(given.shape)) for given in inputs)
+            right = "set inputs to what it is called with"
+            if "tuple" in reason:
+                right = "neurons in an nn.Sequential need init_hidden=True"
             raise UserError(
-                f"the module's forward fails on inputs of {shapes} ({reason}): set inputs to what"
-                " it is called with"
+                f"the module's forward fails on inputs of {shapes} ({reason}): {right}"
             ) from None
     if not calls:
         raise UserError("the module's forward calls no module: use layers of torch.nn and snntorch")
     periods = _periods(calls, inputs[0])
+    _check_inputs(periods, inputs[0])
     _check_states(periods)
     last = periods[-1][-1]
     found = list(_tensors(result))
@@ -222,6 +225,31 @@ def _refuse(call: Call, calls: list[Call]) -> None:
         f"{call.name} receives neither the input nor what the module before it returns: use modules"
         " for all that is computed between modules"
     )
+
+
+def _check_inputs(periods: list[list[Call]], given: torch.Tensor) -> None:
+    """Check that the timesteps receive all of the module's input, each value in its place."""
+    first = periods[0][0]
+    places = [period[0].given.data_ptr() for period in periods]
+    wrong = ""
+    if not all(_in_order(period[0].given) for period in periods):
+        wrong = "the input's values in another order"
+    elif places != sorted(places):
+        wrong = "the input's timesteps in another order"
+    elif first.given.numel() * len(set(places)) != given.numel():
+        wrong = "a part of the input"
+    if wrong:
+        raise UserError(
+            f"{first.name} receives {wrong}: hand the input to the module as this layer takes it"
+        )
+
+
+def _in_order(tensor: torch.Tensor) -> bool:
+    """Return whether the values of a sample lie one after another, at equal distances."""
+    lengths = zip(tensor.shape[1:], tensor.stride()[1:], strict=True)
+    found = [(length, stride) for length, stride in lengths if length > 1]
+    inner = [stride * length for length, stride in found[1:]]
+    return [stride for _, stride in found[:-1]] == inner and all(stride for _, stride in found)
 
 
 def _check_states(periods: list[list[Call]]) -> None:
