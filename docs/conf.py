@@ -46,8 +46,8 @@ autodoc_default_options = {
     "exclude-members": "elaborate",
     "member-order": "bysource",
 }
-autodoc_mock_imports = ["torch", "h5py", "dask", "distributed"]  # slow, and needed by nothing here
-autodoc_inherit_docstrings = False  # those of Torch are not for these pages
+# Slow, and needed by nothing here.
+autodoc_mock_imports = ["torch", "snntorch", "h5py", "dask", "distributed"]
 autodoc_typehints = "signature"
 python_maximum_signature_line_length = 90
 

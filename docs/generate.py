@@ -49,7 +49,7 @@ FORMATS = {
 }
 OTHER_FOLDERS = {
     "docs": "these pages, and the results as data",
-    "examples": "a network of one's own from a task to its proof; a notebook",
+    "examples": "networks from snnTorch, NIR and arrays to their proof; streams; a notebook",
     "tests": "a test file for each component and command",
 }
 COSTS = (

@@ -87,6 +87,22 @@ def test_the_python_of_the_pages_and_the_notebook_run(
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
 
 
+def test_the_page_on_importing_prints_what_it_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Block by block, in the order of the page."""
+    pytest.importorskip("snntorch", reason="snnTorch is not installed")
+    monkeypatch.setenv("COLUMNS", "80")
+    page = (ROOT / "docs" / "importing.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", page, re.M | re.S)
+    assert [bool(shown) for _, shown in blocks] == [True, True, False, True, False]
+    names: dict[str, Any] = {}
+    for code, shown in blocks:
+        exec(code, names)
+        printed = capsys.readouterr().out
+        assert printed == shown if shown else "\n" not in printed.rstrip()
+
+
 def test_the_notebook_is_stored_without_what_it_printed() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)

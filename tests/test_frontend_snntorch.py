@@ -4,10 +4,8 @@ is refused in one line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -581,15 +579,3 @@ def test_tensors_of_another_device_are_refused_in_one_line() -> None:
     weights = torch.ones(3, 2, dtype=torch.bfloat16)
     with pytest.raises(UserError, match=r"layer0\.weights is no array of numbers"):
         from_layers([Lif(weights)])
-
-
-def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """And prints what the page shows."""
-    page = (Path(__file__).parents[1] / "docs" / "importing_tools.md").read_text()
-    names: dict[str, Any] = {}
-    for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
-        exec(block, names)
-    printed = capsys.readouterr().out.split()
-    for shown in re.findall(r"^```text\n(.*?)^```", page, re.M | re.S):
-        words = shown.split()
-        assert any(printed[at : at + len(words)] == words for at in range(len(printed))), shown

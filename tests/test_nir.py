@@ -294,16 +294,6 @@ def test_the_report_names_every_node() -> None:
     assert all(note.node in found.report() for note in found.notes)
 
 
-def test_the_page_shows_the_report_of_its_example(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "importing.md").read_text()
-    ((code, shown),) = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", page, re.M | re.S)
-    monkeypatch.setenv("COLUMNS", "100")
-    exec(code, {})
-    assert capsys.readouterr().out == shown
-
-
 def test_the_page_has_every_node() -> None:
     page = (Path(__file__).parents[1] / "docs" / "importing.md").read_text()
     listed = "\n".join(re.findall(r"^\| ([^|]*) \|", page, re.M))

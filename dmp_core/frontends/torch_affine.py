@@ -87,8 +87,8 @@ def _matrix(call: Call, n_chain: int, max_weights: int) -> tuple[np.ndarray, np.
 def unroll(
     name: str, module: nn.Module, shape: tuple[int, ...], max_weights: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights (out, in) and the bias (out,) of a module that receives (B, ...): what
-    it makes of each input alone without a bias, and of 0.
+    """Return the weights (out, in) and the bias (out,) of a module that receives `(B, *shape)`:
+    what it makes of each input alone without a bias, and of 0.
     """
     values = float64_values(name, module)
     offsets = ("bias", "running_mean")
