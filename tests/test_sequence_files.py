@@ -170,6 +170,10 @@ WRONG_NPZ: list[tuple[dict[str, Any], str]] = [
     (events() | {"shape": SHAPE[:2]}, r"shape is \[3, 6\]: use the numbers \(B, K, M\)"),
     ({k: v for k, v in events().items() if k != "shape"}, r"shape is \[\]: use the numbers"),
     (events() | {"shape": (3, 6, 8)}, "sequences of 8 inputs, but network mine has 7"),
+    (
+        events() | {"shape": (10**9, 10**9, 7)},
+        "1000000000 sequences .* do not fit into memory: use",
+    ),
     (events() | {"shape": (2, 6, 7)}, "event [0-9]+ has sequence 2: use 0 to 1"),
     (events() | {"shape": (3, 5, 7)}, "event [0-9]+ has timestep 5: use 0 to 4"),
     (events() | {"shape": (3, 6, 6)}, "event [0-9]+ has address 6: use 0 to 5"),

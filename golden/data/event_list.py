@@ -54,12 +54,20 @@ def check_range(name: str, values: np.ndarray, size: int) -> None:
 
 def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
     """Return the payloads (B, K, M) of events at timesteps, or raise `UserError` where one is
-    outside, or the second of its input in a timestep.
+    outside, or the second of its input in a timestep, or there are too many timesteps.
     """
     shape = (events.n_sequences, n_timesteps, n_inputs)
     places = (events.sequence, events.time, events.address)
     for name, values, size in zip(("sequence", "timestep", "address"), places, shape, strict=True):
         check_range(name, values, size)
+    try:
+        payloads = np.zeros(shape, np.min_scalar_type(_widest(events.payload)))
+    except (MemoryError, ValueError):
+        sizes = f"{shape[0]} sequences of {shape[1]} timesteps and {shape[2]} inputs"
+        raise UserError(
+            f"{sizes} do not fit into memory: use fewer at once; times that are no timesteps are"
+            " binned by `dmp events`"
+        ) from None
     flat = np.ravel_multi_index(places, shape) if len(events.time) else events.time
     order = np.argsort(flat, kind="stable")
     again = np.flatnonzero(np.diff(flat[order]) == 0)
@@ -69,7 +77,6 @@ def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
             f"event {event} is the second of input {events.address[event]} in timestep"
             f" {events.time[event]} of sequence {events.sequence[event]}: use one, with a payload"
         )
-    payloads = np.zeros(shape, np.min_scalar_type(_widest(events.payload)))
     payloads[places] = events.payload
     return payloads
 
