@@ -179,6 +179,10 @@ WRONG_NPZ: list[tuple[dict[str, Any], str]] = [
     (events() | {"shape": (3, 6, 6)}, "event [0-9]+ has address 6: use 0 to 5"),
     (events() | {"address": events()["address"] * -1}, "event [0-9]+ has address -[0-9]+: use 0"),
     (events() | {"timestep": events()["timestep"] * 1.0}, "timestep is of type float64: use int"),
+    (
+        events() | {"sequence": events()["sequence"].astype(np.uint64) + 2**63},
+        "sequence has 9223372036854775[0-9]+: use less than 9007199254740992",
+    ),
     (events() | {"payload": events()["payload"][1:]}, "payload has the shape .*, and sequence"),
     (events() | {"address": 0 * events()["address"]}, "event [0-9]+ is the second of input 0 in"),
     (events() | {"labels": LABELS[:2]}, r"labels of shape \(2,\): use \(3,\)"),
