@@ -26,6 +26,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
+from golden.manifest import MANIFEST, read_core
 from golden.params import check_name
 from golden.quantize import quantize
 from golden.reals import NetworkReals, RealRun, run_reals
@@ -143,6 +144,8 @@ class Integers:
         """
         folder, params = Path(folder), self.network.params
         check_free(folder, force)
+        if not len(payloads):
+            raise UserError("no sequences to store: use at least one")
         n_classes = None if params.output is None else params.output.n_classes
         given = None if labels is None else np.asarray(labels)
         right = check_labels(given, len(payloads), n_classes)
@@ -150,7 +153,7 @@ class Integers:
         received = [*(layer.events for layer in done.layers), done.layers[-1].spike_counts]
         measured = given is not None and n_classes is not None
         card = Card(
-            data=params.name,
+            data="",
             n_timesteps=payloads.shape[1],
             parameters=sum(of.w_f.size + of.c.size for of in self.network.layers)
             + self.network.w_o.size,
@@ -178,10 +181,11 @@ class Integers:
         Raises
         ------
         UserError
-            The shape cannot be, or the folder holds something else.
+            The shape cannot be, or the folder holds something else, or the core of another network.
         """
         from rtl.verilog.generate import generate
 
+        _check_own(Path(folder), self.network.params.name)
         hardware = HardwareParams(
             lanes, block, events_per_cycle, products_per_cycle, trace=True, reports=reports
         )
@@ -194,6 +198,14 @@ def check_free(folder: Path, force: bool) -> None:
     for file in (*STORED, OWN):
         if not force and (folder / file).exists():
             raise UserError(f"{folder / file} exists: use another folder, or --force (force=True)")
+
+
+def _check_own(folder: Path, name: str) -> None:
+    """Raise `UserError` where a folder has the core of another network."""
+    manifest = folder / MANIFEST
+    other = name if not manifest.exists() else read_core(manifest)[0].network.name
+    if other != name:
+        raise UserError(f"{manifest} is of network {other}, not of {name}: use another folder")
 
 
 @dataclass
