@@ -215,14 +215,21 @@ class Core:
     network: NetworkIntegers
     manifest: Path
     verilog: Path
-    last: Simulation | None = None
+    _last: Simulation | None = None
+
+    @property
+    def last(self) -> Simulation:
+        """The last run."""
+        if self._last is None:
+            raise UserError("no run of the core yet: call predict, simulate or check first")
+        return self._last
 
     def simulate(self, payloads: np.ndarray, **options: Any) -> Simulation:
         """Run sequences (B, K, M) through the Verilog; see `tb.simulate.simulate`."""
         from tb.simulate import simulate
 
-        self.last = simulate(self.manifest, payloads, **options)
-        return self.last
+        self._last = simulate(self.manifest, payloads, **options)
+        return self._last
 
     def predict(self, payloads: np.ndarray) -> np.ndarray:
         """Return the classes (B,) that the Verilog finds."""
@@ -247,6 +254,4 @@ class Core:
     @property
     def cycles(self) -> int:
         """Of the last run: cycles from the first item to the last result."""
-        if self.last is None:
-            raise UserError("no cycles before a run: call predict, simulate or check first")
         return int(self.last.result_cycles[-1]) - self.last.first_cycle + 1

@@ -80,7 +80,7 @@ def test_a_core_runs_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError, match="is of network three, not of other: use another folder"):
         network().quantize(X, name="other").compile(tmp_path / "core")
     assert core.manifest.read_bytes() == before and not (tmp_path / "core/other.v").exists()
-    with pytest.raises(UserError, match="no cycles before a run"):
+    with pytest.raises(UserError, match="no run of the core yet"):
         _ = core.cycles
     assert core.check(X[:2]) > 2 * 15 * 8
     cycles = core.cycles
