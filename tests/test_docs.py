@@ -197,7 +197,7 @@ def test_the_commands_of_a_page_exist(path: Path) -> None:
 def check_options(module: str, arguments: list[str]) -> None:
     """Assert that a command has the subcommand and the options that a page gives it."""
     command = importlib.import_module(COMMANDS.get(module, module)).main
-    if isinstance(command, click.Group) and arguments:
+    if isinstance(command, click.Group) and arguments and not arguments[0].startswith("--"):
         found = command.get_command(click.Context(command), arguments[0])
         assert found is not None, arguments
         command = found
