@@ -112,7 +112,9 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")
     try:
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
-        return {option.name: hardware[option.name] for option in SHAPE}
+        shape = {str(option.name): hardware[option.name] for option in SHAPE}
+        HardwareParams(**shape)  # or raise
+        return shape
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} holds no choice of hardware ({error!r}): run dmp fit {network} again"

@@ -90,9 +90,11 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     core, _ = read_core(folder / "manifest.json")
     assert asdict(core.hardware) == chosen["hardware"] and chosen["hardware"]["lanes"] != 8
-    (folder / "fit.json").write_text("{}")
-    done = call("export", "rows", "--fit", "--out", str(folder))
-    assert done.exit_code == 2 and "holds no choice of hardware" in done.output
+    strange = json.dumps({"chosen": {"hardware": chosen["hardware"] | {"lanes": "8"}}})
+    for content in ("{}", "[]", strange):
+        (folder / "fit.json").write_text(content)
+        done = call("export", "rows", "--fit", "--out", str(folder))
+        assert done.exit_code == 2 and "holds no choice of hardware" in done.output
 
 
 @pytest.mark.parametrize(
