@@ -39,7 +39,8 @@ def train(module: nn.Module, steps: int, rng: np.random.Generator) -> None:
     for step in range(steps):
         payloads, labels = draw(64, rng)
         utils.reset(module)
-        counts = sum(module(torch.from_numpy(payloads[:, k]).float()) for k in range(TIMESTEPS))
+        inputs = torch.from_numpy(payloads).float().unbind(1)
+        counts = torch.stack([module(of_step) for of_step in inputs]).sum(0)
         loss = nn.functional.cross_entropy(counts, torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()
