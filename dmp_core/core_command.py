@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from dmp_core.commands import Making, Top
 from export.__main__ import core as export_command
+from export.claim import claimed
 from export.core import make_core
 from export.store import load_network
 from golden.command_line import Command
@@ -51,9 +52,11 @@ def with_core(command: click.Command, making: Making) -> click.Command:
     def call(network: str, fit: bool, out: Path | None, **given: Any) -> None:
         shape = {option.name: given.pop(str(option.name)) for option in SHAPE}
         context = click.get_current_context()
+        if making.board:
+            check_board(given["board"])
         if Path(network).name == "manifest.json":
             _refuse_shape(context, network)
-            manifest, named = Path(network), None
+            manifest, named = Path(network), claimed(Path(network).parent)
             given.pop("trace", None)
         else:
             shape = _fitted(context, network, out) if fit else shape
@@ -109,11 +112,21 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")
     try:
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
-        return {option.name: hardware[option.name] for option in SHAPE}
+        shape = {str(option.name): hardware[option.name] for option in SHAPE}
+        HardwareParams(**shape)  # or raise
+        return shape
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} holds no choice of hardware ({error!r}): run dmp fit {network} again"
         ) from None
+
+
+def check_board(board: str) -> None:
+    """Raise `UserError` where there is no such board."""
+    from rtl.host.board import BOARDS
+
+    if board not in BOARDS:
+        raise UserError(f"--board {board}: use one of {', '.join(BOARDS)}")
 
 
 def write_board(manifest: Path, board: str) -> Path:

@@ -26,6 +26,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
+from golden.manifest import MANIFEST, read_core
 from golden.params import check_name
 from golden.quantize import quantize
 from golden.reals import NetworkReals, RealRun, run_reals
@@ -143,6 +144,8 @@ class Integers:
         """
         folder, params = Path(folder), self.network.params
         check_free(folder, force)
+        if not len(payloads):
+            raise UserError("no sequences to store: use at least one")
         n_classes = None if params.output is None else params.output.n_classes
         given = None if labels is None else np.asarray(labels)
         right = check_labels(given, len(payloads), n_classes)
@@ -150,7 +153,7 @@ class Integers:
         received = [*(layer.events for layer in done.layers), done.layers[-1].spike_counts]
         measured = given is not None and n_classes is not None
         card = Card(
-            data=params.name,
+            data="",
             n_timesteps=payloads.shape[1],
             parameters=sum(of.w_f.size + of.c.size for of in self.network.layers)
             + self.network.w_o.size,
@@ -178,10 +181,11 @@ class Integers:
         Raises
         ------
         UserError
-            The shape cannot be, or the folder holds something else.
+            The shape cannot be, or the folder holds something else, or the core of another network.
         """
         from rtl.verilog.generate import generate
 
+        _check_own(Path(folder), self.network.params.name)
         hardware = HardwareParams(
             lanes, block, events_per_cycle, products_per_cycle, trace=True, reports=reports
         )
@@ -196,6 +200,14 @@ def check_free(folder: Path, force: bool) -> None:
             raise UserError(f"{folder / file} exists: use another folder, or --force (force=True)")
 
 
+def _check_own(folder: Path, name: str) -> None:
+    """Raise `UserError` where a folder has the core of another network."""
+    manifest = folder / MANIFEST
+    other = name if not manifest.exists() else read_core(manifest)[0].network.name
+    if other != name:
+        raise UserError(f"{manifest} is of network {other}, not of {name}: use another folder")
+
+
 @dataclass
 class Core:
     """A core in `verilog`, which runs under Verilator."""
@@ -203,14 +215,21 @@ class Core:
     network: NetworkIntegers
     manifest: Path
     verilog: Path
-    last: Simulation | None = None
+    _last: Simulation | None = None
+
+    @property
+    def last(self) -> Simulation:
+        """The last run."""
+        if self._last is None:
+            raise UserError("no run of the core yet: call predict, simulate or check first")
+        return self._last
 
     def simulate(self, payloads: np.ndarray, **options: Any) -> Simulation:
         """Run sequences (B, K, M) through the Verilog; see `tb.simulate.simulate`."""
         from tb.simulate import simulate
 
-        self.last = simulate(self.manifest, payloads, **options)
-        return self.last
+        self._last = simulate(self.manifest, payloads, **options)
+        return self._last
 
     def predict(self, payloads: np.ndarray) -> np.ndarray:
         """Return the classes (B,) that the Verilog finds."""
@@ -235,6 +254,4 @@ class Core:
     @property
     def cycles(self) -> int:
         """Of the last run: cycles from the first item to the last result."""
-        if self.last is None:
-            raise UserError("no cycles before a run: call predict, simulate or check first")
         return int(self.last.result_cycles[-1]) - self.last.first_cycle + 1

@@ -40,7 +40,7 @@ def train(module: nn.Module, steps: int, rng: np.random.Generator) -> None:
         payloads, labels = draw(64, rng)
         utils.reset(module)
         inputs = torch.from_numpy(payloads).float().unbind(1)
-        counts = torch.stack([module(of_step) for of_step in inputs]).sum(0)
+        counts = torch.stack([module(values) for values in inputs]).sum(0)
         loss = nn.functional.cross_entropy(counts, torch.from_numpy(labels))
         optimizer.zero_grad()
         loss.backward()

@@ -12,18 +12,27 @@ from golden.files import write_whole
 STAMP = "network.txt"
 
 
+def claimed(folder: Path) -> str | None:
+    """Return the network (a shipped one, or a folder) that a build folder is of, if it says so."""
+    found = _stamp(folder)
+    if found is None or not found.startswith("."):
+        return found
+    return os.path.normpath(folder / found)
+
+
 def check_claim(folder: Path, network: str) -> None:
     """Raise `UserError` where a build folder is of another network (a shipped one, or a folder)."""
-    stamp = folder / STAMP
-    if not stamp.exists():
-        return
-    found = stamp.read_text(errors="replace").strip()
-    if found != _owner(folder, network):
-        other = os.path.normpath(folder / found) if found.startswith(".") else found
+    if _stamp(folder) not in (None, _owner(folder, network)):
         raise UserError(
-            f"{folder} is of network {other}, not of {network}: use another folder (OUT=...,"
-            " --out), or remove that one"
+            f"{folder} is of network {claimed(folder)}, not of {network}: use another folder"
+            " (OUT=..., --out), or remove that one"
         )
+
+
+def _stamp(folder: Path) -> str | None:
+    """Return what is noted in a build folder."""
+    stamp = folder / STAMP
+    return stamp.read_text(errors="replace").strip() if stamp.exists() else None
 
 
 def claim(folder: Path, network: str) -> None:

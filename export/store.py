@@ -233,8 +233,7 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
     own = find_folder(network) / OWN
     if data is None and own.exists():
         data = own
-    known = data is not None and (data.is_dir() or card.data == "spoken" and holds_spoken(data))
-    if data is not None and not known:
+    if data is not None and not is_of_card(card, data):
         return read_sequences(data, stored.params, card.n_timesteps)
     if data is None and not whole:
         return _shipped(card)
@@ -246,6 +245,13 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
             f" {', '.join(DATASETS)}: set DATA to a file of sequences (.npz, .h5, .aer)"
         )
     return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
+
+
+def is_of_card(card: Card, data: Path | None) -> bool:
+    """Return whether sequences are those that a card's accuracies are of: none that were given, or
+    the data set that the card names.
+    """
+    return data is None or data.is_dir() or card.data == "spoken" and holds_spoken(data)
 
 
 def shipped_sequences(network: str | Path) -> Dataset:

@@ -225,7 +225,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
 
 @click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.option("--board", default="ulx3s-85f", help="As --top of python -m rtl.verilog")
+@click.option("--board", default="ulx3s-85f", help="As --top of dmp rtl")
 @click.option(
     "--verilog",
     type=click.Path(path_type=Path),

@@ -396,6 +396,7 @@ def test_no_output_depends_on_an_input_of_the_same_cycle(drawn: Drawn) -> None:
     assert changed >= set(outputs) - {"m_axis_results_tdata"}  # nothing is loaded
 
 
+@pytest.mark.long
 def test_a_digit_with_pauses(rows_axi: Path, tmp_path: Path) -> None:
     """A shipped network: every memory through AXI4-Lite, a whole digit through the streams."""
     _, card = load_stored("rows")

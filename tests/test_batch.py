@@ -35,7 +35,9 @@ def make_core(network: NetworkIntegers, hardware: HardwareParams, folder: Path) 
     return manifest
 
 
-@pytest.mark.parametrize(("seed", "trace"), [(36, False), (38, True)])
+@pytest.mark.parametrize(
+    ("seed", "trace"), [pytest.param(36, False, marks=pytest.mark.long), (38, True)]
+)
 def test_random_network(seed: int, trace: bool, tmp_path: Path) -> None:
     drawn = draw_network(seed, n_sequences=5, max_neurons=16, max_inputs=12)
     hardware = replace(drawn.hardware, trace=trace)

@@ -65,6 +65,7 @@ def test_the_bitstream_is_of_the_board(manifest: Path, tmp_path: Path) -> None:
     assert len(re.findall(r"BASE_TYPE INPUT_", text)) == 3
 
 
+@pytest.mark.long
 def test_no_bitstream_where_the_clock_is_missed(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

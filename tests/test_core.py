@@ -24,17 +24,19 @@ from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
 from tests.networks import DRAWS, Drawn, draw_network
 
+SLOW = [("delays", 52), ("delays", 68)]  # ten seconds each
 QUICK = [
     (draw, seed)
     for chosen in (CHOSEN, neuron_corners.CHOSEN)
     for draw, seeds in chosen.items()
     for seed in seeds
+    if (draw, seed) not in SLOW
 ]
 LONG = {
     "large": range(42),
     "large with delays": range(200, 218),
     "plain": range(400, 420),
-    "delays": range(400, 410),
+    "delays": (52, 68, *range(400, 410)),
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
     **{draw: sorted({*seeds} - {*neuron_corners.CHOSEN[draw]})
@@ -193,6 +195,7 @@ def test_drawn_network_is_bit_and_cycle_exact(draw: str, seed: int) -> None:
     check_cycles(recorded, timeline)
 
 
+@pytest.mark.long
 def test_a_word_of_a_ring_is_read_in_the_cycle_in_which_an_item_leaves() -> None:
     """The delay line's last item moves on in the very cycle in which it could read its next word:
     it reads that one later.

@@ -13,13 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from dmp_core import doctor
 from dmp_core.__main__ import main
 from dmp_core.commands import COMMANDS
-from export.store import load_network, load_stored, save_network
+from export.store import OWN, load_network, load_stored, save_network
+from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.part import HardwareParams
 from golden.integer import without_readout
@@ -88,9 +90,11 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     core, _ = read_core(folder / "manifest.json")
     assert asdict(core.hardware) == chosen["hardware"] and chosen["hardware"]["lanes"] != 8
-    (folder / "fit.json").write_text("{}")
-    done = call("export", "rows", "--fit", "--out", str(folder))
-    assert done.exit_code == 2 and "holds no choice of hardware" in done.output
+    strange = json.dumps({"chosen": {"hardware": chosen["hardware"] | {"lanes": "8"}}})
+    for content in ("{}", "[]", strange):
+        (folder / "fit.json").write_text(content)
+        done = call("export", "rows", "--fit", "--out", str(folder))
+        assert done.exit_code == 2 and "holds no choice of hardware" in done.output
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,7 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
         (["sim", "rows", "--block", "3"], "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
         (["sim", "rows", "--reporst"], "No such option"),
         (["sim"], "Missing argument 'NETWORK'"),
+        (["uart-sim", "rows", "--board", "foo"], "--board foo: use one of ulx3s-85f"),
         (["simulate", "rows"], "No such command 'simulate'"),
         (["sim", "a/manifest.json"], "manifest.json"),
         (["synth", "a/manifest.json", "--lanes", "8"], "--lanes with a/manifest.json: that core"),
@@ -142,6 +147,18 @@ def test_a_made_core_is_used_as_it_is(tmp_path: Path, tiny: str) -> None:
     done = call("rtl", str(manifest), "--top", "axi")
     assert done.exit_code == 0, done.output
     assert manifest.read_bytes() == before and (folder / "tiny_axi.v").exists()
+
+
+def test_a_made_core_says_whose_it_is(tmp_path: Path, tiny: str) -> None:
+    """Its sequences are those of its network, wherever that lies."""
+    save_sequences(Path(tiny) / OWN, np.ones((2, 3, 2), np.uint8), np.array([0, 1]))
+    folder = tmp_path / "core"
+    assert call("rtl", tiny, "--lanes", "2", "--trace", "--out", str(folder)).exit_code == 0
+    done = call("timeline", str(folder / "manifest.json"), "--digits", "3")
+    assert done.exit_code == 2 and done.stderr == "error: --digits 3: there are 2\n"
+    (folder / "network.txt").unlink()
+    done = call("timeline", str(folder / "manifest.json"), "--digits", "3")
+    assert done.exit_code == 2 and "unknown network 'tiny'" in done.stderr
 
 
 # The doctor

@@ -57,6 +57,9 @@ def test_a_network_becomes_integers_and_a_folder(tmp_path: Path) -> None:
         integers.save(folder, X)
     integers.save(folder, X[:5], force=True)
     assert not find_dataset(folder).labelled and load_stored(folder)[1].n_test == 0
+    with pytest.raises(UserError, match="no sequences to store: use at least one"):
+        integers.save(tmp_path / "none", X[:0])
+    assert not (tmp_path / "none").exists()
     loaded = dmp.load(str(folder))
     assert np.array_equal(loaded.predict(X), golden.classes)
 
@@ -73,7 +76,11 @@ def test_the_search_for_widths_is_within_its_loss() -> None:
 def test_a_core_runs_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     integers = network().quantize(X, name="three")
     core = integers.compile(tmp_path / "core", lanes=3, block=2)
-    with pytest.raises(UserError, match="no cycles before a run"):
+    before = core.manifest.read_bytes()
+    with pytest.raises(UserError, match="is of network three, not of other: use another folder"):
+        network().quantize(X, name="other").compile(tmp_path / "core")
+    assert core.manifest.read_bytes() == before and not (tmp_path / "core/other.v").exists()
+    with pytest.raises(UserError, match="no run of the core yet"):
         _ = core.cycles
     assert core.check(X[:2]) > 2 * 15 * 8
     cycles = core.cycles

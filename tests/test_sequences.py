@@ -116,6 +116,17 @@ def test_accuracy_is_of_labels_only(tmp_path: Path) -> None:
     done = CliRunner().invoke(export, ["accuracy", str(net)])
     assert done.exit_code == 0, done.output
     assert "rows: 75.00 % of 40 test sequences in integers; its card does not say" in done.output
+    # What its card says is of its own sequences, not of as many others.
+    save_network(
+        load_network("rows"),
+        net,
+        replace(CARD, n_test=40, accuracy_float=0.0, accuracy_integer=0.5),
+    )
+    done = CliRunner().invoke(export, ["accuracy", str(net)])
+    assert done.exit_code == 1 and "its card says 50.00 % of 40\n" in done.output
+    save_sequences(tmp_path / "others.npz", payloads, labels)
+    given = ["accuracy", str(net), "--data", str(tmp_path / "others.npz")]
+    assert CliRunner().invoke(export, given).exit_code == 0
     save_sequences(net / OWN, payloads)
     done = CliRunner().invoke(export, ["accuracy", str(net)])
     assert done.exit_code == 2 and "error: the sequences have no labels" in done.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.data.event_list import EventList, check_range
+from golden.data.event_list import EventList, check_range, no_payloads
 from golden.errors import UserError
 
 CLOSE = 1e-9  # of a timestep: a time that rounding put so close before a timestep is in it
@@ -69,7 +69,7 @@ def bin_events(
             right = "a number" if name == "time" else "1 or more"
             raise UserError(f"event {place} has {name} {getattr(events, name)[place]}: use {right}")
     shape = (binning.n_timesteps, binning.n_inputs)
-    payloads = np.zeros((events.n_sequences, *shape), np.min_scalar_type(binning.largest))
+    payloads = no_payloads((events.n_sequences, *shape), binning.largest)
     step = np.floor(events.time / binning.step + CLOSE)
     inside = (step >= 0) & (step < binning.n_timesteps)
     address = events.address * binning.n_inputs // binning.n_channels

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.errors import UserError
+from golden.payloads import LARGEST
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class EventList:
 
 def check_columns(columns: dict[str, np.ndarray], whole: tuple[str, ...]) -> None:
     """Raise `UserError` where arrays of events are not one value an event each, or those of `whole`
-    no integers.
+    no integers, or such that a float64 does not hold.
     """
     n_events = columns["sequence"].shape
     for name, values in columns.items():
@@ -41,6 +42,8 @@ def check_columns(columns: dict[str, np.ndarray], whole: tuple[str, ...]) -> Non
         if values.dtype.kind not in ("iu" if name in whole else "iuf"):
             right = "integers" if name in whole else "numbers"
             raise UserError(f"{name} is of type {values.dtype}: use {right}")
+        if name in whole and values.size and int(values.max()) >= LARGEST:
+            raise UserError(f"{name} has {values.max()}: use less than {LARGEST}")
 
 
 def check_range(name: str, values: np.ndarray, size: int) -> None:
@@ -54,12 +57,13 @@ def check_range(name: str, values: np.ndarray, size: int) -> None:
 
 def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
     """Return the payloads (B, K, M) of events at timesteps, or raise `UserError` where one is
-    outside, or the second of its input in a timestep.
+    outside, or the second of its input in a timestep, or there are too many timesteps.
     """
     shape = (events.n_sequences, n_timesteps, n_inputs)
     places = (events.sequence, events.time, events.address)
     for name, values, size in zip(("sequence", "timestep", "address"), places, shape, strict=True):
         check_range(name, values, size)
+    payloads = no_payloads(shape, _widest(events.payload))
     flat = np.ravel_multi_index(places, shape) if len(events.time) else events.time
     order = np.argsort(flat, kind="stable")
     again = np.flatnonzero(np.diff(flat[order]) == 0)
@@ -69,9 +73,22 @@ def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
             f"event {event} is the second of input {events.address[event]} in timestep"
             f" {events.time[event]} of sequence {events.sequence[event]}: use one, with a payload"
         )
-    payloads = np.zeros(shape, np.min_scalar_type(_widest(events.payload)))
     payloads[places] = events.payload
     return payloads
+
+
+def no_payloads(shape: tuple[int, int, int], largest: int) -> np.ndarray:
+    """Return payloads of 0 of a type that holds the largest one, or raise `UserError` where there
+    are too many.
+    """
+    try:
+        return np.zeros(shape, np.min_scalar_type(largest))
+    except (MemoryError, ValueError):
+        sizes = f"{shape[0]} sequences of {shape[1]} timesteps and {shape[2]} inputs"
+        raise UserError(
+            f"{sizes} do not fit into memory: use fewer at once; times that are no timesteps are"
+            " binned by `dmp events`"
+        ) from None
 
 
 def _widest(values: np.ndarray) -> int:

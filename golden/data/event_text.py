@@ -20,6 +20,7 @@ import numpy as np
 
 from golden.data.event_list import EventList
 from golden.errors import UserError
+from golden.payloads import LARGEST
 
 LABEL = re.compile(r"#\s*label\b(.*)", re.IGNORECASE)
 
@@ -92,7 +93,7 @@ def _integer(word: str, name: str, where: str) -> int:
         value = int(word)
     except ValueError:
         raise UserError(f"{where}: {name} '{word.strip()}' is no integer") from None
-    if abs(value) >= 1 << 53:
+    if abs(value) >= LARGEST:
         raise UserError(f"{where}: {name} {value} is too large")
     return value
 

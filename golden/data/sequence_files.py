@@ -138,8 +138,10 @@ def npz_events(path: Path, arrays: dict[str, np.ndarray], time: str) -> EventLis
     names = ("sequence", time, "address")
     if any(name not in arrays for name in names):
         found = ", ".join(arrays) or "nothing"
-        layouts = f"payloads (B, K, M), or {', '.join(names)} and shape"
-        raise UserError(f"{path} has {found}: use {layouts}")
+        right = ", ".join(names)
+        if time == "timestep":
+            right = f"payloads (B, K, M), or {right} and shape"
+        raise UserError(f"{path} has {found}: use {right}")
     columns = {name: arrays[name] for name in (*names, "payload") if name in arrays}
     check_columns(columns, ("sequence", "timestep", "address", "payload"))
     order = np.argsort(columns["sequence"], kind="stable")

@@ -95,7 +95,7 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
             content: Any = file
             times, units = content["spikes/times"][:], content["spikes/units"][:]
             known = {
-                name: np.asarray(content[name][:]).astype(np.int64)
+                name: _whole(name, np.asarray(content[name][:]))
                 for name in ("labels", "extra/speaker")
                 if name in content
             }
@@ -104,6 +104,7 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
         for sample, (when, unit) in enumerate(zip(times, units, strict=True)):
             if len(when) != len(unit):
                 raise ValueError(f"sample {sample} has {len(when)} times and {len(unit)} units")
+            unit = _whole(f"units of sample {sample}", np.asarray(unit))
             unknown = unit[(unit < 0) | (unit >= (n_channels or np.inf))]
             if len(unknown):
                 of = f" of {n_channels}" if n_channels else ""
@@ -124,6 +125,13 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is not an SHD or SSC file: {error}") from None
     return events, known.get("extra/speaker", np.zeros(events.n_sequences, np.int64))
+
+
+def _whole(name: str, values: np.ndarray) -> np.ndarray:
+    """Return integers as int64, or raise `ValueError`."""
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{name} of type {values.dtype}: use integers")
+    return values.astype(np.int64)
 
 
 def bin_spikes(
