@@ -45,7 +45,6 @@ def main(folder: Path, n_timesteps: int = 300) -> None:
 
     payloads, values = draw(n_timesteps, rng)
     compared = core.check(payloads, reports=range(1, n_timesteps + 1))
-    assert core.last is not None  # what it sent
     logits = core.last.report_logits[0, :, 0]
     read = integers.network.params.readout.logit.to_real(logits)
     for k in range(49, n_timesteps, 50):
