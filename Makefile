@@ -51,7 +51,7 @@ help: ## Show the targets and the variables
 	@echo
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
-	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every so many timesteps)"
+	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every REPORTS timesteps)"
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"

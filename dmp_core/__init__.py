@@ -84,4 +84,5 @@ def from_lava(path: str, **options: Any) -> Integers:
     from dmp_core.frontends.lava import from_lava as read
     from dmp_core.network import Integers
 
-    return Integers(read(path, **options).network)
+    imported = read(path, **options)
+    return Integers(imported.network, imported.report())

@@ -98,9 +98,17 @@ class Network:
 
 @dataclass(frozen=True)
 class Integers:
-    """A network in integers: what its core computes to the bit."""
+    """A network in integers: what its core computes to the bit.
+
+    `source` says what became of every node of a source that holds integers.
+    """
 
     network: NetworkIntegers
+    source: str = ""
+
+    def report(self) -> str:
+        """Return what became of every node of its source; nothing where that held no integers."""
+        return self.source
 
     def run(self, payloads: np.ndarray) -> Run:
         """Run sequences (B, K, M); the run has every value of every timestep."""

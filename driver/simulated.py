@@ -28,7 +28,7 @@ class Simulated:
     Parameters
     ----------
     manifest
-        `python -m rtl.verilog MANIFEST --top axi` must have written its Verilog, beside it.
+        `dmp rtl MANIFEST --top axi` must have written its Verilog, beside it.
     cache
         Where built libraries are kept [default: `verilator` beside the manifest].
     optimize
@@ -58,7 +58,7 @@ class Simulated:
     def _build(manifest: Path, core: CoreParams, cache: Path | None, optimize: str) -> Path:
         verilog = read_verilog(
             manifest.parent / f"{core.network.name}_axi.v",
-            f"python -m rtl.verilog {manifest} --top axi",
+            f"dmp rtl {manifest} --top axi",
         )
         # The head names the network and the hash of its weights: the model depends on neither.
         body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)

@@ -170,4 +170,5 @@ def command(
     claim(out, name)
     click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
     if name != SYNTHETIC:
-        click.echo(f"build it: make rtl NET={name} {chosen.make_variables()}")
+        click.echo(f"build it: dmp rtl {name} --fit --out {out}, or")
+        click.echo(f"make rtl NET={name} {chosen.make_variables()}")

@@ -73,7 +73,7 @@ SEED = click.IntRange(0, (1 << 31) - 1)
 @dataclass(frozen=True)
 class Count:
     """How many of what there is: the `number` that a user asks for with `option`, or where nobody
-    asks (not `asked`) so many at the most, or all (None).
+    asks (not `asked`) that number at the most, or all (None).
     """
 
     number: int | None
@@ -123,6 +123,6 @@ NETWORK = click.option(
 REPORT_EVERY = click.option(
     "--report-every",
     type=click.IntRange(1),
-    help="Ask for the results so far after every so many timesteps; the core must be exported with"
+    help="Ask for the results so far after every N timesteps; the core must be exported with"
     " --reports [default: results come at the end only]",
 )

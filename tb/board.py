@@ -3,7 +3,7 @@ pins, and hold logits, classes, counters and error flags against the golden mode
 
 The host speaks the protocol of `golden.uart_protocol`: it loads every memory, sends the events, and
 reads what comes back, one command after another. The Verilog is that of the bitstream; only its PLL
-is a stand-in (`ehxplll.v`). A bit is made short for it (`python -m rtl.verilog --top BOARD --baud
+is a stand-in (`ehxplll.v`). A bit is made short for it (`dmp rtl MANIFEST --top BOARD --baud
 ..`).
 """
 
@@ -118,7 +118,7 @@ def build_board(
     core, images = read_images(manifest)
     verilog = (folder or manifest.parent) / f"{core.network.name}_{board.replace('-', '_')}.v"
     described = verilog.with_suffix(".json")
-    command = f"python -m rtl.verilog {manifest} --top {board}"
+    command = f"dmp rtl {manifest} --top {board}"
     text = read_verilog(verilog, command)
     try:
         content = json.loads(described.read_text())

@@ -299,9 +299,7 @@ def test_clocks_that_cannot_be_made(
 
 
 def test_a_verilog_that_is_missing_or_old_is_named(manifest: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"generate the core first \(python -m rtl.verilog \S+ --top ulx3s-12f\)"
-    ):
+    with pytest.raises(UserError, match=r"generate the core first \(dmp rtl \S+ --top ulx3s-12f\)"):
         build_board(manifest, "ulx3s-12f")
     for path in manifest.parent.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -69,7 +69,7 @@ def test_the_python_of_the_pages_and_the_notebook_run(
     monkeypatch.chdir(tmp_path)
     exec(python_of(ROOT / "README.md"), {})
     printed = capsys.readouterr().out
-    assert re.search(r"\d{4,} values of the Verilog are those of the golden model; \d{3}", printed)
+    assert re.search(r"\d{4,} values equal to the golden model's; \d{3}", printed)
     assert "differ by itself" in printed and (tmp_path / "nets" / "mine" / "card.json").exists()
     monkeypatch.chdir(tmp_path / "nets")  # whose build/mine is another core's
     exec(python_of(ROOT / "docs" / "tutorial.md"), {})

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+import dmp_core as dmp
 from dmp_core.frontends.lava import from_lava
 from golden.errors import UserError
 from golden.integer import NetworkIntegers, run
@@ -164,7 +165,8 @@ def test_the_report_says_what_became_of_the_blocks(tmp_path: Path) -> None:
     spikes = draw_spikes((2, 60, 20))
     counts = loihi(blocks[1:], spikes)[-1][2].sum(1)
     assert np.array_equal(run(imported.network, spikes).logits, counts)
-    assert "as in Lava" in from_lava(write(tmp_path / "cut.net", KINDS["fractions"])).report()
+    cut = write(tmp_path / "cut.net", KINDS["fractions"])
+    assert "as in Lava" in from_lava(cut).report() == dmp.from_lava(str(cut)).report()
     quick = [draw_block(RNG, 9, 20, neuron__vDecay=0)]
     report = from_lava(write(tmp_path / "quick.net", quick)).report()
     assert "currents wrap around" in " ".join(report.split())

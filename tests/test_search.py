@@ -500,7 +500,8 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     cells = [*(str(hardware[name]) for name in shape), f"{chosen['cycles']:.1f}"]
     assert marked == [["->", *cells, str(chosen["multipliers"]), str(chosen["block_rams"])]]
 
-    made = re.fullmatch(r"build it: make rtl NET=(\S+) (.*)", lines[-1])
+    assert lines[-2] == f"build it: dmp rtl rows --fit --out {tmp_path}, or"
+    made = re.fullmatch(r"make rtl NET=(\S+) (.*)", lines[-1])
     assert made and made[1] == "rows"
     variables = dict(part.split("=") for part in made[2].split())
     assert variables.pop("REPORTS", None) == ("1" if reports else None)
