@@ -163,8 +163,7 @@ class Integers:
         card = Card(
             data="",
             n_timesteps=payloads.shape[1],
-            parameters=sum(of.w_f.size + of.c.size for of in self.network.layers)
-            + self.network.w_o.size,
+            parameters=_count(self.network),
             accuracy_float=0.0,
             accuracy_integer=float((done.classes == right).mean()) if measured else 0.0,
             n_test=len(payloads) if measured else 0,
@@ -199,6 +198,16 @@ class Integers:
         )
         manifest = write_core(self.network, CoreParams(self.network.params, hardware), Path(folder))
         return Core(self.network, manifest, generate(manifest))
+
+
+def _count(network: NetworkIntegers) -> int:
+    """Return how many numbers a network has, but for those of 0 and the fixed A and B."""
+    total = network.w_o.size + network.b_o.size
+    for layer in network.layers:
+        values = (layer.w_f, layer.w_x, layer.p, layer.v, layer.c, layer.c_y, layer.delays)
+        one_each = (layer.leak, layer.threshold, layer.alpha, layer.reset)
+        total += sum(of.size for of in values) + sum(np.size(of) for of in one_each if np.any(of))
+    return total
 
 
 def check_free(folder: Path, force: bool) -> None:

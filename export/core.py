@@ -13,7 +13,7 @@ import click
 
 from export.claim import check_claim, claim
 from export.images import Images, pack
-from export.store import load_network
+from export.store import find_folder, load_network
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
@@ -29,6 +29,8 @@ def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -
     default into build/NAME, which is then of this network; say so, and return the manifest's path.
     """
     network = load_network(name)
+    if folder is not None and folder.resolve() == find_folder(name).resolve():
+        raise UserError(f"--out {folder} is the network's own folder: use another one")
     core = CoreParams(network.params, hardware)
     folder = folder or Path("build") / network.params.name
     check_claim(folder, name)

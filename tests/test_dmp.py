@@ -76,6 +76,8 @@ def test_a_core_is_made_as_it_is_asked_for(tmp_path: Path, tiny: str) -> None:
     core, _ = read_core(folder / "manifest.json")
     assert core.hardware == HardwareParams(3, 2, 2, trace=True, reports=True)
     assert (folder / "tiny.v").exists() and (folder / "network.txt").exists()
+    done = call("rtl", tiny, "--out", tiny)
+    assert done.exit_code == 2 and f"--out {tiny} is the network's own folder" in done.output
     done = call("rtl", "smnist", "--out", str(folder))
     assert done.exit_code == 2 and f"{folder} is of network {tiny}, not of smnist" in done.output
 
@@ -97,6 +99,9 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
         assert done.exit_code == 2 and "holds no choice of hardware" in done.output
 
 
+TIMED = ("--timesteps", "1", "--step", "1ms", "--inputs", "1", "--out", "b.npz")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -106,6 +111,8 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
         (["sim", "rows", "--block", "3"], "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
         (["sim", "rows", "--reporst"], "No such option"),
         (["sim"], "Missing argument 'NETWORK'"),
+        (["events", "a.npz", *TIMED, "--at-least", "2"], "--at-least without --binary"),
+        (["events", "a.npz", *TIMED, "--binary", "--payload-bits", "2"], "without --counts"),
         (["uart-sim", "rows", "--board", "foo"], "--board foo: use one of ulx3s-85f"),
         (["simulate", "rows"], "No such command 'simulate'"),
         (["sim", "a/manifest.json"], "manifest.json"),

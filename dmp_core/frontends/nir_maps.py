@@ -232,12 +232,12 @@ def _unrolled(
                 " values: use a smaller one, or more padding"
             )
         result.append(count)
+        _check_limit(node, len(kernel) * math.prod(result), before.size, before.max_weights)
         inputs = [np.arange(count) * stride + tap * dilation - low for tap in range(taps)]
         inside = [(at >= 0) & (at < size) for at in inputs]
         places.append([(np.flatnonzero(i), at[i]) for at, i in zip(inputs, inside, strict=True)])
     shape = (len(kernel), *result)
     n_outputs = math.prod(shape)
-    _check_limit(node, n_outputs, before.size, before.max_weights)
     weights = np.zeros((n_outputs, before.size))
     channels = np.arange(len(kernel))
     of_group = channels[:, None] // (len(kernel) // groups) * kernel.shape[1]

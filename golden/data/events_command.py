@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from tqdm import tqdm
 
 from golden.command_line import FORCE, Command
@@ -105,6 +106,13 @@ def command(
     FILE is text of lines `time address [payload]` (.aer, .txt), HDF5 in the layout of SHD (.h5), or
     an .npz of the arrays sequence, time, address, and payload and labels where there are any.
     """
+    source = click.get_current_context().get_parameter_source
+    for name, option, needs, there in (
+        ("payload_bits", "--payload-bits", "--counts", counts),
+        ("at_least", "--at-least", "--binary", not counts),
+    ):
+        if source(name) is ParameterSource.COMMANDLINE and not there:
+            raise UserError(f"{option} without {needs}, of which it is: leave it out")
     if out.suffix.lower() != ".npz":
         raise UserError(f"--out {out}: use a name that ends with .npz")
     keep(out, force)
