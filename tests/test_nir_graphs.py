@@ -268,6 +268,7 @@ BAD: list[tuple[Callable[[], Any], dict[str, Any], str]] = [
     (lambda: image(conv(stride=0), 2, 5, 5), {}, "a (Conv2d): a stride, dilation or kernel of siz"),
     (lambda: image(conv(dilation=6), 2, 5, 5), {}, "a (Conv2d): a kernel of 7 does not fit into 5"),
     (lambda: image(conv(padding="same", stride=2), 2, 5, 5), {}, "padding 'same' with a stride ot"),
+    (lambda: image(conv(padding=10**10), 2, 5, 5), {}, "max_weights"),
     (lambda: image(conv(stride=(1.5, 1)), 2, 5, 5), {}, "a (Conv2d): stride is 1.5, 1: use 2 whol"),
     (lambda: image(nir.SumPool2d(np.array(2), np.array(2), np.array(0)), 8), {}, "a (SumPool2d):"),
     (lambda: image(conv(), 2, 9, 9), {"max_weights": 31103},
