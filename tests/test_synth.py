@@ -24,7 +24,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
-from golden.interface import Interface, Port, interface_text
+from golden.interface import Field, Interface, Port, interface_text
 from golden.manifest import read_core
 from rtl.synth.devices import DEVICES
 from rtl.synth.netlist import expected_macros
@@ -289,7 +289,8 @@ def test_a_core_that_does_not_fit_is_named(tmp_path: Path) -> None:
     ports = [("clk", 1, "input"), ("we", 1, "input"), ("a", 20, "input"), ("q", 16, "output")]
     described = {name: Port(name, way, width) for name, width, way in ports}
     (tmp_path / "manifest.json").touch()
-    text = interface_text(Interface(TOP, described, {}, [], []), tmp_path / "manifest.json")
+    fields = {"i_events": {"kind": Field("kind", 0, 2, False)}}
+    text = interface_text(Interface(TOP, described, fields, [], []), tmp_path / "manifest.json")
     (tmp_path / "ports.json").write_text(text)
     device = DEVICES["ecp5-25k"]
     netlist = synthesize(source, device, tmp_path / "out").netlist
