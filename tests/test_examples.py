@@ -62,10 +62,9 @@ def python_of(path: Path) -> str:
     return block
 
 
-def test_the_python_of_the_pages_and_the_notebook_run(
+def test_the_python_of_the_pages_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one folder, so that the simulator of their core is built once."""
     monkeypatch.chdir(tmp_path)
     exec(python_of(ROOT / "README.md"), {})
     printed = capsys.readouterr().out
@@ -76,8 +75,10 @@ def test_the_python_of_the_pages_and_the_notebook_run(
     printed = capsys.readouterr().out
     assert "[7 2 1 0 4 1 4 9 5 9]" in printed and "values compared, 0 mismatches" in printed
     assert "busy cycles a timestep: 279.0" in printed
-    monkeypatch.chdir(tmp_path)
 
+
+@pytest.mark.long
+def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()
