@@ -20,6 +20,7 @@ from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.part import HardwareParams
+from golden.manifest import MANIFEST
 
 # Where the files of a core lie is `--out`; what a command writes lies beside them.
 CORE = "the core of NETWORK (a shipped one, a folder, or a core's manifest.json)"
@@ -54,7 +55,7 @@ def with_core(command: click.Command, making: Making) -> click.Command:
         context = click.get_current_context()
         if making.board:
             check_board(given["board"])
-        if Path(network).name == "manifest.json":
+        if Path(network).name == MANIFEST:
             _refuse_shape(context, network)
             manifest, named = Path(network), claimed(Path(network).parent)
             given.pop("trace", None)
