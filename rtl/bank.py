@@ -106,8 +106,11 @@ class Bank(Component):
                     read.en.eq(self.enable[port] & (wanted[low_bits:] == index)),
                     read.addr.eq(address),
                 ]
-                name = f"segment_{index}_of_{port}"
-                read_words[port].append(delay(m, read.data, self.registered, name, reset_less=True))
+                name, found = f"segment_{index}_of_{port}", read.data
+                if self.registered:
+                    enabled = delay(m, read.en, 1, f"enabled_{index}_of_{port}")
+                    found = delay(m, found, 1, name, reset_less=True, moving=[enabled])
+                read_words[port].append(found)
         for port, found in enumerate(read_words):
             chosen = Signal(address_bits - low_bits, name=f"chosen_{port}")
             with m.If(self.enable[port]):

@@ -78,7 +78,8 @@ class Counters(Component):
             increment = delay(m, self.increment(name), 1, f"{member_of(name)}_added")
             pending.append(increment)
             value = Signal(COUNTER_WIDTH, name=member_of(name))
-            m.d.sync += value.eq(value + increment)
+            with m.If(increment != 0):
+                m.d.sync += value.eq(value + increment)
             values.append(value)
             if name in self.error_names:
                 flag = self.errors[self.error_names.index(name)]

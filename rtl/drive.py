@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import DRIVE_LATENCY
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import align, delay, saturate, shape_of, weighted
+from rtl.fixed import align, delay, saturate, shape_of, stages, weighted
 from rtl.layouts import Array, drives_layout
 from rtl.signatures import Arrival, ArrivalPorts, LoadBus, LoadBusPorts, NewDrive, NewDrivePorts
 
@@ -96,10 +96,12 @@ class Drive(Component):
             weights.enable.eq(arrival.fires),
             self.w_x_read.eq(arrival.fires),
         ]
-        payload = delay(m, arrival.payload, 1, "payload")
+        fires = stages(m, arrival.fires, 1, "fires")
+        payload = delay(m, arrival.payload, 1, "payload", moving=fires)
         timesteps = delay(m, Mux(arrival.fires, arrival.timesteps, 0), 2, "timesteps")
         product = Signal(total_shape)
-        m.d.sync += product.eq(weighted(weights.words[0][0], payload))
+        with m.If(fires[1]):
+            m.d.sync += product.eq(weighted(weights.words[0][0], payload))
         ending = data.StructLayout(
             {"timesteps": block, "buffer": self.closing_buffer.shape(), "fresh": 1}
         )
@@ -109,21 +111,25 @@ class Drive(Component):
             closing.buffer.eq(self.closing_buffer),
             closing.fresh.eq(self.closing_fresh),
         ]
-        marker = delay(m, closing, 3, "marker")
-        closed = delay(m, arrival.closed, 3, "closed")
+        closes = stages(m, arrival.closed, 3, "closed")
+        marker = delay(m, closing, 3, "marker", moving=closes)
+        closed = closes[3]
         discarded = delay(m, arrival.discarded, 3, "discarded")
         totals = [Signal(total_shape, name=f"total_{t}") for t in range(block)]
         leaving = [Signal(total_shape, name=f"leaving_{t}") for t in range(block)]
-        for t, total in enumerate(totals):
-            m.d.sync += total.eq(Mux(closed | discarded, 0, total) + Mux(timesteps[t], product, 0))
+        with m.If(timesteps.any() | closed | discarded):
+            for t, total in enumerate(totals):
+                kept = Mux(closed | discarded, 0, total)
+                m.d.sync += total.eq(kept + Mux(timesteps[t], product, 0))
 
         # 4: a closed block's sums leave, one a cycle. 5: with the bias. 6: rounded, clamped.
         left = Signal(block)  # timesteps still to come
         buffer = Signal.like(self.closing_buffer)
         fresh = Signal()
         timestep = Signal(range(block))
-        m.d.sync += [leaving[t].eq(leaving[t + 1]) for t in range(block - 1)]
-        m.d.sync += [left.eq(left >> 1), fresh.eq(0), timestep.eq(timestep + 1)]
+        with m.If(left.any()):
+            m.d.sync += [leaving[t].eq(leaving[t + 1]) for t in range(block - 1)]
+            m.d.sync += [left.eq(left >> 1), fresh.eq(0), timestep.eq(timestep + 1)]
         with m.If(closed):
             m.d.sync += [leaving[t].eq(totals[t]) for t in range(block)]
             m.d.sync += [
@@ -133,7 +139,8 @@ class Drive(Component):
                 timestep.eq(0),
             ]
         biased = Signal(total_shape)
-        m.d.sync += biased.eq(leaving[0] + self.bias)
+        with m.If(left[0]):
+            m.d.sync += biased.eq(leaving[0] + self.bias)
         ready = delay(m, left[0], 1, "ready")
         last = (Cat(left, Const(0, 1)) >> 1) == 0
         positive = align(biased, p.drive_shift)

@@ -130,8 +130,9 @@ class Encoder(Component):
         first_left, first_index, later = lowest_piece(m, queue.o.payload.mask, segment * block)
         event = self.o.payload
         with m.If(advance):
+            m.d.sync += self.o.valid.eq(pending)
+        with m.If(advance & pending):
             m.d.sync += [
-                self.o.valid.eq(pending),
                 event.payload.eq(Mux(left.any(), sent, marks.timesteps)),
                 event.address.eq(Mux(left.any(), first + address, 0)),
             ]

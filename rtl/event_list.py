@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, shape_of
+from rtl.fixed import delay, shape_of, stages
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -305,7 +305,9 @@ class EventList(Component):
             read.addr.eq(Cat(Cat(asked.index, Const(0, word_bits))[:word_bits], front)),
         ]
         addressed = READ_STAGE - 1  # the stage at which the addresses are valid
-        m.d.comb += asked.addresses.eq(delay(m, read.data, addressed - 1, "walked_addresses"))
+        asks = stages(m, asked.enable, addressed, "walked")
+        listed = delay(m, read.data, addressed - 1, "walked_addresses", moving=asks[1:])
+        m.d.comb += asked.addresses.eq(listed)
         for event in range(n_events):
             m.d.comb += write.data[event].eq(arrival.address)
         if not part.has_payloads:
@@ -313,7 +315,6 @@ class EventList(Component):
             return
         # The first event of an address clears the payloads of the block's other timesteps.
         fronted = delay(m, front, addressed, "fronted")
-        walked = delay(m, asked.enable, addressed, "walked")
         for event in range(n_events):
             shape = part.buffers[f"payloads{event}"]
             memory = Memory(
@@ -328,7 +329,7 @@ class EventList(Component):
             m.d.comb += [
                 write.en.eq(written),
                 write.addr.eq(Cat(arrival.address, filling)),
-                read.en.eq(walked),
+                read.en.eq(asks[addressed]),
                 read.addr.eq(Cat(asked.addresses[event], fronted)),
                 asked.payloads[event].eq(read.data),
             ]

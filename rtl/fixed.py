@@ -4,7 +4,7 @@ and registers in a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
@@ -55,19 +55,60 @@ def total(values: Iterable[Any]) -> Any:
 
 
 def delay(
-    m: Module, value: Any, cycles: int, name: str, *, init: int = 0, reset_less: bool = False
+    m: Module,
+    value: Any,
+    cycles: int,
+    name: str,
+    *,
+    init: int = 0,
+    reset_less: bool = False,
+    moving: Sequence[Value] | None = None,
 ) -> Any:
     """Return `value` as it was `cycles` ago, through registers that start with `init`.
 
     A reset leaves the registers of a number that nobody looks at after it as they are
-    (`reset_less`).
+    (`reset_less`). With `moving`, register n takes what is before it only where `moving[n]`, and
+    needs no clock else: only a value that moved through all of them is what it was `cycles` ago.
     """
     start: dict[str, Any] = {"init": init} if init else {}  # a layout has no 0
     for stage in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{stage + 1}", reset_less=reset_less, **start)
-        m.d.sync += register.eq(value)
+        hold(m, None if moving is None else moving[stage], register.eq(value))
         value = register
     return value
+
+
+def hold(m: Module, unless: Value | None, *taken: Any) -> None:
+    """Let registers take what they take only where `unless`, or, with None, in every cycle."""
+    if unless is None:
+        m.d.sync += taken
+    else:
+        with m.If(unless):
+            m.d.sync += taken
+
+
+def stages(m: Module, valid: Value, cycles: int, name: str) -> list[Value]:
+    """Return `valid` as it was 0, 1, ... up to `cycles` cycles ago: what `delay` takes as
+    `moving`.
+    """
+    found = [valid]
+    for cycle in range(1, cycles + 1):
+        found.append(delay(m, found[-1], 1, name if cycles == 1 else f"{name}_{cycle}"))
+    return found
+
+
+def pipeline(m: Module, step: Any, moving: str, cycles: int, name: str) -> list[Any]:
+    """Return `step`, a struct, as it was 0, 1, ... up to `cycles` cycles ago.
+
+    Where its member `moving` is not set, the others say nothing: registers hold, without a clock,
+    once they know that it is not.
+    """
+    found = [step]
+    for cycle in range(1, cycles + 1):
+        register = Signal(step.shape(), name=f"{name}_{cycle}")
+        hold(m, found[-1][moving] | register[moving], register.eq(found[-1]))
+        found.append(register)
+    return found
 
 
 def spread(

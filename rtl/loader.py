@@ -12,7 +12,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MemoryParams, address_width
 from golden.hardware.stages import COLLECT_LATENCY
 from rtl.component import Component
-from rtl.fixed import delay
+from rtl.fixed import delay, stages
 from rtl.signatures import LoadBus, LoadBusPorts
 from rtl.streams import LOAD_HEADER, LOAD_ITEM
 
@@ -31,7 +31,8 @@ def collect(
     items = delay(
         m, Cat(ours & (load.index == index) for index in range(n_items)), 1, "loaded_item"
     )
-    item = delay(m, load.data, 1, "loaded_data", reset_less=True)
+    coming = stages(m, load.valid, COLLECT_LATENCY - 1, "coming")
+    item = delay(m, load.data, 1, "loaded_data", reset_less=True, moving=coming)
     word = Signal(n_items * LOAD_WIDTH, reset_less=True, name="loaded_word")
     for index in range(n_items):
         with m.If(items[index]):
@@ -39,7 +40,7 @@ def collect(
     ends = ours & load.last & (load.address < memory.depth)
     complete = delay(m, ends, COLLECT_LATENCY, "loaded")
     address: Any = load.address[: address_width(memory.depth)]
-    address = delay(m, address, COLLECT_LATENCY, "loaded_address", reset_less=True)
+    address = delay(m, address, COLLECT_LATENCY, "loaded_address", reset_less=True, moving=coming)
     return complete, address, word[: memory.width]
 
 

@@ -11,9 +11,17 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ, NEURON_STAGE
 from rtl.component import Component
-from rtl.fixed import align, delay, saturate, shape_of, total
+from rtl.fixed import align, delay, hold, saturate, shape_of, total
 from rtl.layouts import Array, Struct, issue_layout, sums_layout
-from rtl.neuron_words import NeuronValues, around, decay, state_memory, used_unit
+from rtl.neuron_words import (
+    NeuronValues,
+    around,
+    decay,
+    shifts,
+    state_memory,
+    used_unit,
+    walk_steps,
+)
 from rtl.output_walk import Chains, OutputWalk
 from rtl.signatures import GroupSpikes, GroupSpikesPorts, LoadBus, LoadBusPorts
 from rtl.synapse import Synapse
@@ -145,14 +153,13 @@ class NeuronStage(Component):
         m.d.comb += self.walk.issue.eq(self.issue)
         # With a synaptic current, membranes are walked later.
         later = fold.membrane_stage - NEURON_STAGE
-        walk = delay(m, self.walk.o, later, "walk")
 
         # Cycle 0: membranes are addressed. Cycle `at`: operands. Then products; then sums; in the
         # last cycle, which is the same or the next one, they are clamped, and written at its end.
         at, last = fold.membrane_read, fold.latency
-        step = [walk]
-        for cycle in range(1, last + 2):
-            step.append(delay(m, step[-1], 1, f"step_{cycle}"))
+        steps = walk_steps(m, layer, self.walk.o, later + last + 1)  # with those of the sums
+        step, moving = steps[later:], shifts(steps[later:])
+        walk = step[0]
         reading = walk.valid & walk.first
         read, write = state_memory(m, layer, "u")
         m.d.comb += [read.en.eq(reading), read.addr.eq(walk.word)]
@@ -177,48 +184,62 @@ class NeuronStage(Component):
                 self.h_read.eq(held_read.en),
                 self.h_write.eq(held_write.en),
             ]
-            held_word = delay(m, held_read.data, at, "held_word", reset_less=True)
-        membrane_word = delay(m, read.data, at - MEMBRANE_READ, "membrane_word", reset_less=True)
+            held_word = self._read(m, held_read.data, step, at, "held_word")
+        membrane_word = self._read(m, read.data, step, at - MEMBRANE_READ, "membrane_word")
         chains = Chains(m, self.walk, layer.lanes)
         if self.synapse is not None:
-            self._connect_synapse(m, self.synapse, chains)
+            self._connect_synapse(m, self.synapse, chains, steps)
 
         fired_bits, outsides = [], []
         for unit in range(fold.units):
-            driving = self._driving(m, chains, unit)
-            bias = self.values["c"].of(m, unit, step[at].first, "bias")
+            driving = self._driving(m, chains, unit, step)
+            bias = self.values["c"].of(m, unit, step[at:], "bias")
             fast = driving + bias
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}", reset_less=True)
-            m.d.sync += fast_sum.eq(fast)
+            hold(m, moving[at], fast_sum.eq(fast))
             summed: Value = fast_sum
             if p.n_state:
-                current_sum = self._sum(m, chains, self.currents, unit, "current")
+                current_sum = self._sum(m, chains, self.currents, unit, steps, "current")
                 current: Value = Signal(
                     shape_of(p.current), name=f"current_{unit}", reset_less=True
                 )
-                m.d.sync += current.eq(align(current_sum, p.current_shift))
-                current = delay(m, current, later, f"current_{unit}", reset_less=True)
+                known = shifts(steps[at:])
+                hold(m, known[0], current.eq(align(current_sum, p.current_shift)))
+                current = delay(
+                    m, current, later, f"current_{unit}", reset_less=True, moving=known[1:]
+                )
                 if held_word is not None and held_write is not None:
                     held = Signal(shape_of(p.current), name=f"held_{unit}")
                     before: Value = held_word[unit]
                     if block > 1:
-                        held_before = around(m, held, fold.interval, f"held_before_{unit}")
+                        held_before = around(
+                            m, held, fold.interval, f"held_before_{unit}", moving[at + 1 :]
+                        )
                         before = Mux(step[at + 1].first, before, held_before).as_signed()
                     m.d.comb += held.eq(Mux(step[at + 1].refresh, current, before))
-                    written = delay(m, held, last - at - 1, f"held_written_{unit}", reset_less=True)
+                    written = delay(
+                        m,
+                        held,
+                        last - at - 1,
+                        f"held_written_{unit}",
+                        reset_less=True,
+                        moving=moving[at + 1 :],
+                    )
                     m.d.comb += held_write.data[unit].eq(written)
                     current = held
                 summed = fast_sum + current
             kept = Signal(shape_of(f.u), name=f"kept_{unit}")
             fresh = Mux(step[at].fresh, 0, membrane_word[unit]).as_signed()
             if block > 1:
-                before = around(m, kept, fold.interval - fold.membrane_loop, f"kept_before_{unit}")
+                cycles = fold.interval - fold.membrane_loop
+                before = around(m, kept, cycles, f"kept_before_{unit}", moving[last:])
                 fresh = Mux(step[at].first, fresh, before).as_signed()
-            leak = self._value(m, "leak", unit, step[at].first, 1)
+            leak = self._value(m, "leak", unit, step[at:])
             operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
             product = Signal((operand * leak).shape(), name=f"product_{unit}", reset_less=True)
-            m.d.sync += [operand.eq(fresh), product.eq(operand * leak)]
-            fired, outside = self._fire(m, unit, product, summed, step[at].first, kept)
+            hold(m, moving[at], operand.eq(fresh))
+            hold(m, moving[at + 1], product.eq(operand * leak))
+            fired, outside = self._fire(m, unit, product, summed, step[at:], kept)
             m.d.comb += write.data[unit].eq(kept)
             used = used_unit(layer, step[last], unit) & step[last].valid
             fired_bits.append(fired & used)
@@ -257,7 +278,14 @@ class NeuronStage(Component):
         if layer.hardware.trace:
             m.d.comb += self.update_spikes.eq(collected[fold.fold * block - 1])
 
-    def _connect_synapse(self, m: Module, synapse: Synapse, chains: Chains) -> None:
+    def _read(self, m: Module, word: Any, step: list[Any], cycles: int, name: str) -> Any:
+        """What is read of a memory, `cycles` cycles after it is valid."""
+        moving = shifts(step[MEMBRANE_READ:])
+        return delay(m, word, cycles, name, reset_less=True, moving=moving)
+
+    def _connect_synapse(
+        self, m: Module, synapse: Synapse, chains: Chains, steps: list[Any]
+    ) -> None:
         m.submodules.synapse = synapse
         wiring.connect(m, wiring.flipped(self.load), synapse.load)
         m.d.comb += [
@@ -272,78 +300,80 @@ class NeuronStage(Component):
         if "alpha" in self.layer.scalars:
             m.d.comb += synapse.alpha.eq(self.alpha)
         for unit in range(self.layer.neuron_fold.units):
-            spike_sum = self._sum(m, chains, self.sums, unit, "spike")
+            spike_sum = self._sum(m, chains, self.sums, unit, steps, "spike")
             m.d.comb += synapse.sums[unit].eq(spike_sum)
 
-    def _driving(self, m: Module, chains: Chains, unit: int) -> Value:
+    def _driving(self, m: Module, chains: Chains, unit: int, step: list[Any]) -> Value:
         """What drives a unit's membrane: the sum of weights, or the synaptic current."""
         p, fold = self.layer.params, self.layer.neuron_fold
         if self.synapse is None:
-            return align(self._sum(m, chains, self.sums, unit, "spike"), p.spike_shift)
+            return align(self._sum(m, chains, self.sums, unit, step, "spike"), p.spike_shift)
         later = fold.membrane_read - MEMBRANE_READ
-        current = delay(m, self.synapse.o[unit], later, f"synapse_{unit}", reset_less=True)
+        current = self._read(m, self.synapse.o[unit], step, later, f"synapse_{unit}")
         return align(current, p.synapse_shift)
 
-    def _value(self, m: Module, name: str, unit: int, first: Value, cycles: int) -> Value:
-        """A value of a unit's neuron, `cycles` cycles after its operand is known to be its block's
-        `first` one.
-        """
+    def _value(self, m: Module, name: str, unit: int, step: list[Any]) -> Value:
+        """A value of a unit's neuron, in the cycle after that of its operand (`step[0]`)."""
         if name not in self.values:
             return getattr(self, name)
-        value = self.values[name].of(m, unit, first, name)
-        return delay(m, value, cycles, f"{name}_{unit}", reset_less=True)
+        value = self.values[name].of(m, unit, step, name)
+        return delay(m, value, 1, f"{name}_{unit}", reset_less=True, moving=shifts(step))
 
     def _fire(
-        self, m: Module, unit: int, product: Value, summed: Value, first: Value, kept: Signal
+        self, m: Module, unit: int, product: Value, summed: Value, step: list[Any], kept: Signal
     ) -> tuple[Value, Value]:
         """Decide what is `kept` of a unit's membrane; return whether it fires, and whether it had
-        to be clamped.
+        to be clamped. `step[0]` is that of its operand.
 
         u' and u' less the threshold are computed in parallel, to keep the subtraction off the
         critical path; so is u' less the reset's amount, where that is another one.
         """
         p, f, fold = self.layer.params, self.layer.params.formats, self.layer.neuron_fold
-        later = fold.membrane_loop - MEMBRANE_LOOP
+        later, moving = fold.membrane_loop - MEMBRANE_LOOP, shifts(step)
 
         def register(name: str, value: Value) -> Signal:
             found = Signal(value.shape(), name=f"{name}_{unit}", reset_less=True)
-            m.d.sync += found.eq(value)
+            hold(m, moving[1], found.eq(value))
             return found
+
+        def later_on(name: str, value: Value) -> Value:
+            return delay(m, value, later, f"{name}_{unit}", reset_less=True, moving=moving[2:])
 
         def decayed(added: Value) -> Value:
             """The decayed membrane plus a term."""
             return decay(product, added, p.leak_shift, p.decay_rounding)
 
-        threshold = self._value(m, "threshold", unit, first, 1)
+        threshold = self._value(m, "threshold", unit, step)
         bare, less = register("bare", summed), register("less", summed - threshold)
         new, reduced = decayed(bare), decayed(less)
-        new = delay(m, new, later, f"new_{unit}", reset_less=True)
-        reduced = delay(m, reduced, later, f"reduced_{unit}", reset_less=True)
+        new, reduced = later_on("new", new), later_on("reduced", reduced)
         clamped, outside = saturate(new, f.u)
         fired = ~reduced[-1]
         after: Value | int = 0
         if p.reset == "none":
             after = clamped
         elif p.own_reset:
-            amount = self._value(m, "reset", unit, first, 1)
-            after = self._last(m, "reset", unit, amount)
+            amount = self._value(m, "reset", unit, step)
+            after = self._last(m, "reset", unit, amount, moving)
             if p.reset == "subtract":
-                left = decayed(register("taken", summed - amount))
-                left = delay(m, left, later, f"left_{unit}", reset_less=True)
+                left = later_on("left", decayed(register("taken", summed - amount)))
                 after = Mux(outside, f.u.max - after, left)
         elif p.reset == "subtract":
-            after = Mux(outside, f.u.max - self._last(m, "threshold", unit, threshold), reduced)
+            amount = self._last(m, "threshold", unit, threshold, moving)
+            after = Mux(outside, f.u.max - amount, reduced)
         m.d.comb += kept.eq(Mux(fired, after, clamped))
         return fired, outside
 
-    def _last(self, m: Module, name: str, unit: int, value: Value) -> Value:
+    def _last(self, m: Module, name: str, unit: int, value: Value, moving: list[Value]) -> Value:
         """A value that is known in the cycle after the operand's address, in the last one."""
         if name not in self.values:
             return value
         cycles = self.layer.neuron_fold.membrane_loop - 1
-        return delay(m, value, cycles, f"{name}_last_{unit}", reset_less=True)
+        return delay(m, value, cycles, f"{name}_last_{unit}", reset_less=True, moving=moving[1:])
 
-    def _sum(self, m: Module, chains: Chains, sums: Array, unit: int, name: str) -> Value:
+    def _sum(
+        self, m: Module, chains: Chains, sums: Array, unit: int, steps: list[Any], name: str
+    ) -> Value:
         """A unit's sums, one after another, in the order in which it needs them: of its neurons,
         timestep by timestep.
         """
@@ -351,8 +381,7 @@ class NeuronStage(Component):
         lanes = [index * fold.units + unit for index in range(fold.fold)]
         in_order = [(sums[t][lane], lane) for t in range(layer.block) for lane in lanes]
         found = chains.feed(m, in_order, f"{name}_{unit}")
-        later = fold.membrane_read - MEMBRANE_READ
-        return delay(m, found, later, f"{name}_{unit}", reset_less=True)
+        return self._read(m, found, steps, fold.membrane_read - MEMBRANE_READ, f"{name}_{unit}")
 
 
 assert (MEMBRANE_READ, MEMBRANE_LOOP) == (1, 2), "the stage takes its cycles from these"

@@ -4,6 +4,7 @@ a state decays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -13,14 +14,16 @@ from amaranth.lib.memory import Memory
 from golden.hardware.layer import LayerHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES
-from rtl.fixed import delay, shape_of
+from rtl.fixed import delay, pipeline, shape_of
 from rtl.layouts import Struct
 from rtl.signatures import LoadBusPorts
 
 
-def around(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """Return a unit's value of the timestep before, `cycles` cycles after it."""
-    return delay(m, value, cycles, name, reset_less=True) if cycles else value
+def around(m: Module, value: Value, cycles: int, name: str, moving: Sequence[Value]) -> Value:
+    """Return a unit's value of the timestep before, `cycles` cycles after it; `moving`: of
+    `delay`.
+    """
+    return delay(m, value, cycles, name, reset_less=True, moving=moving) if cycles else value
 
 
 def state_memory(m: Module, layer: LayerHardware, name: str) -> tuple[Any, Any]:
@@ -37,6 +40,21 @@ def state_memory(m: Module, layer: LayerHardware, name: str) -> tuple[Any, Any]:
     )
     write = words.write_port()
     return words.read_port(transparent_for=(write,) if collides else ()), write
+
+
+def walk_steps(m: Module, layer: LayerHardware, walk: Struct, cycles: int) -> list[Any]:
+    """Return the walk of the words of neurons as it was 0, 1, ... up to `cycles` cycles ago, and
+    longer where values go round from timestep to timestep.
+    """
+    fold = layer.neuron_fold
+    around = (cycles - fold.latency - 1) + fold.membrane_read + fold.interval
+    longest = max(cycles, around if layer.block > 1 else 0)
+    return pipeline(m, walk, "shift", longest, "step")
+
+
+def shifts(steps: Sequence[Struct]) -> list[Value]:
+    """Return where words of neurons are taken: the `moving` of what goes along with them."""
+    return [step.shift for step in steps]
 
 
 class NeuronValues:
@@ -59,12 +77,16 @@ class NeuronValues:
         wiring.connect(m, wiring.flipped(load), self.bank.load)
         m.d.comb += [self.bank.enable.eq(reading), self.bank.address[0].eq(word)]
 
-    def of(self, m: Module, unit: int, first: Value, name: str) -> Signal:
-        """Return a unit's value, by a name; `first`: it is a block's first timestep."""
+    def of(self, m: Module, unit: int, steps: Sequence[Struct], name: str) -> Signal:
+        """Return a unit's value, by a name; `steps`: of the walk, in this cycle and before it."""
         loaded = self.bank.words[0][unit]
         value = Signal(loaded.shape(), name=f"{name}_{unit}")
-        before = around(m, value, self.layer.neuron_fold.interval, f"{name}_before_{unit}")
-        m.d.comb += value.eq(Mux(first, loaded, before) if self.layer.block > 1 else loaded)
+        if self.layer.block == 1:
+            m.d.comb += value.eq(loaded)
+            return value
+        interval = self.layer.neuron_fold.interval
+        before = around(m, value, interval, f"{name}_before_{unit}", shifts(steps))
+        m.d.comb += value.eq(Mux(steps[0].first, loaded, before))
         return value
 
 

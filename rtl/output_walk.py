@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.memory import address_width
 from golden.hardware.stages import NEURON_STAGE
 from rtl.component import Component
-from rtl.fixed import delay, spread
+from rtl.fixed import hold, pipeline, spread
 from rtl.layouts import Part, Struct, issue_layout
 
 
@@ -55,7 +55,8 @@ class OutputWalk(Component):
     issue
         From the group schedule (stage 0).
     o
-        What is to be done, as registers: see `walk_layout`.
+        What is to be done, as registers: see `walk_layout`. Without `shift`, nothing but that is
+        said.
     coming
         A group's sums are complete in the next cycle.
     moving
@@ -83,7 +84,7 @@ class OutputWalk(Component):
         part, o = self.part, self.o
         block = part.block
         fold, interval = part.fold, part.interval
-        issue = delay(m, self.issue, NEURON_STAGE - 1, "issue")
+        issue = pipeline(m, self.issue, "valid", NEURON_STAGE - 1, "issue")[-1]
         load = issue.valid & issue.last
         now = Signal(walk_layout(part))  # a cycle before `o`, which is a register
 
@@ -129,7 +130,7 @@ class OutputWalk(Component):
             now.timesteps.eq(begun.timesteps),
             now.word.eq(first_word + place),
         ]
-        m.d.sync += o.eq(now)
+        hold(m, taken | o.shift, o.eq(now))
         m.d.comb += [self.coming.eq(load), self.moving.eq(load | o.shift)]
         return m
 

@@ -13,7 +13,7 @@ from golden.hardware.readout import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, saturate, shape_of, total
+from rtl.fixed import delay, hold, pipeline, saturate, shape_of, total
 from rtl.group_schedule import GroupSchedule
 from rtl.layouts import Array
 from rtl.neuron_words import decay
@@ -116,9 +116,7 @@ class Readout(Component):
         sending_group = Signal(range(readout.n_groups))
         sending = Signal()
         written = readout.output_latency
-        step = [walk.o]
-        for cycle in range(1, written + 1):
-            step.append(delay(m, step[-1], 1, f"step_{cycle}"))
+        step = pipeline(m, walk.o, "shift", written, "step")
         first = walk.o.valid & walk.o.first
         m.d.comb += [
             walk.issue.eq(schedule.issue),
@@ -253,10 +251,12 @@ class Readout(Component):
             added = link + bias
             adding = Signal(added.shape(), name=f"adding_{lane}", reset_less=True)
             before = Signal(shape_of(p.logit), name=f"before_{lane}", reset_less=True)
-            m.d.sync += [adding.eq(added), before.eq(old)]
+            with m.If(step[1].shift):
+                m.d.sync += [adding.eq(added), before.eq(old)]
             summed = before + adding
             if self.scalars is not None:
-                summed = self._decay(m, lane, before, adding)
+                moving = [step[2].shift, step[3].shift]
+                summed = self._decay(m, lane, before, adding, moving)
             clamped, outside = saturate(summed, p.logit)
             m.d.comb += [logit.eq(clamped), new_words[lane].eq(logit)]
             in_use = ~done.last_group if lane >= readout.last_group_lanes else 1
@@ -264,16 +264,18 @@ class Readout(Component):
             saturated.append(delay(m, told, 1, f"saturated_{lane}"))  # counted a cycle later
         return saturated
 
-    def _decay(self, m: Module, lane: int, before: Signal, adding: Signal) -> Signal:
+    def _decay(
+        self, m: Module, lane: int, before: Signal, adding: Signal, moving: list[Value]
+    ) -> Signal:
         """Return what is kept of a logit plus what is added, two cycles after them."""
         p, scalars = self.readout.params, self.scalars
         assert scalars is not None
         product = Signal((before * scalars.leak).shape(), name=f"product_{lane}", reset_less=True)
-        m.d.sync += product.eq(before * scalars.leak)
-        added = delay(m, adding, 1, f"added_{lane}", reset_less=True)
+        hold(m, moving[0], product.eq(before * scalars.leak))
+        added = delay(m, adding, 1, f"added_{lane}", reset_less=True, moving=moving)
         decayed = decay(product, added, p.leak.frac, p.decay_rounding)
         summed = Signal(decayed.shape(), name=f"summed_{lane}", reset_less=True)
-        m.d.sync += summed.eq(decayed)
+        hold(m, moving[1], summed.eq(decayed))
         return summed
 
     def _send(self, m: Module, words: Array, sending: Signal, sending_group: Signal) -> None:

@@ -16,7 +16,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, saturate, shape_of
+from rtl.fixed import align, delay, hold, saturate, shape_of, stages
 from rtl.queue import Queue
 from rtl.signatures import (
     HistoryRead,
@@ -209,16 +209,19 @@ class SlowState(Component):
         relaxed = int(update.relaxed)
         driven = delay(m, column == d, 1 + relaxed, "driven")
         fresh = delay(m, current.fresh, 1 + relaxed, "fresh")
-        driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True)
-        state = delay(m, read.data, relaxed, "state", reset_less=True)
-        factors = delay(m, coefficients.words[0], relaxed, "factors", reset_less=True)
+        runs = stages(m, running, 3 + relaxed, "step_valid")
+        driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True, moving=runs)
+        state = delay(m, read.data, relaxed, "state", reset_less=True, moving=runs[1:])
+        words = coefficients.words[0]
+        factors = delay(m, words, relaxed, "factors", reset_less=True, moving=runs[2:])
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
-        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
-        step_valid = delay(m, running, 3 + relaxed, "step_valid")
+        with m.If(runs[1 + relaxed]):
+            m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
         summed = update.latency - 1 - relaxed
-        complete = delay(m, running & (column == d), summed, "complete")
-        completed = delay(m, current, summed, "completed")
+        completes = stages(m, running & (column == d), summed, "complete")
+        complete = completes[summed]
+        completed = delay(m, current, summed, "completed", moving=completes)
         rows = Choice(
             Signal(shape_of(p.state_sum), name=f"row_{r}", reset_less=True) for r in range(lanes)
         )
@@ -228,8 +231,9 @@ class SlowState(Component):
                 shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
             )
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
-            m.d.sync += product.eq(factors[index] * operand)
-            with m.If(step_valid):
+            with m.If(runs[2 + relaxed]):
+                m.d.sync += product.eq(factors[index] * operand)
+            with m.If(runs[3 + relaxed]):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)
 
@@ -241,12 +245,13 @@ class SlowState(Component):
         rounded, clamped = saturate(align(rows[0], p.state_shift), f.m)
         m.d.comb += rounding.eq(left != 0)
         written = Signal.like(current)  # the update whose row is written
-        m.d["sync" if relaxed else "comb"] += [
-            self.valid.eq(rounding),
-            self.value.eq(rounded),
-            self.saturated.eq(rounding & clamped),
-            written.eq(leaving),
-        ]
+        told = [self.valid.eq(rounding), self.saturated.eq(rounding & clamped)]
+        row_and_place = [self.value.eq(rounded), written.eq(leaving)]
+        if relaxed:
+            m.d.sync += told
+            hold(m, rounding, *row_and_place)
+        else:
+            m.d.comb += [*told, *row_and_place]
         with m.If(rounding):
             m.d.sync += left.eq(left - 1)
             m.d.sync += [rows[i].eq(rows[i + 1]) for i in range(lanes - 1)]

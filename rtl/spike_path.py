@@ -11,7 +11,7 @@ from golden.hardware.memory import MemoryParams
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, shape_of, spread, total, weighted
+from rtl.fixed import delay, shape_of, spread, stages, total, weighted
 from rtl.layouts import Array, Part, Struct, issue_layout, sums_layout
 from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
 
@@ -79,10 +79,13 @@ class SpikePath(Component):
 
         now = Mux(self.issue.valid, self.issue.sparse, 0)
         m.d.comb += [self.events.enable.eq(now.any()), self.events.index.eq(self.issue.step)]
-        base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base")
+        starts = self.issue.valid & self.issue.first
+        moving = stages(m, starts | now.any(), MULTIPLY_STAGE, "moving")
+        base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base", moving=moving)
         sparse = delay(m, now, READ_STAGE, "sparse")
         for event in range(n_events):  # addressed in `READ_STAGE`
-            m.d.sync += weights.address[event].eq(base + self.events.addresses[event])
+            with m.If(moving[READ_STAGE - 1]):
+                m.d.sync += weights.address[event].eq(base + self.events.addresses[event])
         m.d.comb += [weights.enable.eq(sparse), self.weight_reads.eq(total(sparse))]
         # In `READ_STAGE`; 0 where the step adds fewer events.
         payload_shape = shape_of(part.payload)
@@ -91,14 +94,15 @@ class SpikePath(Component):
         for event in range(n_events):
             payload = self.events.payloads[event].as_value()
             m.d.comb += used[event].eq(Mux(sparse[event], payload, 0))
-        stages = MULTIPLY_STAGE - READ_STAGE
-        payloads = delay(m, used, stages, "payloads")
+        later = MULTIPLY_STAGE - READ_STAGE
+        payloads = delay(m, used, later, "payloads")
         fires = [payloads[event][t].any() for event in range(n_events) for t in range(block)]
         m.d.comb += self.additions.eq(total(fires))
         # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
         inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)
-        sent = spread(m, used.as_value() ^ inverted, stages, lanes, "sent", init=inverted.value)
-        starts = self.issue.valid & self.issue.first
+        sent = spread(m, used.as_value() ^ inverted, later, lanes, "sent", init=inverted.value)
+        multiplying = spread(m, moving[MULTIPLY_STAGE - 1], 1, lanes, "multiplying")
+        adding = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "adding")
         first = spread(m, starts, NEURON_STAGE - 1, lanes, "first")
         product_shape = shape_of(Fixed(self.memory.element.width + payload_width))
         for t in range(block):
@@ -110,10 +114,12 @@ class SpikePath(Component):
                     )
                     payload = shape(sent[lane] ^ inverted)[event][t]
                     # The weight is valid in `MULTIPLY_STAGE`.
-                    m.d.sync += product.eq(weighted(weights.words[event][lane], payload))
+                    with m.If(multiplying[lane]):
+                        m.d.sync += product.eq(weighted(weights.words[event][lane], payload))
                     added.append(product)
                 held = Signal(shape_of(self.accumulator), name=f"sum_{t}_{lane}", reset_less=True)
-                m.d.sync += held.eq(Mux(first[lane], 0, held) + total(added))
+                with m.If(adding[lane]):
+                    m.d.sync += held.eq(Mux(first[lane], 0, held) + total(added))
                 m.d.comb += self.sums[t][lane].eq(held)
         return m
 

@@ -11,7 +11,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE, STATE_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, shape_of, spread, total
+from rtl.fixed import delay, pipeline, shape_of, spread, stages, total
 from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
 from rtl.signatures import HistoryRead, HistoryReadPorts, LoadBus, LoadBusPorts
 
@@ -80,8 +80,10 @@ class StatePath(Component):
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         lanes, block, per_cycle = layer.lanes, layer.block, layer.hardware.products_per_cycle
-        early = delay(m, self.issue, STATE_STAGE, "early")
-        issue = delay(m, early, READ_STAGE - STATE_STAGE, "issue")
+        issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue")
+        early, issue = issues[STATE_STAGE], issues[READ_STAGE]
+        moves = self.issue.valid & (self.issue.first | self.issue.dense)
+        moving = stages(m, moves, MULTIPLY_STAGE, "moving")
         dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
         m.submodules.coefficients = coefficients = self.coefficients
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
@@ -123,15 +125,21 @@ class StatePath(Component):
                 chosen = Mux(issue.fresh, 0, state).as_signed() if t == 0 else state
                 if slot == driven_slot:
                     chosen = Mux(driving, drives[t], chosen).as_signed()
-                m.d.sync += operands[slot][t].eq(chosen)
+                with m.If(moving[READ_STAGE]):
+                    m.d.sync += operands[slot][t].eq(chosen)
         driven = delay(m, driving, 1, "driven")
         refresh = delay(m, Mux(dense, issue.refresh, 0), 1, "refresh")
         used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
         n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
         m.d.comb += self.products.eq(total(n_slots))
-        stages = MULTIPLY_STAGE - READ_STAGE - 1
-        adding = spread(m, refresh, stages + 1, lanes, "adding")
-        first = spread(m, issue.valid & issue.first, stages + 2, lanes, "first")
+        later = MULTIPLY_STAGE - READ_STAGE - 1
+        adding = spread(m, refresh, later + 1, lanes, "adding")
+        first = spread(m, issue.valid & issue.first, later + 2, lanes, "first")
+        # What moves the registers of the lanes: operands, products, sums.
+        taking, multiplying, summing = (
+            spread(m, moving[MULTIPLY_STAGE - 2 + n], 1, lanes, name)
+            for n, name in enumerate(("taking", "multiplying", "summing"))
+        )
         for lane in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
@@ -143,12 +151,16 @@ class StatePath(Component):
                         name=f"product_{slot}_{t}_{lane}",
                         reset_less=True,
                     )
-                    m.d.sync += [value.eq(operands[slot][t]), product.eq(factor * value)]
+                    with m.If(taking[lane]):
+                        m.d.sync += value.eq(operands[slot][t])
+                    with m.If(multiplying[lane]):
+                        m.d.sync += product.eq(factor * value)
                     products[t].append(product)
             for t in range(block):
                 held = Signal(shape_of(p.current_sum), name=f"sum_{t}_{lane}", reset_less=True)
                 added = Mux(adding[lane][t], total(products[t]), 0)
-                m.d.sync += held.eq(Mux(first[lane], 0, held) + added)
+                with m.If(summing[lane]):
+                    m.d.sync += held.eq(Mux(first[lane], 0, held) + added)
                 m.d.comb += self.sums[t][lane].eq(held)
         return m
 

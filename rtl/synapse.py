@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -9,9 +11,17 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ
 from rtl.component import Component
-from rtl.fixed import align, delay, saturate, shape_of, total
+from rtl.fixed import align, delay, hold, saturate, shape_of, total
 from rtl.layouts import Array, Struct
-from rtl.neuron_words import NeuronValues, around, decay, state_memory, used_unit
+from rtl.neuron_words import (
+    NeuronValues,
+    around,
+    decay,
+    shifts,
+    state_memory,
+    used_unit,
+    walk_steps,
+)
 from rtl.output_walk import walk_layout
 from rtl.signatures import LoadBus, LoadBusPorts
 
@@ -94,9 +104,7 @@ class Synapse(Component):
         # Cycle 0: y is addressed. Cycle `at`: operands. Then products; then sums; in the last
         # cycle, which is the same or the next one, they are clamped, and written at its end.
         at, last = fold.membrane_read, fold.latency
-        step = [self.walk]
-        for cycle in range(1, last + 2):
-            step.append(delay(m, step[-1], 1, f"step_{cycle}"))
+        step = walk_steps(m, layer, self.walk, last + 1)
         reading = self.walk.valid & self.walk.first
         read, write = state_memory(m, layer, "y")
         m.d.comb += [
@@ -112,41 +120,41 @@ class Synapse(Component):
         for name, values in self.values.items():
             m.submodules[f"{name}_words"] = values.bank
             values.connect(m, self.load, reading, self.walk.word)
-        word = delay(m, read.data, at - MEMBRANE_READ, "word", reset_less=True)
+        moving = shifts(step)
+        word = delay(
+            m, read.data, at - MEMBRANE_READ, "word", reset_less=True, moving=moving[MEMBRANE_READ:]
+        )
         later = fold.membrane_loop - MEMBRANE_LOOP
         clipped = []
         for unit in range(fold.units):
-            bias = self.values["c_y"].of(m, unit, step[at].first, "bias")
+            bias = self.values["c_y"].of(m, unit, step[at:], "bias")
             driving = align(self.sums[unit], p.spike_shift) + bias
             driven = Signal(driving.shape(), name=f"driven_{unit}", reset_less=True)
             bare = Signal(driving.shape(), name=f"bare_{unit}", reset_less=True)
-            alpha: Value = self._alpha(m, unit, step[at].first)
+            alpha: Value = self._alpha(m, unit, step[at:])
             kept = Signal(shape_of(f.y), name=f"kept_{unit}")
             fresh = Mux(step[at].fresh, 0, word[unit]).as_signed()
             if block > 1:
-                before = around(m, kept, fold.interval - fold.membrane_loop, f"kept_before_{unit}")
+                cycles = fold.interval - fold.membrane_loop
+                before = around(m, kept, cycles, f"kept_before_{unit}", moving[last:])
                 fresh = Mux(step[at].first, fresh, before).as_signed()
             operand = Signal(shape_of(f.y), name=f"operand_{unit}", reset_less=True)
             product = Signal((operand * alpha).shape(), name=f"product_{unit}", reset_less=True)
-            m.d.sync += [
-                driven.eq(driving),
-                bare.eq(driven),
-                operand.eq(fresh),
-                product.eq(operand * alpha),
-            ]
+            hold(m, moving[at], driven.eq(driving), operand.eq(fresh))
+            hold(m, moving[at + 1], bare.eq(driven), product.eq(operand * alpha))
             new = decay(product, bare, p.alpha_shift, p.decay_rounding)
-            new = delay(m, new, later, f"new_{unit}", reset_less=True)
+            new = delay(m, new, later, f"new_{unit}", reset_less=True, moving=moving[at + 2 :])
             clamped, outside = saturate(new, f.y)
             m.d.comb += [kept.eq(clamped), write.data[unit].eq(kept)]
-            m.d.sync += self.o[unit].eq(kept)
+            hold(m, moving[last], self.o[unit].eq(kept))
             used = used_unit(layer, step[last], unit) & step[last].valid
             clipped.append(delay(m, outside & used, 1, f"clipped_{unit}"))
         m.d.comb += self.saturations.eq(total(clipped))
         return m
 
-    def _alpha(self, m: Module, unit: int, first: Value) -> Value:
+    def _alpha(self, m: Module, unit: int, steps: Sequence[Struct]) -> Value:
         """A unit's alpha, in the cycle of its operand."""
         if "alpha" not in self.values:
             return self.alpha
-        value = self.values["alpha"].of(m, unit, first, "alpha")
-        return delay(m, value, 1, f"alpha_{unit}", reset_less=True)
+        value = self.values["alpha"].of(m, unit, steps, "alpha")
+        return delay(m, value, 1, f"alpha_{unit}", reset_less=True, moving=shifts(steps))
