@@ -54,8 +54,8 @@ DESIGNS = {
     "registers that are enabled": ("""
         reg signed [3:0] x, y; reg signed [7:0] z;
         always @(posedge clk) begin
-            if (rst) x <= 0; else if (a[0]) x <= a;
-            if (b[0]) y <= b;
+            if (rst) x <= 0; else if (^a) x <= a;
+            if (^b) y <= b;
             if (rst) z <= 0; else if (a[1]) z <= x * y;
         end
         assign o = z;""", 16, {"INPUTA", "INPUTB", "OUTPUT"}),
