@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, Value, signed, unsigned
+from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.formats import Fixed, rshift
-from rtl.fixed import align, delay, saturate, weighted
+from rtl.fixed import align, delay, pipeline, saturate, stages, weighted
 from tests.streams import simulate
 
 
@@ -107,6 +108,39 @@ def test_delay_keeps_value_and_sign(cycles: int) -> None:
 
     simulate(m, testbench)
     assert found[cycles:] == sent[: len(sent) - cycles]
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 5])
+def test_registers_hold_what_no_valid_value_follows(cycles: int) -> None:
+    """What is valid comes out `cycles` later, of both kinds of pipelines; and no register changes
+    but where a valid value enters it.
+    """
+    m = Module()
+    step = Signal(data.StructLayout({"valid": 1, "value": signed(4)}))
+    steps = pipeline(m, step, "valid", cycles, "step")
+    moving = stages(m, step.valid, cycles, "moving")
+    value = delay(m, step.value, cycles, "value", moving=moving)
+    rng = np.random.default_rng(cycles)
+    sent = list(zip(rng.random(60) < 0.4, rng.integers(-8, 8, 60).tolist(), strict=True))
+    found: list[tuple[int, ...]] = []
+
+    async def testbench(ctx: Any) -> None:
+        for valid, number in sent:
+            ctx.set(step, {"valid": int(valid), "value": number})
+            last = steps[-1]
+            *_, a, b, c, d = await ctx.tick().sample(last.valid, last.value, moving[-1], value)
+            found.append((a, b, c, d))
+
+    simulate(m, testbench)
+    before = found[cycles - 1]
+    for (valid, number), now in zip(sent, found[cycles:], strict=False):
+        assert now[0] == now[2] == valid
+        if valid:
+            assert now[1] == now[3] == number
+        else:
+            assert now[3] == before[3]
+            assert before[0] or now[1] == before[1]
+        before = now
 
 
 def test_what_has_no_sign_is_refused() -> None:
