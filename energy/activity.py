@@ -147,9 +147,7 @@ def measure(
     for index, payload in enumerate(payloads):
         batch = run_chunk(core, job, payload[None], index)
         if batch.mismatches:
-            raise UserError(
-                f"the gates do not compute what the golden model does: {batch.first[0]}"
-            )
+            raise UserError(f"the gates differ from the golden model: {batch.first[0]}")
         batches.append(batch)
         progress(1)
     core.on_results()

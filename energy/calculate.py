@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from energy.activity import Accesses, Activity
@@ -67,7 +67,7 @@ class Energy:
 
 def capacitances(netlist: Netlist, technology: Technology) -> dict[Net, float]:
     """Return what each net charges: its inputs, and a wire to each of them."""
-    found: dict[Net, float] = Counter()
+    found: defaultdict[Net, float] = defaultdict(float)
     for net, kind, pin in all_pins(netlist, technology):
         found[net] += technology.cells[kind].inputs[pin].capacitance + technology.wire
     for memory in netlist.memories:
@@ -100,9 +100,9 @@ def calculate(
     transition, what its cell takes for it; a clock period, two transitions of the clock at every
     register and gate that it reaches, and what is within them.
     """
-    spent: dict[tuple[str, str], float] = Counter()
-    leakage: dict[str, float] = Counter()
-    area = Counter({"gates": 0.0, "memories": 0.0})
+    spent: defaultdict[tuple[str, str], float] = defaultdict(float)
+    leakage: defaultdict[str, float] = defaultdict(float)
+    area = {"gates": 0.0, "memories": 0.0}
     charged = capacitances(netlist, technology)
     moves = activity.transitions
     enables = netlist.enables_of(technology)

@@ -11,9 +11,11 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from energy.accesses import check_accesses
 from energy.activity import build, measure
 from energy.from_liberty import from_liberty, read_macro
 from energy.gates import synthesize
+from energy.plot import plot_energy
 from energy.report import Sequences, lines, summarize
 from energy.technology import Technology, read_technology
 from export.core import read_images
@@ -27,6 +29,7 @@ from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from golden.interface import read_interface
+from golden.picture import save_picture
 from tb.batch import Job
 
 REPORT, PICTURE = "energy.json", "energy.png"
@@ -37,10 +40,10 @@ def find_technology(liberty: Path | None, sram: tuple[Path, ...]) -> Technology:
     """Return the technology of a user's files; what he does not give is the project's own."""
     own = read_technology()
     macros = tuple(read_macro(path) for path in sram) or own.macros
-    names = [path.name for path in (*[liberty] * bool(liberty), *sram)]
+    named = [path.name for path in sram]
     if liberty is None:
-        return replace(own, macros=macros, sources=[*own.sources, *names])
-    return replace(from_liberty(liberty, sram), macros=macros, sources=names)
+        return replace(own, macros=macros, sources=[*own.sources, *named])
+    return replace(from_liberty(liberty, ()), macros=macros, sources=[liberty.name, *named])
 
 
 def find_sequences(
@@ -124,9 +127,12 @@ def main(
             library, core, unpack(images, core), interface, load_items(interface, core, images)
         )
         measured = measure(netlist, technology, job, watched, payloads, bar.update)
+    checked = check_accesses(core, job.network, payloads, measured.settled)
     sequences = Sequences(source, len(payloads), payloads.shape[1], length)
     summary = summarize(core, netlist, technology, measured, sequences, mhz)
+    summary["memories_as_golden"] = checked
     summary["seconds"] = round(time.monotonic() - started, 1)
     write_whole(report, json.dumps(summary, indent=1) + "\n")
     click.echo("\n".join(lines(summary)))
-    click.echo(f"report     {report}")
+    picture = save_picture(plot_energy(summary), manifest.parent / PICTURE)
+    click.echo(f"report     {report}\npicture    {picture}")

@@ -38,9 +38,7 @@ def _unit(library: Group, name: str, unit: str, factor: float) -> float:
     try:
         return float(number) * prefix[given.removesuffix(unit)[len(number) :]] * factor
     except (KeyError, ValueError):
-        raise UserError(
-            f"library {library.name}: {name} is {given}: use one such as 1n{unit}"
-        ) from None
+        raise UserError(f"{library.name}: {name} is {given}: use one such as 1n{unit}") from None
 
 
 def _energy(table: Group | None, units: Units, voltage: float) -> float:
@@ -189,13 +187,10 @@ def _gate(cell: Group, units: Units, voltage: float) -> Cell | None:
     if cell.simple.get("clock_gating_integrated_cell", "").strip('"') != "latch_posedge":
         return None
     pins = [pin for pin in cell.all("pin") if pin.simple.get("direction") != "internal"]
-    roles = {
-        role: next(
-            (pin for pin in pins if pin.simple.get(f"clock_gate_{role}_pin") == "true"), None
-        )
+    clock, enable, out = (
+        next((pin for pin in pins if pin.simple.get(f"clock_gate_{role}_pin") == "true"), None)
         for role in ("clock", "enable", "out")
-    }
-    clock, enable, out = roles["clock"], roles["enable"], roles["out"]
+    )
     if clock is None or enable is None or out is None:
         return None
     inputs = _inputs((enable, clock), units, voltage, {}, clock.name)

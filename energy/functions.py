@@ -88,9 +88,8 @@ def verilog(tree: Tree, wires: Mapping[str, str]) -> str:
     """Return a function as a Verilog expression, with `wires` in place of its names."""
     if isinstance(tree, str):
         return f"1'b{tree}" if tree in "01" else wires[tree]
-    if tree[0] == "!":
-        return f"~{verilog(tree[1], wires)}"
-    return f"({verilog(tree[1], wires)} {tree[0]} {verilog(tree[2], wires)})"
+    inputs = [verilog(part, wires) for part in tree[1:]]
+    return f"~{inputs[0]}" if tree[0] == "!" else f"({f' {tree[0]} '.join(inputs)})"
 
 
 def truth(tree: Tree, inputs: list[str]) -> str:

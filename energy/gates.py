@@ -11,7 +11,7 @@ from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
 
 REGISTERS = 16  # a memory of at most these words becomes registers
-GATED = 4  # registers with the same enable, from which a clock gate pays
+GATED = 3  # registers with the same enable, from which a clock gate saves energy
 CELLS = "cells.lib"
 
 

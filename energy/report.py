@@ -44,8 +44,7 @@ def summarize(
     Raises
     ------
     UserError
-        The energy by components is not the energy by nets, or the accesses of a memory are not the
-        golden model's.
+        The energy by components is not the energy by nets.
     """
     ports = ports_of(netlist, measured.load.memories, measured.settled)
     energy = calculate(netlist, technology, measured.run, ports)
@@ -195,11 +194,16 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
         for name, m in summary["memories"].items()
     ]  # fmt: skip
     yield table(header, rows, left=[0])
+    yield f"accesses   of {summary['memories_as_golden']} memories are the golden model's"
     per_operation = summary["picojoules_per_synaptic_operation"]
-    yield f"inference  {energy['inference']:.3f} uJ at {summary['mhz']:g} MHz, {summary['milliwatts']:.3f} mW"
+    yield (
+        f"inference  {energy['inference']:.3f} uJ at {summary['mhz']:g} MHz:"
+        f" {summary['milliwatts']:.3f} mW"
+    )
     yield f"timestep   {summary['nanojoules_per_timestep']:.2f} nJ"
     if per_operation is not None:
-        yield f"operation  {per_operation:.2f} pJ, of {summary['synaptic_operations']:.0f} synaptic ones"
+        operations = f"{summary['synaptic_operations']:.0f} synaptic operations"
+        yield f"operation  {per_operation:.2f} pJ, of {operations} an inference"
     yield f"load       {energy['load']:.3f} uJ, of all weights, once"
     area = summary["square_millimetres"]
     yield (
@@ -208,8 +212,9 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     )
     clocked = summary["clocked_register_cycles"]
     yield (
-        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers, which are"
-        f" clocked in {clocked['clocked']:.1%} of their cycles and change in {clocked['changed']:.1%}"
+        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers, "
+        f" clocked in {clocked['clocked']:.1%} of their cycles, changing in"
+        f" {clocked['changed']:.1%}"
     )
     unseen = summary["not_seen"]
     low, high = unseen["glitches"]

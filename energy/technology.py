@@ -188,6 +188,6 @@ def read_technology(path: Path = SHIPPED) -> Technology:
         _ = technology.cells[technology.register], technology.cells[technology.gate]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is no technology file ({error}): `dmp technology` makes one"
+            f"{path} is no technology file ({error}): make one by dmp technology"
         ) from None
     return technology
