@@ -27,6 +27,9 @@ FIT ?=
 CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
+CUT ?=
+LIBERTY ?=
+SRAM ?=
 OUT ?= build/$(NAME)
 
 # A network in a folder is called by the folder's path: others may have the same last name.
@@ -42,7 +45,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -61,12 +64,13 @@ help: ## Show the targets and the variables
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
+	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
 	@echo "           bench-testset has defaults of its own: BLOCK=8 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim timeline waves bench-testset bench study uart-sim test test-long: VERILATED = 1
+demo sim timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -74,7 +78,7 @@ check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
 WHOLE = a whole number from 1
 checked:
 	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
-	$(foreach name,DIGITS CYCLES REPORTS,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
+	$(foreach name,DIGITS CYCLES REPORTS CUT,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
@@ -175,6 +179,9 @@ synth-check: .venv/installed-run ## Synthesize the Verilog of NET for DEVICE: bl
 
 synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
 	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+
+energy: .venv/installed-run ## Tell the energy of DIGITS inferences, from the gates of NET on LANES lanes
+	$(DMP) energy $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--mhz $(CLOCK) $(if $(CUT),--timesteps $(CUT) )$(if $(LIBERTY),--liberty "$(LIBERTY)" )$(foreach file,$(SRAM),--sram "$(file)" )$(if $(DATA),--data "$(DATA)")
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins

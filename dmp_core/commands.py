@@ -185,6 +185,17 @@ COMMANDS: dict[str, Entry] = {
         ("dmp netlist smnist",),
         Making(trace=True),
     ),
+    "energy": Entry(
+        "energy.command:main",
+        "Tell the energy of real inferences, from a core's gates",
+        ("dmp energy spoken --lanes 4", "dmp energy smnist --timesteps 100 --mhz 50"),
+        Making(results=True),
+    ),
+    "technology": Entry(
+        "energy.technology_command:main",
+        "Make the technology file of dmp energy from Liberty files",
+        ("dmp technology --liberty cells.lib --sram sram.lib --out technology.json",),
+    ),
     "package": Entry(
         "handoff.__main__:main",
         "Write what FuseSoC, Vivado, IP-XACT and LiteX read",

@@ -7,6 +7,11 @@
 #include "Vshell.h"
 #include "verilated.h"
 
+// What else is to be done with the settled model before every rising edge (energy/activity.cpp).
+#ifndef BEFORE_EDGE
+#define BEFORE_EDGE(top)
+#endif
+
 namespace {
 
 constexpr int COUNTER_CYCLES = 3;  // between two counters, as in tb/cocotb_core.py
@@ -16,6 +21,7 @@ struct Core {
     Vshell top{&context};
 
     void rise() {
+        BEFORE_EDGE(top);
         top.clk = 1;
         top.eval();
         top.clk = 0;

@@ -154,8 +154,10 @@ class LoadedCore:
         counters = np.zeros(len(interface.counters), "u4")
         found = self._run(
             self._core, items.ctypes.data, len(items), packed.ctypes.data, cycles.ctypes.data,
-            expected, self._patience, self._settle,
+            expected, self._patience, 0,
         )  # fmt: skip
+        self.on_results()
+        found += self._run(self._core, None, 0, None, None, 0, self._patience, self._settle)
         results = {
             name: values.reshape(-1, n_classes)
             for name, values in interface.unpack("o_results", packed).items()
@@ -173,6 +175,9 @@ class LoadedCore:
         return Chain(
             results["logit"], results["best"][:, -1], cycles.reshape(-1, n_classes)[:, -1], named
         )
+
+    def on_results(self) -> None:
+        """Do what is to be done in the cycle after the last result, before the core has settled."""
 
     def close(self) -> None:
         """Free the model."""

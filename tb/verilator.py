@@ -284,11 +284,18 @@ def build_model(
     return _build(sources, top, top, cache, optimize, arguments, link, versions)
 
 
-def build_library(sources: Mapping[str, str], top: str, cache: Path, optimize: str = "-O3") -> Path:
+def build_library(
+    sources: Mapping[str, str],
+    top: str,
+    cache: Path,
+    optimize: str = "-O3",
+    arguments: tuple[str, ...] = (),
+) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
-    machine's processor; build it unless `cache` has it. See `build_model`.
+    machine's processor, with more `arguments` of Verilator; build it unless `cache` has it. See
+    `build_model`.
     """
-    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared")
+    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *arguments)
     return _build(sources, top, LIBRARY, cache, optimize, LIBRARY_ARGUMENTS, link) / LIBRARY
 
 

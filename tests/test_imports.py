@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("dmp_core", "docs", "driver", "export", "golden", "handoff", "rtl", "tb", "tests")
+PACKAGES = (
+    "dmp_core", "docs", "driver", "energy", "export", "golden", "handoff", "rtl", "tb", "tests",
+)  # fmt: skip
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
 FILES = ("golden.files", "golden.manifest", "golden.interface")
@@ -66,6 +68,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tb": ("tb", "golden", "export"),
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
+    "energy": ("energy", "golden", "export", "tb", "rtl.verilog.generate", "rtl.verilog.yosys"),
     "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb"),
     "dmp_core/frontends": (
         *NUMBERS,

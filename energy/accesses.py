@@ -1,0 +1,58 @@
+"""Hold what the memories of a core did against the golden model."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+import numpy as np
+
+from energy.activity import Accesses
+from golden.cost.cycles import accesses
+from golden.errors import UserError
+from golden.hardware.core import CoreParams
+from golden.integer import NetworkIntegers, run
+
+# What the golden model calls a memory, by its place in a part; a deep one is several.
+NAMES = {
+    r"layer\d+\.spike_path\.weights\.words_\d+": "w_f",
+    r"layer\d+\.state_path\.coefficients\.words_\d+": "p",
+    r"layer\d+\.slow_state\.coefficients\.words_\d+": "ab",
+    r"layer\d+\.slow_state\.values": "m",
+    r"layer\d+\.slow_state\.history_words": "history",
+    r"layer\d+\.drive\.weights\.words_\d+": "w_x",
+    r"layer\d+\.neurons\.biases\.words_\d+": "c",
+    r"layer\d+\.neurons\.u": "u",
+    r"\w+\.events\.addresses": "list",
+    r"readout\.spike_path\.weights\.words_\d+": "w_o",
+}
+
+
+def check_accesses(
+    core: CoreParams,
+    network: NetworkIntegers,
+    payloads: np.ndarray,
+    found: dict[str, Accesses],
+) -> int:
+    """Return how many memories have done what the golden model says for sequences (B, K, M).
+
+    Raises
+    ------
+    UserError
+        One has not.
+    """
+    golden = accesses(core, run(network, payloads, block=core.hardware.block))
+    done: defaultdict[str, int] = defaultdict(int)
+    checked = 0
+    for memory, counted in found.items():
+        name = next((name for path, name in NAMES.items() if re.fullmatch(path, memory)), None)
+        if name is not None:
+            checked += 1
+            part = memory.split(".")[0]
+            done[f"{part}.{name}_reads"] += counted.reads
+            done[f"{part}.{name}_writes"] += counted.writes
+    for name, count in done.items():
+        expected = int(golden.get(name, np.zeros(1)).sum())
+        if count != expected:
+            raise UserError(f"{name} are {count} in the gates, {expected} in the golden model")
+    return checked

@@ -1,0 +1,138 @@
+"""`dmp energy`: the energy of real inferences, from the gates of a core."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from energy.accesses import check_accesses
+from energy.activity import build, measure
+from energy.from_liberty import from_liberty, read_macro
+from energy.gates import synthesize
+from energy.plot import plot_energy
+from energy.report import Sequences, lines, summarize
+from energy.technology import Technology, read_technology
+from export.core import read_images
+from export.images import unpack
+from export.items import load_items
+from export.sequences import first_sequences
+from export.store import find_dataset, load_stored
+from golden.command_line import DATA, MEGAHERTZ, NETWORK, Command, Count, count_option
+from golden.data.synthetic import draw_events
+from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
+from golden.hardware.core import CoreParams
+from golden.interface import read_interface
+from golden.picture import save_picture
+from tb.batch import Job
+
+REPORT, PICTURE = "energy.json", "energy.png"
+SEED = 1
+
+
+def find_technology(liberty: Path | None, sram: tuple[Path, ...]) -> Technology:
+    """Return the technology of a user's files; what he does not give is the project's own."""
+    own = read_technology()
+    macros = tuple(read_macro(path) for path in sram) or own.macros
+    named = [path.name for path in sram]
+    if liberty is None:
+        return replace(own, macros=macros, sources=[*own.sources, *named])
+    return replace(from_liberty(liberty, ()), macros=macros, sources=[liberty.name, *named])
+
+
+def find_sequences(
+    core: CoreParams, manifest: Path, name: str, data: Path | None, count: Count
+) -> tuple[np.ndarray, str]:
+    """Return sequences (B, K, M) of a network and where they are from; drawn ones, with as many
+    events a timestep as its data set has, where none are shipped and none are given.
+    """
+    stored, card = load_stored(name)
+    try:
+        dataset = find_dataset(name, data)
+    except UserError:
+        if data is not None or not card.events_per_step:
+            raise
+        rate = card.events_per_step[0]
+        drawn = draw_events(
+            rate, count.number or 1, SEED, card.n_timesteps, stored.params.layers[0].n_inputs
+        )
+        return drawn, f"drawn, with {rate:g} events a timestep as {card.data or name} has"
+    dataset = first_sequences(core, manifest, dataset, count)
+    return dataset.sequences(), f"of {'the shipped ones' if data is None else data.name}"
+
+
+@click.command(cls=Command, context_settings={"show_default": True})
+@click.argument("manifest", type=click.Path(path_type=Path))
+@DATA
+@NETWORK
+@count_option(1)
+@click.option("--timesteps", type=click.IntRange(1), help="Of each sequence only the first N")
+@click.option("--mhz", default=100.0, type=MEGAHERTZ, help="The clock, for the leakage")
+@click.option(
+    "--liberty", type=click.Path(path_type=Path), help="Of cells, in place of the project's own"
+)
+@click.option(
+    "--sram",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Liberty of a memory macro, in place of the project's own; one option each",
+)
+@click.option("--optimize", default="-O0", help="The C++ compiler's option for the model")
+@report_user_errors
+def main(
+    manifest: Path,
+    data: Path | None,
+    network: str | None,
+    count: Count,
+    timesteps: int | None,
+    mhz: float,
+    liberty: Path | None,
+    sram: tuple[Path, ...],
+    optimize: str,
+) -> None:
+    """Synthesize the core that MANIFEST describes to gates, run sequences through them, and tell
+    the energy of an inference by components and memories; write energy.json and energy.png beside
+    the manifest.
+
+    Every logit and every counter is held against the golden model: a difference ends it.
+    """
+    technology = find_technology(liberty, sram)
+    core, images = read_images(manifest)
+    _ = core.network.readout  # or raise: a library answers with results
+    payloads, source = find_sequences(core, manifest, network or core.network.name, data, count)
+    length = payloads.shape[1]
+    payloads = payloads[:, : timesteps or length]
+    report = manifest.parent / REPORT
+    report.unlink(missing_ok=True)  # a run that fails must not leave the report of another one
+    interface = read_interface(manifest)
+    started = time.monotonic()
+    with tqdm(total=3 + len(payloads), desc="synthesis", unit="step", leave=False) as bar:
+        netlist = synthesize(
+            manifest.parent / f"{core.network.name}.v", technology, manifest.parent / "gates"
+        )
+        bar.update()
+        bar.set_description("building the model")
+        library, watched = build(
+            netlist, technology, interface, manifest.parent / "verilator", optimize
+        )
+        bar.update()
+        bar.set_description("running")
+        job = Job(
+            library, core, unpack(images, core), interface, load_items(interface, core, images)
+        )
+        measured = measure(netlist, technology, job, watched, payloads, bar.update)
+    checked = check_accesses(core, job.network, payloads, measured.settled)
+    sequences = Sequences(source, len(payloads), payloads.shape[1], length)
+    summary = summarize(core, netlist, technology, measured, sequences, mhz)
+    summary["memories_as_golden"] = checked
+    summary["seconds"] = round(time.monotonic() - started, 1)
+    write_whole(report, json.dumps(summary, indent=1) + "\n")
+    click.echo("\n".join(lines(summary)))
+    picture = save_picture(plot_energy(summary), manifest.parent / PICTURE)
+    click.echo(f"report     {report}\npicture    {picture}")

@@ -1,0 +1,193 @@
+"""A technology: what its gates and its memories take. `technology.json` beside this file is the
+project's own; `energy.from_liberty` makes one from a foundry's files.
+
+Units: fF, fJ, nW, um2; pJ for an access of a memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.errors import UserError
+from golden.files import write_whole
+
+SHIPPED = Path(__file__).with_name("technology.json")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An input of a cell: its capacitance, and the energy within the cell for each transition of
+    this pin, beside that for transitions of the output.
+    """
+
+    capacitance: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes
+    ----------
+    area, leakage
+        Its area, and its leakage as the mean over its states.
+    inputs
+        Its inputs by name: of a register its data and its clock, of a clock gate its enable and its
+        clock.
+    output, function
+        Its output, and this one's function of the inputs as Liberty writes it. Of a register it is
+        its data's name, of a clock gate its enable's.
+    energy
+        Within the cell for a transition of the output. What the output charges is not in it.
+    clock
+        Of a register or a clock gate: the input that is its clock.
+    still, changing
+        Of these: energy within the cell for a clock period (two transitions of the clock): in which
+        a register keeps its value, or a gate lets no clock pass; and in which that is not so.
+    """
+
+    area: float
+    leakage: float
+    inputs: dict[str, Pin]
+    output: str
+    function: str
+    energy: float
+    clock: str = ""
+    still: float = 0.0
+    changing: float = 0.0
+
+    @property
+    def data(self) -> str:
+        """Of a register or a clock gate: its input that is no clock."""
+        return next(name for name in self.inputs if name != self.clock)
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A memory macro: pJ for a read and for a write of a word, through a port; `pin` is the mean
+    capacitance of its inputs.
+    """
+
+    words: int
+    width: int
+    ports: int
+    read: float
+    write: float
+    leakage: float
+    area: float
+    pin: float
+
+
+@dataclass(frozen=True)
+class MacroCost:
+    """What a memory of a given size takes; see `Macro`."""
+
+    read: float
+    write: float
+    leakage: float
+    area: float
+
+
+@dataclass(frozen=True)
+class Technology:
+    """A process at a voltage: its cells by name, its memory macros, and what is assumed of wires.
+
+    Attributes
+    ----------
+    register, gate
+        The names of the cells that are the register and the clock gate.
+    wire
+        Capacitance of the wire to each input that a net has.
+    slew, load
+        At which the energies within cells were read (ns, fF).
+    sources
+        Where the figures are from, a line each.
+    """
+
+    name: str
+    voltage: float
+    cells: dict[str, Cell]
+    register: str
+    gate: str
+    macros: tuple[Macro, ...]
+    wire: float
+    slew: float
+    load: float
+    sources: list[str] = field(default_factory=list)
+
+    @property
+    def macro_pin(self) -> float:
+        """The capacitance of an input of a memory."""
+        return sum(macro.pin for macro in self.macros) / len(self.macros)
+
+    def switching(self, capacitance: float) -> float:
+        """Return fJ for a transition of a net of this capacitance: C V^2 / 2."""
+        return capacitance * self.voltage**2 / 2
+
+    def memory(self, words: int, width: int, ports: int) -> MacroCost:
+        """Return what a memory of this size takes.
+
+        Each figure is a + b width + c words width (what is there once, for each column, for each
+        bit), fitted with the least relative error to the macros of `ports` ports; energies to all
+        macros, as an access takes the same through either port of two.
+        """
+        alike = [macro for macro in self.macros if macro.ports == ports]
+        if not self.macros or not alike:
+            raise UserError(f"the technology {self.name} has no memory macro of {ports} ports")
+        return MacroCost(
+            read=_fitted(self.macros, "read", words, width),
+            write=_fitted(self.macros, "write", words, width),
+            leakage=_fitted(alike, "leakage", words, width),
+            area=_fitted(alike, "area", words, width),
+        )
+
+
+def _terms(words: int, width: int) -> list[float]:
+    return [1.0, width, words * width]
+
+
+def _fitted(macros: Sequence[Macro], what: str, words: int, width: int) -> float:
+    given = np.array([getattr(macro, what) for macro in macros])
+    terms = np.array([_terms(macro.words, macro.width) for macro in macros])
+    factors = np.linalg.lstsq(terms / given[:, None], np.ones(len(given)), rcond=None)[0]
+    return float(_terms(words, width) @ factors)
+
+
+def technology_text(technology: Technology) -> str:
+    """Return a technology as JSON: a cell a line, a macro a line."""
+    content = asdict(technology)
+    cells, macros = content.pop("cells"), content.pop("macros")
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    rows = [f"  {json.dumps(name)}: {json.dumps(cell)}" for name, cell in cells.items()]
+    lines.append(' "cells": {\n' + ",\n".join(rows) + "\n }")
+    lines.append(' "macros": [\n' + ",\n".join(f"  {json.dumps(m)}" for m in macros) + "\n ]")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def write_technology(technology: Technology, path: Path) -> None:
+    write_whole(path, technology_text(technology))
+
+
+def read_technology(path: Path = SHIPPED) -> Technology:
+    """Read a technology file, or raise `UserError` where it is none."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        cells = {
+            name: Cell(**{**cell, "inputs": {x: Pin(**pin) for x, pin in cell["inputs"].items()}})
+            for name, cell in content.pop("cells").items()
+        }
+        macros = tuple(Macro(**macro) for macro in content.pop("macros"))
+        technology = Technology(cells=cells, macros=macros, **content)
+        _ = technology.cells[technology.register], technology.cells[technology.gate]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no technology file ({error}): make one by dmp technology"
+        ) from None
+    return technology
