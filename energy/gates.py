@@ -12,7 +12,16 @@ from rtl.verilog.yosys import read_netlist, run_yosys
 
 REGISTERS = 16  # a memory of at most these words becomes registers
 GATED = 3  # registers with the same enable, from which a clock gate saves energy
-CELLS = "cells.lib"
+CELLS, ENABLES = "cells.lib", "enables.v"
+KINDS = ("$_DFF_P_", "$_DFFE_PP_", "$_SDFF_PP?_", "$_SDFFE_PP?P_", "$_SDFFCE_PP?P_")
+# A register whose enable lets its reset pass too.
+ENABLE_OF_BOTH = """
+module \\$_SDFFE_PP{value}P_ (input D, C, R, E, output Q);
+  wire either;
+  \\$_OR_ both (.A(E), .B(R), .Y(either));
+  \\$_SDFFCE_PP{value}P_ register (.D(D), .C(C), .R(R), .E(either), .Q(Q));
+endmodule
+"""
 
 
 def liberty_text(technology: Technology) -> str:
@@ -52,6 +61,7 @@ def synthesize(verilog: Path, technology: Technology, folder: Path, top: str = T
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "core.v").write_text(read_verilog(verilog))
     (folder / CELLS).write_text(liberty_text(technology))
+    (folder / ENABLES).write_text("".join(ENABLE_OF_BOTH.format(value=v) for v in (0, 1)))
     run_yosys(
         folder,
         *("read_verilog core.v", f"hierarchy -check -top {top}", "proc"),
@@ -61,6 +71,10 @@ def synthesize(verilog: Path, technology: Technology, folder: Path, top: str = T
         *("opt_hier", "opt", "opt_hier", "opt -fast -full"),
         f"memory_map t:{MEMORY} r:SIZE<={REGISTERS} %i",
         *("opt -undriven -fine", "techmap", "opt -fast", "opt"),
+        # A clock gate takes no enable that a reset goes before: it becomes the enable of both.
+        f"dfflegalize {' '.join(f'-cell {kind} 01' for kind in KINDS)}",
+        *(f"techmap -map {ENABLES}", "opt_merge"),
+        *(f"dfflegalize -cell {KINDS[0]} 01 -cell {KINDS[1]} 01", "opt_clean"),
         f"clockgate -pos {technology.gate} {gate.data}:{gate.clock}:{gate.output}"
         f" -min_net_size {GATED}",
         *(f"dfflibmap -liberty {CELLS}", "opt", f"abc -liberty {CELLS}", "opt_clean"),
