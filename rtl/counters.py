@@ -11,6 +11,8 @@ from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.fixed import delay
 
+LOW_BITS = 8  # of a counter, or as many as what is added has
+
 
 class Counters(Component):
     """Count, and keep a flag for every counter that counts an error.
@@ -78,8 +80,15 @@ class Counters(Component):
             increment = delay(m, self.increment(name), 1, f"{member_of(name)}_added")
             pending.append(increment)
             value = Signal(COUNTER_WIDTH, name=member_of(name))
+            # The high bits need a clock only where the low ones overflow.
+            low_bits = max(LOW_BITS, len(increment))
+            low, high = value[:low_bits], value[low_bits:]
+            counted = Signal(low_bits + 1, name=f"{member_of(name)}_counted")
+            m.d.comb += counted.eq(low + increment)
             with m.If(increment != 0):
-                m.d.sync += value.eq(value + increment)
+                m.d.sync += low.eq(counted)
+            with m.If(counted[-1]):
+                m.d.sync += high.eq(high + 1)
             values.append(value)
             if name in self.error_names:
                 flag = self.errors[self.error_names.index(name)]

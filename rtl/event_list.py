@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, shape_of, stages
+from rtl.fixed import delay, delay_rare, shape_of, stages
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -160,9 +160,11 @@ class EventList(Component):
         if part.reports:
             self._report(m, arrivals, ending, filling, front)
         # A buffer takes events again when the last of its payloads has been read.
-        freed = delay(m, Cat(self.front.release, front), RELEASE_LATENCY - 1, "freed")
-        with m.If(freed[0]):
-            m.d.sync += taken.bit_select(freed[1:], 1).eq(0)
+        cycles = RELEASE_LATENCY - 1
+        freed, moving = delay_rare(m, self.front.release, cycles, "freed")
+        freed_buffer = delay(m, front, cycles, "freed_buffer", moving=[moving] * cycles)
+        with m.If(freed):
+            m.d.sync += taken.bit_select(freed_buffer, 1).eq(0)
         # In a timestep alone, an event that comes again is written too, but not counted: the next
         # one overwrites it.
         once = arrived.fires & (count < n_addresses)
@@ -252,9 +254,11 @@ class EventList(Component):
         with m.If(ending):
             m.d.sync += lists[filling].eq(closing.as_value())
         waiting = Signal(part.n_lists)  # buffers that are closed and may be walked
-        opened = delay(m, Cat(ending, filling), part.close_latency - 1, "opened")
-        with m.If(opened[0]):
-            m.d.sync += waiting.bit_select(opened[1:], 1).eq(1)
+        cycles = part.close_latency - 1
+        opened, moving = delay_rare(m, ending, cycles, "opened")
+        opened_buffer = delay(m, filling, cycles, "opened_buffer", moving=[moving] * cycles)
+        with m.If(opened):
+            m.d.sync += waiting.bit_select(opened_buffer, 1).eq(1)
         number = Signal(range(part.n_lists))
         following = self._after(number)
         with m.If(front.release):

@@ -97,6 +97,19 @@ def stages(m: Module, valid: Value, cycles: int, name: str) -> list[Value]:
     return found
 
 
+def delay_rare(m: Module, value: Value, cycles: int, name: str) -> tuple[Value, Value]:
+    """Return a bit that is rarely set as it was `cycles` ago; and whether its registers move.
+
+    They hold, without a clock, unless the bit, or one of them, is set.
+    """
+    if not cycles:
+        return value, value
+    chain = Signal(cycles, name=name)
+    moving = value | chain.any()
+    hold(m, moving, chain.eq(Cat(value, chain)[:cycles]))
+    return chain[-1], moving
+
+
 def pipeline(m: Module, step: Any, moving: str, cycles: int, name: str) -> list[Any]:
     """Return `step`, a struct, as it was 0, 1, ... up to `cycles` cycles ago.
 

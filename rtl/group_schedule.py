@@ -144,23 +144,6 @@ class GroupSchedule(Component):
         ]
         finishing = issue.valid & last & last_group
         m.d.comb += self.front.release.eq(finishing | issue.sequence_end)
-        with m.If(issue.valid):
-            m.d.sync += [
-                step.eq(step + 1),
-                left.eq(Mux(left > n_events, left - n_events, 0)),
-                dense_left.eq(Mux(issue.dense, dense_left - 1, 0)),
-                last.eq(step + 1 == last_step),
-            ]
-            with m.If(last):
-                m.d.sync += [
-                    step.eq(0),
-                    last.eq(single),
-                    last_group.eq(group + 1 == n_groups - 1),
-                    left.eq(count),
-                    dense_left.eq(Mux(has_dense, part.dense_steps, 0)),
-                    group.eq(group + 1),
-                    weight_base.eq(weight_base + part.n_addresses),
-                ]
         with m.If(finishing):
             m.d.sync += [walking.eq(0), draining.eq(part.drain), fresh.eq(0)]
         with m.If(issue.sequence_end):
@@ -188,38 +171,58 @@ class GroupSchedule(Component):
             self.starved.eq(idle & ~self.front.available),
             self.state_wait.eq(idle & self.front.available & ~states),
         ]
-        with m.If(over & self.front.available & states & ~self.hold):
-            with m.If(self.front.sequence_end):
-                m.d.sync += ending.eq(1)
-            with m.Else():
-                dense = Mux(refreshing.any(), part.dense_steps, 0)
-                end = Signal(walk_end_layout(part))
-                m.d.comb += end.eq(
-                    Mux(refreshing.any(), self.front.refreshed_end, self.front.plain_end)
-                )
-                m.d.comb += self.starting.eq(1)
+        next_one = over & self.front.available & states & ~self.hold
+        starting = self.starting
+        m.d.comb += starting.eq(next_one & ~self.front.sequence_end)
+        with m.If(next_one & self.front.sequence_end):
+            m.d.sync += ending.eq(1)
+        end = Signal(walk_end_layout(part))
+        m.d.comb += end.eq(Mux(refreshing.any(), self.front.refreshed_end, self.front.plain_end))
+        # What moves with every step, and what moves with every group: each with one enable.
+        with m.If(issue.valid | starting):
+            with m.If(starting):
                 m.d.sync += [
-                    walking.eq(1),
                     step.eq(0),
-                    last_step.eq(end.last),
                     last.eq(end.single),
-                    single.eq(end.single),
-                    last_group.eq(n_groups == 1),
-                    count.eq(self.front.count),
                     left.eq(self.front.count),
-                    dense_left.eq(dense),
-                    has_dense.eq(refreshing.any()),
-                    group.eq(0),
-                    weight_base.eq(0),
-                    timesteps.eq(self.front.length),
-                    refresh.eq(refreshing),
-                    buffer.eq(self.front.buffer),
+                    dense_left.eq(Mux(refreshing.any(), part.dense_steps, 0)),
                 ]
-                passed: Value = Const(block % part.dilation)
-                if part.reports:  # which may close a block early
-                    passed = self._passed(m)
-                after = (now + passed).as_unsigned()
-                m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))
+            with m.Elif(last):
+                m.d.sync += [
+                    step.eq(0),
+                    last.eq(single),
+                    left.eq(count),
+                    dense_left.eq(Mux(has_dense, part.dense_steps, 0)),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    step.eq(step + 1),
+                    last.eq(step + 1 == last_step),
+                    left.eq(Mux(left > n_events, left - n_events, 0)),
+                    dense_left.eq(Mux(issue.dense, dense_left - 1, 0)),
+                ]
+        with m.If((issue.valid & last) | starting):
+            m.d.sync += [
+                last_group.eq(Mux(starting, n_groups == 1, group + 1 == n_groups - 1)),
+                group.eq(Mux(starting, 0, group + 1)),
+                weight_base.eq(Mux(starting, 0, weight_base + part.n_addresses)),
+            ]
+        with m.If(starting):
+            m.d.sync += [
+                walking.eq(1),
+                last_step.eq(end.last),
+                single.eq(end.single),
+                count.eq(self.front.count),
+                has_dense.eq(refreshing.any()),
+                timesteps.eq(self.front.length),
+                refresh.eq(refreshing),
+                buffer.eq(self.front.buffer),
+            ]
+            passed: Value = Const(block % part.dilation)
+            if part.reports:  # which may close a block early
+                passed = self._passed(m)
+            after = (now + passed).as_unsigned()
+            m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))
         return m
 
     def _passed(self, m: Module) -> Signal:

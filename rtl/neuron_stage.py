@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ, NEURON_STAGE
 from rtl.component import Component
-from rtl.fixed import align, delay, hold, saturate, shape_of, total
+from rtl.fixed import align, delay, delay_rare, hold, saturate, shape_of, total
 from rtl.layouts import Array, Struct, issue_layout, sums_layout
 from rtl.neuron_words import (
     NeuronValues,
@@ -270,11 +270,12 @@ class NeuronStage(Component):
             self.o.timesteps.eq(after.timesteps),
             self.o.last_group.eq(after.last_group),
             self.o.sequence_end.eq(
-                delay(m, self.issue.sequence_end, layer.write_stage, "sequence_end")
+                delay_rare(m, self.issue.sequence_end, layer.write_stage, "sequence_end")[0]
             ),
         ]
         if layer.reports:
-            m.d.comb += self.o.report.eq(delay(m, self.issue.report, layer.write_stage, "report"))
+            report, _ = delay_rare(m, self.issue.report, layer.write_stage, "report")
+            m.d.comb += self.o.report.eq(report)
         if layer.hardware.trace:
             m.d.comb += self.update_spikes.eq(collected[fold.fold * block - 1])
 

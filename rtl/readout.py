@@ -13,7 +13,7 @@ from golden.hardware.readout import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, hold, pipeline, saturate, shape_of, total
+from rtl.fixed import delay, delay_rare, hold, pipeline, saturate, shape_of, total
 from rtl.group_schedule import GroupSchedule
 from rtl.layouts import Array
 from rtl.neuron_words import decay
@@ -282,8 +282,9 @@ class Readout(Component):
         """After the end of a sequence, send the logits: word by word, lane by lane."""
         readout, p, schedule = self.readout, self.readout.params, self.schedule
         ending = schedule.issue.sequence_end
-        sequence_end = delay(m, ending, readout.result_stage, "sequence_end")
-        fresh = delay(m, schedule.issue.fresh, readout.result_stage, "fresh")
+        sequence_end, moving = delay_rare(m, ending, readout.result_stage, "sequence_end")
+        cycles = readout.result_stage
+        fresh = delay(m, schedule.issue.fresh, cycles, "fresh", moving=[moving] * cycles)
         ended = Signal()  # from the end's issue until its results are sent
         with m.If(ending):
             m.d.sync += ended.eq(1)

@@ -17,8 +17,9 @@ NAMES = [
     "layer0.repeated",
     "layer0.membrane_saturations",
     "readout.unclosed",
+    "layer0.spikes",
 ]
-WIDTHS = [1, COUNTER_WIDTH, 1, 3, 1]  # one that wraps around within the test
+WIDTHS = [1, COUNTER_WIDTH, 1, 3, 1, 7]  # one that wraps around within the test
 ERRORS = [2, 3, 4]
 
 
