@@ -54,7 +54,7 @@ COMMANDS: dict[str, Entry] = {
         "Import a network from a file of NIR or of Lava",
         (
             "dmp import a.nir --dt 1e-4 --discretization euler --reset zero --calibration x.npz",
-            "dmp import model.net --calibration x.npz --out nets/mine",
+            "dmp import model.net --test x.npz --out nets/mine",
             "dmp sim nets/mine",
         ),
     ),

@@ -11,7 +11,7 @@ core.predict(x), core.cycles
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,41 +137,48 @@ class Integers:
     def save(
         self,
         folder: str | Path,
-        payloads: np.ndarray,
+        payloads: np.ndarray | None = None,
         labels: np.ndarray | Sequence[int] | None = None,
         *,
         force: bool = False,
     ) -> Path:
         """Store the network in a folder that every command takes, with test sequences (B, K, M)
-        and their classes (B,), which commands run where no others are given.
+        and their classes (B,) if there are any, which commands run where no others are given.
 
         Raises
         ------
         UserError
             Something is there already (`force` replaces it), or the sequences do not fit.
         """
-        folder, params = Path(folder), self.network.params
+        folder = Path(folder)
         check_free(folder, force)
+        if payloads is None and labels is not None:
+            raise UserError("labels without sequences: give both, or none")
+        card = Card("", 0, _count(self.network), 0.0, 0.0, 0, [])
+        given = None if labels is None else np.asarray(labels)
+        if payloads is not None:
+            card = self._measured(card, payloads, given)
+        save_network(self.network, folder, card)
+        if payloads is not None:
+            save_sequences(folder / OWN, payloads, given)
+        return folder
+
+    def _measured(self, card: Card, payloads: np.ndarray, labels: np.ndarray | None) -> Card:
+        """Return a card with what the network does with sequences, or raise `UserError`."""
         if not len(payloads):
             raise UserError("no sequences to store: use at least one")
-        n_classes = None if params.output is None else params.output.n_classes
-        given = None if labels is None else np.asarray(labels)
-        right = check_labels(given, len(payloads), n_classes)
+        output = self.network.params.output
+        right = check_labels(labels, len(payloads), None if output is None else output.n_classes)
         done = run(self.network, payloads)
         received = [*(layer.events for layer in done.layers), done.layers[-1].spike_counts]
-        measured = given is not None and n_classes is not None
-        card = Card(
-            data="",
+        measured = labels is not None and output is not None
+        return replace(
+            card,
             n_timesteps=payloads.shape[1],
-            parameters=_count(self.network),
-            accuracy_float=0.0,
             accuracy_integer=float((done.classes == right).mean()) if measured else 0.0,
             n_test=len(payloads) if measured else 0,
             events_per_step=[round(float(events.mean()), 2) for events in received],
         )
-        save_network(self.network, folder, card)
-        save_sequences(folder / OWN, payloads, given)
-        return folder
 
     def compile(
         self,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -20,6 +21,7 @@ from dmp_core.frontends.layers import Lif, Readout
 from export.store import find_dataset, load_network, load_stored
 from golden.errors import UserError
 from golden.integer import run
+from tests.spoken import draw_spikes, write_hdf5
 from tests.test_frontend_lava import draw_block, write
 
 RNG = np.random.default_rng(3)
@@ -148,6 +150,7 @@ def call(*arguments: str) -> Result:
 
 
 KNOWN = ("--dt", "1e-4", "--discretization", "euler", "--reset", "zero")
+MODEL = ("model.nir", *KNOWN, "--calibration", "x.npz")
 
 
 def test_a_file_becomes_a_folder(files: Path) -> None:
@@ -169,11 +172,56 @@ def test_a_file_becomes_a_folder(files: Path) -> None:
 
 def test_a_file_of_lava_becomes_a_folder_of_that_name(files: Path) -> None:
     write(files / "lava.net", [draw_block(RNG, 4, 6)])
-    assert call("lava.net", "--calibration", "x.npz").exit_code == 0
+    done = call("lava.net")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("run it with dmp sim nets/lava --data FILE\n")
     assert load_network(files / "nets/lava").params.name == "lava"
-    done = call("lava.net", "--calibration", "x.npz", "--name", "other")
+    with pytest.raises(UserError, match="no sequences are shipped"):
+        find_dataset(files / "nets/lava")
+    done = call("lava.net", "--test", "x.npz", "--name", "other")
     assert done.exit_code == 0, done.output
     assert load_network(files / "nets/other").params.name == "other"
+    assert np.array_equal(find_dataset(files / "nets/other").sequences(), X)
+
+
+def test_sequences_are_taken_from_every_kind_of_file(files: Path) -> None:
+    """Each gives the network, and the sequences, that an .npz of the same payloads gives."""
+    places = dict(zip(("sequence", "timestep", "address"), X.nonzero(), strict=True))
+    events: dict[str, Any] = {**places, "shape": np.array(X.shape)}
+    np.savez(files / "events.npz", **events)
+    text = ("\n".join(f"{k} {m}" for k, m in np.argwhere(x)) for x in X)
+    (files / "x.aer").write_text("\n\n".join(text))
+    first = None
+    for name in ("x.npz", "events.npz", "x.aer"):
+        done = call("model.nir", *KNOWN, "--calibration", name, "--timesteps", "15", "--force")
+        assert done.exit_code == 0, done.output
+        assert np.array_equal(find_dataset("nets/model").sequences(), X)
+        found = load_network("nets/model")
+        first = first or found
+        assert found.params == first.params
+        assert np.array_equal(found.layers[0].w_f, first.layers[0].w_f)
+
+
+def test_the_first_second_of_hdf5_falls_into_timesteps(files: Path) -> None:
+    ones = np.ones(3)
+    lif = nir.LIF(tau=ones * 1e-3, r=ones, v_leak=ones * 0, v_threshold=ones * 0.1)
+    nodes = (nir.Input({"input": np.array([7])}), nir.Linear(RNG.normal(0.5, 1, (3, 7))), lif,
+             nir.Output({"output": np.array([3])}))  # fmt: skip
+    nir.write(files / "seven.nir", nir.NIRGraph.from_list(*nodes))
+    write_hdf5(files / "x.h5", spikes := draw_spikes())
+    arguments = ("seven.nir", *KNOWN, "--calibration", "x.h5")
+    done = call(*arguments)
+    assert done.exit_code == 2 and "(--timesteps)" in done.stderr
+    done = call(*arguments, "--timesteps", "20")
+    assert done.exit_code == 0, done.output
+    found = find_dataset("nets/seven").sequences()
+    times, units = (spikes[f"spikes/{name}"] for name in ("times", "units"))
+    expected = np.zeros((len(times), 20, 7), np.int64)
+    for sequence, (when, unit) in enumerate(zip(times, units, strict=True)):
+        for time, channel in zip(when, unit, strict=True):
+            if 0 <= time < 1:
+                expected[sequence, int(float(time) * 20), channel // 100] = 1
+    assert np.array_equal(found, expected) and expected.any()
 
 
 @pytest.mark.parametrize(
@@ -182,23 +230,35 @@ def test_a_file_of_lava_becomes_a_folder_of_that_name(files: Path) -> None:
         (("model.nir", "--calibration", "x.npz"), "--dt"),
         (("model.nir", "--dt", "1e-4", "--reset", "zero", "--calibration", "x.npz"), "euler"),
         (("model.nir", *KNOWN[:4], "--calibration", "x.npz"), "does not say how it resets"),
-        (("model.nir", *KNOWN), "Missing option '--calibration'"),
+        (("model.nir", *KNOWN), "model.nir holds reals: give training sequences (--calibration"),
         (("model.nir", *KNOWN, "--calibration", "none.npz"), "none.npz"),
-        (("model.nir", *KNOWN, "--calibration", "model.nir"), "use an .npz of payloads"),
-        (("model.nir", *KNOWN, "--calibration", "other.npz"), "no array 'payloads'"),
+        (
+            ("model.nir", *KNOWN, "--calibration", "model.nir"),
+            "of no kind that is known",
+        ),
+        (
+            ("model.nir", *KNOWN, "--calibration", "other.npz"),
+            "other.npz has x: use payloads",
+        ),
         (("model.nir", *KNOWN, "--calibration", "real.npz"), "0.9"),
-        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20"),
+        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "narrow.npz: sequences of 5 inputs"),
+        ((*MODEL, "--timesteps", "14"), "--timesteps 14: the sequences of x.npz have 15"),
         (("model.nir", "--dt", "nan", "--calibration", "x.npz"), "nan is no number"),
         (("model.nir", "--dt", "1", *KNOWN[2:], "--calibration", "x.npz"), "1 - dt / tau negative"),
         (("model.onnx", "--calibration", "x.npz"), "files of networks end with .nir"),
         (("none.nir", *KNOWN, "--calibration", "x.npz"), "none.nir"),
-        (("model.net", "--dt", "1e-4", "--calibration", "x.npz"), "--dt with a Lava file"),
-        (("model.net", "--fires", "at", "--calibration", "x.npz"), "--fires with a Lava file"),
-        (("lava.net", "--weight-bits", "8", "--calibration", "x.npz"), "--weight-bits with a Lava"),
-        (("lava.net", "--payload-bits", "8", "--calibration", "x.npz"), "--payload-bits with a"),
-        (("lava.net", "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20, 15, 5)"),
-        (("model.net", "--calibration", "x.npz"), "model.net is no HDF5 file"),
-        (("none.net", "--calibration", "x.npz"), "no file none.net"),
+        (("model.net", "--dt", "1e-4"), "--dt with a Lava file"),
+        (("model.net", "--fires", "at"), "--fires with a Lava file"),
+        (("lava.net", "--weight-bits", "8"), "--weight-bits with a Lava"),
+        (("lava.net", "--payload-bits", "8"), "--payload-bits with a"),
+        (("lava.net", "--calibration", "x.npz"), "give sequences as --test"),
+        (
+            ("lava.net", "--test", "narrow.npz"),
+            "narrow.npz: sequences of 5 inputs, but",
+        ),
+        (("lava.net", "--timesteps", "5"), "--timesteps 5 without sequences: give --calibration"),
+        (("model.net", "--test", "x.npz"), "model.net is no HDF5 file"),
+        (("none.net",), "no file none.net"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--name", "a b"), "a b"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--weight-bits", "1"), "--weight-bits"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "bad.npz"), "bad.npz: labels"),
