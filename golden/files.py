@@ -31,6 +31,12 @@ def keep(path: Path, force: bool) -> None:
         )
 
 
+def check_folder(path: Path, content: str) -> None:
+    """Raise `UserError` where the folder of a data set is to be, and a file is."""
+    if path.is_file():
+        raise UserError(f"{path} is a file: set --data (make: DATA) to the folder with {content}")
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file in place of what is there. Where that fails or is interrupted, what is there
     stays, and nothing else is left. An `OSError` names the file.

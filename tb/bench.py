@@ -366,6 +366,8 @@ def main(out: Path, data: Path | None, names: tuple[str, ...], jobs: int, optimi
 
     Exits with status 1 where a count differs from the predicted one.
     """
+    if data is not None and names and "spoken" not in names:
+        raise UserError(f"--data {data}: only the network spoken takes it, use --network spoken")
     cases = list(find_cases(data, names))
     if not cases:
         known = ", ".join(("smnist", "rows", *(f"shd{rate}" for rate in RATES), "spoken"))

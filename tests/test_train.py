@@ -392,6 +392,8 @@ def test_topologies_are_kept_whole(preset: str, architecture: str) -> None:
             ["rows", "--data", "nowhere"],
             "nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder",
         ),
+        (["rows", "--data", __file__], f"{__file__} is a file: set --data (make: DATA) to the f"),
+        (["shd", "--data", __file__], f"{__file__} is a file: set --data (make: DATA) to the f"),
         (["spoken"], "spoken is not fetched: set DATA to the folder that holds it\n"),
         (["rows", "--neurons", "12;10"], "--neurons 12;10: use numbers, as in 200,200\n"),
         (["rows", "--neurons", ""], "--neurons : use numbers, as in 200,200\n"),

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from golden.cache import cache_folder
 from golden.errors import UserError
-from golden.files import write_whole
+from golden.files import check_folder, write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -78,6 +78,8 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
     UserError
         A file is missing, cannot be fetched, or is not MNIST.
     """
+    if folder is not None:
+        check_folder(folder, "the four MNIST idx files")
     prefix = {"train": "train", "test": "t10k"}[split]
     images = _read(folder, f"{prefix}-images-idx3-ubyte")
     labels = _read(folder, f"{prefix}-labels-idx1-ubyte")
