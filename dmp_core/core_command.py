@@ -117,7 +117,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         shape = {str(option.name): hardware[option.name] for option in SHAPE}
         HardwareParams(**shape)  # or raise
         return shape
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} holds no choice of hardware ({error!r}): run dmp fit {network} again"
         ) from None

@@ -21,6 +21,7 @@ from golden.formats import SPIKE, Fixed
 from golden.integer import NetworkIntegers
 from golden.params import check_name
 from golden.reals import NetworkReals
+from golden.width_search import BITS
 
 NIR_FILES = (".nir",)
 LAVA_FILES = (".net", ".h5", ".hdf5")
@@ -108,9 +109,13 @@ def from_file(source: Path, name: str, given: set[str], options: dict[str, Any])
 @click.option(
     "--timesteps", type=click.IntRange(1), help="Of a sequence [default: as the files say]"
 )
-@click.option("--weight-bits", default=8, type=click.IntRange(2, 16), help="Of all weights")
-@click.option("--membrane-bits", default=16, type=click.IntRange(6, 32), help="Of membranes")
-@click.option("--leak-bits", default=12, type=click.IntRange(4, 24), help="Of leaks")
+@click.option(
+    "--weight-bits", default=8, type=click.IntRange(*BITS["weight_bits"]), help="Of all weights"
+)
+@click.option(
+    "--membrane-bits", default=16, type=click.IntRange(*BITS["membrane_bits"]), help="Of membranes"
+)
+@click.option("--leak-bits", default=12, type=click.IntRange(*BITS["leak_bits"]), help="Of leaks")
 @click.option("--name", help="Of the network [default: the file's]")
 @click.option("--out", type=FILE, help="Folder of the network [default: nets/NAME]")
 @FORCE
@@ -140,8 +145,6 @@ def main(
     check_name(name)
     out = out or Path("nets") / name
     check_free(out, force)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is no folder: name another place")
     payload = SPIKE if payload_bits is None else Fixed(payload_bits, payload_bits, signed=False)
     options = {"dt": dt, "discretization": discretization, "reset": reset, "payload": payload}
     options |= {} if fires is None else {"fires": fires}

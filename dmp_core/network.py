@@ -27,11 +27,13 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.manifest import MANIFEST, read_core
+from golden.param_checks import check_path, check_type, check_whole
 from golden.params import check_name
+from golden.payloads import check_payloads
 from golden.quantize import quantize
 from golden.reals import NetworkReals, RealRun, run_reals
 from golden.runs import Run
-from golden.width_search import Widths, WidthSearch, search_widths
+from golden.width_search import BITS, Widths, WidthSearch, search_widths
 
 if TYPE_CHECKING:  # Amaranth and cocotb, which only a core needs
     from tb.simulate import Simulation
@@ -73,8 +75,9 @@ class Network:
             See `golden.quantize.quantize`.
         """
         check_name(name)
-        chosen = Widths(weight_bits, membrane_bits, leak_bits)
-        found = quantize(self.reals, calibration, name, chosen.formats, weight_bits)
+        given = {"weight_bits": weight_bits, "membrane_bits": membrane_bits, "leak_bits": leak_bits}
+        chosen = Widths(*(check_whole(key, given[key], *BITS[key]) for key in BITS))
+        found = quantize(self.reals, calibration, name, chosen.formats, chosen.weights)
         return Integers(found.network)
 
     def search(
@@ -132,6 +135,7 @@ class Integers:
         labels: np.ndarray | Sequence[int] | None = None,
     ) -> Comparison:
         """Compare with the network in reals, layer by layer; see `golden.compare_reals`."""
+        check_type("network", network, Network, "the dmp_core.Network that these integers are of")
         return compare(network.reals, self.network, payloads, labels)
 
     def save(
@@ -150,7 +154,7 @@ class Integers:
         UserError
             Something is there already (`force` replaces it), or the sequences do not fit.
         """
-        folder = Path(folder)
+        folder = check_path("folder", folder)
         check_free(folder, force)
         if payloads is None and labels is not None:
             raise UserError("labels without sequences: give both, or none")
@@ -199,11 +203,12 @@ class Integers:
         """
         from rtl.verilog.generate import generate
 
-        _check_own(Path(folder), self.network.params.name)
+        folder = check_path("folder", folder)
+        _check_own(folder, self.network.params.name)
         hardware = HardwareParams(
             lanes, block, events_per_cycle, products_per_cycle, trace=True, reports=reports
         )
-        manifest = write_core(self.network, CoreParams(self.network.params, hardware), Path(folder))
+        manifest = write_core(self.network, CoreParams(self.network.params, hardware), folder)
         return Core(self.network, manifest, generate(manifest))
 
 
@@ -219,6 +224,8 @@ def _count(network: NetworkIntegers) -> int:
 
 def check_free(folder: Path, force: bool) -> None:
     """Raise `UserError` where a network, or sequences of it, would be replaced unasked."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder")
     for file in (*STORED, OWN):
         if not force and (folder / file).exists():
             raise UserError(f"{folder / file} exists: use another folder, or --force (force=True)")
@@ -226,6 +233,8 @@ def check_free(folder: Path, force: bool) -> None:
 
 def _check_own(folder: Path, name: str) -> None:
     """Raise `UserError` where a folder has the core of another network."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder")
     manifest = folder / MANIFEST
     other = name if not manifest.exists() else read_core(manifest)[0].network.name
     if other != name:
@@ -252,6 +261,11 @@ class Core:
         """Run sequences (B, K, M) through the Verilog; see `tb.simulate.simulate`."""
         from tb.simulate import simulate
 
+        first = self.network.params.layers[0]
+        payloads = check_payloads(payloads, first.formats.payload, first.n_inputs)
+        check_type("reports", options.get("reports", ()), Sequence, "a list of timesteps")
+        if (seed := options.get("stalls_seed")) is not None:
+            check_whole("stalls_seed", seed, 0)
         self._last = simulate(self.manifest, payloads, **options)
         return self._last
 

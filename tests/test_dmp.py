@@ -108,7 +108,7 @@ TIMED = ("--timesteps", "1", "--step", "1ms", "--inputs", "1", "--out", "b.npz")
         (["sim", "nonesuch"], "unknown network 'nonesuch': use a folder, or a shipped one:"),
         (["sim", "rows", "--fit", "--lanes", "8"], "--fit with --lanes: use one of the two"),
         (["sim", "rows", "--fit"], "fit.json: run dmp fit rows first, with --out"),
-        (["sim", "rows", "--block", "3"], "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (["sim", "rows", "--block", "3"], "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (["fit", "shd", "--data", "a.npz"], "--data a.npz with shd, whose events are drawn"),
         (["fit", "shd", "--digits", "2"], "--digits with shd, whose events are drawn: leave it"),
         (["fit", "rows", "--rate", "2"], "--rate 2 with rows: only shd has drawn events"),

@@ -188,8 +188,8 @@ def alter_image(path: Path) -> None:
             "has schema version 1; this generator reads 4: export again",
         ),
         (edit(lambda m: m.pop("network")), "is not a manifest of schema version 4: 'network'"),
-        (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
-        (edit(lambda m: m["hardware"].update(block=3)), "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
+        (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
         (
             edit(lambda m: m["hardware"].update(access_counters=1)),
@@ -197,11 +197,11 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].update(events_per_cycle=3)),
-            "EVENTS=3: use 1 or 2 events a cycle",
+            "events_per_cycle 3: use a whole number, 1 to 2",
         ),
         (
             edit(lambda m: m["hardware"].update(products_per_cycle=9)),
-            "PRODUCTS=9: use 1 to 8 products a cycle",
+            "products_per_cycle 9: use a whole number, 1 to 8",
         ),
         (
             edit(lambda m: m["hardware"].pop("block")),
@@ -293,10 +293,16 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rows", "--lanes", "0"], "error: LANES=0: use 1 to 256 lanes\n"),
-        (["rows", "--block", "3"], "error: BLOCK=3: use 1, 2, 4, 8 or 16 timesteps\n"),
-        (["rows", "--events-per-cycle", "0"], "error: EVENTS=0: use 1 or 2 events a cycle\n"),
-        (["rows", "--products-per-cycle", "9"], "error: PRODUCTS=9: use 1 to 8 products a cycle\n"),
+        (["rows", "--lanes", "0"], "error: lanes 0: use a whole number, 1 to 256\n"),
+        (["rows", "--block", "3"], "error: block 3: use 1, 2, 4, 8 or 16 timesteps\n"),
+        (
+            ["rows", "--events-per-cycle", "0"],
+            "error: events_per_cycle 0: use a whole number, 1 to 2\n",
+        ),
+        (
+            ["rows", "--products-per-cycle", "9"],
+            "error: products_per_cycle 9: use a whole number, 1 to 8\n",
+        ),
         (["nonesuch"], UNKNOWN),
     ],
 )
