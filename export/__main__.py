@@ -156,7 +156,7 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     right = measured.accuracy == card.accuracy_integer
     if is_of_card(card, data) and len(test) == card.n_test and not right:
         click.echo(
-            f"error: {name} is not what its card says: quantize it again, or check DATA", err=True
+            f"error: {name} is not what its card says: quantize it again, or check --data", err=True
         )
         sys.exit(1)
 

@@ -242,7 +242,7 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
     if card.data not in DATASETS:
         raise UserError(
             f"{data} is a folder, and the card of {network} names none of the data sets"
-            f" {', '.join(DATASETS)}: set DATA to a file of sequences (.npz, .h5, .aer)"
+            f" {', '.join(DATASETS)}: set --data to a file of sequences (.npz, .h5, .aer)"
         )
     return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
 
@@ -268,8 +268,8 @@ def _shipped(card: Card) -> Dataset:
 def _nowhere(card: Card) -> str:
     name = f"of {card.data} " if card.data else ""
     return (
-        f"no sequences {name}are shipped: set DATA to a file of sequences (.npz, .h5, .aer) or the"
-        f" folder of the data set, or put {OWN} beside the network"
+        f"no sequences {name}are shipped: set --data to a file of sequences (.npz, .h5, .aer) or"
+        f" the folder of the data set, or put {OWN} beside the network"
     )
 
 

@@ -34,7 +34,7 @@ def keep(path: Path, force: bool) -> None:
 def check_folder(path: Path, content: str) -> None:
     """Raise `UserError` where the folder of a data set is to be, and a file is."""
     if path.is_file():
-        raise UserError(f"{path} is a file: set --data (make: DATA) to the folder with {content}")
+        raise UserError(f"{path} is a file: set --data to the folder with {content}")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

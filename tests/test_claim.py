@@ -54,7 +54,7 @@ def test_two_networks_of_one_name_do_not_share_a_folder(
     assert first(one, out).exit_code == 0
     (out / "notes").write_text("of the user")
     before = content(out)
-    refused(second(two, out), f"{out} is of network {one}, not of {two}: use another folder (OUT=")
+    refused(second(two, out), f"{out} is of network {one}, not of {two}: use another folder (--out")
     refused(second("rows", out), f"{out} is of network {one}, not of rows: ")
     assert content(out) == before
     draw(one, 2)  # the network itself may change

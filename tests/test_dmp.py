@@ -116,7 +116,7 @@ TIMED = ("--timesteps", "1", "--step", "1ms", "--inputs", "1", "--out", "b.npz")
             ["bench", "--network", "rows", "--data", "a.npz"],
             "--data a.npz: only the network spok",
         ),
-        (["digits", "--data", __file__], f"{__file__} is a file: set --data (make: DATA) to the"),
+        (["digits", "--data", __file__], f"{__file__} is a file: set --data to the"),
         (["sim", "rows", "--reporst"], "No such option"),
         (["sim"], "Missing argument 'NETWORK'"),
         (["events", "a.npz", *TIMED, "--at-least", "2"], "--at-least without --binary"),

@@ -57,9 +57,9 @@ def test_the_sequences_of_a_network_are_those_of_its_card(
         net = store(tmp_path, replace(CARD, data=data))
         of = f"of {data} " if data else ""
         for whole in (False, True):
-            with pytest.raises(UserError, match=f"no sequences {of}are shipped: set DATA to"):
+            with pytest.raises(UserError, match=f"no sequences {of}are shipped: set --data to"):
                 find_dataset(net, whole=whole)
-    with pytest.raises(UserError, match="net names none of the data sets smnist, .*: set DATA to"):
+    with pytest.raises(UserError, match="net names none of the data sets smn.*: set --data to"):
         find_dataset(store(tmp_path), tmp_path)
 
 

@@ -105,7 +105,7 @@ def load_dataset(
     if name in DIGIT_VARIANTS:
         return digit_images(load_mnist(folder, split), name)
     if folder is None:
-        raise UserError(f"{name} is not fetched: set DATA to the folder that holds it")
+        raise UserError(f"{name} is not fetched: set --data to the folder that holds it")
     if name == "spoken":
         return _spoken(folder, split, without_speaker)
     check_folder(folder, f"{name}_{split}.h5")

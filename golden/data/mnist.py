@@ -106,7 +106,7 @@ def _read(folder: Path | None, name: str) -> bytes:
                 raise UserError(f"{path} is not MNIST's {name} (SHA-256 differs): fetch it again")
             return content
     raise UserError(
-        f"{folder} has no {name}[.gz]: set DATA to the folder with the four MNIST idx files"
+        f"{folder} has no {name}[.gz]: set --data to the folder with the four MNIST idx files"
     )
 
 
@@ -131,6 +131,6 @@ def _fetch(folder: Path, name: str) -> None:
             return
         reasons.append(f"{mirror}: SHA-256 differs")
     raise UserError(
-        f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx"
-        " files"
+        f"cannot fetch {name} ({'; '.join(reasons)}): set --data to a folder with the four MNIST"
+        " idx files"
     )

@@ -73,7 +73,7 @@ def read_sequences(path: Path, network: Takes, n_timesteps: int) -> EventSequenc
         label is none that the network can take.
     """
     if not path.exists():
-        raise UserError(f"there is no {path}: set DATA to a file of sequences, or a folder")
+        raise UserError(f"there is no {path}: set --data to a file of sequences, or a folder")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path} is of no kind that is known: use {', '.join(READERS)}")
