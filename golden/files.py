@@ -27,7 +27,7 @@ def keep(path: Path, force: bool) -> None:
     """Raise `UserError` where a file would be replaced that nobody said may be."""
     if path.exists() and not force:
         raise UserError(
-            f"{path} is there already: name another place (--out), or replace it (--force)"
+            f"{path} is there already: name another place, or replace it (--force)"
         )
 
 

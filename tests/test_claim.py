@@ -91,7 +91,7 @@ def test_quantizing_replaces_no_network_unasked(shipped: Path) -> None:
     before = content(shipped), content(NETWORKS)
     for out in (shipped, NETWORKS / "rows"):
         done = call("quantize", "rows", "--checkpoint", "none.pt", "--out", out)
-        refused(done, f"{out / 'network.json'} is there already: name another place (--out), or")
+        refused(done, f"{out / 'network.json'} is there already: name another place, or")
     (shipped / "network.json").unlink()
     done = call("quantize", "rows", "--checkpoint", "none.pt", "--out", shipped)
     refused(done, f"{shipped / 'weights.npz'} is there already")
@@ -105,7 +105,7 @@ def test_quantizing_replaces_no_network_unasked(shipped: Path) -> None:
 def test_drawing_replaces_what_was_drawn_and_nothing_else(shipped: Path) -> None:
     before = content(shipped)
     done = call("draw", "mine", "--out", shipped)
-    refused(done, f"{shipped / 'network.json'} is there already: name another place (--out), or")
+    refused(done, f"{shipped / 'network.json'} is there already: name another place, or")
     assert content(shipped) == before
     drawn = content(draw(Path("drawn")))
     assert content(draw(Path("drawn"), 1)) != drawn
