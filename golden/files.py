@@ -26,9 +26,7 @@ def writing(path: Path) -> Iterator[None]:
 def keep(path: Path, force: bool) -> None:
     """Raise `UserError` where a file would be replaced that nobody said may be."""
     if path.exists() and not force:
-        raise UserError(
-            f"{path} is there already: name another place, or replace it (--force)"
-        )
+        raise UserError(f"{path} is there already: name another place, or replace it (--force)")
 
 
 def check_folder(path: Path, content: str) -> None:
