@@ -143,7 +143,7 @@ def _collect(
     name = core.network.name
     verilog = _read_verilog(manifest, core, wrappers)
     if interface.top not in verilog[f"{name}.v"]:
-        raise UserError(f"{name}.v has no module {interface.top}: generate it again (make rtl)")
+        raise UserError(f"{name}.v has no module {interface.top}: generate it again (dmp rtl)")
     files = {f"rtl/{file}": text for file, text in verilog.items()}
     files[f"lint/{name}.vlt"] = write_waivers()
     files |= {

@@ -124,7 +124,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2 and not out.exists()
     assert (
         result.stderr
-        == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (make train)\n"
+        == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (dmp train)\n"
     )
 
 
