@@ -53,11 +53,11 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest)
-    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="sequence") as bar:
         simulation = simulate(
             manifest, payloads, reports=reports, stalls_seed=stalls, progress=bar.update
         )
-    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="sequence") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     summary = summarize(simulation, comparison, dataset.labels)
     figure = plot_report(simulation, payloads[0], dataset.picture(0), int(dataset.labels[0]))

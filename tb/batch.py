@@ -333,11 +333,11 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
     use = ", ".join(f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
     return [
-        f"digits    {summary['digits']}",
+        f"sequences {summary['digits']}",
         f"accuracy  {rates}",
         f"compared  {summary['values_compared']} values: {summary['mismatches']} mismatches",
         *(f"  {line}" for line in summary["first_mismatches"]),
-        f"cycles    {cycles:.1f} a digit, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
+        f"cycles    {cycles:.1f} a sequence, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
         f"lanes     in use: {use}",
         f"simulated in {summary['seconds']:.1f} s by {summary['jobs']} processes, {speed}",
         f"report    {report}",
@@ -379,7 +379,7 @@ def main(
     click.echo("building the Verilator model...", err=True)
     job = prepare(manifest, optimize=optimize)
     started = time.monotonic()
-    with tqdm(total=len(dataset), desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(dataset), desc="simulated", unit="sequence") as bar:
         batch = run_batch(job, dataset.sequences(), jobs=jobs, progress=bar.update)
     summary = summarize(job, batch, dataset.labels, jobs, time.monotonic() - started)
     write_report(summary, report)

@@ -214,7 +214,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     known = f", of which {right} right" if (labels >= 0).all() else ""
     return [
         f"{found['network']}, {found['lanes']} lanes, over a UART at the pins",
-        f"digits       {found['digits']}{known}",
+        f"sequences    {found['digits']}{known}",
         f"compared     {found['compared']} values; {found['mismatches']} differ from golden's",
         f"error flags  0x{found['error_flags']:x}",
         f"bytes        {found['bytes_sent']} sent, {found['bytes_received']} received",

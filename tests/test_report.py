@@ -256,7 +256,7 @@ def test_what_is_printed_is_what_is_reported() -> None:
     assert ["cycles", "a", "timestep", "25.00", "43.33", "1.73x"] in rows
     assert [row[-3:] for row in rows if row[:1] == ["weights"]] == [["40.00", "58.67", "1.47x"]]
     assert ["multipliers", "15", "10", "0.67x"] in rows
-    assert "1.6 us a digit at 100 MHz" in text
+    assert "1.6 us a sequence at 100 MHz" in text
     stalled = "\n".join(lines(summary_of(stalls_seed=3), Path("report.json"), Path("report.png")))
     assert "gaps on the streams" in stalled and "slowest" not in stalled
     assert ["cycles", "a", "timestep", "-", "43.33", "-"] in [
