@@ -24,8 +24,8 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
-from tb.__main__ import main
 from tb.compare import Comparison, compare
+from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate
 from tests.conftest import Shared
 from tests.networks import draw_whole
@@ -167,8 +167,8 @@ def test_reports_from_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
     wrong = refused(*arguments, "--report-every", "29")
     assert wrong == "error: --report-every 29: a sequence has 28 timesteps\n"
     assert "--report-every" in refused(*arguments, "--report-every", "0")
-    monkeypatch.setattr("tb.__main__.build_core_model", partial(build_core_model, optimize=FAST))
-    monkeypatch.setattr("tb.__main__.simulate", partial(simulate, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.build_core_model", partial(build_core_model, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.simulate", partial(simulate, optimize=FAST))
     result = CliRunner().invoke(main, [*arguments, "--digits", "2", "--report-every", "5"])
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.output and "28 timesteps and 5 reports" in result.output

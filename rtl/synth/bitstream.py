@@ -1,4 +1,4 @@
-"""`python -m rtl.synth.bitstream`: a core on a board, synthesized, placed on the board's pins and
+"""`dmp bitstream`: a core on a board, synthesized, placed on the board's pins and
 routed with several seeds; the fastest becomes a bitstream, if it holds the clock.
 """
 
@@ -121,7 +121,3 @@ def main(
             f" use more seeds, or --mhz {slower:.7g} (make: CLOCK={slower:.7g})"
         )
     print(f"bitstream {bitstream}")
-
-
-if __name__ == "__main__":
-    main()
