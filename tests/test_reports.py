@@ -5,6 +5,7 @@ golden model, and the cycle in which it comes.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,8 +38,14 @@ FAST = "-O0"
 def check_reports(
     manifest: Path, payloads: np.ndarray, reports: Sequence[int], seed: int | None, optimize: str
 ) -> tuple[Simulation, Comparison]:
-    """Run sequences, with stalls from a seed or without, and compare everything."""
-    simulation = simulate(manifest, payloads, reports=reports, stalls_seed=seed, optimize=optimize)
+    """Run sequences, with stalls from a seed or without, and compare everything. A core that
+    processes share is run in a folder of each process's own.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "sim")
+    simulation = simulate(
+        manifest, payloads, reports=reports, stalls_seed=seed, optimize=optimize,
+        folder=manifest.parent / worker,
+    )  # fmt: skip
     assert simulation.counters["readout.reports"] == len(reports) * len(payloads)
     assert simulation.report_logits.shape[:2] == (len(payloads), len(reports))
     comparison = compare(simulation, payloads)
