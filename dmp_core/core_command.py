@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from dmp_core.commands import Making, Top
-from export.__main__ import core as export_command
+from dmp_core.shape import SHAPE, TRACE
 from export.claim import claimed
 from export.core import make_core
 from export.fit import CHOSEN
@@ -27,10 +27,8 @@ from golden.manifest import MANIFEST
 CORE = "the core of NETWORK (a shipped one, a folder, or a core's manifest.json)"
 OF_MANIFEST = r"the\s+core\s+(that\s+MANIFEST\s+describes|of\s+MANIFEST)"
 LEFT_OUT = ("manifest", "network", "out")
-SHAPE = [option for option in export_command.params if option.name not in ("name", "trace", "out")]
 NETWORK = click.Argument(["network"])
 SIMULATED_BAUD = 12_500_000
-TRACE = next(option for option in export_command.params if option.name == "trace")
 FIT = click.Option(
     ["--fit"], is_flag=True, help=f"Take the hardware that dmp fit chose for it: {CHOSEN} in --out"
 )

@@ -1,5 +1,6 @@
-"""`python -m driver`: stream sequences through a core on a board, or through its Verilog, and hold
-classes and logits against the golden model's.
+"""`dmp host`, and `python -m driver` on a processor that has only this package and what it needs:
+stream sequences through a core on a board, or through its Verilog, and hold classes and logits
+against the golden model's.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def main(
     data: Path | None,
     optimize: str,
 ) -> None:
-    """Load the core that MANIFEST describes, and stream digits through it.
+    """Load the core that MANIFEST describes, and stream sequences through it.
 
     Exits with status 1 where a class or a logit differs from the golden model's.
     """

@@ -1,4 +1,4 @@
-"""`python -m export fit`: choose a core's hardware from a network's events and a budget, and show
+"""`dmp fit`: choose a core's hardware from a network's events and a budget, and show
 what it was chosen from.
 """
 

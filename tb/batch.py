@@ -1,4 +1,4 @@
-"""`python -m tb.batch`: run a whole test set through the generated Verilog, and hold its results,
+"""`dmp testset`: run a whole test set through the generated Verilog, and hold its results,
 its counters and its busy cycles against the golden model.
 
 The core is Verilated into a shared library that is called once a sample, which leaves Python out of
@@ -387,7 +387,3 @@ def main(
     if batch.mismatches:
         click.echo(f"error: {batch.mismatches} values differ from the golden model", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

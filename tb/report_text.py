@@ -1,4 +1,4 @@
-"""What a simulation showed, as the lines that `python -m tb` prints."""
+"""What a simulation showed, as the lines that `dmp sim` prints."""
 
 from __future__ import annotations
 

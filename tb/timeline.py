@@ -1,4 +1,4 @@
-"""`python -m tb.timeline`: where every cycle of a core went, as a picture and as a trace for
+"""`dmp timeline`: where every cycle of a core went, as a picture and as a trace for
 Perfetto.
 
 The core runs in its Verilog. In which cycle each part starts each block is read from its trace
@@ -181,7 +181,3 @@ def main(
         click.echo(f"error: {line}", err=True)
     if comparison.mismatches:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

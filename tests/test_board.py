@@ -23,8 +23,8 @@ from golden.hardware.part import HardwareParams
 from golden.integer import run
 from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
 from rtl.host.board import BOARDS, Clocking
-from rtl.verilog.__main__ import main as generate_main
 from rtl.verilog.generate import BOARD_TOP, generate_board
+from rtl.verilog.rtl_command import main as generate_main
 from tb.board import Board, Step, build_board, lines, run_digits
 from tb.board import main as run_main
 from tb.uart_host import event_words, load_commands, to_logits

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.store import DIGITS, NETWORKS, load_digits, load_stored
 from golden.data import mnist
 from golden.data.mnist import Digits
@@ -39,7 +39,7 @@ def refused(done: Result, words: str) -> None:
 
 
 COMMANDS: list[Callable[..., Result]] = [
-    lambda net, out: call("core", net, "--lanes", 2, "--out", out),
+    lambda net, out: call("export", net, "--lanes", 2, "--out", out),
     lambda net, out: call("fit", net, "--digits", 1, "--multipliers", 20, "--out", out),
 ]
 
@@ -74,7 +74,7 @@ def test_a_folder_and_its_network_may_move_together(tmp_path: Path) -> None:
 def test_the_manifest_of_something_else_stays(tmp_path: Path) -> None:
     for text in ('{"name": "my web page"}', "no JSON", "[]", "3"):
         (tmp_path / "manifest.json").write_text(text)
-        refused(call("core", "rows", "--out", tmp_path), "manifest.json is not of a core: use")
+        refused(call("export", "rows", "--out", tmp_path), "manifest.json is not of a core: use")
         assert (tmp_path / "manifest.json").read_text() == text
         assert not list(tmp_path.glob("*.hex"))
 
@@ -143,6 +143,6 @@ def test_digits_replace_no_file_unasked(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_stamp_is_no_part_of_the_core(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert call("core", "rows", "--out", out).exit_code == 0
+    assert call("export", "rows", "--out", out).exit_code == 0
     assert (out / "network.txt").read_text() == "rows\n"
     assert "network.txt" not in json.dumps(json.loads((out / "manifest.json").read_text()))

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -201,13 +202,23 @@ def test_the_doctor_says_what_is_missing_and_what_to_do(monkeypatch: pytest.Monk
     assert done.stderr == "error: dmp sim cannot work without: packages of sim\n"
 
 
-def test_the_doctor_looks_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_looks_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "g++" else which(name))
     rows = {row.name: row for row in doctor.examine()}
     assert rows["C++ compiler"].remedy == "apt install g++" and "g++" in rows["Verilator"].found
     assert "apt install g++" in rows["Verilator"].remedy
     assert call("doctor").stderr == "error: dmp sim cannot work without: Verilator, C++ compiler\n"
+
+    synth = rows["nextpnr, ecppack"]
+    assert "bitstream" in synth.purpose and not synth.remedy and Path(synth.found).is_dir()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    rows = {row.name: row for row in doctor.examine()}
+    assert rows["nextpnr, ecppack"].found == "there is no yowasp-ecppack"
+    assert "'.[synth]'" in rows["nextpnr, ecppack"].remedy and not rows["nextpnr, ecppack"].needed
+    assert rows["perl"].remedy == "apt install perl" and rows["perl"].needed
+    assert "openfpgaloader" in rows["openFPGALoader"].remedy
 
     def none() -> str:
         raise UserError("no such thing: make one")

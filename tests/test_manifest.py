@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dmp_core.__main__ import main
 from export import core as core_module
-from export.__main__ import main
 from export.core import read_images, write_core
 from export.images import pack, unpack
 from export.store import names
@@ -265,7 +265,7 @@ def test_an_image_of_something_else_is_named(written: Path) -> None:
 )
 def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_path: Path) -> None:
     out = tmp_path / "rows"
-    result = CliRunner().invoke(main, ["core", "rows", *options.split(), "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", "rows", *options.split(), "--out", str(out)])
     assert result.exit_code == 0, result.output
     core, images = read_images(out / "manifest.json")
     assert core.hardware == hardware and core.network.name == "rows"
@@ -310,7 +310,7 @@ def test_the_command_refuses_in_one_line(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "core"
-    result = CliRunner().invoke(main, ["core", *arguments, "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", *arguments, "--out", str(out)])
     assert result.exit_code == 2 and result.stderr == message and result.stdout == ""
     assert not out.exists()
 
@@ -318,14 +318,8 @@ def test_the_command_refuses_in_one_line(
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_text("in the way")
-    result = CliRunner().invoke(main, ["core", "rows", "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", "rows", "--out", str(out)])
     assert (
         result.exit_code == 2 and result.stderr == f"error: {out}: File exists: use another path\n"
     )
     assert out.read_text() == "in the way"
-
-
-@pytest.mark.parametrize("arguments", [[], ["quantize"], ["core"], ["digits"]])
-def test_every_command_has_help(arguments: list[str]) -> None:
-    result = CliRunner().invoke(main, [*arguments, "--help"])
-    assert result.exit_code == 0 and "Usage" in result.output

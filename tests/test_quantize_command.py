@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.store import load_stored, save_network
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset

@@ -1,4 +1,4 @@
-"""The report: its figures, worked out by hand for a core of one layer, and what `python -m tb` says
+"""The report: its figures, worked out by hand for a core of one layer, and what `dmp sim` says
 to digits that do not fit its core.
 """
 
@@ -25,10 +25,10 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
-from tb.__main__ import main
 from tb.compare import Comparison
 from tb.report import summarize, utilisation, write_report
 from tb.report_text import describe, lines
+from tb.sim_command import main
 from tb.simulate import Simulation
 from tests.spoken import make_spoken
 
@@ -310,7 +310,7 @@ def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
 
 
 def refused(arguments: list[str]) -> str:
-    """Return the one line in which `python -m tb` refuses."""
+    """Return the one line in which `dmp sim` refuses."""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and result.stdout == "" and result.stderr.count("\n") == 1
     return result.stderr

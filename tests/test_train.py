@@ -24,13 +24,13 @@ from golden.errors import UserError
 from golden.formats import SPIKE, Fixed
 from golden.params import LayerFormats
 from golden.train import loop as train_module
-from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
 from golden.train.convert import layers_of
 from golden.train.curve import plot_curve
 from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
+from golden.train.train_command import main
 from tests.mnist import make_mnist
 from tests.pictures import faults
 from tests.spoken import make_spoken
@@ -538,7 +538,8 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
             "--nproc-per-node",
             "2",
             "-m",
-            "golden.train",
+            "dmp_core",
+            "train",
             *options,
             "--out",
             str(tmp_path),

@@ -1,4 +1,4 @@
-"""`python -m tb`: run real digits through the generated Verilog and hold every value against the
+"""`dmp sim`: run real digits through the generated Verilog and hold every value against the
 golden model.
 """
 
@@ -67,7 +67,3 @@ def main(
     if comparison.mismatches:
         click.echo(f"error: {comparison.mismatches} values differ from the golden model", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
