@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import nir
     import torch
 
@@ -39,12 +41,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load(network: str) -> Integers:
+def load(network: str | Path) -> Integers:
     """Return a network's integers: of a shipped one, or of a folder."""
     from dmp_core.network import Integers
     from export.store import load_network
+    from golden.param_checks import check_path
 
-    return Integers(load_network(network))
+    return Integers(load_network(check_path("network", network)))
 
 
 def from_nir(source: str | nir.NIRGraph, **options: Any) -> Network:

@@ -54,22 +54,22 @@ COMMANDS: dict[str, Entry] = {
         "Import a network from a file of NIR or of Lava",
         (
             "dmp import a.nir --dt 1e-4 --discretization euler --reset zero --calibration x.npz",
-            "dmp import model.net --calibration x.npz --out nets/mine",
+            "dmp import model.net --test x.npz --out nets/mine",
             "dmp sim nets/mine",
         ),
     ),
     "train": Entry(
-        "golden.train.__main__:main",
+        "golden.train.train_command:main",
         "Train a network of one of the presets",
         ("dmp train smnist --epochs 20", "dmp train spoken --data DATA --per-neuron"),
     ),
     "quantize": Entry(
-        "export.__main__:quantize",
+        "export.commands:quantize",
         "Turn a trained network into integers, and store it",
         ("dmp quantize smnist --out nets/mine",),
     ),
     "accuracy": Entry(
-        "export.__main__:accuracy",
+        "export.commands:accuracy",
         "Measure the integers of a network on its whole test set",
         ("dmp accuracy smnist", "dmp accuracy nets/mine --data test.npz"),
     ),
@@ -87,22 +87,22 @@ COMMANDS: dict[str, Entry] = {
         ("dmp spoken free-spoken-digit-dataset/recordings",),
     ),
     "split": Entry(
-        "export.__main__:split",
+        "export.commands:split",
         "Cut a network in two, whose cores are chained by spikes",
         ("dmp split rows 1 --out nets",),
     ),
     "checkpoint": Entry(
-        "export.__main__:checkpoint",
+        "export.commands:checkpoint",
         "Write stored integers as a checkpoint to train further",
         ("dmp checkpoint smnist",),
     ),
     "draw": Entry(
-        "export.__main__:draw",
+        "export.commands:draw",
         "Store a network of drawn numbers, to try a size",
         ("dmp draw big --neurons 256 --layers 2 --out nets/big",),
     ),
     "digits": Entry(
-        "export.__main__:digits",
+        "export.commands:digits",
         "Store some MNIST digits as the shipped ones are",
         ("dmp digits --count 20 --out digits.npz",),
     ),
@@ -118,13 +118,13 @@ COMMANDS: dict[str, Entry] = {
         Making(tops=(), trace=None),
     ),
     "rtl": Entry(
-        "rtl.verilog.__main__:main",
+        "rtl.verilog.rtl_command:main",
         "Write the Verilog of a core",
         ("dmp rtl smnist --lanes 16", "dmp rtl nets/mine --top axi"),
         Making(tops=(), trace=None),
     ),
     "sim": Entry(
-        "tb.__main__:main",
+        "tb.sim_command:main",
         "Run sequences through the Verilog of a core, compare every value",
         ("dmp sim smnist --digits 3", "dmp sim nets/mine --data test.npz --lanes 16 --stalls 1"),
         Making(trace=True),
@@ -197,7 +197,7 @@ COMMANDS: dict[str, Entry] = {
         ("dmp technology --liberty cells.lib --sram sram.lib --out technology.json",),
     ),
     "package": Entry(
-        "handoff.__main__:main",
+        "handoff.package_command:main",
         "Write what FuseSoC, Vivado, IP-XACT and LiteX read",
         ("dmp package smnist --sequences 2 --clock 100",),
         Making(tops=("core", "axi"), results=True),

@@ -13,9 +13,10 @@ import click
 from click.core import ParameterSource
 
 from dmp_core.commands import Making, Top
-from export.__main__ import core as export_command
+from dmp_core.shape import SHAPE, TRACE
 from export.claim import claimed
 from export.core import make_core
+from export.fit import CHOSEN
 from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
@@ -26,12 +27,10 @@ from golden.manifest import MANIFEST
 CORE = "the core of NETWORK (a shipped one, a folder, or a core's manifest.json)"
 OF_MANIFEST = r"the\s+core\s+(that\s+MANIFEST\s+describes|of\s+MANIFEST)"
 LEFT_OUT = ("manifest", "network", "out")
-SHAPE = [option for option in export_command.params if option.name not in ("name", "trace", "out")]
 NETWORK = click.Argument(["network"])
 SIMULATED_BAUD = 12_500_000
-TRACE = next(option for option in export_command.params if option.name == "trace")
 FIT = click.Option(
-    ["--fit"], is_flag=True, help="Take the hardware that dmp fit chose for it: fit.json in --out"
+    ["--fit"], is_flag=True, help=f"Take the hardware that dmp fit chose for it: {CHOSEN} in --out"
 )
 OUT = click.Option(
     ["--out"], type=click.Path(path_type=Path), help="Folder of the core [default: build/NAME]"
@@ -108,7 +107,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
     if given := _chosen(context, SHAPE):
         raise UserError(f"--fit with {given[0]}: use one of the two")
     folder = out or Path("build") / load_network(network).params.name
-    path = folder / "fit.json"
+    path = folder / CHOSEN
     if not path.exists():
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")
     try:
@@ -116,7 +115,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         shape = {str(option.name): hardware[option.name] for option in SHAPE}
         HardwareParams(**shape)  # or raise
         return shape
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} holds no choice of hardware ({error!r}): run dmp fit {network} again"
         ) from None

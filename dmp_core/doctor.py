@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata, util
+from pathlib import Path
 
 import click
 
@@ -97,6 +98,16 @@ def verilator() -> str:
     return f"{said.stdout.split()[1]}, {folder}"
 
 
+def placers() -> str:
+    """Return where the programs are that place, route and pack, or raise `UserError`."""
+    from rtl.synth.devices import DEVICES
+    from rtl.synth.place import PACKER, find_program
+
+    names = {device.placer for device in DEVICES.values() if device.placer} | {PACKER}
+    folders = {str(Path(find_program(name)).parent) for name in sorted(names)}
+    return ", ".join(sorted(folders))
+
+
 def program(name: str, remedy: str) -> Callable[[], str]:
     """Return what looks for a program."""
 
@@ -118,6 +129,13 @@ def examine() -> list[Finding]:
         asked("Verilator", "dmp sim, host, bench", verilator, needed=True),
         asked("C++ compiler", "Verilator", program("g++", "apt install g++"), needed=True),
         asked("make", "Verilator", program("make", "apt install make"), needed=True),
+        asked("perl", "Verilator", program("perl", "apt install perl"), needed=True),
+        asked("nextpnr, ecppack", "dmp synth --seeds, bitstream", placers),
+        asked(
+            "openFPGALoader",
+            "a bitstream onto a board",
+            program("openFPGALoader", "apt install openfpgaloader, if you have a board"),
+        ),
         asked(
             "Icarus Verilog",
             "tests of dmp package",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-import numpy as np
 from click.core import ParameterSource
 from tqdm import tqdm
 
@@ -15,46 +14,40 @@ from dmp_core.frontends.nir_neurons import Discretization, Fires, GivenReset
 from dmp_core.network import Integers, Network, check_free
 from golden.command_line import FORCE, Command, Number
 from golden.compare_reals import compare
-from golden.data.sequence_files import check_labels, read_arrays
+from golden.data.dataset import EventSequences
+from golden.data.sequence_files import HDF5, Takes, read_sequences
 from golden.errors import UserError, report_user_errors
 from golden.formats import SPIKE, Fixed
 from golden.integer import NetworkIntegers
 from golden.params import check_name
-from golden.payloads import check_payloads
 from golden.reals import NetworkReals
+from golden.width_search import BITS
 
 NIR_FILES = (".nir",)
 LAVA_FILES = (".net", ".h5", ".hdf5")
-OF_REALS = ("dt", "discretization", "reset", "fires", "payload_bits", "weight_bits",
+OF_REALS = ("dt", "discretization", "reset", "fires", "payload_bits", "calibration", "weight_bits",
             "membrane_bits", "leak_bits")  # fmt: skip
 FILE = click.Path(path_type=Path)
 
 
-def read_sequences(
-    path: Path, network: NetworkReals | NetworkIntegers
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the payloads (B, K, M) of an .npz, and its labels (B,) if it has any; or raise
-    `UserError` where they are none that the network takes.
+def read(path: Path, network: Takes, n_timesteps: int | None) -> EventSequences:
+    """Return the sequences of a file, as `--data` takes them, of `n_timesteps` where that is given;
+    or raise `UserError` where they are none that the network takes.
     """
-    if path.suffix.lower() != ".npz":
-        raise UserError(f"{path}: use an .npz of payloads (dmp events makes one of events)")
-    arrays = read_arrays(path)
-    if "payloads" not in arrays:
-        raise UserError(f"{path} has no array 'payloads': use one of (B, K, M)")
-    if isinstance(network, NetworkReals):
-        first, payload, n_classes = network.layers[0], network.layers[0].payload, len(network.b_o)
-    else:
-        first, output = network.params.layers[0], network.params.output
-        payload, n_classes = first.formats.payload, 0 if output is None else output.n_classes
-    labels = arrays.get("labels")
-    try:
-        payloads = check_payloads(arrays["payloads"], payload, first.n_inputs)
-        if not payloads.size:
-            raise UserError("no sequences: use at least one")
-        check_labels(labels, len(payloads), n_classes or None)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return payloads, labels
+    if n_timesteps is None and path.suffix.lower() in HDF5:
+        raise UserError(f"{path}: say into how many timesteps its first second falls (--timesteps)")
+    found = read_sequences(path, network, n_timesteps or 0)
+    length = found.events.shape[1]
+    if n_timesteps not in (None, length):
+        raise UserError(f"--timesteps {n_timesteps}: the sequences of {path} have {length}")
+    return found
+
+
+def what_it_takes(network: NetworkReals | NetworkIntegers, name: str) -> Takes:
+    if isinstance(network, NetworkIntegers):
+        return Takes.of(network.params)
+    first = network.layers[0]
+    return Takes(name, first.n_inputs, first.payload, len(network.b_o) or None)
 
 
 def from_file(source: Path, name: str, given: set[str], options: dict[str, Any]) -> Imported[Any]:
@@ -69,7 +62,8 @@ def from_file(source: Path, name: str, given: set[str], options: dict[str, Any])
         for option in OF_REALS:
             if option in given:
                 flag = option.replace("_", "-")
-                raise UserError(f"--{flag} with a Lava file, which says it itself: leave it out")
+                right = "give sequences as --test" if option == "calibration" else "leave it out"
+                raise UserError(f"--{flag} with a Lava file, which says it itself: {right}")
         from dmp_core.frontends.lava import from_lava
 
         return from_lava(source, name=name)
@@ -103,11 +97,25 @@ def from_file(source: Path, name: str, given: set[str], options: dict[str, Any])
     type=click.IntRange(1, 14),
     help="Inputs are unsigned numbers of N bits, the largest just below 1 [default: spikes]",
 )
-@click.option("--calibration", required=True, type=FILE, help="An .npz of training sequences")
-@click.option("--test", type=FILE, help="An .npz of test sequences [default: the calibration's]")
-@click.option("--weight-bits", default=8, type=click.IntRange(2, 16), help="Of all weights")
-@click.option("--membrane-bits", default=16, type=click.IntRange(6, 32), help="Of membranes")
-@click.option("--leak-bits", default=12, type=click.IntRange(4, 24), help="Of leaks")
+@click.option(
+    "--calibration",
+    type=FILE,
+    help="File of training sequences (.npz, .h5, .aer), from which formats are chosen; a Lava file"
+    " needs none",
+)
+@click.option(
+    "--test", type=FILE, help="File of test sequences, to be stored [default: the calibration's]"
+)
+@click.option(
+    "--timesteps", type=click.IntRange(1), help="Of a sequence [default: as the files say]"
+)
+@click.option(
+    "--weight-bits", default=8, type=click.IntRange(*BITS["weight_bits"]), help="Of all weights"
+)
+@click.option(
+    "--membrane-bits", default=16, type=click.IntRange(*BITS["membrane_bits"]), help="Of membranes"
+)
+@click.option("--leak-bits", default=12, type=click.IntRange(*BITS["leak_bits"]), help="Of leaks")
 @click.option("--name", help="Of the network [default: the file's]")
 @click.option("--out", type=FILE, help="Folder of the network [default: nets/NAME]")
 @FORCE
@@ -119,8 +127,9 @@ def main(
     reset: str | None,
     fires: str | None,
     payload_bits: int | None,
-    calibration: Path,
+    calibration: Path | None,
     test: Path | None,
+    timesteps: int | None,
     weight_bits: int,
     membrane_bits: int,
     leak_bits: int,
@@ -136,28 +145,39 @@ def main(
     check_name(name)
     out = out or Path("nets") / name
     check_free(out, force)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is no folder: name another place")
     payload = SPIKE if payload_bits is None else Fixed(payload_bits, payload_bits, signed=False)
     options = {"dt": dt, "discretization": discretization, "reset": reset, "payload": payload}
     options |= {} if fires is None else {"fires": fires}
     imported = from_file(source, name, _given(), options)
-    known, _ = read_sequences(calibration, imported.network)
-    payloads, labels = read_sequences(test or calibration, imported.network)
-    click.echo(imported.report())
+    takes = what_it_takes(imported.network, name)
+    if timesteps is not None and calibration is None and test is None:
+        raise UserError(f"--timesteps {timesteps} without sequences: give --calibration or --test")
+    known = None if calibration is None else read(calibration, takes, timesteps)
+    tests = known if test is None else read(test, takes, timesteps)
     if isinstance(imported.network, NetworkIntegers):
+        click.echo(imported.report())
         integers = Integers(imported.network)
+    elif known is None or tests is None:
+        raise UserError(f"{source} holds reals: give training sequences (--calibration FILE)")
     else:
+        click.echo(imported.report())
         network = Network(imported)
         integers = network.quantize(
-            known, name=name, weight_bits=weight_bits, membrane_bits=membrane_bits,
+            known.events, name=name, weight_bits=weight_bits, membrane_bits=membrane_bits,
             leak_bits=leak_bits,
         )  # fmt: skip
-        with tqdm(total=len(payloads), desc="compared", unit="sequence") as bar:
-            done = compare(network.reals, integers.network, payloads, labels, progress=bar.update)
+        labels = tests.labels if tests.labelled else None
+        with tqdm(total=len(tests), desc="compared", unit="sequence") as bar:
+            done = compare(
+                network.reals, integers.network, tests.events, labels, progress=bar.update
+            )
         click.echo(done.report())
-    integers.save(out, payloads, labels, force=force)
-    click.echo(f"wrote {out}: run it with dmp sim {out}")
+    if tests is None:
+        integers.save(out, force=force)
+    else:
+        integers.save(out, tests.events, tests.labels if tests.labelled else None, force=force)
+    data = " --data FILE" * (tests is None)
+    click.echo(f"wrote {out}: run it with dmp sim {out}{data}")
 
 
 def _given() -> set[str]:

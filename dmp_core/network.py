@@ -11,7 +11,7 @@ core.predict(x), core.cycles
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,13 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.manifest import MANIFEST, read_core
+from golden.param_checks import check_path, check_type, check_whole
 from golden.params import check_name
+from golden.payloads import check_payloads
 from golden.quantize import quantize
 from golden.reals import NetworkReals, RealRun, run_reals
 from golden.runs import Run
-from golden.width_search import Widths, WidthSearch, search_widths
+from golden.width_search import BITS, Widths, WidthSearch, search_widths
 
 if TYPE_CHECKING:  # Amaranth and cocotb, which only a core needs
     from tb.simulate import Simulation
@@ -73,8 +75,9 @@ class Network:
             See `golden.quantize.quantize`.
         """
         check_name(name)
-        chosen = Widths(weight_bits, membrane_bits, leak_bits)
-        found = quantize(self.reals, calibration, name, chosen.formats, weight_bits)
+        given = {"weight_bits": weight_bits, "membrane_bits": membrane_bits, "leak_bits": leak_bits}
+        chosen = Widths(*(check_whole(key, given[key], *BITS[key]) for key in BITS))
+        found = quantize(self.reals, calibration, name, chosen.formats, chosen.weights)
         return Integers(found.network)
 
     def search(
@@ -132,46 +135,54 @@ class Integers:
         labels: np.ndarray | Sequence[int] | None = None,
     ) -> Comparison:
         """Compare with the network in reals, layer by layer; see `golden.compare_reals`."""
+        check_type("network", network, Network, "the dmp_core.Network that these integers are of")
         return compare(network.reals, self.network, payloads, labels)
 
     def save(
         self,
         folder: str | Path,
-        payloads: np.ndarray,
+        payloads: np.ndarray | None = None,
         labels: np.ndarray | Sequence[int] | None = None,
         *,
         force: bool = False,
     ) -> Path:
         """Store the network in a folder that every command takes, with test sequences (B, K, M)
-        and their classes (B,), which commands run where no others are given.
+        and their classes (B,) if there are any, which commands run where no others are given.
 
         Raises
         ------
         UserError
             Something is there already (`force` replaces it), or the sequences do not fit.
         """
-        folder, params = Path(folder), self.network.params
+        folder = check_path("folder", folder)
         check_free(folder, force)
+        if payloads is None and labels is not None:
+            raise UserError("labels without sequences: give both, or none")
+        card = Card("", 0, _count(self.network), 0.0, 0.0, 0, [])
+        given = None if labels is None else np.asarray(labels)
+        if payloads is not None:
+            card = self._measured(card, payloads, given)
+        save_network(self.network, folder, card)
+        if payloads is not None:
+            save_sequences(folder / OWN, payloads, given)
+        return folder
+
+    def _measured(self, card: Card, payloads: np.ndarray, labels: np.ndarray | None) -> Card:
+        """Return a card with what the network does with sequences, or raise `UserError`."""
         if not len(payloads):
             raise UserError("no sequences to store: use at least one")
-        n_classes = None if params.output is None else params.output.n_classes
-        given = None if labels is None else np.asarray(labels)
-        right = check_labels(given, len(payloads), n_classes)
+        output = self.network.params.output
+        right = check_labels(labels, len(payloads), None if output is None else output.n_classes)
         done = run(self.network, payloads)
         received = [*(layer.events for layer in done.layers), done.layers[-1].spike_counts]
-        measured = given is not None and n_classes is not None
-        card = Card(
-            data="",
+        measured = labels is not None and output is not None
+        return replace(
+            card,
             n_timesteps=payloads.shape[1],
-            parameters=_count(self.network),
-            accuracy_float=0.0,
             accuracy_integer=float((done.classes == right).mean()) if measured else 0.0,
             n_test=len(payloads) if measured else 0,
             events_per_step=[round(float(events.mean()), 2) for events in received],
         )
-        save_network(self.network, folder, card)
-        save_sequences(folder / OWN, payloads, given)
-        return folder
 
     def compile(
         self,
@@ -192,11 +203,12 @@ class Integers:
         """
         from rtl.verilog.generate import generate
 
-        _check_own(Path(folder), self.network.params.name)
+        folder = check_path("folder", folder)
+        _check_own(folder, self.network.params.name)
         hardware = HardwareParams(
             lanes, block, events_per_cycle, products_per_cycle, trace=True, reports=reports
         )
-        manifest = write_core(self.network, CoreParams(self.network.params, hardware), Path(folder))
+        manifest = write_core(self.network, CoreParams(self.network.params, hardware), folder)
         return Core(self.network, manifest, generate(manifest))
 
 
@@ -212,6 +224,8 @@ def _count(network: NetworkIntegers) -> int:
 
 def check_free(folder: Path, force: bool) -> None:
     """Raise `UserError` where a network, or sequences of it, would be replaced unasked."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder")
     for file in (*STORED, OWN):
         if not force and (folder / file).exists():
             raise UserError(f"{folder / file} exists: use another folder, or --force (force=True)")
@@ -219,6 +233,8 @@ def check_free(folder: Path, force: bool) -> None:
 
 def _check_own(folder: Path, name: str) -> None:
     """Raise `UserError` where a folder has the core of another network."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder")
     manifest = folder / MANIFEST
     other = name if not manifest.exists() else read_core(manifest)[0].network.name
     if other != name:
@@ -245,6 +261,11 @@ class Core:
         """Run sequences (B, K, M) through the Verilog; see `tb.simulate.simulate`."""
         from tb.simulate import simulate
 
+        first = self.network.params.layers[0]
+        payloads = check_payloads(payloads, first.formats.payload, first.n_inputs)
+        check_type("reports", options.get("reports", ()), Sequence, "a list of timesteps")
+        if (seed := options.get("stalls_seed")) is not None:
+            check_whole("stalls_seed", seed, 0)
         self._last = simulate(self.manifest, payloads, **options)
         return self._last
 

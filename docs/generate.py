@@ -147,6 +147,15 @@ def costs() -> str:
     return table(columns, rows)
 
 
+def way() -> str:
+    """Return the commands from a module of snnTorch's to a bitstream, and what each took."""
+    _, rows = results.load(results.FOLDER / "way.json")
+    return table(
+        ["Command", "Processor seconds", "What it gives"],
+        [[f"`{row['commands'][-1]}`", *row["cells"][1:]] for row in rows],
+    )
+
+
 def folders() -> str:
     """Return the tree: a folder a row."""
     shown = FOLDERS | OTHER_FOLDERS
@@ -162,6 +171,7 @@ def pages() -> dict[Path, str]:
         DOCS / "index.md": {"folders": folders()},
         DOCS / "equations.md": {"formats": formats()},
         DOCS / "hardware.md": {"costs": costs()},
+        DOCS / "importing.md": {"way": way()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},

@@ -1,5 +1,6 @@
-"""`python -m driver`: stream sequences through a core on a board, or through its Verilog, and hold
-classes and logits against the golden model's.
+"""`dmp host`, and `python -m driver` on a processor that has only this package and what it needs:
+stream sequences through a core on a board, or through its Verilog, and hold classes and logits
+against the golden model's.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def open_transport(
 def stream(device: Device, dataset: Dataset) -> Results:
     """Run the sequences one by one, with a line of output for each."""
     parts = []
-    with tqdm(total=len(dataset), desc="streamed", unit="digit") as bar:
+    with tqdm(total=len(dataset), desc="streamed", unit="sequence") as bar:
         for index, label in enumerate(dataset.labels):
             part = device.run(dataset.sequences(slice(index, index + 1)))
             took = f"{1000 * part.seconds[0]:.2f} ms"
@@ -69,7 +70,7 @@ def stream(device: Device, dataset: Dataset) -> Results:
                 took = f"{part.cycles[0]} cycles, {took}"
             known = f"label {label}, " if dataset.labelled else ""
             with tqdm.external_write_mode():
-                click.echo(f"digit {index}: class {part.classes[0]}, {known}{took}")
+                click.echo(f"sequence {index}: class {part.classes[0]}, {known}{took}")
             parts.append(part)
             bar.update()
     cycles = [part.cycles for part in parts if part.cycles is not None]
@@ -90,7 +91,7 @@ def check(device: Device, payloads: np.ndarray, results: Results) -> list[str]:
         due = (golden.classes[index], *golden.logits[index])
         if found != due:
             lines.append(
-                f"digit {index}: class {found[0]}, logits {[int(v) for v in found[1:]]}, but the"
+                f"sequence {index}: class {found[0]}, logits {[int(v) for v in found[1:]]}, but the"
                 f" golden model has class {due[0]}, logits {[int(v) for v in due[1:]]}"
             )
     return lines
@@ -135,7 +136,7 @@ def main(
     data: Path | None,
     optimize: str,
 ) -> None:
-    """Load the core that MANIFEST describes, and stream digits through it.
+    """Load the core that MANIFEST describes, and stream sequences through it.
 
     Exits with status 1 where a class or a logit differs from the golden model's.
     """
@@ -161,12 +162,12 @@ def main(
         errors = {name: counters[name] for name in device.errors()}
     finally:
         transport.close()
-    n_digits, right = len(dataset), int(np.sum(results.classes == dataset.labels))
-    known = f", {right} classes right: {100 * right / n_digits:.2f} %" if dataset.labelled else ""
+    n, right = len(dataset), int(np.sum(results.classes == dataset.labels))
+    known = f", {right} classes right: {100 * right / n:.2f} %" if dataset.labelled else ""
     cycles = "" if results.cycles is None else f", {results.cycles.mean():.1f} cycles"
-    click.echo(f"digits    {n_digits}{known}")
+    click.echo(f"sequences {n}{known}")
     click.echo(f"loaded    {device.load_words} words in {loading:.2f} s")
-    click.echo(f"a digit   {1000 * results.seconds.mean():.2f} ms of the host{cycles}")
+    click.echo(f"each      {1000 * results.seconds.mean():.2f} ms of the host{cycles}")
     click.echo(f"flags     {', '.join(f'{name} ({n})' for name, n in errors.items()) or 'none'}")
     if not checked:
         return
@@ -174,9 +175,9 @@ def main(
     for line in wrong:
         click.echo(line, err=True)
     compared = results.logits.size + results.classes.size
-    click.echo(f"compared  {compared} values with the golden model: {len(wrong)} digits differ")
+    click.echo(f"compared  {compared} values with the golden model: {len(wrong)} sequences differ")
     if wrong:
-        click.echo(f"error: {len(wrong)} digits differ from the golden model", err=True)
+        click.echo(f"error: {len(wrong)} sequences differ from the golden model", err=True)
         sys.exit(1)
 
 

@@ -1,8 +1,8 @@
 """From a network of snnTorch's to its core: which of four patterns is it?
 
 A pattern is a time for each of 37 lines, about which the line spikes; nothing but these times tells
-the four apart. The network is trained in less than a minute; `prove` is all that a network of your
-own needs.
+the four apart. Sequences have 50 to 90 timesteps; empty ones fill the shorter sequences up. The
+network is trained in less than a minute; `prove` is all that a network of your own needs.
 
 Run it from anywhere: python examples/snntorch_to_core.py [FOLDER], where the network and its core
 are written; those of an earlier run are replaced.
@@ -21,15 +21,17 @@ from torch import nn
 
 import dmp_core as dmp
 
-CLASSES, TIMESTEPS, LINES = 4, 60, 37
-TIMES = np.random.default_rng(4).integers(5, TIMESTEPS - 5, (CLASSES, LINES))
+CLASSES, SHORTEST, TIMESTEPS, LINES = 4, 50, 90, 37
+TIMES = np.random.default_rng(4).integers(5, SHORTEST - 5, (CLASSES, LINES))
 
 
 def draw(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return sequences (count, timesteps, lines) of spikes, and their patterns (count,)."""
     labels = rng.integers(0, CLASSES, count)
-    late = np.arange(TIMESTEPS)[:, None] - TIMES[labels][:, None] - rng.normal(0, 2, (count, 1, 1))
+    timesteps = np.arange(TIMESTEPS)[:, None]
+    late = timesteps - TIMES[labels][:, None] - rng.normal(0, 2, (count, 1, 1))
     spikes = rng.random((count, TIMESTEPS, LINES)) < 0.02 + 0.5 * (np.abs(late) < 3)
+    spikes &= timesteps < rng.integers(SHORTEST, TIMESTEPS + 1, (count, 1, 1))
     return spikes.astype(np.int64), labels
 
 

@@ -24,11 +24,12 @@ from tqdm import tqdm
 
 from dmp_core.frontends.imported import Imported
 from dmp_core.frontends.snntorch import from_snntorch
-from export.store import Card, save_network
-from golden.command_line import Command
+from export.store import STORED, Card, save_network
+from golden.command_line import FORCE, Command
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import Dataset, load_dataset
 from golden.errors import UserError, report_user_errors
+from golden.files import keep
 from golden.formats import GRADED
 from golden.integer import NetworkIntegers, run
 from golden.quantize import quantize
@@ -183,6 +184,7 @@ def measure(
 @click.option("--limit", type=click.IntRange(BATCH), help="Training digits; all 60,000 without it.")
 @click.option("--test", "n_test", type=click.IntRange(1), help="Test digits; all 10,000.")
 @click.option("--data", type=click.Path(path_type=Path), help="MNIST's files; fetched without it.")
+@FORCE
 @report_user_errors
 def main(
     folder: Path,
@@ -191,9 +193,13 @@ def main(
     limit: int | None,
     n_test: int | None,
     data: Path | None,
+    force: bool,
 ) -> None:
     if unknown := [name for name in names if name not in NETWORKS]:
         raise UserError(f"--network {unknown[0]}: use one of {', '.join(NETWORKS)}")
+    for name in names or NETWORKS:
+        for file in (f"{name}.pt", *(f"{name}/{part}" for part in STORED)):
+            keep(folder / file, force)
     training = load_dataset("rows", data, "train").select(slice(limit))
     test = load_dataset("rows", data, "test").select(slice(n_test))
     folder.mkdir(parents=True, exist_ok=True)

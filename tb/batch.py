@@ -1,4 +1,4 @@
-"""`python -m tb.batch`: run a whole test set through the generated Verilog, and hold its results,
+"""`dmp testset`: run a whole test set through the generated Verilog, and hold its results,
 its counters and its busy cycles against the golden model.
 
 The core is Verilated into a shared library that is called once a sample, which leaves Python out of
@@ -338,11 +338,11 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
     use = ", ".join(f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
     return [
-        f"digits    {summary['digits']}",
+        f"sequences {summary['digits']}",
         f"accuracy  {rates}",
         f"compared  {summary['values_compared']} values: {summary['mismatches']} mismatches",
         *(f"  {line}" for line in summary["first_mismatches"]),
-        f"cycles    {cycles:.1f} a digit, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
+        f"cycles    {cycles:.1f} a sequence, {cycles / CLOCK_MHZ:.1f} us at {CLOCK_MHZ} MHz",
         f"lanes     in use: {use}",
         f"simulated in {summary['seconds']:.1f} s by {summary['jobs']} processes, {speed}",
         f"report    {report}",
@@ -384,7 +384,7 @@ def main(
     click.echo("building the Verilator model...", err=True)
     job = prepare(manifest, optimize=optimize)
     started = time.monotonic()
-    with tqdm(total=len(dataset), desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(dataset), desc="simulated", unit="sequence") as bar:
         batch = run_batch(job, dataset.sequences(), jobs=jobs, progress=bar.update)
     summary = summarize(job, batch, dataset.labels, jobs, time.monotonic() - started)
     write_report(summary, report)
@@ -392,7 +392,3 @@ def main(
     if batch.mismatches:
         click.echo(f"error: {batch.mismatches} values differ from the golden model", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

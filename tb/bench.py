@@ -1,4 +1,4 @@
-"""`python -m tb.bench`: run networks on many cores in their Verilog, and put what was counted there
+"""`dmp bench`: run networks on many cores in their Verilog, and put what was counted there
 beside what was predicted and beside other designs.
 
 Every row of `bench.json` is a core that was generated, Verilated and fed with sequences back to
@@ -126,7 +126,7 @@ def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> 
     core = CoreParams(case.activity.network.params, hardware)
     manifest = write_core(case.activity.network, core, folder)
     done = subprocess.run(
-        [sys.executable, "-m", "rtl.verilog", str(manifest)],
+        [sys.executable, "-m", "dmp_core", "rtl", str(manifest)],
         capture_output=True,
         text=True,
         check=False,
@@ -366,13 +366,11 @@ def main(out: Path, data: Path | None, names: tuple[str, ...], jobs: int, optimi
 
     Exits with status 1 where a count differs from the predicted one.
     """
+    if data is not None and names and "spoken" not in names:
+        raise UserError(f"--data {data}: only the network spoken takes it, use --network spoken")
     cases = list(find_cases(data, names))
     if not cases:
         known = ", ".join(("smnist", "rows", *(f"shd{rate}" for rate in RATES), "spoken"))
         raise UserError(f"--network {' '.join(names)}: use {known} (spoken needs --data)")
     rows, differences = run_bench(cases, out / "bench", jobs, optimize)
     publish("bench", rows, out, markdown, summary, plot, differences)
-
-
-if __name__ == "__main__":
-    main()

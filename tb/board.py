@@ -1,4 +1,4 @@
-"""`python -m tb.board`: run sequences through the Verilog of a board, with a host's UART at its
+"""`dmp uart-sim`: run sequences through the Verilog of a board, with a host's UART at its
 pins, and hold logits, classes, counters and error flags against the golden model.
 
 The host speaks the protocol of `golden.uart_protocol`: it loads every memory, sends the events, and
@@ -111,8 +111,8 @@ class Board:
 def build_board(
     manifest: Path, board: str, folder: Path | None = None, *, optimize: str = "-O2"
 ) -> Board:
-    """Build the model of a manifest's core on a board, unless that is done already; `python -m
-    rtl.verilog --top BOARD` must have written its Verilog into `folder` [default: beside the
+    """Build the model of a manifest's core on a board, unless that is done already; `dmp rtl
+    --top BOARD` must have written its Verilog into `folder` [default: beside the
     manifest]. Or raise `UserError`.
     """
     core, images = read_images(manifest)
@@ -214,7 +214,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     known = f", of which {right} right" if (labels >= 0).all() else ""
     return [
         f"{found['network']}, {found['lanes']} lanes, over a UART at the pins",
-        f"digits       {found['digits']}{known}",
+        f"sequences    {found['digits']}{known}",
         f"compared     {found['compared']} values; {found['mismatches']} differ from golden's",
         f"error flags  0x{found['error_flags']:x}",
         f"bytes        {found['bytes_sent']} sent, {found['bytes_received']} received",
@@ -262,7 +262,3 @@ def main(
     if found["mismatches"]:
         click.echo(f"error: {found['mismatches']} values differ from the golden model", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -40,11 +40,14 @@ class Output:
     timestep_cycles: np.ndarray
 
     def left(self, sequence: int, n_neurons: int) -> np.ndarray:
-        """Return the spikes (K, N) bool of a sequence that left the core."""
+        """Return the spikes (K, N) bool of a sequence that left the core, without those that a
+        broken one sent of no neuron or in no timestep.
+        """
         kind, address, _ = self.sent[sequence].T
         timestep = np.cumsum(kind == EventKind.END_TIMESTEP)
-        spikes = np.zeros((int(timestep[-1]), n_neurons), bool)
-        events = (kind == EventKind.EVENT) & (address < n_neurons)
+        n_timesteps = int(timestep[-1])
+        spikes = np.zeros((n_timesteps, n_neurons), bool)
+        events = (kind == EventKind.EVENT) & (address < n_neurons) & (timestep < n_timesteps)
         spikes[timestep[events], address[events]] = True
         return spikes
 
@@ -69,7 +72,13 @@ def read_output(
     """
     found = {name: values[:, 0] for name, values in logs[SENT].read(folder).items()}
     n_ends = ends_of_sequence(core, n_timesteps, n_reports)
-    cycles = logs[ENDS].read(folder)["cycle"].reshape(n_sequences, n_ends)
+    cycles = logs[ENDS].read(folder)["cycle"]
+    if len(cycles) != n_sequences * n_ends:
+        raise UserError(
+            f"{folder} has {len(cycles)} ends of results, timesteps and sequences: the core should"
+            f" send {n_sequences * n_ends}"
+        )
+    cycles = cycles.reshape(n_sequences, n_ends)
     if core.network.output is None:
         return _read_spikes(folder, found, cycles)
     shape = n_sequences, n_ends, core.network.output.n_classes

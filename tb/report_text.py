@@ -1,4 +1,4 @@
-"""What a simulation showed, as the lines that `python -m tb` prints."""
+"""What a simulation showed, as the lines that `dmp sim` prints."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
         accuracy, first = summary["accuracy"], "the first result"
         outcome = "no labels" if accuracy is None else f"accuracy {100 * accuracy:.1f} %"
     found = [
-        f"digits    {summary['digits']} of {n_timesteps} timesteps{asked}, {outcome}",
+        f"sequences {summary['digits']} of {n_timesteps} timesteps{asked}, {outcome}",
         (
             f"compared  {summary['values_compared']} values with the golden model:"
             f" {summary['mismatches']} mismatches"
@@ -151,7 +151,7 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
         "",
         _beside_released(summary, timed),
         "",
-        f"speed     {speed:.1f} us a digit at {clock} MHz; {first} after {latency:.1f} us",
+        f"speed     {speed:.1f} us a sequence at {clock} MHz; {first} after {latency:.1f} us",
         f"simulated in {summary['simulation_seconds']:.1f} s",
         f"Verilog   {summary['verilog']}",
         f"report    {report}",

@@ -1,4 +1,4 @@
-"""`python -m tb.study`: train the paper's architectures and ablations on one data set, quantize
+"""`dmp study`: train the paper's architectures and ablations on one data set, quantize
 each network, and run it through the Verilog of its own core under one budget of multipliers.
 
 Every trial has a file of its own in OUT/trials: one that is done is not done again, so that an
@@ -315,7 +315,3 @@ def main(
     rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
     publish("study", rows, out, markdown, summary, plot, differences)
-
-
-if __name__ == "__main__":
-    main()

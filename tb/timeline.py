@@ -1,4 +1,4 @@
-"""`python -m tb.timeline`: where every cycle of a core went, as a picture and as a trace for
+"""`dmp timeline`: where every cycle of a core went, as a picture and as a trace for
 Perfetto.
 
 The core runs in its Verilog. In which cycle each part starts each block is read from its trace
@@ -162,9 +162,9 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest, optimize=optimize)
-    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="sequence") as bar:
         simulation = simulate(manifest, payloads, optimize=optimize, progress=bar.update)
-    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="sequence") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     timeline = comparison.timeline
     assert timeline is not None, "a run without gaps has one"
@@ -181,7 +181,3 @@ def main(
         click.echo(f"error: {line}", err=True)
     if comparison.mismatches:
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

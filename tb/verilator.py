@@ -117,7 +117,7 @@ def _build_once(
         what = "a space" if wrong[0].isspace() else f"a {wrong[0]}"
         raise UserError(
             f"make cannot build in '{folder.parent}', whose path has {what}: use a folder without"
-            " one (OUT=...)"
+            " one (--out)"
         )
     cache.mkdir(parents=True, exist_ok=True)
     # Built aside and moved: an interrupted build leaves nothing, and of two builds at once either
@@ -305,7 +305,7 @@ def empty_run_folder(folder: Path, job: str) -> Path:
     """
     folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()) and not (folder / job).exists():
-        raise UserError(f"{folder} is no run's and not empty: use another folder (OUT=...)")
+        raise UserError(f"{folder} is no run's and not empty: use another folder (--out)")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -1,4 +1,4 @@
-"""`python -m tb.waves`: every signal of a short run as an FST file, with a view of it for GTKWave
+"""`dmp waves`: every signal of a short run as an FST file, with a view of it for GTKWave
 and one for Surfer.
 
 Which signals a view shows is chosen by the names of the core's components, and read from the file:
@@ -145,7 +145,3 @@ def main(
     click.echo(f"wrote {waveform}; open it with one of")
     click.echo(f"  gtkwave {waveform} {gtkwave}")
     click.echo(f"  surfer --command-file {surfer} {waveform}")
-
-
-if __name__ == "__main__":
-    main()

@@ -155,7 +155,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     for options, words in {
         ("--shipped", "--data", str(tmp_path)): "use one of them",
         ("--shipped", "--digits", "201"): "there are 200",
-        ("--data", str(tmp_path)): "set DATA to the folder",
+        ("--data", str(tmp_path)): "set --data to the folder",
     }.items():
         result = CliRunner().invoke(main, [str(manifest), *options])
         assert result.exit_code == 2

@@ -23,8 +23,8 @@ from golden.hardware.part import HardwareParams
 from golden.integer import run
 from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
 from rtl.host.board import BOARDS, Clocking
-from rtl.verilog.__main__ import main as generate_main
 from rtl.verilog.generate import BOARD_TOP, generate_board
+from rtl.verilog.rtl_command import main as generate_main
 from tb.board import Board, Step, build_board, lines, run_digits
 from tb.board import main as run_main
 from tb.uart_host import event_words, load_commands, to_logits
@@ -123,9 +123,9 @@ def test_digits_over_the_uart_are_the_golden_ones(
     assert found["mismatches"] == 0 and not found["error_flags"]
     assert found["compared"] > images + len(core.memories)
     right = int((golden.classes == dataset.labels).sum())
-    assert f"digits       {images}, of which {right} right" in done.output
+    assert f"sequences    {images}, of which {right} right" in done.output
     assert name == "small" or right == images
-    assert f"digits       {images}\n" in "\n".join(lines(found, np.full(images, -1)))
+    assert f"sequences    {images}\n" in "\n".join(lines(found, np.full(images, -1)))
 
 
 def test_errors_and_counters_too_and_a_difference_is_found(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.store import DIGITS, NETWORKS, load_digits, load_stored
 from golden.data import mnist
 from golden.data.mnist import Digits
@@ -39,7 +39,7 @@ def refused(done: Result, words: str) -> None:
 
 
 COMMANDS: list[Callable[..., Result]] = [
-    lambda net, out: call("core", net, "--lanes", 2, "--out", out),
+    lambda net, out: call("export", net, "--lanes", 2, "--out", out),
     lambda net, out: call("fit", net, "--digits", 1, "--multipliers", 20, "--out", out),
 ]
 
@@ -54,7 +54,7 @@ def test_two_networks_of_one_name_do_not_share_a_folder(
     assert first(one, out).exit_code == 0
     (out / "notes").write_text("of the user")
     before = content(out)
-    refused(second(two, out), f"{out} is of network {one}, not of {two}: use another folder (OUT=")
+    refused(second(two, out), f"{out} is of network {one}, not of {two}: use another folder (--out")
     refused(second("rows", out), f"{out} is of network {one}, not of rows: ")
     assert content(out) == before
     draw(one, 2)  # the network itself may change
@@ -74,7 +74,7 @@ def test_a_folder_and_its_network_may_move_together(tmp_path: Path) -> None:
 def test_the_manifest_of_something_else_stays(tmp_path: Path) -> None:
     for text in ('{"name": "my web page"}', "no JSON", "[]", "3"):
         (tmp_path / "manifest.json").write_text(text)
-        refused(call("core", "rows", "--out", tmp_path), "manifest.json is not of a core: use")
+        refused(call("export", "rows", "--out", tmp_path), "manifest.json is not of a core: use")
         assert (tmp_path / "manifest.json").read_text() == text
         assert not list(tmp_path.glob("*.hex"))
 
@@ -91,7 +91,7 @@ def test_quantizing_replaces_no_network_unasked(shipped: Path) -> None:
     before = content(shipped), content(NETWORKS)
     for out in (shipped, NETWORKS / "rows"):
         done = call("quantize", "rows", "--checkpoint", "none.pt", "--out", out)
-        refused(done, f"{out / 'network.json'} is there already: name another place (--out), or")
+        refused(done, f"{out / 'network.json'} is there already: name another place, or")
     (shipped / "network.json").unlink()
     done = call("quantize", "rows", "--checkpoint", "none.pt", "--out", shipped)
     refused(done, f"{shipped / 'weights.npz'} is there already")
@@ -105,7 +105,7 @@ def test_quantizing_replaces_no_network_unasked(shipped: Path) -> None:
 def test_drawing_replaces_what_was_drawn_and_nothing_else(shipped: Path) -> None:
     before = content(shipped)
     done = call("draw", "mine", "--out", shipped)
-    refused(done, f"{shipped / 'network.json'} is there already: name another place (--out), or")
+    refused(done, f"{shipped / 'network.json'} is there already: name another place, or")
     assert content(shipped) == before
     drawn = content(draw(Path("drawn")))
     assert content(draw(Path("drawn"), 1)) != drawn
@@ -143,6 +143,6 @@ def test_digits_replace_no_file_unasked(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_stamp_is_no_part_of_the_core(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert call("core", "rows", "--out", out).exit_code == 0
+    assert call("export", "rows", "--out", out).exit_code == 0
     assert (out / "network.txt").read_text() == "rows\n"
     assert "network.txt" not in json.dumps(json.loads((out / "manifest.json").read_text()))

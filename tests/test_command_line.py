@@ -13,15 +13,15 @@ from driver.__main__ import main as driver
 from export.fit import command as fit
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command, Group, Number
 from golden.errors import UserError
-from golden.train.__main__ import main as train
-from handoff.__main__ import main as handoff
+from golden.train.train_command import main as train
+from handoff.package_command import main as handoff
 from rtl.host.board import Clocking
 from rtl.synth.bitstream import main as bitstream
 from rtl.synth.report import main as synth
-from rtl.verilog.__main__ import main as verilog
-from tb.__main__ import main as simulate
+from rtl.verilog.rtl_command import main as verilog
 from tb.batch import main as batch
 from tb.board import main as board
+from tb.sim_command import main as simulate
 
 
 @click.group(cls=Group)

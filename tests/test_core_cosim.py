@@ -23,10 +23,10 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
-from tb.__main__ import main
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import compare
 from tb.report import summarize, utilisation
+from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests import neuron_corners
 from tests.corners import VERILATED
@@ -292,8 +292,8 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     network, _ = load_stored("rows")
     hardware = HardwareParams(4, block=2, events_per_cycle=2, products_per_cycle=3)
     manifest = make_core(network, hardware, tmp_path)
-    monkeypatch.setattr("tb.__main__.build_core_model", partial(build_core_model, optimize=FAST))
-    monkeypatch.setattr("tb.__main__.simulate", partial(simulate, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.build_core_model", partial(build_core_model, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.simulate", partial(simulate, optimize=FAST))
     result = CliRunner().invoke(main, [str(manifest), "--digits", "4"])
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.output
@@ -309,7 +309,7 @@ def test_rows_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         simulation = simulate(*arguments, **options, optimize=FAST)
         return replace(simulation, classes=simulation.classes + 1)
 
-    monkeypatch.setattr("tb.__main__.simulate", simulate_wrongly)
+    monkeypatch.setattr("tb.sim_command.simulate", simulate_wrongly)
     result = CliRunner().invoke(main, [str(manifest), "--digits", "2"])
     assert result.exit_code == 1
     assert (

@@ -1,4 +1,4 @@
-"""`python -m tb.timeline`: its trace and its picture, and that they are of the running Verilog."""
+"""`dmp timeline`: its trace and its picture, and that they are of the running Verilog."""
 
 from __future__ import annotations
 

@@ -118,10 +118,10 @@ def test_what_is_not_there_is_named(
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere.*: set DATA to the folder"):
+    with pytest.raises(UserError, match="nowhere.*: set --data to the folder"):
         load_dataset(name, tmp_path / "nowhere", "test")
     if name not in DIGIT_VARIANTS:
-        with pytest.raises(UserError, match=f"{name} is not fetched: set DATA to the folder"):
+        with pytest.raises(UserError, match=f"{name} is not fetched: set --data to the folder"):
             load_dataset(name, None, "test")
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -108,7 +109,15 @@ TIMED = ("--timesteps", "1", "--step", "1ms", "--inputs", "1", "--out", "b.npz")
         (["sim", "nonesuch"], "unknown network 'nonesuch': use a folder, or a shipped one:"),
         (["sim", "rows", "--fit", "--lanes", "8"], "--fit with --lanes: use one of the two"),
         (["sim", "rows", "--fit"], "fit.json: run dmp fit rows first, with --out"),
-        (["sim", "rows", "--block", "3"], "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (["sim", "rows", "--block", "3"], "block 3: use 1, 2, 4, 8 or 16 timesteps"),
+        (["fit", "shd", "--data", "a.npz"], "--data a.npz with shd, whose events are drawn"),
+        (["fit", "shd", "--digits", "2"], "--digits with shd, whose events are drawn: leave it"),
+        (["fit", "rows", "--rate", "2"], "--rate 2 with rows: only shd has drawn events"),
+        (
+            ["bench", "--network", "rows", "--data", "a.npz"],
+            "--data a.npz: only the network spok",
+        ),
+        (["digits", "--data", __file__], f"{__file__} is a file: set --data to the"),
         (["sim", "rows", "--reporst"], "No such option"),
         (["sim"], "Missing argument 'NETWORK'"),
         (["events", "a.npz", *TIMED, "--at-least", "2"], "--at-least without --binary"),
@@ -193,13 +202,23 @@ def test_the_doctor_says_what_is_missing_and_what_to_do(monkeypatch: pytest.Monk
     assert done.stderr == "error: dmp sim cannot work without: packages of sim\n"
 
 
-def test_the_doctor_looks_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_looks_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "g++" else which(name))
     rows = {row.name: row for row in doctor.examine()}
     assert rows["C++ compiler"].remedy == "apt install g++" and "g++" in rows["Verilator"].found
     assert "apt install g++" in rows["Verilator"].remedy
     assert call("doctor").stderr == "error: dmp sim cannot work without: Verilator, C++ compiler\n"
+
+    synth = rows["nextpnr, ecppack"]
+    assert "bitstream" in synth.purpose and not synth.remedy and Path(synth.found).is_dir()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    rows = {row.name: row for row in doctor.examine()}
+    assert rows["nextpnr, ecppack"].found == "there is no yowasp-ecppack"
+    assert "'.[synth]'" in rows["nextpnr, ecppack"].remedy and not rows["nextpnr, ecppack"].needed
+    assert rows["perl"].remedy == "apt install perl" and rows["perl"].needed
+    assert "openfpgaloader" in rows["openFPGALoader"].remedy
 
     def none() -> str:
         raise UserError("no such thing: make one")

@@ -252,15 +252,15 @@ def test_the_command_line_streams_digits(
     save_sequences(tmp_path / "own.npz", rows.payloads)
     code, output = invoke(rows, "--data", str(tmp_path / "own.npz"))
     assert code == 0 and "label" not in output and "right" not in output, output
-    assert "digit 2: class 1, " in output and "digits    3\n" in output
+    assert "sequence 2: class 1, " in output and "sequences 3\n" in output
     code, output = invoke(rows)
     assert code == 0, output
-    assert "digit 2: class 1, label 1, " in output and "3 classes right: 100.00 %" in output
-    assert "compared  33 values with the golden model: 0 digits differ" in output
+    assert "sequence 2: class 1, label 1, " in output and "3 classes right: 100.00 %" in output
+    assert "compared  33 values with the golden model: 0 sequences differ" in output
     with served(Bridge(VerilatedCore(simulated, rows.n_results))) as url:
         code, output = invoke(rows, "--back-end", "uart", "--port", url)
     assert code == 0, output
-    assert "digit 2: class 1, label 1, " in output and "cycles" not in output
+    assert "sequence 2: class 1, label 1, " in output and "cycles" not in output
     assert "compared  33 values" in output
 
     def open_models(registers: str, fifo: str, *, timeout: float) -> MemoryMapped:
@@ -292,8 +292,8 @@ def test_a_wrong_logit_is_an_exit_status(rows: Rows, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("driver.simulated.Simulated", Wrong)
     code, output = invoke(rows)
     assert code == 1
-    assert "error: 1 digits differ from the golden model" in output
-    assert "digit 1: class 2, logits [" in output and "digit 0: class 7, logits" not in output
+    assert "error: 1 sequences differ from the golden model" in output
+    assert "sequence 1: class 2, logits [" in output and "sequence 0: class 7, logits" not in output
     code, output = invoke(rows, "--no-check")
     assert code == 0 and "compared" not in output
 

@@ -83,6 +83,24 @@ def test_all_networks_are_the_modules(
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+@pytest.mark.parametrize("file", ["zero.pt", "zero/card.json", "recurrent/weights.npz"])
+def test_what_is_there_is_not_replaced_unasked(example: Any, tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("mine")
+    result = CliRunner().invoke(example.main, [str(tmp_path), "--data", str(tmp_path)])
+    assert result.exit_code == 2 and result.output.count("\n") == 1
+    assert f"{tmp_path / file} is there already" in result.output and "--force" in result.output
+    assert (tmp_path / file).read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+    for options in (
+        ["--force"],
+        ["--network", "leaky_05"],
+    ):  # it goes on, to data that is not there
+        result = CliRunner().invoke(
+            example.main, [str(tmp_path), "--data", str(tmp_path), *options]
+        )
+        assert "has no train-images-idx3-ubyte" in result.output
+
+
 def test_a_network_that_does_not_exist_is_refused(example: Any) -> None:
     result = CliRunner().invoke(example.main, ["--network", "other"])
     assert result.exit_code == 2 and "--network other: use one of leaky_05" in result.output

@@ -108,7 +108,7 @@ BAD: list[tuple[Any, Any, str]] = [
     ([Lif(W1, delays=[256] * 5)], None, r"layer0\.delays has 256 timesteps"),
     ([Lif(W1, threshold=0)], None, r"layer0\.threshold is 0, which a membrane at rest"),
     ([Lif(W1, threshold=1e9)], None, r"layer0\.threshold is 1e\+09, which no membrane can reach"),
-    ([Lif(W1, reset=UNKNOWN)], None, r"layer0\.reset is 'other': use one of subtract"),
+    ([Lif(W1, reset=UNKNOWN)], None, r"layer0\.reset 'other': use subtract"),
     ([Lif(W1)], Readout(W3), r"readout\.weights has the shape \(3, 7\): use \(any, 9\)"),
     ([Lif(W2)], Readout(W3, bias=[0]), r"readout\.bias has the shape \(1,\): use \(3\)"),
     ([Lif(W2)], Readout(W3, leak=2), r"readout\.leak is 2: use 0 to 1"),

@@ -539,7 +539,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: from_snntorch(nn.Sequential(nn.Conv1d(1, 2, 3), snn.Leaky(0.5))),
         "the shape of the module's inputs is open",
     ),
-    "inputs wrong": (lambda: from_snntorch(nn.Linear(3, 4), inputs=(0,)), r"inputs=\(0,\): use"),
+    "inputs wrong": (lambda: from_snntorch(nn.Linear(3, 4), inputs=(0,)), r"inputs \(0,\): use"),
     "sequences": (
         lambda: from_snntorch(
             nn.Sequential(nn.Linear(3, 4), snn.Leaky(0.5)),
@@ -548,7 +548,19 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         r"0 receives \(2, 9, 3\): use \(batch, values\) of one timestep",
     ),
-    "readout's name": (one(lambda: snn.Leaky(0.5), readout="mean"), "readout 'mean': use one of"),
+    "inputs and readout": (
+        lambda: from_snntorch(nn.Sequential(nn.Conv1d(1, 2, 3), snn.Leaky(0.5))),
+        r"set inputs, as \(28,\); and set readout to spikes, spike_count or membrane, unless the",
+    ),
+    "inputs and readout of weights": (
+        lambda: from_snntorch(nn.Sequential(nn.Conv1d(1, 2, 3), snn.Leaky(0.5), nn.Linear(2, 3))),
+        r"set inputs, as \(28,\); and set readout to sum or last$",
+    ),
+    "inputs alone": (
+        lambda: from_snntorch(nn.Sequential(nn.Conv1d(1, 2, 3)), readout="sum"),
+        r"set inputs, as \(28,\)$",
+    ),
+    "readout's name": (one(lambda: snn.Leaky(0.5), readout="mean"), "readout 'mean': use spikes"),
     "readout of weights": (
         one(lambda: snn.Leaky(0.5), readout="sum"), "readout 'sum' of 1 at the end: use spikes or"
     ),

@@ -22,9 +22,9 @@ from golden.hardware.memory import LOAD_WIDTH, address_width
 from golden.hardware.part import HardwareParams
 from golden.manifest import VERSION
 from rtl.verilog import generate as generate_module
-from rtl.verilog.__main__ import main
 from rtl.verilog.generate import AXI_TOP, TOP, generate
 from rtl.verilog.register_pages import c_header, markdown
+from rtl.verilog.rtl_command import main
 from rtl.verilog.yosys import run_yosys
 from tests.networks import draw_network
 

@@ -27,12 +27,12 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.manifest import VERSION
-from handoff.__main__ import main
 from handoff.constraints import write_constraints
 from handoff.fusesoc import core_name
 from handoff.ipxact import NAMESPACE
 from handoff.lint import WAIVERS
 from handoff.package import write_package
+from handoff.package_command import main
 from rtl.verilog.generate import TOP, generate
 from tb.verilator import find_verilator
 from tests.networks import Drawn, draw_network

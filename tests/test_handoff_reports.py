@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from golden.hardware.part import EventKind
-from handoff.__main__ import main
+from handoff.package_command import main
 from tests.small_core import make_small_core
 from tests.test_handoff import with_verilator
 

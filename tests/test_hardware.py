@@ -72,13 +72,16 @@ def test_the_header_of_the_load_stream() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lanes": 0}, "LANES=0: use 1 to 256 lanes"),
-        ({"lanes": -1}, "LANES=-1: use 1 to 256 lanes"),
-        ({"lanes": 257}, "LANES=257: use 1 to 256 lanes"),
-        *(({"block": t}, f"BLOCK={t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
-        *(({"events_per_cycle": e}, f"EVENTS={e}: use 1 or 2 events a cycle") for e in (0, 3)),
+        ({"lanes": 0}, "lanes 0: use a whole number, 1 to 256"),
+        ({"lanes": -1}, "lanes -1: use a whole number, 1 to 256"),
+        ({"lanes": 257}, "lanes 257: use a whole number, 1 to 256"),
+        *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
         *(
-            ({"products_per_cycle": k}, f"PRODUCTS={k}: use 1 to 8 products a cycle")
+            ({"events_per_cycle": e}, f"events_per_cycle {e}: use a whole number, 1 to 2")
+            for e in (0, 3)
+        ),
+        *(
+            ({"products_per_cycle": k}, f"products_per_cycle {k}: use a whole number, 1 to 8")
             for k in (0, 9)
         ),
     ],
@@ -111,7 +114,7 @@ def test_a_recurrent_layer_has_no_blocks() -> None:
     assert possible_blocks(recurrent) == (1,) and CoreParams(recurrent).hardware.block == 1
     assert possible_blocks(network(LayerParams(3, 4, 2))) == BLOCKS
     for block in BLOCKS[1:]:
-        message = rf"^BLOCK={block} for a recurrent layer, .*: use BLOCK=1$"
+        message = rf"^block {block} for a recurrent layer, .*: use a block of 1$"
         with pytest.raises(UserError, match=message):
             CoreParams(recurrent, HardwareParams(block=block))
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from dmp_core.__main__ import main
 from export import core as core_module
-from export.__main__ import main
 from export.core import read_images, write_core
 from export.images import pack, unpack
 from export.store import names
@@ -188,8 +188,8 @@ def alter_image(path: Path) -> None:
             "has schema version 1; this generator reads 4: export again",
         ),
         (edit(lambda m: m.pop("network")), "is not a manifest of schema version 4: 'network'"),
-        (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
-        (edit(lambda m: m["hardware"].update(block=3)), "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
+        (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
         (
             edit(lambda m: m["hardware"].update(access_counters=1)),
@@ -197,11 +197,11 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].update(events_per_cycle=3)),
-            "EVENTS=3: use 1 or 2 events a cycle",
+            "events_per_cycle 3: use a whole number, 1 to 2",
         ),
         (
             edit(lambda m: m["hardware"].update(products_per_cycle=9)),
-            "PRODUCTS=9: use 1 to 8 products a cycle",
+            "products_per_cycle 9: use a whole number, 1 to 8",
         ),
         (
             edit(lambda m: m["hardware"].pop("block")),
@@ -265,7 +265,7 @@ def test_an_image_of_something_else_is_named(written: Path) -> None:
 )
 def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_path: Path) -> None:
     out = tmp_path / "rows"
-    result = CliRunner().invoke(main, ["core", "rows", *options.split(), "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", "rows", *options.split(), "--out", str(out)])
     assert result.exit_code == 0, result.output
     core, images = read_images(out / "manifest.json")
     assert core.hardware == hardware and core.network.name == "rows"
@@ -293,10 +293,16 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rows", "--lanes", "0"], "error: LANES=0: use 1 to 256 lanes\n"),
-        (["rows", "--block", "3"], "error: BLOCK=3: use 1, 2, 4, 8 or 16 timesteps\n"),
-        (["rows", "--events-per-cycle", "0"], "error: EVENTS=0: use 1 or 2 events a cycle\n"),
-        (["rows", "--products-per-cycle", "9"], "error: PRODUCTS=9: use 1 to 8 products a cycle\n"),
+        (["rows", "--lanes", "0"], "error: lanes 0: use a whole number, 1 to 256\n"),
+        (["rows", "--block", "3"], "error: block 3: use 1, 2, 4, 8 or 16 timesteps\n"),
+        (
+            ["rows", "--events-per-cycle", "0"],
+            "error: events_per_cycle 0: use a whole number, 1 to 2\n",
+        ),
+        (
+            ["rows", "--products-per-cycle", "9"],
+            "error: products_per_cycle 9: use a whole number, 1 to 8\n",
+        ),
         (["nonesuch"], UNKNOWN),
     ],
 )
@@ -304,7 +310,7 @@ def test_the_command_refuses_in_one_line(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "core"
-    result = CliRunner().invoke(main, ["core", *arguments, "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", *arguments, "--out", str(out)])
     assert result.exit_code == 2 and result.stderr == message and result.stdout == ""
     assert not out.exists()
 
@@ -312,14 +318,8 @@ def test_the_command_refuses_in_one_line(
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_text("in the way")
-    result = CliRunner().invoke(main, ["core", "rows", "--out", str(out)])
+    result = CliRunner().invoke(main, ["export", "rows", "--out", str(out)])
     assert (
         result.exit_code == 2 and result.stderr == f"error: {out}: File exists: use another path\n"
     )
     assert out.read_text() == "in the way"
-
-
-@pytest.mark.parametrize("arguments", [[], ["quantize"], ["core"], ["digits"]])
-def test_every_command_has_help(arguments: list[str]) -> None:
-    result = CliRunner().invoke(main, [*arguments, "--help"])
-    assert result.exit_code == 0 and "Usage" in result.output

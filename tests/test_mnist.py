@@ -52,7 +52,7 @@ def flip(path: Path, where: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), rf"has no {IMAGES}\[\.gz\]: set DATA to the folder"),
+        (lambda path: path.unlink(), rf"has no {IMAGES}\[\.gz\]: set --data to the folder"),
         (
             lambda path: path.write_bytes(path.read_bytes()[:-500]),
             r"cannot be read \(.*\): fetch it again",
@@ -138,7 +138,7 @@ def test_no_mirror_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(
-        UserError, match="cannot fetch t10k-images.*no route to host.*set DATA"
+        UserError, match="cannot fetch t10k-images.*no route to host.*set --data to"
     ) as error:
         load_mnist(None, "test")
     assert all(mirror in str(error.value) for mirror in MIRRORS)

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
 import pytest
+import snntorch as snn
 from click.testing import CliRunner, Result
+from torch import nn
 
 import dmp_core as dmp
 from dmp_core.__main__ import main
@@ -20,6 +23,7 @@ from dmp_core.frontends.layers import Lif, Readout
 from export.store import find_dataset, load_network, load_stored
 from golden.errors import UserError
 from golden.integer import run
+from tests.spoken import draw_spikes, write_hdf5
 from tests.test_frontend_lava import draw_block, write
 
 RNG = np.random.default_rng(3)
@@ -82,6 +86,15 @@ def test_a_core_runs_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert core.manifest.read_bytes() == before and not (tmp_path / "core/other.v").exists()
     with pytest.raises(UserError, match="no run of the core yet"):
         _ = core.cycles
+    for given, options, words in (
+        (X[:2].tolist(), {}, "payloads in a list"),
+        (X[:2, :, :5], {}, r"payloads of shape \(2, 15, 5\): use \(sequences, timesteps, 6\)"),
+        (X[:2] * 2, {}, "payload 2 at sequence .*: use 0 to 1"),
+        (X[:2], {"reports": 5}, "reports 5: use a list of timesteps"),
+        (X[:2], {"stalls_seed": "1"}, "stalls_seed '1': use a whole number, 0 or more"),
+    ):
+        with pytest.raises(UserError, match=words):
+            core.check(given, **options)
     assert core.check(X[:2]) > 2 * 15 * 8
     cycles = core.cycles
     assert cycles > 15 and core.verilog.name == "three.v"
@@ -98,6 +111,181 @@ def test_what_has_no_classes_says_so() -> None:
     assert integers.spikes(X).shape == (20, 15, 8)
     with pytest.raises(UserError, match="has no readout"):
         integers.predict(X)
+
+
+NET = network()
+INTEGERS = NET.quantize(X)
+PLAIN = nn.Sequential(nn.Linear(6, 3), snn.Leaky(beta=0.9, init_hidden=True, output=True))
+GIVEN: Any = {"dt": 1e-4, "discretization": "euler", "reset": "zero"}
+LAYER = Lif(W1)
+
+
+def any_(value: Any) -> Any:
+    """Return a value of a type that a type checker would refuse."""
+    return value
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: INTEGERS.compile("core", lanes=any_("8")),
+            "lanes '8': use a whole number, 1 to 256",
+        ),
+        (lambda: INTEGERS.compile("core", lanes=any_(8.0)), "lanes 8.0: use a whole number, 1 to"),
+        (lambda: INTEGERS.compile("core", lanes=True), "lanes True: use a whole number, 1 to 256"),
+        (lambda: INTEGERS.compile("core", lanes=0), "lanes 0: use a whole number, 1 to 256"),
+        (
+            lambda: INTEGERS.compile("core", block=any_(None)),
+            "block None: use 1, 2, 4, 8 or 16",
+        ),
+        (lambda: INTEGERS.compile("core", block=3), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
+        (
+            lambda: INTEGERS.compile("core", events_per_cycle=3),
+            "events_per_cycle 3: use a whole nu",
+        ),
+        (lambda: INTEGERS.compile("core", products_per_cycle=9), "products_per_cycle 9: use a who"),
+        (lambda: INTEGERS.compile("core", reports=any_(1)), "reports 1: use True or False"),
+        (lambda: INTEGERS.compile(any_(3)), "folder 3: use a path"),
+        (lambda: INTEGERS.compile(__file__), f"{__file__} is a file: name a folder"),
+        (lambda: INTEGERS.save(any_(None), X), "folder None: use a path"),
+        (lambda: INTEGERS.save(__file__, X), f"{__file__} is a file: name a folder"),
+        (
+            lambda: INTEGERS.save("net", any_(X.tolist())),
+            "payloads in a list: use an array of NumPy",
+        ),
+        (lambda: INTEGERS.save("net", any_("x.npz")), "payloads in a str: use an array of NumPy"),
+        (
+            lambda: INTEGERS.save("net", X[:, :, :5]),
+            "payloads of shape (20, 15, 5): use (sequences",
+        ),
+        (
+            lambda: INTEGERS.save("net", X, any_("abc")),
+            "labels of shape (): use (20,), one a seque",
+        ),
+        (lambda: INTEGERS.save("net", X, any_([0.5] * 20)), "labels of type float64: use integers"),
+        (
+            lambda: INTEGERS.save("net", None, LABELS),
+            "labels without sequences: give both, or none",
+        ),
+        (
+            lambda: INTEGERS.compare(any_(INTEGERS), X),
+            "network Integers(network=NetworkIntegers(pa",
+        ),
+        (
+            lambda: INTEGERS.compare(any_(X), X),
+            "network is a ndarray of shape (20, 15, 6): use the",
+        ),
+        (lambda: INTEGERS.compare(NET, X, [1, 2]), "(2,) labels of 20 sequences: use one for each"),
+        (lambda: INTEGERS.predict(X * 0.5), "payload 0.5 at sequence 0, timestep "),
+        (lambda: NET.quantize(X, weight_bits=40), "weight_bits 40: use a whole number, 2 to 16"),
+        (lambda: NET.quantize(X, weight_bits=1), "weight_bits 1: use a whole number, 2 to 16"),
+        (
+            lambda: NET.quantize(X, weight_bits=any_("8")),
+            "weight_bits '8': use a whole number, 2 to",
+        ),
+        (
+            lambda: NET.quantize(X, membrane_bits=60),
+            "membrane_bits 60: use a whole number, 6 to 32",
+        ),
+        (lambda: NET.quantize(X, leak_bits=any_(None)), "leak_bits None: use a whole number, 4 to"),
+        (lambda: NET.quantize(X, name=any_(3)), "a network called '3': use letters"),
+        (lambda: NET.quantize(any_("x.npz")), "the calibration: payloads in a str: use an array"),
+        (lambda: NET.search(X, X, max_loss=any_("x")), "max_loss 'x': use a number"),
+        (lambda: NET.search(X, X, max_loss=np.nan), "max_loss nan: use a number"),
+        (
+            lambda: dmp.from_layers(any_(W1)),
+            "layers is a ndarray of shape (8, 6): use a list of Lif",
+        ),
+        (lambda: dmp.from_layers(any_(LAYER)), "use a list of Lif"),
+        (lambda: dmp.from_layers([any_(W1)]), "layers[0] is a ndarray of shape (8, 6): use a Lif"),
+        (
+            lambda: dmp.from_layers([LAYER], any_(W2)),
+            "readout is a ndarray of shape (3, 8): use a R",
+        ),
+        (lambda: dmp.from_layers([LAYER], payload=any_(8)), "payload 8: use a format, as Fixed(8,"),
+        (
+            lambda: dmp.from_layers([Lif(W1, reset=any_("zero"))]),
+            "layer0.reset 'zero': use subtract",
+        ),
+        (
+            lambda: dmp.from_layers([Lif(W1, reset=any_(W1))]),
+            "layer0.reset is a ndarray of shape (8",
+        ),
+        (
+            lambda: dmp.from_layers([Lif(W1, strict=any_("no"))]),
+            "layer0.strict 'no': use True or Fa",
+        ),
+        (
+            lambda: dmp.from_layers([Lif(W1, name=any_(3))]),
+            "layers[0].name 3: use a string, or None",
+        ),
+        (lambda: dmp.from_layers([Lif(W1, leak="x")]), "layer0.leak is no array of numbers"),
+        (
+            lambda: dmp.from_layers([LAYER], Readout(W2, report=any_(0))),
+            "readout.report 0: use last",
+        ),
+        (
+            lambda: dmp.from_nir(graph(), **GIVEN | {"dt": "x"}),
+            "dt 'x': use a number above 0, in the",
+        ),
+        (
+            lambda: dmp.from_nir(graph(), **GIVEN | {"dt": W1}),
+            "dt is a ndarray of shape (8, 6): use",
+        ),
+        (lambda: dmp.from_nir(graph(), **GIVEN | {"dt": 0}), "dt 0: use a number above 0, in the"),
+        (
+            lambda: dmp.from_nir(graph(), **GIVEN | {"reset": W1}),
+            "reset is a ndarray of shape (8, 6)",
+        ),
+        (lambda: dmp.from_nir(graph(), **GIVEN, payload=8), "payload 8: use a format, as Fixed(8"),
+        (
+            lambda: dmp.from_nir(any_(3), **GIVEN),
+            "a source of type int: use the path of a NIR file",
+        ),
+        (lambda: dmp.from_nir("no.nir", **GIVEN), "no file no.nir: use the path of a NIR file"),
+        (lambda: dmp.from_lava("no.net"), "no file no.net: use the path of one that netx reads"),
+        (lambda: dmp.from_lava(any_(None)), "path None: use a path"),
+        (lambda: dmp.from_lava("no.net", name=3), "a network called '3': use letters"),
+        (lambda: dmp.from_lava("no.net", readout=3), "readout 3: use spikes or spike_count"),
+        (
+            lambda: dmp.load("nonesuch"),
+            "unknown network 'nonesuch': use a folder, or a shipped one",
+        ),
+        (lambda: dmp.load(any_(3)), "network 3: use a path"),
+        (
+            lambda: dmp.from_snntorch(any_("m.pt")),
+            "module 'm.pt': use an instance of torch.nn.Module",
+        ),
+        (
+            lambda: dmp.from_snntorch(any_(nn.Linear)),
+            "module <class 'torch.nn.modules.linear.Linear",
+        ),
+        (
+            lambda: dmp.from_snntorch(PLAIN, readout=1),
+            "readout 1: use spikes, spike_count, membrane,",
+        ),
+        (lambda: dmp.from_snntorch(PLAIN, inputs=6), "inputs 6: use a shape as (28,), or tensors"),
+        (lambda: dmp.from_snntorch(PLAIN, input_scale="x"), "input_scale 'x': use a number"),
+        (
+            lambda: dmp.from_snntorch(PLAIN, max_weights="x"),
+            "max_weights 'x': use a whole number, 1",
+        ),
+        (
+            lambda: dmp.from_snntorch(PLAIN, readout="spikes", payload=8),
+            "payload 8: use a format, as",
+        ),
+    ],
+)
+def test_what_python_cannot_take_is_one_line(
+    call: Callable[[], object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the argument, its value, and what would be right; and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        call()
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_frontend_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +336,7 @@ def call(*arguments: str) -> Result:
 
 
 KNOWN = ("--dt", "1e-4", "--discretization", "euler", "--reset", "zero")
+MODEL = ("model.nir", *KNOWN, "--calibration", "x.npz")
 
 
 def test_a_file_becomes_a_folder(files: Path) -> None:
@@ -169,11 +358,56 @@ def test_a_file_becomes_a_folder(files: Path) -> None:
 
 def test_a_file_of_lava_becomes_a_folder_of_that_name(files: Path) -> None:
     write(files / "lava.net", [draw_block(RNG, 4, 6)])
-    assert call("lava.net", "--calibration", "x.npz").exit_code == 0
+    done = call("lava.net")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("run it with dmp sim nets/lava --data FILE\n")
     assert load_network(files / "nets/lava").params.name == "lava"
-    done = call("lava.net", "--calibration", "x.npz", "--name", "other")
+    with pytest.raises(UserError, match="no sequences are shipped"):
+        find_dataset(files / "nets/lava")
+    done = call("lava.net", "--test", "x.npz", "--name", "other")
     assert done.exit_code == 0, done.output
     assert load_network(files / "nets/other").params.name == "other"
+    assert np.array_equal(find_dataset(files / "nets/other").sequences(), X)
+
+
+def test_sequences_are_taken_from_every_kind_of_file(files: Path) -> None:
+    """Each gives the network, and the sequences, that an .npz of the same payloads gives."""
+    places = dict(zip(("sequence", "timestep", "address"), X.nonzero(), strict=True))
+    events: dict[str, Any] = {**places, "shape": np.array(X.shape)}
+    np.savez(files / "events.npz", **events)
+    text = ("\n".join(f"{k} {m}" for k, m in np.argwhere(x)) for x in X)
+    (files / "x.aer").write_text("\n\n".join(text))
+    first = None
+    for name in ("x.npz", "events.npz", "x.aer"):
+        done = call("model.nir", *KNOWN, "--calibration", name, "--timesteps", "15", "--force")
+        assert done.exit_code == 0, done.output
+        assert np.array_equal(find_dataset("nets/model").sequences(), X)
+        found = load_network("nets/model")
+        first = first or found
+        assert found.params == first.params
+        assert np.array_equal(found.layers[0].w_f, first.layers[0].w_f)
+
+
+def test_the_first_second_of_hdf5_falls_into_timesteps(files: Path) -> None:
+    ones = np.ones(3)
+    lif = nir.LIF(tau=ones * 1e-3, r=ones, v_leak=ones * 0, v_threshold=ones * 0.1)
+    nodes = (nir.Input({"input": np.array([7])}), nir.Linear(RNG.normal(0.5, 1, (3, 7))), lif,
+             nir.Output({"output": np.array([3])}))  # fmt: skip
+    nir.write(files / "seven.nir", nir.NIRGraph.from_list(*nodes))
+    write_hdf5(files / "x.h5", spikes := draw_spikes())
+    arguments = ("seven.nir", *KNOWN, "--calibration", "x.h5")
+    done = call(*arguments)
+    assert done.exit_code == 2 and "(--timesteps)" in done.stderr
+    done = call(*arguments, "--timesteps", "20")
+    assert done.exit_code == 0, done.output
+    found = find_dataset("nets/seven").sequences()
+    times, units = (spikes[f"spikes/{name}"] for name in ("times", "units"))
+    expected = np.zeros((len(times), 20, 7), np.int64)
+    for sequence, (when, unit) in enumerate(zip(times, units, strict=True)):
+        for time, channel in zip(when, unit, strict=True):
+            if 0 <= time < 1:
+                expected[sequence, int(float(time) * 20), channel // 100] = 1
+    assert np.array_equal(found, expected) and expected.any()
 
 
 @pytest.mark.parametrize(
@@ -182,28 +416,43 @@ def test_a_file_of_lava_becomes_a_folder_of_that_name(files: Path) -> None:
         (("model.nir", "--calibration", "x.npz"), "--dt"),
         (("model.nir", "--dt", "1e-4", "--reset", "zero", "--calibration", "x.npz"), "euler"),
         (("model.nir", *KNOWN[:4], "--calibration", "x.npz"), "does not say how it resets"),
-        (("model.nir", *KNOWN), "Missing option '--calibration'"),
+        (("model.nir", *KNOWN), "model.nir holds reals: give training sequences (--calibration"),
         (("model.nir", *KNOWN, "--calibration", "none.npz"), "none.npz"),
-        (("model.nir", *KNOWN, "--calibration", "model.nir"), "use an .npz of payloads"),
-        (("model.nir", *KNOWN, "--calibration", "other.npz"), "no array 'payloads'"),
+        (
+            ("model.nir", *KNOWN, "--calibration", "model.nir"),
+            "of no kind that is known",
+        ),
+        (
+            ("model.nir", *KNOWN, "--calibration", "other.npz"),
+            "other.npz has x: use payloads",
+        ),
         (("model.nir", *KNOWN, "--calibration", "real.npz"), "0.9"),
-        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20"),
+        (("model.nir", *KNOWN, "--calibration", "narrow.npz"), "narrow.npz: sequences of 5 inputs"),
+        ((*MODEL, "--timesteps", "14"), "--timesteps 14: the sequences of x.npz have 15"),
         (("model.nir", "--dt", "nan", "--calibration", "x.npz"), "nan is no number"),
         (("model.nir", "--dt", "1", *KNOWN[2:], "--calibration", "x.npz"), "1 - dt / tau negative"),
         (("model.onnx", "--calibration", "x.npz"), "files of networks end with .nir"),
         (("none.nir", *KNOWN, "--calibration", "x.npz"), "none.nir"),
-        (("model.net", "--dt", "1e-4", "--calibration", "x.npz"), "--dt with a Lava file"),
-        (("model.net", "--fires", "at", "--calibration", "x.npz"), "--fires with a Lava file"),
-        (("lava.net", "--weight-bits", "8", "--calibration", "x.npz"), "--weight-bits with a Lava"),
-        (("lava.net", "--payload-bits", "8", "--calibration", "x.npz"), "--payload-bits with a"),
-        (("lava.net", "--calibration", "narrow.npz"), "narrow.npz: payloads of shape (20, 15, 5)"),
-        (("model.net", "--calibration", "x.npz"), "model.net is no HDF5 file"),
-        (("none.net", "--calibration", "x.npz"), "no file none.net"),
+        (("model.net", "--dt", "1e-4"), "--dt with a Lava file"),
+        (("model.net", "--fires", "at"), "--fires with a Lava file"),
+        (("lava.net", "--weight-bits", "8"), "--weight-bits with a Lava"),
+        (("lava.net", "--payload-bits", "8"), "--payload-bits with a"),
+        (("lava.net", "--calibration", "x.npz"), "give sequences as --test"),
+        (
+            ("lava.net", "--test", "narrow.npz"),
+            "narrow.npz: sequences of 5 inputs, but",
+        ),
+        (("lava.net", "--timesteps", "5"), "--timesteps 5 without sequences: give --calibration"),
+        (("model.net", "--test", "x.npz"), "model.net is no HDF5 file"),
+        (("none.net",), "no file none.net"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--name", "a b"), "a b"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--weight-bits", "1"), "--weight-bits"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "bad.npz"), "bad.npz: labels"),
         (("model.nir", *KNOWN, "--calibration", "x.npz", "--test", "real.npz"), "real.npz: pay"),
-        (("model.nir", *KNOWN, "--calibration", "x.npz", "--out", "x.npz"), "x.npz is no folder"),
+        (
+            ("model.nir", *KNOWN, "--calibration", "x.npz", "--out", "x.npz"),
+            "x.npz is a file",
+        ),
     ],
 )
 def test_what_cannot_be_imported_is_one_line(

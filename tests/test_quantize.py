@@ -286,6 +286,7 @@ def test_what_no_format_holds_is_refused(
         (BYTES * 2, "the calibration: payload 256 at sequence 0, timestep .*: use 0 to 255"),
         (-BYTES, "the calibration: payload -.* at sequence 0, timestep .*: use 0 to 255"),
         (BYTES.tolist(), "the calibration: payloads in a list: use an array of NumPy"),
+        ([BYTES[0], BYTES[0, :2]], "the calibration: sequences of 2 to"),
     ],
 )  # fmt: skip
 def test_inputs_out_of_range_are_refused(payloads: np.ndarray, message: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.store import load_stored, save_network
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
@@ -124,7 +124,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2 and not out.exists()
     assert (
         result.stderr
-        == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (make train)\n"
+        == f"error: no checkpoint {tmp_path / 'none.pt'}: train one first (dmp train)\n"
     )
 
 

@@ -15,7 +15,9 @@ from scipy.io import wavfile
 from dmp_core.__main__ import main
 from export.store import Card, find_dataset, load_network, save_network
 from golden.data import front_end as of
+from golden.data import recordings
 from golden.data.front_end import centres, encode, levels
+from golden.data.recordings import Recordings, convert
 from golden.data.speech import load_spoken
 from golden.errors import UserError
 
@@ -67,6 +69,17 @@ def test_tones_are_heard_where_and_when_they_are(tmp_path: Path) -> None:
             assert events[40:].any() == (speaker == 1), "the silence after it is silent"
     with np.load(out) as arrays:
         assert arrays["test_duration"] == pytest.approx([0.4, 1.3] * 6)
+
+
+def test_there_may_be_many_speakers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a byte counts; what they say does not matter here."""
+    monkeypatch.setattr(recordings, "levels", lambda sound, rate: np.zeros((1, 140)))
+    for speaker in range(300):
+        for index in (0, 5):
+            wavfile.write(tmp_path / f"1_s{speaker:03}_{index}.wav", RATE, np.ones(9, np.int16))
+    recordings.save(tmp_path / "a.npz", convert(Recordings(tmp_path))[0])
+    for split in ("train", "test"):
+        assert load_spoken(tmp_path / "a.npz", split).speakers.tolist() == list(range(300))
 
 
 def test_the_same_recordings_give_the_same_file(tmp_path: Path) -> None:

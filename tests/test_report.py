@@ -1,4 +1,4 @@
-"""The report: its figures, worked out by hand for a core of one layer, and what `python -m tb` says
+"""The report: its figures, worked out by hand for a core of one layer, and what `dmp sim` says
 to digits that do not fit its core.
 """
 
@@ -25,10 +25,10 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
-from tb.__main__ import main
 from tb.compare import Comparison
 from tb.report import summarize, utilisation, write_report
 from tb.report_text import describe, lines
+from tb.sim_command import main
 from tb.simulate import Simulation
 from tests.spoken import make_spoken
 
@@ -256,7 +256,7 @@ def test_what_is_printed_is_what_is_reported() -> None:
     assert ["cycles", "a", "timestep", "25.00", "43.33", "1.73x"] in rows
     assert [row[-3:] for row in rows if row[:1] == ["weights"]] == [["40.00", "58.67", "1.47x"]]
     assert ["multipliers", "15", "10", "0.67x"] in rows
-    assert "1.6 us a digit at 100 MHz" in text
+    assert "1.6 us a sequence at 100 MHz" in text
     stalled = "\n".join(lines(summary_of(stalls_seed=3), Path("report.json"), Path("report.png")))
     assert "gaps on the streams" in stalled and "slowest" not in stalled
     assert ["cycles", "a", "timestep", "-", "43.33", "-"] in [
@@ -310,7 +310,7 @@ def test_sequences_that_do_not_fit_the_core_are_refused_before_the_build(
 
 
 def refused(arguments: list[str]) -> str:
-    """Return the one line in which `python -m tb` refuses."""
+    """Return the one line in which `dmp sim` refuses."""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and result.stdout == "" and result.stderr.count("\n") == 1
     return result.stderr
@@ -323,7 +323,7 @@ def test_sequences_that_are_not_there_are_refused(tmp_path: Path) -> None:
     save_network(network, own, replace(card, data="spoken"))
     core = CoreParams(network.params, HardwareParams(8, trace=True))
     arguments = [str(write_core(network, core, tmp_path / "core")), "--network", str(own)]
-    assert "no sequences of spoken are shipped: set DATA to a file" in refused(arguments)
+    assert "no sequences of spoken are shipped: set --data to a file" in refused(arguments)
     arguments += ["--data", str(tmp_path)]
     assert "has no fsdd*140x100*.npz" in refused(arguments)
     make_spoken(tmp_path)

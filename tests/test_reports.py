@@ -5,6 +5,7 @@ golden model, and the cycle in which it comes.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,8 +25,8 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
-from tb.__main__ import main
 from tb.compare import Comparison, compare
+from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate
 from tests.conftest import Shared
 from tests.networks import draw_whole
@@ -37,8 +38,14 @@ FAST = "-O0"
 def check_reports(
     manifest: Path, payloads: np.ndarray, reports: Sequence[int], seed: int | None, optimize: str
 ) -> tuple[Simulation, Comparison]:
-    """Run sequences, with stalls from a seed or without, and compare everything."""
-    simulation = simulate(manifest, payloads, reports=reports, stalls_seed=seed, optimize=optimize)
+    """Run sequences, with stalls from a seed or without, and compare everything. A core that
+    processes share is run in a folder of each process's own.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "sim")
+    simulation = simulate(
+        manifest, payloads, reports=reports, stalls_seed=seed, optimize=optimize,
+        folder=manifest.parent / worker,
+    )  # fmt: skip
     assert simulation.counters["readout.reports"] == len(reports) * len(payloads)
     assert simulation.report_logits.shape[:2] == (len(payloads), len(reports))
     comparison = compare(simulation, payloads)
@@ -167,8 +174,8 @@ def test_reports_from_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
     wrong = refused(*arguments, "--report-every", "29")
     assert wrong == "error: --report-every 29: a sequence has 28 timesteps\n"
     assert "--report-every" in refused(*arguments, "--report-every", "0")
-    monkeypatch.setattr("tb.__main__.build_core_model", partial(build_core_model, optimize=FAST))
-    monkeypatch.setattr("tb.__main__.simulate", partial(simulate, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.build_core_model", partial(build_core_model, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.simulate", partial(simulate, optimize=FAST))
     result = CliRunner().invoke(main, [*arguments, "--digits", "2", "--report-every", "5"])
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.output and "28 timesteps and 5 reports" in result.output

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.fit import front_table, plot
 from golden.cost.search import (
     LANES,
@@ -510,7 +510,7 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     options = [part for key, name in names.items() for part in (f"--{name}", variables.pop(key))]
     assert not variables
     built = CliRunner().invoke(
-        main, ["core", "rows", *options, *asked, "--out", str(tmp_path / "core")]
+        main, ["export", "rows", *options, *asked, "--out", str(tmp_path / "core")]
     )
     assert built.exit_code == 0, built.output
     core, _ = read_core(tmp_path / "core" / "manifest.json")

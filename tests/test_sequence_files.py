@@ -15,7 +15,7 @@ from dmp_core.frontends.layers import Lif, from_layers
 from export.items import to_items
 from golden.data.event_list import EventList, dense
 from golden.data.event_text import read_text
-from golden.data.sequence_files import read_sequences, save_sequences
+from golden.data.sequence_files import Takes, read_sequences, save_sequences
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import Fixed
@@ -26,8 +26,8 @@ from tests.test_mnist import flip
 
 BYTES = Fixed(8, 8, signed=False)
 SHAPE = (3, 6, 7)
-NETWORK = draw_layers("mine", (7, 4), 0, 3, seed=0, payload=BYTES).params
-SIGNED = draw_layers("mine", (7, 4), 0, 3, seed=0, payload=Fixed(4, 0)).params
+NETWORK = Takes.of(draw_layers("mine", (7, 4), 0, 3, seed=0, payload=BYTES).params)
+SIGNED = Takes.of(draw_layers("mine", (7, 4), 0, 3, seed=0, payload=Fixed(4, 0)).params)
 RNG = np.random.default_rng(0)
 PAYLOADS = RNG.integers(0, 256, SHAPE) * (RNG.random(SHAPE) < 0.3)
 LABELS = np.array([2, 0, 1])
@@ -271,7 +271,7 @@ def test_other_files(tmp_path: Path) -> None:
         low = [units // 100 for units in content["spikes/units"]]
         write_hdf5(path, content | {"spikes/units": low})
         refused(path, "units of 0 to 6 are not those of 700 channels: make an .npz of it with")
-    wide = draw_layers("wide", (37, 4), 0, 3, seed=0).params
+    wide = Takes.of(draw_layers("wide", (37, 4), 0, 3, seed=0).params)
     with pytest.raises(UserError, match="700 channels do not divide onto 37 inputs: make an .npz"):
         read_sequences(path, wide, 6)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.__main__ import main as export
+from dmp_core.__main__ import main
 from export.core import write_core
 from export.store import OWN, Card, find_dataset, load_digits, load_network, save_network
 from golden.command_line import Count
@@ -57,9 +57,9 @@ def test_the_sequences_of_a_network_are_those_of_its_card(
         net = store(tmp_path, replace(CARD, data=data))
         of = f"of {data} " if data else ""
         for whole in (False, True):
-            with pytest.raises(UserError, match=f"no sequences {of}are shipped: set DATA to"):
+            with pytest.raises(UserError, match=f"no sequences {of}are shipped: set --data to"):
                 find_dataset(net, whole=whole)
-    with pytest.raises(UserError, match="net names none of the data sets smnist, .*: set DATA to"):
+    with pytest.raises(UserError, match="net names none of the data sets smn.*: set --data to"):
         find_dataset(store(tmp_path), tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_accuracy_is_of_labels_only(tmp_path: Path) -> None:
     classes = run(load_network("rows"), payloads).classes
     labels = np.where(np.arange(40) < 10, (classes + 1) % 10, classes)
     save_sequences(net / OWN, payloads, labels)
-    done = CliRunner().invoke(export, ["accuracy", str(net)])
+    done = CliRunner().invoke(main, ["accuracy", str(net)])
     assert done.exit_code == 0, done.output
     assert "rows: 75.00 % of 40 test sequences in integers; its card does not say" in done.output
     # What its card says is of its own sequences, not of as many others.
@@ -122,13 +122,13 @@ def test_accuracy_is_of_labels_only(tmp_path: Path) -> None:
         net,
         replace(CARD, n_test=40, accuracy_float=0.0, accuracy_integer=0.5),
     )
-    done = CliRunner().invoke(export, ["accuracy", str(net)])
+    done = CliRunner().invoke(main, ["accuracy", str(net)])
     assert done.exit_code == 1 and "its card says 50.00 % of 40\n" in done.output
     save_sequences(tmp_path / "others.npz", payloads, labels)
     given = ["accuracy", str(net), "--data", str(tmp_path / "others.npz")]
-    assert CliRunner().invoke(export, given).exit_code == 0
+    assert CliRunner().invoke(main, given).exit_code == 0
     save_sequences(net / OWN, payloads)
-    done = CliRunner().invoke(export, ["accuracy", str(net)])
+    done = CliRunner().invoke(main, ["accuracy", str(net)])
     assert done.exit_code == 2 and "error: the sequences have no labels" in done.stderr
 
 

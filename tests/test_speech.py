@@ -26,7 +26,7 @@ def test_spoken_digits(tmp_path: Path) -> None:
         assert found.speakers.tolist()[: SPEAKERS + 1] == [*range(SPEAKERS), 0]
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "nowhere", tmp_path / "empty"):
-        with pytest.raises(UserError, match=r"has no fsdd\*140x100\*\.npz: set DATA to the folder"):
+        with pytest.raises(UserError, match=r"has no fsdd\*140x100\*\.npz: set --data to the"):
             load_spoken(folder, "test")
 
 
@@ -180,5 +180,5 @@ def test_damaged_ragged_spikes_are_named(damage: Callable[[Path], Any], tmp_path
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no .*some.h5: set DATA to the folder with"):
+    with pytest.raises(UserError, match="there is no .*some.h5: set --data to the folder with"):
         load_hdf5(tmp_path / "some.h5")

@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 import driver.__main__
-import handoff.__main__
-import rtl.verilog.__main__
-import tb.__main__
+import handoff.package_command
+import rtl.verilog.rtl_command
 import tb.batch
 import tb.board
+import tb.sim_command
 import tb.timeline
 from export.items import to_items
 from export.store import find_dataset, load_network
@@ -150,13 +150,13 @@ def test_the_commands_run_it(
     small: list[str], payloads: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = copied(small, tmp_path)
-    for module in (tb.__main__, tb.timeline):
+    for module in (tb.sim_command, tb.timeline):
         monkeypatch.setattr(module, "build_core_model", partial(build_core_model, optimize=FAST))
-    monkeypatch.setattr("tb.__main__.simulate", partial(simulate, optimize=FAST))
-    monkeypatch.setattr("tb.__main__.save_picture", lambda figure, path: made.append(figure))
+    monkeypatch.setattr("tb.sim_command.simulate", partial(simulate, optimize=FAST))
+    monkeypatch.setattr("tb.sim_command.save_picture", lambda figure, path: made.append(figure))
     made: list[Figure] = []
     digits = ["--digits", str(N_DIGITS)]
-    result = CliRunner().invoke(tb.__main__.main, [*small, *digits, "--stalls", "3"])
+    result = CliRunner().invoke(tb.sim_command.main, [*small, *digits, "--stalls", "3"])
     assert result.exit_code == 0, result.output
     assert ": 0 mismatches" in result.stdout and "the spikes of layer 1\n" in result.stdout
     report = json.loads((Path(small[0]).parent / "report.json").read_text())
@@ -185,8 +185,8 @@ COMMANDS: dict[str, tuple[click.Command, list[str]]] = {
     "batch": (tb.batch.main, ["--shipped"]),
     "board": (tb.board.main, []),
     "driver": (driver.__main__.main, []),
-    "handoff": (handoff.__main__.main, []),
-    "board's Verilog": (rtl.verilog.__main__.main, ["--top", "ulx3s-85f"]),
+    "handoff": (handoff.package_command.main, []),
+    "board's Verilog": (rtl.verilog.rtl_command.main, ["--top", "ulx3s-85f"]),
 }
 
 

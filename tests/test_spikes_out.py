@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from click.testing import CliRunner
 
-from export.__main__ import main as export_main
+from dmp_core.__main__ import main
 from export.core import write_core
 from export.images import pack
 from export.store import find_dataset, load_network
@@ -200,7 +200,7 @@ def test_two_cores_say_what_one_says(seed: int, at: int, stall: float) -> None:
 def test_the_parts_of_a_network_are_stored_and_chained(tmp_path: Path) -> None:
     """Each is a network of its own: its core has an image, Verilog, a page of registers."""
     arguments = ["split", "rows", "1", "--out", str(tmp_path)]
-    done = CliRunner().invoke(export_main, arguments)
+    done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     rows, (first, second) = (
         load_network("rows"),
@@ -218,9 +218,9 @@ def test_the_parts_of_a_network_are_stored_and_chained(tmp_path: Path) -> None:
     top = generate_axi(manifest).read_text()
     assert "m_axis_spikes_tuser" in top and "m_axis_results" not in top
     assert "m_axis_spikes" in (tmp_path / "core" / "rows_0_axi.md").read_text()
-    done = CliRunner().invoke(export_main, arguments)
+    done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2 and "rows_0" in done.output and "--force" in done.output
-    done = CliRunner().invoke(export_main, ["split", "rows", "2", "--out", str(tmp_path)])
+    done = CliRunner().invoke(main, ["split", "rows", "2", "--out", str(tmp_path)])
     assert done.exit_code == 2 and "split rows before layer 2: it has 2 layers" in done.output
 
 

@@ -167,8 +167,9 @@ def test_a_damaged_data_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "spoken is not fetched: set DATA to the folder that holds it"),
-        (("--data", "nowhere"), "nowhere has no fsdd*140x100*.npz: set DATA to the folder that"),
+        ((), "spoken is not fetched: set --data to the folder that holds it"),
+        (("--data", "nowhere"), "nowhere has no fsdd*140x100*.npz: set --data to the folder that"),
+        (("--preset", "rows", "--data", __file__), f"{__file__} is a file: set --data to"),
         (("--preset", "rows", "--data", "nowhere"), "nowhere has no train-images-idx3-ubyte[.gz]"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.__main__ import main
+from dmp_core.__main__ import main
 from export.store import find_dataset, load_network, load_stored
 from golden.data.synthetic import (
     SHD_CLASSES,

@@ -24,13 +24,13 @@ from golden.errors import UserError
 from golden.formats import SPIKE, Fixed
 from golden.params import LayerFormats
 from golden.train import loop as train_module
-from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
 from golden.train.convert import layers_of
 from golden.train.curve import plot_curve
 from golden.train.loop import Process, Recipe, evaluate, train
 from golden.train.model import DmpNetwork
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, Topology, find_topology
+from golden.train.train_command import main
 from tests.mnist import make_mnist
 from tests.pictures import faults
 from tests.spoken import make_spoken
@@ -390,9 +390,11 @@ def test_topologies_are_kept_whole(preset: str, architecture: str) -> None:
         ),
         (
             ["rows", "--data", "nowhere"],
-            "nowhere has no train-images-idx3-ubyte[.gz]: set DATA to the folder",
+            "nowhere has no train-images-idx3-ubyte[.gz]: set --data to the folder",
         ),
-        (["spoken"], "spoken is not fetched: set DATA to the folder that holds it\n"),
+        (["rows", "--data", __file__], f"{__file__} is a file: set --data to the f"),
+        (["shd", "--data", __file__], f"{__file__} is a file: set --data to the f"),
+        (["spoken"], "spoken is not fetched: set --data to the folder that holds it\n"),
         (["rows", "--neurons", "12;10"], "--neurons 12;10: use numbers, as in 200,200\n"),
         (["rows", "--neurons", ""], "--neurons : use numbers, as in 200,200\n"),
         (["rows", "--neurons", "12,0"], "--neurons 12,0: use 1 or more in each layer\n"),
@@ -536,7 +538,8 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
             "--nproc-per-node",
             "2",
             "-m",
-            "golden.train",
+            "dmp_core",
+            "train",
             *options,
             "--out",
             str(tmp_path),

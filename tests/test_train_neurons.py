@@ -14,12 +14,12 @@ from golden.errors import UserError
 from golden.integer import run
 from golden.params import SPIKE, Reset
 from golden.quantize import quantize
-from golden.train.__main__ import main
 from golden.train.checkpoint import load_network, load_recipe
 from golden.train.convert import extract, layers_of
 from golden.train.loop import Recipe, parameter_groups, train
 from golden.train.model import LEAST_THRESHOLD, DmpLayer, DmpNetwork
 from golden.train.topology import LayerTopology, Topology
+from golden.train.train_command import main
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken
 from tests.test_lif import lif_reference

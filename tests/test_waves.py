@@ -1,4 +1,4 @@
-"""`python -m tb.waves`: the waveform of a core, and its views."""
+"""`dmp waves`: the waveform of a core, and its views."""
 
 from __future__ import annotations
 

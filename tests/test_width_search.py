@@ -114,7 +114,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(monkeypatch: pytest.Monk
         search_widths(NETWORK, CALIBRATION, PAYLOADS[:0], max_loss=1)
     with pytest.raises(UserError, match=r"\(3,\) labels of 200 sequences"):
         search_widths(NETWORK, CALIBRATION, PAYLOADS, [0, 1, 2], max_loss=1)
-    with pytest.raises(UserError, match="max_loss is nan: use a number"):
+    with pytest.raises(UserError, match="max_loss nan: use a number"):
         search_widths(NETWORK, CALIBRATION, PAYLOADS, max_loss=float("nan"))
     monkeypatch.setattr(width_search, "WIDEST", Widths(2, 8, 3))
     with pytest.raises(UserError, match=r"even weights of 2, .* lose \d+\.\d\d points: allow mo"):

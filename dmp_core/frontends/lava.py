@@ -23,7 +23,15 @@ from dmp_core.frontends.imported import Imported, Note
 from golden.errors import UserError
 from golden.formats import Fixed, width_of
 from golden.integer import LayerIntegers, NetworkIntegers, without_readout
-from golden.params import MAX_DELAY, LayerFormats, LayerParams, NetworkParams, NeuronValue
+from golden.param_checks import check_choice, check_path
+from golden.params import (
+    MAX_DELAY,
+    LayerFormats,
+    LayerParams,
+    NetworkParams,
+    NeuronValue,
+    check_name,
+)
 from golden.readout_params import ReadoutParams
 
 DECAY = Fixed(13, 12, signed=False)  # 1 needs the 13th bit
@@ -72,9 +80,9 @@ def from_lava(
         No such file, or a block that has no place on the core: where in the file, and what would be
         right.
     """
-    if readout not in ("spikes", "spike_count"):
-        raise UserError(f"readout '{readout}': use spikes or spike_count")
-    if not Path(path).is_file():
+    check_choice("readout", readout, ("spikes", "spike_count"))
+    check_name(name)
+    if not check_path("path", path).is_file():
         raise UserError(f"no file {path}: use the path of one that netx reads")
     try:
         with h5py.File(path, "r") as file:

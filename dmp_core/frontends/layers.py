@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from dmp_core.frontends.imported import Imported, Note
 from golden.errors import UserError
 from golden.formats import SPIKE, Fixed
+from golden.param_checks import check_choice, check_type
 from golden.params import MAX_DELAY, Reset
 from golden.readout_params import ReadoutReport
 from golden.reals import LayerReals, NetworkReals
@@ -109,8 +110,15 @@ def from_layers(
         Arrays that do not fit together, or values that no neuron can have: the layer, the value,
         and what would be right.
     """
+    check_type("layers", layers, list | tuple, "a list of Lif")
     if not layers:
         raise UserError("no layers: use at least one")
+    for index, layer in enumerate(layers):
+        _check(layer, index)
+    check_type("readout", readout, Readout | None, "a Readout, or None")
+    if readout is not None:
+        check_choice("readout.report", readout.report, get_args(ReadoutReport))
+    check_type("payload", payload, Fixed, "a format, as Fixed(8, 8, signed=False)")
     names = [layer.name or f"layer{index}" for index, layer in enumerate(layers)]
     payloads = [payload] + [SPIKE] * (len(layers) - 1)
     made = [layer_reals(*given) for given in zip(layers, names, payloads, strict=True)]
@@ -120,6 +128,16 @@ def from_layers(
     if readout is not None:
         notes.append(Note("readout", "mapped", f"{len(network.b_o)} classes"))
     return Imported(network, "arrays", tuple(notes))
+
+
+def _check(layer: Lif, index: int) -> None:
+    """Raise `UserError` where a layer, or what is no array of it, is of a wrong type."""
+    check_type(f"layers[{index}]", layer, Lif, "a Lif, as Lif(weights, leak=0.9)")
+    check_type(f"layers[{index}].name", layer.name, str | None, "a string, or None")
+    name = layer.name or f"layer{index}"
+    check_choice(f"{name}.reset", layer.reset, get_args(Reset))
+    for flag in ("strict", "any_threshold"):
+        check_type(f"{name}.{flag}", getattr(layer, flag), bool, "True or False")
 
 
 def words(layer: LayerReals) -> str:

@@ -28,6 +28,7 @@ from dmp_core.frontends.nir_neurons import (
     neuron,
 )
 from golden.formats import SPIKE, Fixed
+from golden.param_checks import check_type
 from golden.readout_params import ReadoutReport
 from golden.reals import LayerReals, NetworkReals, Value
 
@@ -88,11 +89,14 @@ def from_nir(
         The file cannot be read, the graph has no place on the core, or it leaves open what is not
         given: in one line, with the node's name and what would be right.
     """
+    check_type("payload", payload, Fixed, "a format, as Fixed(8, 8, signed=False)")
     options = Options(dt, discretization, reset, fires, report, max_weights)
     graph = read_graph(source)
     builder = _Builder(graph, options, payload)
     with np.errstate(over="ignore", invalid="ignore"):  # the check finds what is not finite
-        for step in in_order(graph):
+        steps = in_order(graph)
+        options.check([step.node for step in steps])
+        for step in steps:
             builder.take(step)
         network = builder.network()
     network.check()
@@ -132,7 +136,8 @@ class _Builder:
         if node.kind in LINEAR:
             self.arriving = apply(node, arriving)
         elif node.kind == "Delay":
-            self.arriving = delayed(node, arriving, self.options.timestep(node))
+            assert self.options.dt is not None
+            self.arriving = delayed(node, arriving, self.options.dt)
         elif node.kind in NEURONS:
             self._layer(step, arriving)
         elif node.kind == "Output":

@@ -12,6 +12,7 @@ dv/dt = r I becomes v' = v + dt r I. The factors of I go into the weights and th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -21,7 +22,7 @@ from dmp_core.frontends.imported import Note
 from dmp_core.frontends.nir_file import Node
 from dmp_core.frontends.nir_maps import each
 from golden.errors import UserError
-from golden.param_checks import check_choices
+from golden.param_checks import check_choices, check_number, check_whole
 from golden.params import Reset
 from golden.readout_params import ReadoutReport
 
@@ -45,6 +46,24 @@ HOW: dict[GivenReset, str] = {
 }
 FOLDED = "into the weights and biases before it"
 RESETTING = ("LIF", "IF", "CubaLIF")
+TAUS = {
+    "LIF": ("tau",), "LI": ("tau",), "CubaLIF": ("tau_syn", "tau_mem"),
+    "CubaLI": ("tau_syn", "tau_mem"),
+}  # fmt: skip
+
+
+def _choices(values: Sequence[str]) -> str:
+    quoted = [f'"{value}"' for value in values]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+# What a file leaves open, in words.
+WORDS = {
+    "dt": "how long a timestep is: use dt=..., in the unit of tau and delay, often 1e-4 (--dt)",
+    "discretization": f"how tau becomes a decay: use discretization="
+    f"{_choices(get_args(Discretization))} (--discretization)",
+    "reset": f"how {{it}} resets: use reset={_choices(get_args(GivenReset))} (--reset)",
+}
 
 
 @dataclass(frozen=True)
@@ -59,47 +78,41 @@ class Options:
     max_weights: int
 
     def __post_init__(self) -> None:
-        try:
-            usable = self.dt is None or math.isfinite(self.dt) and self.dt > 0
-        except TypeError:
-            usable = False
-        if not usable:
-            raise UserError(f"dt {self.dt}: use a number above 0, in the unit of tau")
-        if type(self.max_weights) is not int or self.max_weights < 1:
-            raise UserError(f"max_weights {self.max_weights}: use a whole number, 1 or more")
+        right = "a number above 0, in the unit of tau"
+        if self.dt is not None and check_number("dt", self.dt, right) <= 0:
+            raise UserError(f"dt {self.dt}: use {right}")
+        check_whole("max_weights", self.max_weights, 1)
         check_choices(self, fires=get_args(Fires), report=get_args(ReadoutReport))
         if self.discretization is not None:
             check_choices(self, discretization=get_args(Discretization))
         if self.reset is not None:
             check_choices(self, reset=get_args(GivenReset))
 
-    def timestep(self, node: Node) -> float:
-        """Return dt, or raise `UserError` where it is not given."""
-        self.ask(node, dt=True)
-        assert self.dt is not None
-        return self.dt
-
-    def ask(
-        self, node: Node, *, dt: bool = False, discretization: bool = False, reset: bool = False
-    ) -> None:
-        """Raise `UserError` where what a node needs is open: all of it in one line."""
-        asked = []
-        if dt and self.dt is None:
-            asked.append(
-                "how long a timestep is: use dt=..., in the unit of tau and delay, often 1e-4"
-                " (--dt)"
-            )
-        if discretization and self.discretization is None:
-            choices = " or ".join(f'"{choice}"' for choice in get_args(Discretization))
-            asked.append(f"how tau becomes a decay: use discretization={choices}"
-                         " (--discretization)")  # fmt: skip
-        if reset and self.reset is None:
-            choices = [f'"{choice}"' for choice in get_args(GivenReset)]
-            asked.append(
-                f"how it resets: use reset={', '.join(choices[:-1])} or {choices[-1]} (--reset)"
-            )
+    def check(self, nodes: Sequence[Node]) -> None:
+        """Raise `UserError` where what nodes need is open: all of it in one line, of the first node
+        that needs something; what only a later one needs is said of that one.
+        """
+        asked: dict[str, Node] = {}
+        for name in WORDS:
+            for node in nodes:
+                if getattr(self, name) is None and name in _needs(node):
+                    asked.setdefault(name, node)
         if asked:
-            raise node.error(f"the file does not say {'; nor '.join(asked)}")
+            first = min(asked.values(), key=nodes.index)
+            words = [
+                WORDS[name].format(it="it" if node is first else node.name)
+                for name, node in asked.items()
+            ]
+            raise first.error(f"the file does not say {'; nor '.join(words)}")
+
+
+def _needs(node: Node) -> set[str]:
+    """Return which of `WORDS` a node needs."""
+    taus = (node.numbers(tau, 1.0, infinite=True) for tau in TAUS.get(node.kind, ()))
+    finite = any(bool(np.isfinite(tau).any()) for tau in taus)
+    found = {"dt", "discretization"} if finite else set[str]()
+    found |= {"dt"} if node.kind in ("IF", "I", "Delay") else set()
+    return found | ({"reset"} if node.kind in RESETTING else set())
 
 
 @dataclass(frozen=True)
@@ -141,8 +154,8 @@ def neuron(node: Node, shape: tuple[int, ...], options: Options) -> Neuron:
         values.note("", "mapped", "the membrane takes the synaptic current of the same timestep"
                     " (NIR leaves open which one)")  # fmt: skip
     elif node.kind in ("IF", "I"):
-        options.ask(node, dt=True, reset=node.kind in RESETTING)
-        leak, gain = np.ones_like(leak), values.of("r") * options.timestep(node)
+        assert options.dt is not None
+        leak, gain = np.ones_like(leak), values.of("r") * options.dt
         values.note("r", "folded", f"r dt = {_range(gain)}, {FOLDED}")
     if c.any():
         values.note("v_leak", "folded", f"(1 - leak) v_leak = {_range(c)} into the bias")
@@ -186,12 +199,6 @@ class _Values:
                 f" {tau_name} of 1"
             )
         any_finite = bool(finite.any())
-        self.options.ask(
-            self.node,
-            dt=any_finite,
-            discretization=any_finite,
-            reset=self.node.kind in RESETTING,
-        )
         kept, gain = np.ones_like(tau), np.ones_like(tau)
         if any_finite:
             kept[finite] = self._kept(tau_name, tau[finite])
@@ -203,7 +210,8 @@ class _Values:
         return kept, gain
 
     def _kept(self, name: str, tau: np.ndarray) -> np.ndarray:
-        dt = self.options.timestep(self.node)
+        dt = self.options.dt
+        assert dt is not None
         if self.options.discretization == "exponential":
             return np.exp(-dt / tau)
         if dt > tau.min():

@@ -18,6 +18,7 @@ from dmp_core.frontends.torch_neurons import KINDS, Neurons, kind_of, read
 from dmp_core.frontends.torch_trace import Call, leaves, trace
 from golden.errors import UserError
 from golden.formats import SPIKE, Fixed
+from golden.param_checks import check_choice, check_number, check_type, check_whole, shown
 from golden.readout_params import ReadoutReport
 from golden.reals import LayerReals, NetworkReals
 
@@ -78,12 +79,15 @@ def from_snntorch(
     UserError
         What has no place on the core, by name, and what would be right.
     """
-    if readout not in (None, *get_args(Read)):
-        raise UserError(f"readout '{readout}': use one of {', '.join(get_args(Read))}")
-    traced = trace(module, _example(module, inputs))
+    if readout is not None:
+        check_choice("readout", readout, get_args(Read))
+    check_type("module", module, nn.Module, "an instance of torch.nn.Module")
+    scale: Any = check_number("input_scale", input_scale)  # of what the next weights receive
+    max_weights = check_whole("max_weights", max_weights, 1)
+    also = _also_open(module) if readout is None else ""
+    traced = trace(module, _example(module, inputs, also), also)
     parts = _split(traced.calls, max_weights)
     what = _what_is_read(parts, traced.returns, readout)
-    scale: Any = input_scale  # of what the next weights receive
     notes = _notes_of_tensors(module)
     if input_scale != 1:
         notes.append(Note("inputs", "folded", f"times {input_scale:g}, into the first weights"))
@@ -119,8 +123,21 @@ def from_snntorch(
     return Imported(network, f"snnTorch module {type(module).__name__}", tuple(notes))
 
 
-def _example(module: nn.Module, inputs: Any) -> tuple[torch.Tensor, ...]:
-    """Return what to call the module with."""
+def _also_open(module: nn.Module) -> str:
+    """Return in words that what is read may be open, too, which only a call of the module shows."""
+    last = [of for _, of in leaves(module) if isinstance(of, WEIGHTS) or kind_of(of) is not None]
+    if last and isinstance(last[-1], WEIGHTS):
+        return f"; and set readout to {' or '.join(OF_WEIGHTS)}"
+    return (
+        f"; and set readout to {', '.join(OF_NEURONS[:-1])} or {OF_NEURONS[-1]}, unless the module"
+        " returns only one of its last neurons' spikes and membranes"
+    )
+
+
+def _example(module: nn.Module, inputs: Any, also: str) -> tuple[torch.Tensor, ...]:
+    """Return what to call the module with; or raise `UserError`, where that is open with what may
+    `also` be.
+    """
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if tensor.is_meta:
             raise UserError(f"{name} is on the device 'meta', without values: load the module")
@@ -130,13 +147,13 @@ def _example(module: nn.Module, inputs: Any) -> tuple[torch.Tensor, ...]:
         kinds = [type(of) for _, of in leaves(module) if isinstance(of, (*NORMS, *WEIGHTS))]
         linear = [of for _, of in leaves(module) if isinstance(of, nn.Linear)]
         if not linear or not issubclass(kinds[0], nn.Linear):
-            raise UserError("the shape of the module's inputs is open: set inputs, as (28,)")
+            raise UserError(f"the shape of the module's inputs is open: set inputs, as (28,){also}")
         inputs = (linear[0].in_features,)
-    given = tuple(inputs)
+    given = tuple(inputs) if isinstance(inputs, list | tuple) else ()
     if given and all(isinstance(one, torch.Tensor) for one in given):
         return given
     if not given or not all(isinstance(one, int) and one > 0 for one in given):
-        raise UserError(f"inputs={inputs!r}: use a shape as (28,), or tensors to call it with")
+        raise UserError(f"inputs {shown(inputs)}: use a shape as (28,), or tensors to call it with")
     return (torch.rand(2, *given, generator=torch.Generator().manual_seed(0)),)
 
 

@@ -53,9 +53,10 @@ class Trace:
     returns: frozenset[str] = field(default_factory=frozenset)
 
 
-def trace(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Trace:
+def trace(module: nn.Module, inputs: tuple[torch.Tensor, ...], also: str = "") -> Trace:
     """Run a module once, in evaluation mode, from states of 0, with copies of its numbers in
-    float32 on the processor; it is left as it was.
+    float32 on the processor; it is left as it was. `also` ends the error of a forward that fails:
+    what may be open besides its inputs.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def trace(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Trace:
             if "tuple" in reason:
                 right = "neurons in an nn.Sequential need init_hidden=True"
             raise UserError(
-                f"the module's forward fails on inputs of {shapes} ({reason}): {right}"
+                f"the module's forward fails on inputs of {shapes} ({reason}): {right}{also}"
             ) from None
     if not calls:
         raise UserError("the module's forward calls no module: use layers of torch.nn and snntorch")

@@ -13,6 +13,7 @@ import numpy as np
 from golden.data.mnist import Digits, load_mnist, to_sequences
 from golden.data.speech import SpokenDigits, load_hdf5, load_spoken
 from golden.errors import UserError
+from golden.files import check_folder
 
 DIGIT_VARIANTS = ("smnist", "psmnist", "rows")
 DATASETS = (*DIGIT_VARIANTS, "spoken", "shd", "ssc")
@@ -104,9 +105,10 @@ def load_dataset(
     if name in DIGIT_VARIANTS:
         return digit_images(load_mnist(folder, split), name)
     if folder is None:
-        raise UserError(f"{name} is not fetched: set DATA to the folder that holds it")
+        raise UserError(f"{name} is not fetched: set --data to the folder that holds it")
     if name == "spoken":
         return _spoken(folder, split, without_speaker)
+    check_folder(folder, f"{name}_{split}.h5")
     n_timesteps = SSC_STEPS if name == "ssc" else 100
     spoken = load_hdf5(folder / f"{name}_{split}.h5", n_timesteps)
     return EventSequences(spoken.labels, spoken.events)

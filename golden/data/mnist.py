@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from golden.cache import cache_folder
 from golden.errors import UserError
-from golden.files import write_whole
+from golden.files import check_folder, write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -78,6 +78,8 @@ def load_mnist(folder: Path | None, split: str) -> Digits:
     UserError
         A file is missing, cannot be fetched, or is not MNIST.
     """
+    if folder is not None:
+        check_folder(folder, "the four MNIST idx files")
     prefix = {"train": "train", "test": "t10k"}[split]
     images = _read(folder, f"{prefix}-images-idx3-ubyte")
     labels = _read(folder, f"{prefix}-labels-idx1-ubyte")
@@ -104,7 +106,7 @@ def _read(folder: Path | None, name: str) -> bytes:
                 raise UserError(f"{path} is not MNIST's {name} (SHA-256 differs): fetch it again")
             return content
     raise UserError(
-        f"{folder} has no {name}[.gz]: set DATA to the folder with the four MNIST idx files"
+        f"{folder} has no {name}[.gz]: set --data to the folder with the four MNIST idx files"
     )
 
 
@@ -129,6 +131,6 @@ def _fetch(folder: Path, name: str) -> None:
             return
         reasons.append(f"{mirror}: SHA-256 differs")
     raise UserError(
-        f"cannot fetch {name} ({'; '.join(reasons)}): set DATA to a folder with the four MNIST idx"
-        " files"
+        f"cannot fetch {name} ({'; '.join(reasons)}): set --data to a folder with the four MNIST"
+        " idx files"
     )

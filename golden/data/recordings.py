@@ -131,6 +131,7 @@ def convert(
     Of each split: `_x` the events as bits, `_y` the digits, `_speaker` the places of the speakers
     among their names in order, `_duration` in seconds.
     """
+    number = np.min_scalar_type(len(recordings.speakers) - 1)
     rows: dict[str, list[tuple[np.ndarray, int, int, float]]] = {split: [] for split in SPLITS}
     counts, within = [], 0
     for recording, rate, sound in recordings.read():
@@ -150,7 +151,7 @@ def convert(
         arrays |= {
             f"{split}_x": np.stack(bits),
             f"{split}_y": np.array(digits, np.uint8),
-            f"{split}_speaker": np.array(speakers, np.uint8),
+            f"{split}_speaker": np.array(speakers, number),
             f"{split}_duration": np.array(seconds, np.float32),
         }
     steps = np.stack(counts)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from golden.data.event_text import read_text
 from golden.data.speech import COCHLEA_CHANNELS, bin_spikes, read_spikes
 from golden.errors import UserError
 from golden.files import write_whole
+from golden.formats import Fixed
 from golden.params import NetworkParams
 from golden.payloads import check_payloads
 
@@ -35,9 +36,28 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )  # fmt: skip
 NO_LABEL = -1
+HDF5 = (".h5", ".hdf5")
 
 
-def read_sequences(path: Path, network: NetworkParams, n_timesteps: int) -> EventSequences:
+@dataclass(frozen=True)
+class Takes:
+    """What the network `name` takes: `n_inputs` payloads a timestep of this format, and labels of
+    `n_classes` classes (None: any labels).
+    """
+
+    name: str
+    n_inputs: int
+    payload: Fixed
+    n_classes: int | None
+
+    @staticmethod
+    def of(network: NetworkParams) -> Takes:
+        first, output = network.layers[0], network.output
+        n_classes = None if output is None else output.n_classes
+        return Takes(network.name, first.n_inputs, first.formats.payload, n_classes)
+
+
+def read_sequences(path: Path, network: Takes, n_timesteps: int) -> EventSequences:
     """Return the sequences of a file, checked against the network that is to take them.
 
     Parameters
@@ -53,7 +73,7 @@ def read_sequences(path: Path, network: NetworkParams, n_timesteps: int) -> Even
         label is none that the network can take.
     """
     if not path.exists():
-        raise UserError(f"there is no {path}: set DATA to a file of sequences, or a folder")
+        raise UserError(f"there is no {path}: set --data to a file of sequences, or a folder")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path} is of no kind that is known: use {', '.join(READERS)}")
@@ -65,22 +85,18 @@ def read_sequences(path: Path, network: NetworkParams, n_timesteps: int) -> Even
         raise UserError(message if str(path) in message else f"{path}: {message}") from None
 
 
-def _checked(
-    payloads: np.ndarray, labels: np.ndarray | None, network: NetworkParams
-) -> EventSequences:
-    first = network.layers[0]
-    if payloads.ndim == 3 and payloads.shape[2] != first.n_inputs:
+def _checked(payloads: np.ndarray, labels: np.ndarray | None, network: Takes) -> EventSequences:
+    if payloads.ndim == 3 and payloads.shape[2] != network.n_inputs:
         raise UserError(
             f"sequences of {payloads.shape[2]} inputs, but network {network.name} has"
-            f" {first.n_inputs}"
+            f" {network.n_inputs}"
         )
-    payloads = check_payloads(payloads, first.formats.payload)
+    payloads = check_payloads(payloads, network.payload)
     if not len(payloads):
         raise UserError("no sequences: use one or more")
     if not payloads.shape[1]:
         raise UserError("sequences without timesteps: use one or more")
-    n_classes = None if network.output is None else network.output.n_classes
-    return EventSequences(check_labels(labels, len(payloads), n_classes), payloads)
+    return EventSequences(check_labels(labels, len(payloads), network.n_classes), payloads)
 
 
 def check_labels(labels: np.ndarray | None, n_sequences: int, n_classes: int | None) -> np.ndarray:
@@ -116,9 +132,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is no .npz, or damaged ({error}): write it again") from None
 
 
-def _read_npz(
-    path: Path, network: NetworkParams, n_timesteps: int
-) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_npz(path: Path, network: Takes, n_timesteps: int) -> tuple[np.ndarray, np.ndarray | None]:
     arrays = read_arrays(path)
     labels = arrays.get("labels")
     if "payloads" in arrays:
@@ -161,9 +175,9 @@ def npz_events(path: Path, arrays: dict[str, np.ndarray], time: str) -> EventLis
 
 
 def _read_hdf5(
-    path: Path, network: NetworkParams, n_timesteps: int
+    path: Path, network: Takes, n_timesteps: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    n_inputs = network.layers[0].n_inputs
+    n_inputs = network.n_inputs
     otherwise = "make an .npz of it with `dmp events`"
     if COCHLEA_CHANNELS % n_inputs:
         raise UserError(
@@ -181,16 +195,15 @@ def _read_hdf5(
 
 
 def _read_text(
-    path: Path, network: NetworkParams, n_timesteps: int
+    path: Path, network: Takes, n_timesteps: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     events = read_text(path)
     length = max(n_timesteps, int(events.time.max(initial=-1)) + 1)
-    return dense(events, length, network.layers[0].n_inputs), events.labels
+    return dense(events, length, network.n_inputs), events.labels
 
 
 READERS = {
-    ".npz": _read_npz, ".h5": _read_hdf5, ".hdf5": _read_hdf5, ".aer": _read_text,
-    ".txt": _read_text,
+    ".npz": _read_npz, **dict.fromkeys(HDF5, _read_hdf5), ".aer": _read_text, ".txt": _read_text,
 }  # fmt: skip
 
 

@@ -52,7 +52,9 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
     """
     found = [folder] if folder.is_file() else sorted(folder.rglob("fsdd*140x100*.npz"))
     if not found:
-        raise UserError(f"{folder} has no fsdd*140x100*.npz: set DATA to the folder that holds it")
+        raise UserError(
+            f"{folder} has no fsdd*140x100*.npz: set --data to the folder that holds it"
+        )
     try:
         with np.load(found[0]) as arrays:
             packed, labels = arrays[f"{split}_x"], arrays[f"{split}_y"]
@@ -89,7 +91,7 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
     import h5py
 
     if not path.exists():
-        raise UserError(f"there is no {path}: set DATA to the folder with the HDF5 files")
+        raise UserError(f"there is no {path}: set --data to the folder with the HDF5 files")
     try:
         with h5py.File(path) as file:
             content: Any = file

@@ -30,8 +30,8 @@ class CoreParams:
     def __post_init__(self) -> None:
         if self.hardware.block not in possible_blocks(self.network):
             raise UserError(
-                f"BLOCK={self.hardware.block} for a recurrent layer, whose own spikes come back"
-                " after every timestep: use BLOCK=1"
+                f"block {self.hardware.block} for a recurrent layer, whose own spikes come back"
+                " after every timestep: use a block of 1"
             )
         if self.hardware.reports and self.network.output is None:
             raise UserError(
@@ -41,8 +41,8 @@ class CoreParams:
         delayed = [name for name, part in self.parts.items() if part.delayed]
         if self.hardware.reports and self.hardware.block > 1 and delayed:
             raise UserError(
-                f"reports and BLOCK={self.hardware.block} with delays before {delayed[0]}: a report"
-                " closes a block early, and a delay line counts whole ones: use BLOCK=1"
+                f"reports and block {self.hardware.block} with delays before {delayed[0]}: a report"
+                " closes a block early, and a delay line counts whole ones: use a block of 1"
             )
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(

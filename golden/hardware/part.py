@@ -12,10 +12,12 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams, address_width
 from golden.hardware.stages import CLOSE_LATENCY
+from golden.param_checks import check_type, check_whole
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
+MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
 
 
 class EventKind(IntEnum):
@@ -40,7 +42,7 @@ class HardwareParams:
     Parameters
     ----------
     lanes
-        Neurons processed together; any number that is at least 1.
+        Neurons processed together: 1 to 256.
     block
         Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
         once for all of them.
@@ -66,14 +68,14 @@ class HardwareParams:
     reports: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lanes <= 256:
-            raise UserError(f"LANES={self.lanes}: use 1 to 256 lanes")
+        for name, most in MOST.items():
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, most))
+        right = "1, 2, 4, 8 or 16 timesteps"
+        object.__setattr__(self, "block", check_whole("block", self.block, 1, right=right))
         if self.block not in BLOCKS:
-            raise UserError(f"BLOCK={self.block}: use 1, 2, 4, 8 or 16 timesteps")
-        if self.events_per_cycle not in (1, 2):
-            raise UserError(f"EVENTS={self.events_per_cycle}: use 1 or 2 events a cycle")
-        if not 1 <= self.products_per_cycle <= 8:
-            raise UserError(f"PRODUCTS={self.products_per_cycle}: use 1 to 8 products a cycle")
+            raise UserError(f"block {self.block}: use {right}")
+        for name in ("access_counters", "trace", "reports"):
+            check_type(name, getattr(self, name), bool, "True or False")
 
 
 @dataclass(frozen=True)

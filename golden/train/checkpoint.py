@@ -19,7 +19,7 @@ CHECKPOINT_KEYS = {"name", "settings", "topology", "epoch", "network", "optimize
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint that `save_checkpoint` wrote, or raise `UserError`."""
     if not path.exists():
-        raise UserError(f"no checkpoint {path}: train one first (make train)")
+        raise UserError(f"no checkpoint {path}: train one first (dmp train)")
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     except OSError:

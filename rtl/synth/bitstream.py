@@ -1,4 +1,4 @@
-"""`python -m rtl.synth.bitstream`: a core on a board, synthesized, placed on the board's pins and
+"""`dmp bitstream`: a core on a board, synthesized, placed on the board's pins and
 routed with several seeds; the fastest becomes a bitstream, if it holds the clock.
 """
 
@@ -21,7 +21,7 @@ from golden.uart_protocol import BAUD
 from rtl.host.board import BOARDS, Clocking
 from rtl.host.pll import fastest_pll
 from rtl.synth.devices import DEVICES
-from rtl.synth.place import Placement, find_program, place
+from rtl.synth.place import PACKER, Placement, find_program, place
 from rtl.synth.report import describe, inference, placer_options, summarize, synthesize
 from rtl.verilog.generate import BOARD_TOP, generate_board
 
@@ -33,7 +33,7 @@ def configuration(seed: int) -> str:
 
 def pack(configuration: Path, bitstream: Path) -> None:
     """Write the bitstream of a placement in nextpnr's text, or raise `UserError`."""
-    program = find_program("yowasp-ecppack")
+    program = find_program(PACKER)
     made = configuration.with_suffix(".bit")
     command = [program, "--compress", configuration.name, made.name]
     done = subprocess.run(command, cwd=configuration.parent, capture_output=True, text=True)
@@ -121,7 +121,3 @@ def main(
             f" use more seeds, or --mhz {slower:.7g} (make: CLOCK={slower:.7g})"
         )
     print(f"bitstream {bitstream}")
-
-
-if __name__ == "__main__":
-    main()

@@ -163,7 +163,3 @@ def main(manifest: Path, verilog: Path | None) -> None:
     core, _ = read_core(manifest)
     verilog = verilog or manifest.parent / f"{core.network.name}.v"
     print("\n".join(list_macros(check_netlist(verilog, core))))
-
-
-if __name__ == "__main__":
-    main()

@@ -20,6 +20,7 @@ from rtl.synth.devices import Device
 
 # nextpnr's: the second takes longer, and leaves a core that fills its device routable.
 PLACERS = ("heap", "static")
+PACKER = "yowasp-ecppack"  # from the placement of an ECP5 to its bitstream
 # Beginnings of the types of cells, which Yosys puts after the name of a signal.
 _CELLS = "TRELLIS|LUT[1-8]|CCU2C|PFUMX|L6MUX|MUX2|MULT|DP16KD|SB_|DFF|ALU|RAM16"
 

@@ -1,4 +1,4 @@
-"""`python -m rtl.synth`: synthesize a generated core for a device and, with seeds, place and route
+"""`dmp synth`: synthesize a generated core for a device and, with seeds, place and route
 it: block RAMs, multipliers, logic, by parts of the core; the clock, and what bounds it.
 """
 

@@ -1,5 +1,5 @@
-"""Command line: quantize a trained network, ship digits, choose hardware, write a core's manifest
-and memory images.
+"""Commands of stored networks: quantize a trained one; measure, split or draw one; train it
+further; ship digits.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 
-from export import fit
-from export.core import make_core
 from export.store import (
     STORED,
     Card,
@@ -21,25 +19,19 @@ from export.store import (
     save_digits,
     save_network,
 )
-from golden.command_line import DATA_WHOLE, FORCE, SEED, Group
+from golden.command_line import DATA_WHOLE, FORCE, SEED, Command
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.files import keep
 from golden.formats import Fixed
-from golden.hardware.part import HardwareParams
 from golden.params import LayerFormats, check_name
 from golden.quantize import quantize as quantize_network
 
 FOLDER = click.Path(path_type=Path)
 
 
-@click.group(cls=Group, context_settings={"show_default": True})
-def main() -> None:
-    """Turn trained networks into integers, and integers into the memory images of a core."""
-
-
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--checkpoint", type=FOLDER, help="[default: build/train/NAME.pt]")
 @click.option("--data", type=FOLDER, help="Folder with the data set [default: fetch MNIST]")
@@ -127,7 +119,7 @@ def quantize(
     click.echo(f"wrote {out}")
 
 
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name")
 @DATA_WHOLE
 @click.option("--batch", default=250, type=click.IntRange(1), help="Sequences run at once")
@@ -156,12 +148,12 @@ def accuracy(name: str, data: Path | None, batch: int) -> None:
     right = measured.accuracy == card.accuracy_integer
     if is_of_card(card, data) and len(test) == card.n_test and not right:
         click.echo(
-            f"error: {name} is not what its card says: quantize it again, or check DATA", err=True
+            f"error: {name} is not what its card says: quantize it again, or check --data", err=True
         )
         sys.exit(1)
 
 
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--out", type=FOLDER, help="[default: build/start/NAME.pt]")
 @FORCE
@@ -205,57 +197,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{where} {count}" for where, count in counts.items()) or "none"
 
 
-@main.command()
-@click.argument("name")
-@click.option(
-    "--lanes", default=HardwareParams().lanes, type=int, help="Neurons processed together"
-)
-@click.option(
-    "--block",
-    default=HardwareParams().block,
-    type=int,
-    help="Timesteps taken at once: 1, 2, 4, 8 or 16",
-)
-@click.option(
-    "--events-per-cycle",
-    default=HardwareParams().events_per_cycle,
-    type=int,
-    help="Events that a layer adds in a cycle: 1 or 2",
-)
-@click.option(
-    "--products-per-cycle",
-    default=HardwareParams().products_per_cycle,
-    type=int,
-    help="Columns of the dense path that a lane multiplies in a cycle: 1 to 8",
-)
-@click.option("--access-counters", is_flag=True, help="Count accesses, products and additions")
-@click.option("--trace", is_flag=True, help="Give the core trace ports")
-@click.option(
-    "--reports", is_flag=True, help="Let the event stream ask for the results so far at any time"
-)
-@click.option("--out", type=FOLDER, help="[default: build/NAME]")
-@report_user_errors
-def core(
-    name: str,
-    lanes: int,
-    block: int,
-    events_per_cycle: int,
-    products_per_cycle: int,
-    access_counters: bool,
-    trace: bool,
-    reports: bool,
-    out: Path | None,
-) -> None:
-    """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or
-    a folder.
-    """
-    hardware = HardwareParams(
-        lanes, block, events_per_cycle, products_per_cycle, access_counters, trace, reports
-    )
-    make_core(name, hardware, out)
-
-
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name")
 @click.option(
     "--inputs", default=28, type=click.IntRange(1), help="28: it takes the rows of a digit"
@@ -299,7 +241,7 @@ def draw(
     click.echo(f"wrote {out}")
 
 
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name", metavar="NETWORK")
 @click.argument("at", type=click.IntRange(1))
 @click.option("--out", type=FOLDER, default=Path("build/split"), show_default=True)
@@ -325,7 +267,7 @@ def split(name: str, at: int, out: Path, force: bool) -> None:
         click.echo(f"wrote {folder}")
 
 
-@main.command()
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option("--data", type=FOLDER, help="Folder with the MNIST idx files [default: fetch]")
 @click.option(
     "--count", default=200, type=click.IntRange(1), help="How many of the first test digits"
@@ -343,10 +285,3 @@ def digits(data: Path | None, count: int, out: Path, force: bool) -> None:
         raise UserError(f"--count {count}: MNIST has {len(test)} test digits")
     save_digits(Digits(test.images[:count], test.labels[:count]), out)
     click.echo(f"wrote {out}")
-
-
-main.add_command(fit.command)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`python -m tb`: run real digits through the generated Verilog and hold every value against the
+"""`dmp sim`: run real digits through the generated Verilog and hold every value against the
 golden model.
 """
 
@@ -53,11 +53,11 @@ def main(
         earlier.unlink(missing_ok=True)
     click.echo("building the Verilator model...", err=True)
     build_core_model(manifest)
-    with tqdm(total=len(payloads), desc="simulated", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="simulated", unit="sequence") as bar:
         simulation = simulate(
             manifest, payloads, reports=reports, stalls_seed=stalls, progress=bar.update
         )
-    with tqdm(total=len(payloads), desc="compared", unit="digit") as bar:
+    with tqdm(total=len(payloads), desc="compared", unit="sequence") as bar:
         comparison = compare(simulation, payloads, progress=bar.update)
     summary = summarize(simulation, comparison, dataset.labels)
     figure = plot_report(simulation, payloads[0], dataset.picture(0), int(dataset.labels[0]))
@@ -67,7 +67,3 @@ def main(
     if comparison.mismatches:
         click.echo(f"error: {comparison.mismatches} values differ from the golden model", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

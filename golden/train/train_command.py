@@ -1,4 +1,4 @@
-"""The command `python -m golden.train`: train a preset network."""
+"""`dmp train`: train a preset network."""
 
 from __future__ import annotations
 
@@ -108,13 +108,11 @@ def main(
         name = preset if architecture == "dmp" else f"{preset}_{architecture}".replace("-", "_")
     check_name(name)
     try:
+        torch.set_flush_denormal(True)  # decaying membranes are full of them
         train(name, topology, data, out, Recipe(**options))
     except RuntimeError as error:  # Torch's way to say it
         if "allocate memory" not in str(error) and not isinstance(error, torch.OutOfMemoryError):
             raise
         raise MemoryError from None
-
-
-if __name__ == "__main__":
-    torch.set_flush_denormal(True)  # decaying membranes are full of them
-    main()
+    finally:
+        torch.set_flush_denormal(False)

@@ -1,4 +1,4 @@
-"""`python -m handoff`: write the package of a generated core."""
+"""`dmp package`: write the package of a generated core."""
 
 from __future__ import annotations
 
@@ -73,7 +73,3 @@ def main(
         f"wrote {package.folder}: {package.n_files} files, core {package.core}; its testbench sends"
         f" {package.n_events} items and compares {package.n_results} results"
     )
-
-
-if __name__ == "__main__":
-    main()

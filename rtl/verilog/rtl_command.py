@@ -1,4 +1,4 @@
-"""`python -m rtl.verilog`: write the Verilog of an exported core."""
+"""`dmp rtl`: write the Verilog of an exported core."""
 
 from __future__ import annotations
 
@@ -47,7 +47,3 @@ def main(manifest: Path, out: Path | None, top: str, mhz: float, baud: int, sour
         write = generate_axi if top == "axi" else generate
         verilog = write(manifest, out, sources=sources)
     print(f"Verilog: {verilog}")
-
-
-if __name__ == "__main__":
-    main()

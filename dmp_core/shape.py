@@ -1,0 +1,38 @@
+"""The options of a command that makes a core: its hardware, and its trace ports."""
+
+from __future__ import annotations
+
+import click
+
+from golden.hardware.part import HardwareParams
+
+DEFAULT = HardwareParams()
+
+
+def _whole(name: str, default: int, text: str) -> click.Option:
+    return click.Option([name], default=default, show_default=True, type=int, help=text)
+
+
+SHAPE = [
+    _whole("--lanes", DEFAULT.lanes, "Neurons processed together"),
+    _whole("--block", DEFAULT.block, "Timesteps taken at once: 1, 2, 4, 8 or 16"),
+    _whole(
+        "--events-per-cycle",
+        DEFAULT.events_per_cycle,
+        "Events that a layer adds in a cycle: 1 or 2",
+    ),
+    _whole(
+        "--products-per-cycle",
+        DEFAULT.products_per_cycle,
+        "Columns of the dense path that a lane multiplies in a cycle: 1 to 8",
+    ),
+    click.Option(
+        ["--access-counters"], is_flag=True, help="Count accesses, products and additions"
+    ),
+    click.Option(
+        ["--reports"],
+        is_flag=True,
+        help="Let the event stream ask for the results so far at any time",
+    ),
+]
+TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")
