@@ -47,7 +47,7 @@ class NeuronStage(Component):
         Those that the neurons share; constant.
     sums, currents
         `[timestep][lane]`, of the sparse spike path and, with a slow state, of the dense state
-        path: complete in `NEURON_STAGE`.
+        path: complete in `NEURON_STAGE`. Shared (`LayerHardware.shared`), `sums` has both.
     o
         The spikes of a group, in `write_stage`.
     saturations, synapse_saturations
@@ -104,7 +104,7 @@ class NeuronStage(Component):
         members = {
             "issue": In(issue_layout(layer)),
             **{name: In(shape_of(fmt)) for name, fmt in layer.scalars.items() if name != "b_x"},
-            "sums": In(sums_layout(layer, p.spike_sum)),
+            "sums": In(sums_layout(layer, layer.sums["sums"])),
             "o": Out(GroupSpikes(layer)),
             "saturations": Out(range(units + 1)),
             "update_valid": Out(1),
@@ -117,7 +117,7 @@ class NeuronStage(Component):
             "products": Out(1),
             "load": In(LoadBus()),
         }
-        if p.n_state:
+        if "currents" in layer.sums:
             members["currents"] = In(sums_layout(layer, p.current_sum))
         if p.synapse:
             members |= {
@@ -191,7 +191,7 @@ class NeuronStage(Component):
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}", reset_less=True)
             m.d.sync += fast_sum.eq(fast)
             summed: Value = fast_sum
-            if p.n_state:
+            if "currents" in layer.sums:
                 current_sum = self._sum(m, chains, self.currents, unit, "current")
                 current: Value = Signal(
                     shape_of(p.current), name=f"current_{unit}", reset_less=True
@@ -279,7 +279,7 @@ class NeuronStage(Component):
         """What drives a unit's membrane: the sum of weights, or the synaptic current."""
         p, fold = self.layer.params, self.layer.neuron_fold
         if self.synapse is None:
-            return align(self._sum(m, chains, self.sums, unit, "spike"), p.spike_shift)
+            return align(self._sum(m, chains, self.sums, unit, "spike"), self.layer.sum_shift)
         later = fold.membrane_read - MEMBRANE_READ
         current = delay(m, self.synapse.o[unit], later, f"synapse_{unit}", reset_less=True)
         return align(current, p.synapse_shift)

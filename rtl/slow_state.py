@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -35,7 +35,8 @@ class SlowState(Component):
     Rows are computed `state_update.lanes` at a time (a row group), a step a cycle, and written one
     a cycle. The update of a block's last timestep waits until the block is started, since it writes
     over the history of the block before. A block's slow states are announced as soon as its walk
-    can no longer overtake their writing.
+    can no longer overtake their writing. Without dependency breaking (`LayerParams.state_first`) a
+    block's walk waits for its own update, which waits until the block before is started.
 
     Parameters
     ----------
@@ -129,14 +130,17 @@ class SlowState(Component):
         m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -update.lag)]
 
         # The next update waits until it cannot overtake the rows of this one, and a block's last
-        # until the block is started.
+        # until the block is started; without dependency breaking, until the block before is.
         limit = max(update.interval, update.announce_delay)
         age = Signal(range(limit + 1), init=limit)
         settled = age >= update.interval - 1
-        announced = Signal()
+        announced = Signal(init=p.state_first)
         begin = drives.o.valid & settled & (~head.last | (announced & (ahead <= 0)))
+        announceable = drives.o.valid & head.last
+        if p.state_first:  # an update is announced itself, after it has begun
+            announceable = Const(1)
         m.d.comb += [
-            announce.eq(drives.o.valid & head.last & ~announced & (age >= update.announce_delay)),
+            announce.eq(announceable & ~announced & (age >= update.announce_delay)),
             drives.o.ready.eq(begin),
         ]
         with m.If(announce):
@@ -156,7 +160,7 @@ class SlowState(Component):
                     "kept": 1,  # in the history
                 }
             ),
-            init={"buffer": 1},
+            init={"buffer": not p.state_first},
         )
         drive = Signal(shape_of(f.x))
         address = Signal(coefficients.address[0].shape())

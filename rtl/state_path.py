@@ -29,7 +29,8 @@ class StatePath(Component):
         The layer; it has a slow state.
     number
         Of the bank of P and V: word `group * dense_steps + i` holds the columns of step i, all
-        lanes of the first one lowest, and 0 in the columns after V.
+        lanes of the first one lowest, and 0 in the columns after V; input stationary, word
+        `i * n_groups + group`.
 
     Members
     -------
@@ -41,7 +42,7 @@ class StatePath(Component):
         `drives[buffer][timestep]`: those of a step are used in `READ_STAGE`.
     sums
         `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
-        cycle.
+        cycle. Where the walk is ablated, what a step adds, a cycle before: `AblatedSums` keeps it.
     p_read, products
         A word of P is read; products of a word of lanes made, in this cycle.
 
@@ -96,11 +97,14 @@ class StatePath(Component):
         starting = delay(m, choosing, READ_STAGE - STATE_STAGE, "starting")
         with m.If(starting):
             m.d.sync += address.eq(0)
+        reading = early.valid & early.dense
+        if layer.input_stationary:  # a column's state is read for the first group, used for all
+            reading &= early.group == 0
         m.d.comb += [
             coefficients.address[0].eq(address),
             coefficients.enable.eq(dense),
             self.p_read.eq(dense),
-            self.history.enable.eq(early.valid & early.dense),
+            self.history.enable.eq(reading),
             self.history.buffer.eq(buffer),
             self.history.index.eq(early.step),
         ]
@@ -120,6 +124,9 @@ class StatePath(Component):
         for slot in range(per_cycle):
             for t in range(block):
                 state = self.history.states[slot][t]
+                if p.state_first:  # there is no V, and never a state of an earlier sequence
+                    m.d.sync += operands[slot][t].eq(state)
+                    continue
                 chosen = Mux(issue.fresh, 0, state).as_signed() if t == 0 else state
                 if slot == driven_slot:
                     chosen = Mux(driving, drives[t], chosen).as_signed()
@@ -146,8 +153,11 @@ class StatePath(Component):
                     m.d.sync += [value.eq(operands[slot][t]), product.eq(factor * value)]
                     products[t].append(product)
             for t in range(block):
-                held = Signal(shape_of(p.current_sum), name=f"sum_{t}_{lane}", reset_less=True)
                 added = Mux(adding[lane][t], total(products[t]), 0)
+                if layer.reordered:
+                    m.d.comb += self.sums[t][lane].eq(added)
+                    continue
+                held = Signal(shape_of(p.current_sum), name=f"sum_{t}_{lane}", reset_less=True)
                 m.d.sync += held.eq(Mux(first[lane], 0, held) + added)
                 m.d.comb += self.sums[t][lane].eq(held)
         return m

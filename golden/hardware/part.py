@@ -8,6 +8,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams, address_width
@@ -16,6 +18,7 @@ from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
+ABLATIONS = ("shared-datapath", "no-dependency-breaking", "no-fusion", "input-stationary")
 
 
 class EventKind(IntEnum):
@@ -55,6 +58,14 @@ class HardwareParams:
         Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
     reports
         Send results also when the event stream asks for them, not only at the end of a sequence.
+    ablations
+        What the layers do without, to measure what it is worth, in the order of `ABLATIONS`:
+        `shared-datapath`: a group's events and its columns of the slow state take turns on one
+        adder a lane. `no-dependency-breaking`: the current takes the slow state after this
+        timestep's update (`LayerParams.state_first`). `no-fusion`: the sums of all groups are
+        stored, and then read by a pass of neuron updates. `input-stationary`: each event, and each
+        column, goes through all groups, whose sums lie in a memory. Each is for blocks of one
+        timestep and for one event and one product a cycle; the readout stays as it is.
     """
 
     lanes: int = 8
@@ -64,6 +75,7 @@ class HardwareParams:
     access_counters: bool = False
     trace: bool = False
     reports: bool = False
+    ablations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.lanes <= 256:
@@ -74,6 +86,25 @@ class HardwareParams:
             raise UserError(f"EVENTS={self.events_per_cycle}: use 1 or 2 events a cycle")
         if not 1 <= self.products_per_cycle <= 8:
             raise UserError(f"PRODUCTS={self.products_per_cycle}: use 1 to 8 products a cycle")
+        self._check_ablations()
+
+    def _check_ablations(self) -> None:
+        if self.ablations != tuple(name for name in ABLATIONS if name in self.ablations):
+            raise UserError(
+                f"ablations {', '.join(map(str, self.ablations))}: use some of"
+                f" {', '.join(ABLATIONS)}, in this order"
+            )
+        turned = {
+            f"BLOCK={self.block}": self.block > 1,
+            f"EVENTS={self.events_per_cycle}": self.events_per_cycle > 1,
+            f"PRODUCTS={self.products_per_cycle}": self.products_per_cycle > 1,
+            "REPORTS=1": self.reports,
+        }
+        if self.ablations and (found := [name for name, is_on in turned.items() if is_on]):
+            raise UserError(
+                f"the ablation {self.ablations[0]} with {found[0]}: use BLOCK=1 EVENTS=1 PRODUCTS=1"
+                " and no reports"
+            )
 
 
 @dataclass(frozen=True)
@@ -160,6 +191,14 @@ class PartHardware(ABC):
     def sparse_steps(self, addresses: Any) -> Any:
         """Return the steps that a group takes to add `addresses` distinct addresses."""
         return -(-addresses // self.hardware.events_per_cycle)
+
+    def walk(self, addresses: Any, dense: Any) -> tuple[Any, Any]:
+        """Return what a walk of `addresses` distinct addresses and of `dense` steps of the dense
+        state path takes: the cycles before its first group may be complete, and then those of each
+        group until it is.
+        """
+        longer = np.maximum(self.sparse_steps(addresses), dense)
+        return 0 * longer, np.maximum(longer, self.output_steps)
 
     @property
     def dilation(self) -> int:
