@@ -27,7 +27,7 @@ from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
 from golden.files import keep
 from golden.formats import Fixed
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import ABLATIONS, HardwareParams
 from golden.params import LayerFormats, check_name
 from golden.quantize import quantize as quantize_network
 
@@ -233,6 +233,14 @@ def _counts(counts: dict[str, int]) -> str:
 @click.option(
     "--reports", is_flag=True, help="Let the event stream ask for the results so far at any time"
 )
+@click.option(
+    "--ablate",
+    "ablations",
+    multiple=True,
+    type=click.Choice(ABLATIONS),
+    callback=lambda context, option, given: tuple(name for name in ABLATIONS if name in given),
+    help="Build the layers without this, to measure what it is worth; may come several times",
+)
 @click.option("--out", type=FOLDER, help="[default: build/NAME]")
 @report_user_errors
 def core(
@@ -244,13 +252,21 @@ def core(
     access_counters: bool,
     trace: bool,
     reports: bool,
+    ablations: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Write the manifest and the memory images of a core that runs network NAME: a shipped one, or
     a folder.
     """
     hardware = HardwareParams(
-        lanes, block, events_per_cycle, products_per_cycle, access_counters, trace, reports
+        lanes,
+        block,
+        events_per_cycle,
+        products_per_cycle,
+        access_counters,
+        trace,
+        reports,
+        ablations,
     )
     make_core(name, hardware, out)
 

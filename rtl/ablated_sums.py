@@ -51,17 +51,20 @@ class AblatedSums(Component):
     columns: Array
     sums: Array
     currents: Array
+    sums_read: Signal
+    sums_write: Signal
+    currents_read: Signal
+    currents_write: Signal
 
     def __init__(self, layer: LayerHardware) -> None:
         self.layer = layer
-        p = layer.params
         members = {
             "issue": In(issue_layout(layer)),
-            "events": In(sums_layout(layer, p.spike_sum)),
+            "events": In(sums_layout(layer, layer.added["events"])),
             **{name: Out(sums_layout(layer, fmt)) for name, fmt in layer.sums.items()},
         }
-        if p.n_state:
-            members["columns"] = In(sums_layout(layer, p.current_sum))
+        if layer.params.n_state:
+            members["columns"] = In(sums_layout(layer, layer.added["columns"]))
         if layer.stored:
             members |= {
                 f"{name}_{what}": Out(1) for name in layer.sums for what in ("read", "write")
@@ -96,7 +99,7 @@ class AblatedSums(Component):
         always = self.layer.shared or name == "currents"
         return Const(1) if always else issue.listed
 
-    def _words(self, m: Module, name: str, early: Any, now: Any) -> tuple[Any, Value]:
+    def _words(self, m: Module, name: str, early: Any, now: Any) -> tuple[Any, Any]:
         """Make the memory of these sums; return its write port, and what was read."""
         layer, shape = self.layer, self.layer.buffers[name]
         alone = layer.n_groups == 1  # read while it is written

@@ -90,7 +90,8 @@ class Layer(Component):
         self.scalars = Scalars(layer.scalars, memories["scalars"], numbers["scalars"])
         self.events = EventList(layer)
         self.schedule = AblatedSchedule(layer) if layer.reordered else GroupSchedule(layer)
-        self.spike_path = SpikePath(layer, p.spike_sum, memories["w_f"], numbers["w_f"])
+        summed = layer.added["events"] if layer.reordered else p.spike_sum
+        self.spike_path = SpikePath(layer, summed, memories["w_f"], numbers["w_f"])
         self.sums = AblatedSums(layer) if layer.reordered else None
         self.neurons = NeuronStage(layer, numbers)
         self.encoder = Encoder(layer)
@@ -199,7 +200,7 @@ class Layer(Component):
             m.d.comb += neurons.sums.eq(spike_path.sums)
         else:
             self._connect_sums(m, self.sums)
-        if layer.reports:
+        if layer.reports and isinstance(schedule, GroupSchedule):
             m.d.comb += schedule.result_room.eq(encoder.room)
         if layer.params.n_state:
             loaded += self._connect_state(m)

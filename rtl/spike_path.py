@@ -31,7 +31,7 @@ class SpikePath(Component):
     Parameters
     ----------
     part, accumulator
-        A layer or the readout, and the format that holds its largest sum.
+        A layer or the readout, and the format that holds its largest sum (or what a step adds).
     memory, number
         Of the weight bank: word `group * n_addresses + address` holds the weights of the group's
         lanes.

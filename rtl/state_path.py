@@ -60,13 +60,14 @@ class StatePath(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         slots = layer.block * layer.hardware.products_per_cycle
+        summed = layer.added["columns"] if layer.reordered else layer.params.current_sum
         self.coefficients = Bank(layer.memories["p"], number, registered=True)
         super().__init__(
             {
                 "issue": In(issue_layout(layer)),
                 "history": Out(HistoryRead(layer)),
                 "drives": In(drives_layout(layer)),
-                "sums": Out(sums_layout(layer, layer.params.current_sum)),
+                "sums": Out(sums_layout(layer, summed)),
                 "p_read": Out(1),
                 "products": Out(range(slots + 1)),
                 "load": In(LoadBus()),

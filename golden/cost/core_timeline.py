@@ -57,9 +57,7 @@ class CoreTimeline:
         self.block = core.hardware.block
         lengths = block_lengths(n_timesteps, self.block, reports)
         self.n_timesteps, self.lengths = n_timesteps, lengths.tolist()
-        self.parts = [
-            PartTimeline(part, state_updates(part)) for part in core.parts.values()
-        ]
+        self.parts = [PartTimeline(part, state_updates(part)) for part in core.parts.values()]
         for part, run in zip(self.parts, layers, strict=False):
             hardware = part.hardware
             if isinstance(hardware, LayerHardware) and hardware.delayed:

@@ -31,9 +31,7 @@ def refreshes(part: Part, lengths: np.ndarray) -> np.ndarray:
     return -(-(starts + lengths) // part.dilation) - -(-starts // part.dilation)
 
 
-def walks(
-    part: Part, addresses: np.ndarray, lengths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def walks(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for distinct addresses (..., blocks) of whole sequences in blocks of `lengths` the
     cycles before the first group may be complete (0 but where it is ablated), and then the cycles
     (its steps) of each group.

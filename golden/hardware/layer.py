@@ -125,6 +125,14 @@ class LayerHardware(PartHardware):
         return {"sums": Fixed(width_of(events + p.current_sum.magnitude), p.current_sum.frac)}
 
     @property
+    def added(self) -> dict[str, Fixed]:
+        """The formats of what a step adds where the walk is ablated: the weight of a spike, and the
+        product of a column.
+        """
+        f = self.params.formats
+        return {"events": f.w_f, "columns": Fixed(f.p.width + max(f.m.width, f.x.width))}
+
+    @property
     def sum_shift(self) -> int:
         """Fractional bits that `sums` has more than what drives the membranes."""
         return self.params.current_shift if self.shared else self.params.spike_shift
@@ -256,9 +264,9 @@ class LayerHardware(PartHardware):
 
     @cached_property
     def buffers(self) -> dict[str, MemoryParams]:
-        """What the core writes itself: the event list, u, y, h, stored sums, the slow state for its own update
-        (`m`) and for the dense state path (`history`), drives that wait for their update, spike
-        masks, the rings of a delay line.
+        """What the core writes itself: the event list, u, y, h, stored sums, the slow state for its
+        own update (`m`) and for the dense state path (`history`), drives that wait for their
+        update, spike masks, the rings of a delay line.
         """
         p, f, d = self.params, self.params.formats, self.params.n_state
         flag = Fixed(1, signed=False)
