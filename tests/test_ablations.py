@@ -29,12 +29,13 @@ from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.quantize import quantize, without_dependency_breaking
 from golden.readout_params import ReadoutParams
 from golden.reals import LayerReals, NetworkReals
+from tb.report_text import describe
 from tests.networks import Drawn, draw_ablated
 from tests.test_core import check_cycles, simulate_and_check
 
 SETS = [found for n in range(1, 5) for found in combinations(ABLATIONS, n)]
 ALONE = SETS[:4]
-QUICK = [(38, ALONE[0]), (87, ALONE[1]), (114, ALONE[2]), (114, ALONE[3]), (38, ABLATIONS)]
+QUICK = [(38, ALONE[0]), (114, ALONE[1]), (114, ALONE[2]), (114, ALONE[3]), (38, ABLATIONS)]
 SEEDS = (87, 114, 38, 19, 109, 54, 1)  # together they reach every corner
 KEEPING = [found for found in SETS if "no-dependency-breaking" not in found]
 
@@ -91,8 +92,8 @@ def test_an_ablated_core_is_bit_and_cycle_exact(seed: int, ablations: tuple[str,
 @pytest.mark.parametrize(
     ("seed", "ablations"),
     [
-        (87, ABLATIONS),
-        *(pytest.param(seed, of, marks=pytest.mark.long) for seed in (114, 109) for of in SETS),
+        (109, ABLATIONS),
+        *(pytest.param(seed, of, marks=pytest.mark.long) for seed in (114, 87) for of in SETS),
     ],
 )
 def test_stalls_change_no_value(seed: int, ablations: tuple[str, ...]) -> None:
@@ -137,7 +138,7 @@ def test_input_stationary_words_of_p_go_through_the_groups_first() -> None:
 
 def layer_of(*ablations: str, n_state: int = 4, lanes: int = 2) -> LayerHardware:
     """A layer of 6 neurons: on 2 lanes 3 groups, each of 2 cycles in the neuron stage."""
-    first = "no-dependency-breaking" in ablations
+    first = "no-dependency-breaking" in ablations and n_state > 0
     params = LayerParams(9, 6, n_state, state_first=first)
     return LayerHardware(params, HardwareParams(lanes, ablations=ablations))
 
@@ -168,7 +169,7 @@ def test_the_cycles_of_a_timestep_by_hand(ablations: tuple[str, ...], few: int, 
 def test_a_layer_without_events_and_slow_state_takes_the_cycles_of_its_neurons(
     ablations: tuple[str, ...],
 ) -> None:
-    layer = layer_of(*(set(ablations) & {"no-fusion", "input-stationary"}), n_state=0)
+    layer = layer_of(*ablations, n_state=0)
     before, steps = layer.walk(0, 0)
     passed = 3 if "no-fusion" in ablations else 0  # one step, or one way through the groups, before
     assert (layer.output_steps, before + 3 * steps) == (1, passed + 3)
@@ -203,14 +204,18 @@ def test_the_accesses_of_stored_sums_by_hand(
         assert found[name[0]].tolist() == name[1]
 
 
-def test_ablations_leave_the_multipliers_as_they_are() -> None:
+@pytest.mark.parametrize("lanes", [4, 11, 13])
+def test_ablations_leave_the_multipliers_as_they_are(lanes: int) -> None:
+    """Also where one column less would leave room for fewer neurons a unit, or ask for a faster
+    update.
+    """
     network = load_network("spoken")
-    plain = CoreParams(network.params, HardwareParams(4))
+    plain = CoreParams(network.params, HardwareParams(lanes))
     for ablations in SETS:
         of = network
         if "no-dependency-breaking" in ablations:
             of = without_dependency_breaking(network)
-        core = CoreParams(of.params, HardwareParams(4, ablations=ablations))
+        core = CoreParams(of.params, HardwareParams(lanes, ablations=ablations))
         assert [layer.multipliers for layer in core.layers] == [
             layer.multipliers for layer in plain.layers
         ]
@@ -359,6 +364,10 @@ def test_the_command_ablates(tmp_path: Path) -> None:
     np.testing.assert_array_equal(unpack(images, core).layers[1].p, expected.layers[1].p)
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["hardware"]["ablations"] == list(core.hardware.ablations)
+    told = [line for line in describe(core) if "ablated" in line]
+    assert [line.split() for line in told] == [
+        ["ablated:", name] for name in core.hardware.ablations
+    ]
 
 
 def test_the_command_refuses_a_network_of_graded_inputs(tmp_path: Path) -> None:
