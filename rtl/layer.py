@@ -294,6 +294,8 @@ class Layer(Component):
         ]
         if self.sums is None:
             m.d.comb += self.neurons.currents.eq(state_path.sums)
+        if layer.updates_in_turn:
+            m.d.comb += slow_state.released.eq(schedule.front.release)
         count(
             m,
             counts,

@@ -36,7 +36,8 @@ class SlowState(Component):
     a cycle. The update of a block's last timestep waits until the block is started, since it writes
     over the history of the block before. A block's slow states are announced as soon as its walk
     can no longer overtake their writing. Without dependency breaking (`LayerParams.state_first`) a
-    block's walk waits for its own update, which waits until the block before is started.
+    block's walk waits for its own update, which waits until the block before is started, or in turn
+    (`LayerHardware.updates_in_turn`) until its walk is over.
 
     Parameters
     ----------
@@ -50,8 +51,8 @@ class SlowState(Component):
     -------
     drive
         From the drive.
-    starting
-        From the group schedule: a block is started.
+    starting, released
+        From the group schedule: a block is started; in turn: its walk, or a sequence, is over.
     ready, near
         The next block's states are stored; the updates lag by fewer than `state_update.lag` blocks.
     history
@@ -68,6 +69,7 @@ class SlowState(Component):
 
     drive: NewDrivePorts
     starting: Signal
+    released: Signal
     ready: Signal
     near: Signal
     history: HistoryReadPorts
@@ -82,8 +84,10 @@ class SlowState(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         self.coefficients = Bank(layer.memories["ab"], number, registered=True)
+        in_turn = {"released": In(1)} if layer.updates_in_turn else {}
         super().__init__(
-            {
+            in_turn
+            | {
                 "drive": In(NewDrive(layer)),
                 "starting": In(1),
                 "ready": Out(1),
@@ -136,6 +140,13 @@ class SlowState(Component):
         settled = age >= update.interval - 1
         announced = Signal(init=p.state_first)
         begin = drives.o.valid & settled & (~head.last | (announced & (ahead <= 0)))
+        if layer.updates_in_turn:
+            free = Signal(init=1)  # no walk is under way
+            with m.If(self.released):
+                m.d.sync += free.eq(1)
+            with m.If(self.starting):
+                m.d.sync += free.eq(0)
+            begin &= free
         announceable = drives.o.valid & head.last
         if p.state_first:  # an update is announced itself, after it has begun
             announceable = Const(1)

@@ -33,9 +33,22 @@ from tb.report_text import describe
 from tests.networks import Drawn, draw_ablated
 from tests.test_core import check_cycles, simulate_and_check
 
-SETS = [found for n in range(1, 5) for found in combinations(ABLATIONS, n)]
+SETS = [
+    found
+    for n in range(1, 6)
+    for found in combinations(ABLATIONS, n)
+    if "no-run-ahead" not in found or "no-dependency-breaking" in found
+]
 ALONE = SETS[:4]
-QUICK = [(38, ALONE[0]), (114, ALONE[1]), (114, ALONE[2]), (114, ALONE[3]), (38, ABLATIONS)]
+IN_TURN = ("no-dependency-breaking", "no-run-ahead")
+QUICK = [
+    (38, ALONE[0]),
+    (114, ALONE[1]),
+    (114, IN_TURN),
+    (114, ALONE[2]),
+    (114, ALONE[3]),
+    (38, ABLATIONS),
+]
 SEEDS = (87, 114, 38, 19, 109, 54, 1)  # together they reach every corner
 KEEPING = [found for found in SETS if "no-dependency-breaking" not in found]
 
@@ -101,7 +114,7 @@ def test_stalls_change_no_value(seed: int, ablations: tuple[str, ...]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ablations", [ALONE[1], ALONE[2], ABLATIONS])
+@pytest.mark.parametrize("ablations", [ALONE[1], IN_TURN, ALONE[2], ABLATIONS])
 def test_a_reset_in_the_middle_starts_anew(ablations: tuple[str, ...]) -> None:
     for reset_delay in (0, 9):
         simulate_and_check(draw_ablated(114, ablations), reset_after=2, reset_delay=reset_delay)
@@ -303,28 +316,28 @@ PLAIN = "ablate networks of plain layers that receive spikes"
 @pytest.mark.parametrize(
     ("layer", "ablation", "message"),
     [
-        (LayerParams(3, 4, 0, recurrent=True), ABLATIONS[2], f"own spikes that come back: {PLAIN}"),
-        (LayerParams(3, 4, 0, max_delay=2), ABLATIONS[2], f"no-fusion of layer0.* delays: {PLAIN}"),
-        (LayerParams(3, 4, 2, synapse=True), ABLATIONS[0], f"a synaptic current: {PLAIN}"),
-        (LayerParams(3, 4, 2, dilation=3), ABLATIONS[3], f"has a dilation of 3: {PLAIN}"),
+        (LayerParams(3, 4, 0, recurrent=True), "no-fusion", f"own spikes that come back: {PLAIN}"),
+        (LayerParams(3, 4, 0, max_delay=2), "no-fusion", f"no-fusion of layer0.* delays: {PLAIN}"),
+        (LayerParams(3, 4, 2, synapse=True), "shared-datapath", f"a synaptic current: {PLAIN}"),
+        (LayerParams(3, 4, 2, dilation=3), "input-stationary", f"has a dilation of 3: {PLAIN}"),
         (
             LayerParams(3, 4, 2, formats=LayerFormats(payload=GRADED)),
-            ABLATIONS[0],
+            "shared-datapath",
             f"the ablation shared-datapath of layer0, which has graded inputs: {PLAIN}",
         ),
         (
             LayerParams(3, 4, 2, formats=COARSE),
-            ABLATIONS[0],
+            "shared-datapath",
             "coarser than its membranes by 4 bits",
         ),
         (
             LayerParams(3, 4, 2),
-            ABLATIONS[1],
+            "no-dependency-breaking",
             "layer0 was quantized with dependency breaking, and the core is ablated by no-dep",
         ),
         (
             LayerParams(3, 4, 2, state_first=True),
-            ABLATIONS[2],
+            "no-fusion",
             "layer0 was quantized without dependency breaking, and .* is ablated by no-fusion",
         ),
     ],
@@ -342,6 +355,7 @@ def test_what_cannot_be_ablated_is_refused(layer: LayerParams, ablation: str, me
         ({"products_per_cycle": 3}, "the ablation no-fusion with PRODUCTS=3: use"),
         ({"reports": True}, "the ablation no-fusion with REPORTS=1: use"),
         ({"ablations": ("no-fusion", "shared-datapath")}, "use some of .*, in this order"),
+        ({"ablations": ("no-run-ahead",)}, "no-run-ahead: use it with no-dependency-breaking"),
         ({"ablations": ("no-neurons",)}, "ablations no-neurons: use some of shared-datapath, no-d"),
     ],
 )

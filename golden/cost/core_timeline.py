@@ -173,6 +173,8 @@ class CoreTimeline:
         part.turns.append(turn)
         part.released.append(issued)
         part.finished = issued
+        if part.state is not None:
+            part.state.finish(issued)
         part.ready = issued + hardware.drain
         return reached
 

@@ -189,12 +189,19 @@ def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
     """
     held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
     longest = [
-        before + part.n_groups * steps + part.drain
+        before + part.n_groups * steps + part.drain + _update_in_turn(part)
         for part in core.parts.values()
         for before, steps in [part.walk(part.n_addresses, part.dense_steps)]
     ]
     updates = [layer.state_update.block_cycles for layer in core.layers if layer.params.n_state]
     return held * int(max([*longest, *updates])) + 100_000
+
+
+def _update_in_turn(part: Part) -> int:
+    """Return the cycles of a state update that come before a walk, not beside it."""
+    if not isinstance(part, LayerHardware) or not part.updates_in_turn:
+        return 0
+    return part.state_update.block_cycles
 
 
 def settle_cycles(core: CoreParams) -> int:

@@ -92,6 +92,11 @@ class LayerHardware(PartHardware):
         return "shared-datapath" in self.hardware.ablations and self.params.n_state > 0
 
     @property
+    def updates_in_turn(self) -> bool:
+        """Whether an update of the slow state waits for the walk of the timestep before to end."""
+        return "no-run-ahead" in self.hardware.ablations and self.params.n_state > 0
+
+    @property
     def input_stationary(self) -> bool:
         """Whether each event, and each column, goes through all groups."""
         return "input-stationary" in self.hardware.ablations

@@ -18,7 +18,9 @@ from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
-ABLATIONS = ("shared-datapath", "no-dependency-breaking", "no-fusion", "input-stationary")
+ABLATIONS = (
+    "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
+)  # fmt: skip
 
 
 class EventKind(IntEnum):
@@ -62,10 +64,12 @@ class HardwareParams:
         What the layers do without, to measure what it is worth, in the order of `ABLATIONS`:
         `shared-datapath`: a group's events and its columns of the slow state take turns on one
         adder a lane. `no-dependency-breaking`: the current takes the slow state after this
-        timestep's update (`LayerParams.state_first`). `no-fusion`: the sums of all groups are
-        stored, and then read by a pass of neuron updates. `input-stationary`: each event, and each
-        column, goes through all groups, whose sums lie in a memory. Each is for blocks of one
-        timestep and for one event and one product a cycle; the readout stays as it is.
+        timestep's update (`LayerParams.state_first`), which runs beside the walk of the timestep
+        before; `no-run-ahead`, which needs it: after that walk. `no-fusion`: the sums of all
+        groups are stored, and then read by a pass of neuron updates. `input-stationary`: each
+        event, and each column, goes through all groups, whose sums lie in a memory. Each is for
+        blocks of one timestep and for one event and one product a cycle; the readout stays as it
+        is.
     """
 
     lanes: int = 8
@@ -94,6 +98,8 @@ class HardwareParams:
                 f"ablations {', '.join(map(str, self.ablations))}: use some of"
                 f" {', '.join(ABLATIONS)}, in this order"
             )
+        if "no-run-ahead" in self.ablations and "no-dependency-breaking" not in self.ablations:
+            raise UserError("the ablation no-run-ahead: use it with no-dependency-breaking")
         turned = {
             f"BLOCK={self.block}": self.block > 1,
             f"EVENTS={self.events_per_cycle}": self.events_per_cycle > 1,
