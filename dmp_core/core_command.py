@@ -113,6 +113,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
     try:
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
         shape = {str(option.name): hardware[option.name] for option in SHAPE}
+        shape["ablations"] = tuple(shape["ablations"])
         HardwareParams(**shape)  # or raise
         return shape
     except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import ABLATIONS, HardwareParams
 
 DEFAULT = HardwareParams()
 
@@ -33,6 +33,13 @@ SHAPE = [
         ["--reports"],
         is_flag=True,
         help="Let the event stream ask for the results so far at any time",
+    ),
+    click.Option(
+        ["--ablate", "ablations"],
+        multiple=True,
+        type=click.Choice(ABLATIONS),
+        callback=lambda _, __, given: tuple(name for name in ABLATIONS if name in given),
+        help="Build the layers without this, to measure what it is worth; may come several times",
     ),
 ]
 TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")

@@ -20,6 +20,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
+from golden.quantize import without_dependency_breaking
 
 IMAGE_KEYS = {"file", "depth", "width", "sha256"}
 
@@ -29,6 +30,8 @@ def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -
     default into build/NAME, which is then of this network; say so, and return the manifest's path.
     """
     network = load_network(name)
+    if "no-dependency-breaking" in hardware.ablations:
+        network = without_dependency_breaking(network)
     if folder is not None and folder.resolve() == find_folder(name).resolve():
         raise UserError(f"--out {folder} is the network's own folder: use another one")
     core = CoreParams(network.params, hardware)

@@ -61,6 +61,13 @@ def _gather(elements: np.ndarray, n_groups: int, n_neurons: int, name: str) -> n
     return values[:n_neurons]
 
 
+def _turned(words: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return words (groups * k, lanes) as (k * groups, lanes): those of all groups for one column
+    after another.
+    """
+    return words.reshape(n_groups, -1, words.shape[1]).swapaxes(0, 1).reshape(words.shape)
+
+
 def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, np.ndarray]:
     n_groups, lanes = hardware.n_groups, hardware.lanes
     words, units = n_groups * hardware.fold, hardware.neuron_fold.units
@@ -69,12 +76,13 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
     for name in hardware.neuron_values:
         elements[name] = _deal(getattr(layer, name)[:, None], words, units)
     if hardware.params.n_state:
-        columns = np.concatenate([layer.p, layer.v[:, None]], 1)
+        columns = np.concatenate([layer.p, layer.v[:, None]], 1)[:, : hardware.columns]
         per_cycle = hardware.hardware.products_per_cycle
         padded = np.zeros((len(columns), hardware.dense_steps * per_cycle), np.int64)
         padded[:, : columns.shape[1]] = columns
         # The columns of a step lie one above another in its word.
-        elements["p"] = _deal(padded, n_groups, lanes).reshape(-1, per_cycle * lanes)
+        dealt = _deal(padded, n_groups, lanes).reshape(-1, per_cycle * lanes)
+        elements["p"] = _turned(dealt, n_groups) if hardware.input_stationary else dealt
         elements["w_x"] = layer.w_x[:, None]
         rows = np.concatenate([layer.a, layer.b[:, None]], 1)
         elements["ab"] = _deal(rows, hardware.state_update.row_groups, hardware.state_update.lanes)
@@ -124,9 +132,12 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
         shared = (int(value) for value in of("scalars")[:, 0])
         neuron |= dict(zip(hardware.scalars, shared, strict=True))
         if d:
-            columns = of("p").reshape(-1, hardware.lanes)
+            dealt = of("p")
+            if hardware.input_stationary:
+                dealt = _turned(dealt, hardware.dense_steps)
+            columns = dealt.reshape(-1, hardware.lanes)
             pv = _gather(columns, n_groups, n, f"layer{i}.p")
-            if pv[:, d + 1 :].any():
+            if pv[:, hardware.columns :].any():
                 raise UserError(f"memory layer{i}.p has values after its last column")
             ab = _gather(of("ab"), hardware.state_update.row_groups, d, f"layer{i}.ab")
             w_x = of("w_x")[:, 0]
@@ -144,7 +155,7 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
                 a=ab[:, :d],
                 b=ab[:, d],
                 p=pv[:, :d],
-                v=pv[:, d],
+                v=np.zeros(n, np.int64) if p.state_first else pv[:, d],
                 delays=delays,
                 **neuron,
             )

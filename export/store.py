@@ -32,7 +32,7 @@ from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 NETWORKS = Path(__file__).with_name("networks")
 DIGITS = NETWORKS / "digits.npz"
 STORED = ("network.json", "weights.npz", "card.json")
@@ -148,11 +148,11 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
     try:
         content = json.loads(described.read_text())
         version, described_network = content["store_version"], content["network"]
-        if version == 2:
-            described_network = _from_version_2(described_network)
+        if version in (2, 3):
+            described_network = _from_earlier(described_network)
         elif version != STORE_VERSION:
             raise UserError(
-                f"{described} has store version {version}; this reads 2 and {STORE_VERSION}:"
+                f"{described} has store version {version}; this reads 2 to {STORE_VERSION}:"
                 " quantize again"
             )
         params = NetworkParams.from_dict(described_network)
@@ -196,9 +196,10 @@ def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:
     return LayerIntegers(**values)
 
 
-def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a network as this version writes it, of one whose neurons had one
-    leak and one threshold, no synaptic current, and a reset `zero`; its readout added up only.
+def _from_earlier(network: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a network as this version writes it. Before version 4 no current
+    took the slow state after its update; in version 2 neurons had one leak and one threshold, no
+    synaptic current, and a reset `zero`, and the readout added up only.
     """
     plain, formats = asdict(LayerParams(1, 1, 0)), asdict(LayerFormats())
     layers = [
@@ -208,7 +209,9 @@ def _from_version_2(network: dict[str, Any]) -> dict[str, Any]:
         | {"reset": "to_value" if layer["reset"] == "zero" else layer["reset"]}
         for layer in network["layers"]
     ]
-    readout = asdict(ReadoutParams(1, 1)) | network["readout"]
+    readout = network["readout"]
+    if readout is not None:
+        readout = asdict(ReadoutParams(1, 1)) | readout
     return network | {"layers": layers, "readout": readout}
 
 

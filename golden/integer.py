@@ -6,7 +6,8 @@ One layer at timestep k (`rshift` rounds half up, `sat` clamps and counts; the l
 
     drive     x  = clamp(rshift(w_x . s + b_x), 0, max)
     state     m' = sat(rshift(A m + B x))
-    current   h  = rshift(P m + V x) where k mod dilation = 0, held in between; m before its update
+    current   h  = rshift(P m + V x) where k mod dilation = 0, held in between; m before its update,
+                 or rshift(P m') with `LayerParams.state_first`
     synapse   y' = sat(rshift(alpha y) + rshift(W_f s) + c_y)         only with a synaptic current
     membrane  u' = sat(rshift(leak u) + Z + h + c)
               Z  = rshift(y') with a synaptic current, else rshift(W_f s)
@@ -98,7 +99,8 @@ class LayerIntegers:
             expected[name] = ((n,) if name in params.per_neuron else (), fmt)
         for name, (shape, fmt) in expected.items():
             _check(np.asarray(getattr(self, name)), shape, fmt, f"{where}.{name}")
-        for name in (name for name, fmt in neuron.items() if fmt is UNUSED):
+        unused = [name for name, fmt in neuron.items() if fmt is UNUSED]
+        for name in (*unused, *["v"] * params.state_first):
             _check_unused(getattr(self, name), f"{where}.{name}")
         for name in ("leak", "alpha"):
             _check_decay(getattr(self, name), neuron[name], f"{where}.{name}")
@@ -252,12 +254,13 @@ class _Layer:
             positive = np.maximum(rshift(total, p.drive_shift), 0)
             self.x = self._saturate(positive, f.x, "drive")
             operands = np.concatenate([self.m, self.x[:, None]], 1).astype(np.float64)
-            if timestep % p.dilation == 0:
-                self.h = rshift(
-                    _product(operands, self.current_weights, p.current_sum), p.current_shift
-                )
             updated = rshift(_product(operands, self.state_weights, p.state_sum), p.state_shift)
             self.m = self._saturate(updated, f.m, "state")
+            if timestep % p.dilation == 0:
+                if p.state_first:
+                    operands[:, :-1] = self.m
+                total = _product(operands, self.current_weights, p.current_sum)
+                self.h = rshift(total, p.current_shift)
         fast = rshift(_product(payloads, self.spike_weights, p.spike_sum), p.spike_shift)
         if p.synapse:
             held = decayed(integers.alpha, self.y, p.alpha_shift, p.decay_rounding)

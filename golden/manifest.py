@@ -16,7 +16,7 @@ from golden.hardware.part import HardwareParams
 from golden.params import NetworkParams, from_dict
 
 VERSION = "0.2.0"  # of the project; pyproject.toml reads it here
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MANIFEST = "manifest.json"
 
 
@@ -54,7 +54,7 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
         )
     try:
         network = NetworkParams.from_dict(manifest["network"])
-        hardware = from_dict(HardwareParams, manifest["hardware"])
+        hardware = from_dict(HardwareParams, manifest["hardware"], ablations=tuple)
         images = manifest["images"]
         if not isinstance(images, dict) or not all(isinstance(i, dict) for i in images.values()):
             raise UserError(f"{path} has no table of images: export again")

@@ -111,6 +111,8 @@ class LayerParams:
         layer.
     decay_rounding
         How leak times u and alpha times y are rounded.
+    state_first
+        The current takes the slow state after its update: P is W_m, V is 0 (an ablation).
     """
 
     n_inputs: int
@@ -125,6 +127,7 @@ class LayerParams:
     synapse: bool = False
     per_neuron: tuple[NeuronValue, ...] = ()
     decay_rounding: Rounding = "half_up"
+    state_first: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_inputs <= MAX_INPUTS or not 1 <= self.n_neurons <= MAX_INPUTS:
@@ -247,7 +250,7 @@ class LayerParams:
     @property
     def current_sum(self) -> Fixed:
         f = self.formats
-        return accumulator((self.n_state, f.p, f.m), (1, f.v, f.x))
+        return accumulator((self.n_state, f.p, f.m), (not self.state_first, f.v, f.x))
 
     @property
     def spike_sum(self) -> Fixed:

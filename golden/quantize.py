@@ -10,7 +10,8 @@ Scales are powers of two, so a scale is the `frac` of a `Fixed`. Per layer:
 - the scales of B and V follow from what lies between those of m and x: as much as leaves every B
   and V in its format;
 - a decay that rounds to 1 widens its format by what 1 needs;
-- leaks, alphas, thresholds and resets are a value a neuron where their integers differ.
+- leaks, alphas, thresholds and resets are a value a neuron where their integers differ;
+- without dependency breaking (`state_first`) P is W_m, and V is 0.
 
 The letters are those of `golden.params`; P = W_m A and V = W_m B are fused in float64 before they
 are rounded.
@@ -84,7 +85,9 @@ def fit_decay(decay: Value, fmt: Fixed) -> Fixed:
     return fmt if largest <= fmt.max else replace(fmt, width=fmt.frac + 1)
 
 
-def choose_formats(layer: LayerReals, ranges: LayerRanges, widths: LayerFormats) -> LayerFormats:
+def choose_formats(
+    layer: LayerReals, ranges: LayerRanges, widths: LayerFormats, *, state_first: bool = False
+) -> LayerFormats:
     """Return the formats of the layer, with `widths` and the decays' scales of `widths`."""
     f = replace(widths, payload=layer.payload, leak=fit_decay(layer.leak, widths.leak))
     held = [np.abs(values).max() for values in (layer.c, layer.threshold, layer.taken())]
@@ -92,12 +95,21 @@ def choose_formats(layer: LayerReals, ranges: LayerRanges, widths: LayerFormats)
     if layer.alpha is not None:
         largest = max(ranges.y * HEADROOM, float(np.abs(layer.c_y).max()))
         f = replace(f, alpha=fit_decay(layer.alpha, f.alpha), y=fit(largest, f.y))
-    return _with_state(layer, ranges, f) if layer.n_state else f
+    return _with_state(layer, ranges, f, state_first) if layer.n_state else f
 
 
-def _with_state(layer: LayerReals, ranges: LayerRanges, f: LayerFormats) -> LayerFormats:
+def _current(layer: LayerReals, state_first: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return P and V."""
+    if state_first:
+        return layer.w_m, np.zeros(layer.n_neurons)
+    return layer.w_m @ layer.a, layer.w_m @ layer.b
+
+
+def _with_state(
+    layer: LayerReals, ranges: LayerRanges, f: LayerFormats, state_first: bool
+) -> LayerFormats:
     """Return the formats with those of the slow state chosen."""
-    p, v = layer.w_m @ layer.a, layer.w_m @ layer.b
+    p, v = _current(layer, state_first)
     f_a, f_p = fit(float(np.abs(layer.a).max()), f.a), fit_least_error(p, f.p)
     m, x = fit(ranges.m * HEADROOM, f.m), fit(ranges.x * HEADROOM, f.x)
     between = min(
@@ -114,6 +126,7 @@ def _with_state(layer: LayerReals, ranges: LayerRanges, f: LayerFormats) -> Laye
 class _Rounding:
     """Rounds reals to formats and counts, by full name, what the formats clamp."""
 
+    state_first: bool = False
     clamped: dict[str, int] = field(default_factory=dict)
 
     def integers(self, real: np.ndarray | float, fmt: Fixed, where: str) -> np.ndarray:
@@ -136,14 +149,16 @@ class _Rounding:
         self, reals: LayerReals, f: LayerFormats, where: str
     ) -> tuple[LayerParams, LayerIntegers]:
         """Return the layer in these formats."""
+        state_first = self.state_first and reals.n_state > 0
+        p, v = _current(reals, state_first)
         real: dict[str, tuple[np.ndarray | float, Fixed]] = {
             "w_f": (reals.w_f, f.w_f),
             "w_x": (reals.w_x, f.w_x),
             "b_x": (reals.b_x, f.b_x),
             "a": (reals.a, f.a),
             "b": (reals.b, f.b),
-            "p": (reals.w_m @ reals.a, f.p),
-            "v": (reals.w_m @ reals.b, f.v),
+            "p": (p, f.p),
+            "v": (v, f.v),
             "c": (reals.c, f.c),
             "leak": (reals.leak, f.leak),
         }
@@ -176,6 +191,7 @@ class _Rounding:
                 synapse=reals.alpha is not None,
                 per_neuron=per_neuron,
                 decay_rounding=reals.decay_rounding,
+                state_first=state_first,
             )
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
@@ -230,6 +246,8 @@ def quantize(
     name: str,
     widths: LayerFormats = DEFAULT_WIDTHS,
     w_o_width: int = DEFAULT_WIDTHS.w_f.width,
+    *,
+    state_first: bool = False,
 ) -> Quantized:
     """Turn a network in reals into integers.
 
@@ -244,6 +262,8 @@ def quantize(
         network's.
     w_o_width
         Of the readout's weights.
+    state_first
+        Without dependency breaking (`LayerParams.state_first`).
 
     Raises
     ------
@@ -252,9 +272,11 @@ def quantize(
         or no format of these widths can hold.
     """
     ranges = calibrate(network, payloads)
-    rounding = _Rounding()
+    rounding = _Rounding(state_first)
     layers = [
-        rounding.layer(layer, choose_formats(layer, found, widths), f"layer{index}")
+        rounding.layer(
+            layer, choose_formats(layer, found, widths, state_first=state_first), f"layer{index}"
+        )
         for index, (layer, found) in enumerate(zip(network.layers, ranges, strict=True))
     ]
     parameters, integers = zip(*layers, strict=True)
@@ -282,3 +304,29 @@ def quantize(
         leak,
     )
     return Quantized(quantized, ranges, rounding.clamped)
+
+
+def slow_weights(p: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the W_m (N, d) that comes closest to P = W_m A and V = W_m B at once (least squares),
+    all in reals.
+    """
+    fused = np.column_stack([p, v])
+    return np.linalg.lstsq(np.column_stack([a, b]).T, fused.T, rcond=None)[0].T
+
+
+def without_dependency_breaking(network: NetworkIntegers) -> NetworkIntegers:
+    """Return the network with currents that take the slow state after its update. Integers do not
+    hold W_m, which its P then is: it is what comes closest to their P and V.
+    """
+    params, layers = list(network.params.layers), list(network.layers)
+    for index, (p, layer) in enumerate(zip(params, layers, strict=True)):
+        if not p.n_state or p.state_first:
+            continue
+        f = p.formats
+        names = ("p", "v", "a", "b")
+        w_m = slow_weights(*(getattr(f, n).to_real(getattr(layer, n)) for n in names))
+        fmt = fit_least_error(w_m, f.p)
+        params[index] = replace(p, formats=replace(f, p=fmt), state_first=True)
+        layers[index] = replace(layer, p=fmt.quantize(w_m), v=np.zeros_like(layer.v))
+    ablated = replace(network.params, layers=tuple(params))
+    return replace(network, params=ablated, layers=tuple(layers))

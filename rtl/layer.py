@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
+from rtl.ablated_schedule import AblatedSchedule
+from rtl.ablated_sums import AblatedSums
 from rtl.component import Component
 from rtl.delay_line import DelayLine
 from rtl.drive import Drive
@@ -87,8 +89,10 @@ class Layer(Component):
         p, f, memories = layer.params, layer.params.formats, layer.memories
         self.scalars = Scalars(layer.scalars, memories["scalars"], numbers["scalars"])
         self.events = EventList(layer)
-        self.schedule = GroupSchedule(layer)
-        self.spike_path = SpikePath(layer, p.spike_sum, memories["w_f"], numbers["w_f"])
+        self.schedule = AblatedSchedule(layer) if layer.reordered else GroupSchedule(layer)
+        summed = layer.added["events"] if layer.reordered else p.spike_sum
+        self.spike_path = SpikePath(layer, summed, memories["w_f"], numbers["w_f"])
+        self.sums = AblatedSums(layer) if layer.reordered else None
         self.neurons = NeuronStage(layer, numbers)
         self.encoder = Encoder(layer)
         self.line = DelayLine(layer, numbers["delays"]) if layer.delayed else None
@@ -191,9 +195,12 @@ class Layer(Component):
                 for name in layer.scalars
                 if name != "b_x"
             ),
-            neurons.sums.eq(spike_path.sums),
         ]
-        if layer.reports:
+        if self.sums is None:
+            m.d.comb += neurons.sums.eq(spike_path.sums)
+        else:
+            self._connect_sums(m, self.sums)
+        if layer.reports and isinstance(schedule, GroupSchedule):
             m.d.comb += schedule.result_room.eq(encoder.room)
         if layer.params.n_state:
             loaded += self._connect_state(m)
@@ -249,6 +256,23 @@ class Layer(Component):
                 ]
         return m
 
+    def _connect_sums(self, m: Module, sums: AblatedSums) -> None:
+        """Connect what keeps the sums where the walk is ablated."""
+        layer = self.layer
+        m.submodules.sums = sums
+        m.d.comb += [
+            sums.issue.eq(self.schedule.issue),
+            sums.events.eq(self.spike_path.sums),
+            *(getattr(self.neurons, name).eq(getattr(sums, name)) for name in layer.sums),
+        ]
+        if layer.params.n_state:
+            m.d.comb += sums.columns.eq(self.state_path.sums)
+        if layer.stored and layer.accesses:
+            for name in layer.sums:
+                for what in ("read", "write"):
+                    counted = {f"{name}_{what}s": getattr(sums, f"{name}_{what}")}
+                    count(m, self.counts, **counted)
+
     def _connect_state(self, m: Module) -> list[Drive | StatePath | SlowState]:
         """Connect what a slow state takes; return what is loaded of it."""
         layer, counts, events, schedule = self.layer, self.counts, self.events, self.schedule
@@ -267,8 +291,11 @@ class Layer(Component):
             schedule.states_near.eq(slow_state.near),
             state_path.issue.eq(schedule.issue),
             state_path.drives.eq(drive.values),
-            self.neurons.currents.eq(state_path.sums),
         ]
+        if self.sums is None:
+            m.d.comb += self.neurons.currents.eq(state_path.sums)
+        if layer.updates_in_turn:
+            m.d.comb += slow_state.released.eq(schedule.front.release)
         count(
             m,
             counts,

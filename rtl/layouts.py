@@ -20,6 +20,16 @@ else:  # a view is generic for type checkers only
     Array = Struct = data.View
 
 
+def is_reordered(part: Part) -> bool:
+    """Return whether a part's walk is ablated."""
+    return isinstance(part, LayerHardware) and part.reordered
+
+
+def is_input_stationary(part: Part) -> bool:
+    """Return whether each event of a part goes through all of its groups."""
+    return isinstance(part, LayerHardware) and part.input_stationary
+
+
 def sums_layout(part: Part, accumulator: Fixed) -> data.ArrayLayout:
     """Return the layout of the sums of a group: `sums[timestep][lane]`."""
     return data.ArrayLayout(data.ArrayLayout(shape_of(accumulator), part.lanes), part.block)
@@ -70,6 +80,15 @@ def issue_layout(part: Part) -> data.StructLayout:
     A cycle with `sequence_end` has no step: the end of a sequence passes; with `fresh`, the
     sequence had no timestep. Where the part has reports, one passes in a cycle with `report`, which
     may have a step that is not the last one of its group.
+
+    Where a layer's walk is ablated, `step` counts anew where the columns follow the events, and
+
+    `complete`
+        The step completes its group's sums.
+    `passing`
+        No step of a walk: the pass of neuron updates takes the group, whose sums are stored.
+    `listed`
+        The list has an event.
     """
     n_addresses, n_groups = part.n_addresses, part.n_groups
     return data.StructLayout(
@@ -91,4 +110,5 @@ def issue_layout(part: Part) -> data.StructLayout:
             "weight_base": address_width(n_groups * n_addresses),
         }
         | ({"report": 1} if part.reports else {})
+        | (dict.fromkeys(("complete", "passing", "listed"), 1) if is_reordered(part) else {})
     )

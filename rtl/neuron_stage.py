@@ -55,7 +55,7 @@ class NeuronStage(Component):
         Those that the neurons share; constant.
     sums, currents
         `[timestep][lane]`, of the sparse spike path and, with a slow state, of the dense state
-        path: complete in `NEURON_STAGE`.
+        path: complete in `NEURON_STAGE`. Shared (`LayerHardware.shared`), `sums` has both.
     o
         The spikes of a group, in `write_stage`.
     saturations, synapse_saturations
@@ -112,7 +112,7 @@ class NeuronStage(Component):
         members = {
             "issue": In(issue_layout(layer)),
             **{name: In(shape_of(fmt)) for name, fmt in layer.scalars.items() if name != "b_x"},
-            "sums": In(sums_layout(layer, p.spike_sum)),
+            "sums": In(sums_layout(layer, layer.sums["sums"])),
             "o": Out(GroupSpikes(layer)),
             "saturations": Out(range(units + 1)),
             "update_valid": Out(1),
@@ -125,7 +125,7 @@ class NeuronStage(Component):
             "products": Out(1),
             "load": In(LoadBus()),
         }
-        if p.n_state:
+        if "currents" in layer.sums:
             members["currents"] = In(sums_layout(layer, p.current_sum))
         if p.synapse:
             members |= {
@@ -198,7 +198,7 @@ class NeuronStage(Component):
             fast_sum = Signal(fast.shape(), name=f"fast_sum_{unit}", reset_less=True)
             hold(m, moving[at], fast_sum.eq(fast))
             summed: Value = fast_sum
-            if p.n_state:
+            if "currents" in layer.sums:
                 current_sum = self._sum(m, chains, self.currents, unit, steps, "current")
                 current: Value = Signal(
                     shape_of(p.current), name=f"current_{unit}", reset_less=True
@@ -308,7 +308,8 @@ class NeuronStage(Component):
         """What drives a unit's membrane: the sum of weights, or the synaptic current."""
         p, fold = self.layer.params, self.layer.neuron_fold
         if self.synapse is None:
-            return align(self._sum(m, chains, self.sums, unit, step, "spike"), p.spike_shift)
+            spike_sum = self._sum(m, chains, self.sums, unit, step, "spike")
+            return align(spike_sum, self.layer.sum_shift)
         later = fold.membrane_read - MEMBRANE_READ
         current = self._read(m, self.synapse.o[unit], step, later, f"synapse_{unit}")
         return align(current, p.synapse_shift)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -35,7 +35,9 @@ class SlowState(Component):
     Rows are computed `state_update.lanes` at a time (a row group), a step a cycle, and written one
     a cycle. The update of a block's last timestep waits until the block is started, since it writes
     over the history of the block before. A block's slow states are announced as soon as its walk
-    can no longer overtake their writing.
+    can no longer overtake their writing. Without dependency breaking (`LayerParams.state_first`) a
+    block's walk waits for its own update, which waits until the block before is started, or in turn
+    (`LayerHardware.updates_in_turn`) until its walk is over.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ class SlowState(Component):
     -------
     drive
         From the drive.
-    starting
-        From the group schedule: a block is started.
+    starting, released
+        From the group schedule: a block is started; in turn: its walk, or a sequence, is over.
     ready, near
         The next block's states are stored; the updates lag by fewer than `state_update.lag` blocks.
     history
@@ -67,6 +69,7 @@ class SlowState(Component):
 
     drive: NewDrivePorts
     starting: Signal
+    released: Signal
     ready: Signal
     near: Signal
     history: HistoryReadPorts
@@ -81,8 +84,10 @@ class SlowState(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         self.coefficients = Bank(layer.memories["ab"], number, registered=True)
+        in_turn = {"released": In(1)} if layer.updates_in_turn else {}
         super().__init__(
-            {
+            in_turn
+            | {
                 "drive": In(NewDrive(layer)),
                 "starting": In(1),
                 "ready": Out(1),
@@ -129,14 +134,24 @@ class SlowState(Component):
         m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -update.lag)]
 
         # The next update waits until it cannot overtake the rows of this one, and a block's last
-        # until the block is started.
+        # until the block is started; without dependency breaking, until the block before is.
         limit = max(update.interval, update.announce_delay)
         age = Signal(range(limit + 1), init=limit)
         settled = age >= update.interval - 1
-        announced = Signal()
+        announced = Signal(init=p.state_first)
         begin = drives.o.valid & settled & (~head.last | (announced & (ahead <= 0)))
+        if layer.updates_in_turn:
+            free = Signal(init=1)  # no walk is under way
+            with m.If(self.released):
+                m.d.sync += free.eq(1)
+            with m.If(self.starting):
+                m.d.sync += free.eq(0)
+            begin &= free
+        announceable = drives.o.valid & head.last
+        if p.state_first:  # an update is announced itself, after it has begun
+            announceable = Const(1)
         m.d.comb += [
-            announce.eq(drives.o.valid & head.last & ~announced & (age >= update.announce_delay)),
+            announce.eq(announceable & ~announced & (age >= update.announce_delay)),
             drives.o.ready.eq(begin),
         ]
         with m.If(announce):
@@ -156,7 +171,7 @@ class SlowState(Component):
                     "kept": 1,  # in the history
                 }
             ),
-            init={"buffer": 1},
+            init={"buffer": not p.state_first},
         )
         drive = Signal(shape_of(f.x))
         address = Signal(coefficients.address[0].shape())

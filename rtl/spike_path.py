@@ -12,7 +12,15 @@ from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import delay, shape_of, spread, stages, total, weighted
-from rtl.layouts import Array, Part, Struct, issue_layout, sums_layout
+from rtl.layouts import (
+    Array,
+    Part,
+    Struct,
+    is_input_stationary,
+    is_reordered,
+    issue_layout,
+    sums_layout,
+)
 from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
 
 
@@ -23,7 +31,7 @@ class SpikePath(Component):
     Parameters
     ----------
     part, accumulator
-        A layer or the readout, and the format that holds its largest sum.
+        A layer or the readout, and the format that holds its largest sum (or what a step adds).
     memory, number
         Of the weight bank: word `group * n_addresses + address` holds the weights of the group's
         lanes.
@@ -37,7 +45,7 @@ class SpikePath(Component):
         1, payloads in `READ_STAGE`.
     sums
         `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
-        cycle.
+        cycle. Where the walk is ablated, what a step adds, a cycle before: `AblatedSums` keeps it.
     weight_reads, additions
         Words of weights read, and words added, in this cycle.
 
@@ -78,9 +86,12 @@ class SpikePath(Component):
         wiring.connect(m, wiring.flipped(self.load), weights.load)
 
         now = Mux(self.issue.valid, self.issue.sparse, 0)
-        m.d.comb += [self.events.enable.eq(now.any()), self.events.index.eq(self.issue.step)]
+        # Input stationary, an event is read for the first group, and used for all.
+        reading = now.any() & (self.issue.group == 0) if is_input_stationary(part) else now.any()
+        m.d.comb += [self.events.enable.eq(reading), self.events.index.eq(self.issue.step)]
         starts = self.issue.valid & self.issue.first
-        moving = stages(m, starts | now.any(), MULTIPLY_STAGE, "moving")
+        moves = self.issue.valid if is_reordered(part) else starts | now.any()
+        moving = stages(m, moves, MULTIPLY_STAGE, "moving")
         base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base", moving=moving)
         sparse = delay(m, now, READ_STAGE, "sparse")
         for event in range(n_events):  # addressed in `READ_STAGE`
@@ -117,6 +128,9 @@ class SpikePath(Component):
                     with m.If(multiplying[lane]):
                         m.d.sync += product.eq(weighted(weights.words[event][lane], payload))
                     added.append(product)
+                if is_reordered(part):
+                    m.d.comb += self.sums[t][lane].eq(total(added))
+                    continue
                 held = Signal(shape_of(self.accumulator), name=f"sum_{t}_{lane}", reset_less=True)
                 with m.If(adding[lane]):
                     m.d.sync += held.eq(Mux(first[lane], 0, held) + total(added))

@@ -29,7 +29,8 @@ class StatePath(Component):
         The layer; it has a slow state.
     number
         Of the bank of P and V: word `group * dense_steps + i` holds the columns of step i, all
-        lanes of the first one lowest, and 0 in the columns after V.
+        lanes of the first one lowest, and 0 in the columns after V; input stationary, word
+        `i * n_groups + group`.
 
     Members
     -------
@@ -41,7 +42,7 @@ class StatePath(Component):
         `drives[buffer][timestep]`: those of a step are used in `READ_STAGE`.
     sums
         `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
-        cycle.
+        cycle. Where the walk is ablated, what a step adds, a cycle before: `AblatedSums` keeps it.
     p_read, products
         A word of P is read; products of a word of lanes made, in this cycle.
 
@@ -59,13 +60,14 @@ class StatePath(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         slots = layer.block * layer.hardware.products_per_cycle
+        summed = layer.added["columns"] if layer.reordered else layer.params.current_sum
         self.coefficients = Bank(layer.memories["p"], number, registered=True)
         super().__init__(
             {
                 "issue": In(issue_layout(layer)),
                 "history": Out(HistoryRead(layer)),
                 "drives": In(drives_layout(layer)),
-                "sums": Out(sums_layout(layer, layer.params.current_sum)),
+                "sums": Out(sums_layout(layer, summed)),
                 "p_read": Out(1),
                 "products": Out(range(slots + 1)),
                 "load": In(LoadBus()),
@@ -82,7 +84,7 @@ class StatePath(Component):
         lanes, block, per_cycle = layer.lanes, layer.block, layer.hardware.products_per_cycle
         issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue")
         early, issue = issues[STATE_STAGE], issues[READ_STAGE]
-        moves = self.issue.valid & (self.issue.first | self.issue.dense)
+        moves = self.issue.valid & (layer.reordered | self.issue.first | self.issue.dense)
         moving = stages(m, moves, MULTIPLY_STAGE, "moving")
         dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
         m.submodules.coefficients = coefficients = self.coefficients
@@ -98,11 +100,14 @@ class StatePath(Component):
         starting = delay(m, choosing, READ_STAGE - STATE_STAGE, "starting")
         with m.If(starting):
             m.d.sync += address.eq(0)
+        reading = early.valid & early.dense
+        if layer.input_stationary:  # a column's state is read for the first group, used for all
+            reading &= early.group == 0
         m.d.comb += [
             coefficients.address[0].eq(address),
             coefficients.enable.eq(dense),
             self.p_read.eq(dense),
-            self.history.enable.eq(early.valid & early.dense),
+            self.history.enable.eq(reading),
             self.history.buffer.eq(buffer),
             self.history.index.eq(early.step),
         ]
@@ -122,8 +127,10 @@ class StatePath(Component):
         for slot in range(per_cycle):
             for t in range(block):
                 state = self.history.states[slot][t]
-                chosen = Mux(issue.fresh, 0, state).as_signed() if t == 0 else state
-                if slot == driven_slot:
+                chosen = state
+                if t == 0 and not p.state_first:
+                    chosen = Mux(issue.fresh, 0, state).as_signed()
+                if slot == driven_slot and not p.state_first:
                     chosen = Mux(driving, drives[t], chosen).as_signed()
                 with m.If(moving[READ_STAGE]):
                     m.d.sync += operands[slot][t].eq(chosen)
@@ -157,8 +164,11 @@ class StatePath(Component):
                         m.d.sync += product.eq(factor * value)
                     products[t].append(product)
             for t in range(block):
-                held = Signal(shape_of(p.current_sum), name=f"sum_{t}_{lane}", reset_less=True)
                 added = Mux(adding[lane][t], total(products[t]), 0)
+                if layer.reordered:
+                    m.d.comb += self.sums[t][lane].eq(added)
+                    continue
+                held = Signal(shape_of(p.current_sum), name=f"sum_{t}_{lane}", reset_less=True)
                 with m.If(summing[lane]):
                     m.d.sync += held.eq(Mux(first[lane], 0, held) + added)
                 m.d.comb += self.sums[t][lane].eq(held)

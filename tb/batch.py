@@ -310,6 +310,7 @@ def summarize(
         "block": hardware.block,
         "events_per_cycle": hardware.events_per_cycle,
         "products_per_cycle": hardware.products_per_cycle,
+        "ablations": list(hardware.ablations),
         "digits": len(labels),
         "accuracy": float(np.mean(batch.classes == labels)) if labelled else None,
         "accuracy_golden": float(np.mean(batch.classes_golden == labels)) if labelled else None,

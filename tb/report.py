@@ -110,6 +110,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
         "block": block,
         "events_per_cycle": core.hardware.events_per_cycle,
         "products_per_cycle": core.hardware.products_per_cycle,
+        "ablations": list(core.hardware.ablations),
         "stalls_seed": simulation.stalls_seed,
         "digits": simulation.n_sequences,
         "reports_per_digit": len(simulation.reports),

@@ -52,6 +52,7 @@ def describe(core: CoreParams) -> list[str]:
         f"network   {network.name} on {describe_hardware(core.hardware)}",
         f"          {core.multipliers} multipliers, {core.memory_bits} bits of memory"
         + ", results at any time" * core.hardware.reports,
+        *(f"          ablated: {name}" for name in core.hardware.ablations),
         "          formats are sign and width.fractional bits",
     ]
     for index, layer in enumerate(network.layers):
@@ -85,12 +86,14 @@ def _describe_output(network: NetworkParams) -> str:
     return f"readout: {readout.n_classes} classes, W_o {readout.w_o}, logits {readout.logit}"
 
 
-def _slowest(slowest: dict[str, Any]) -> list[str]:
+def _slowest(slowest: dict[str, Any], *, ablated: bool) -> list[str]:
     """Return the lines that say where the cycles of the slowest layer go."""
     waits = {
         WAITS[kind]: cycles for kind, cycles in (slowest["waits"] or {}).items() if cycles >= 0.005
     }
-    steps = "steps, at least: G * max(ceil(S/E), ceil((d+1)/K), O) / T"
+    steps = "steps, at least"
+    if not ablated:
+        steps += ": G * max(ceil(S/E), ceil((d+1)/K), O) / T"
     return [
         (
             f"  slowest: {slowest['layer']}, {slowest['cycles_per_timestep']:.2f} cycles from the"
@@ -144,7 +147,7 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
     if summary["stalls_seed"] is not None:
         found.append("  (with gaps on the streams)")
     elif timed:
-        found += _slowest(slowest)
+        found += _slowest(slowest, ablated=bool(summary["ablations"]))
     clock, latency = summary["clock_mhz"], summary["latency_microseconds"]
     return [
         *found,

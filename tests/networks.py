@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from golden.formats import Fixed
+from golden.formats import SPIKE, Fixed
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
+from golden.quantize import without_dependency_breaking
 from golden.readout_params import ReadoutParams
 from golden.runs import LayerRun
 
@@ -343,6 +344,19 @@ def with_reports(drawn: Drawn) -> Drawn:
     if any(layer.max_delay for layer in drawn.network.params.layers):
         hardware = replace(hardware, block=1)
     return replace(drawn, hardware=hardware, reports=tuple(reports))
+
+
+def draw_ablated(seed: int, ablations: tuple[str, ...]) -> Drawn:
+    """Draw a small network of plain layers that receive spikes, whose core is ablated."""
+    drawn = draw_network(seed, n_timesteps=5, max_neurons=9, max_inputs=8)
+    first, *others = (replace(layer, dilation=1) for layer in drawn.network.params.layers)
+    first = replace(first, formats=replace(first.formats, payload=SPIKE))
+    params = replace(drawn.network.params, layers=(first, *others))
+    network = replace(drawn.network, params=params)
+    if "no-dependency-breaking" in ablations:
+        network = without_dependency_breaking(network)
+    hardware = HardwareParams(drawn.hardware.lanes, access_counters=True, ablations=ablations)
+    return replace(drawn, network=network, hardware=hardware, payloads=np.sign(drawn.payloads))
 
 
 def draw_small(seed: int, *, delays: bool = False) -> Drawn:

@@ -20,7 +20,7 @@ from export.store import load_digits, load_stored
 from golden.cost.cycles import accesses, dropped_events
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.part import ABLATIONS, EventKind, HardwareParams
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
 from tb.cocotb_core import COUNTER_CYCLES
@@ -30,7 +30,7 @@ from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests import neuron_corners
 from tests.corners import VERILATED
-from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
+from tests.networks import DRAWS, Drawn, draw_ablated, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"
@@ -84,6 +84,12 @@ LARGE += [
 def test_random_network(draw: str, seed: int, tmp_path: Path) -> None:
     """With the events of a timestep in any order, among which own spikes come."""
     check_core(DRAWS[draw](seed), seed, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ablations", [("input-stationary",), ("no-fusion",), ABLATIONS], ids=str)
+def test_an_ablated_core(ablations: tuple[str, ...], tmp_path: Path) -> None:
+    check_core(draw_ablated(114, ablations), 114, tmp_path)
 
 
 def test_errors_before_delays(tmp_path: Path) -> None:

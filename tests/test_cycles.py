@@ -13,9 +13,9 @@ from golden.cost.cycles import (
     accesses,
     block_cycles,
     dropped_events,
-    group_steps,
     loop_cycles,
     refreshes,
+    walks,
     watchdog_cycles,
 )
 from golden.formats import Fixed
@@ -32,7 +32,7 @@ from tests.networks import counted, draw_network
 
 def steps(part: Part, addresses: np.ndarray, n_timesteps: int) -> list[Any]:
     """Return the steps of each block of sequences of this length."""
-    return group_steps(part, addresses, block_lengths(n_timesteps, part.block)).tolist()
+    return walks(part, addresses, block_lengths(n_timesteps, part.block))[1].tolist()
 
 
 def cycles(part: Part, addresses: np.ndarray, n_timesteps: int) -> list[Any]:

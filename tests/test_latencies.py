@@ -40,8 +40,13 @@ NETWORKS = {
         ),
         ReadoutParams(12, 5, leaky=True, report="max"),
     ),
+    "ablated": NetworkParams("ablated", (LayerParams(5, 40, 6),), ReadoutParams(40, 5)),
 }
 HARDWARE = [HardwareParams(4), HardwareParams(3, block=4, events_per_cycle=2)]
+ABLATED = [
+    HardwareParams(4, ablations=("no-fusion",)),
+    HardwareParams(4, ablations=("shared-datapath", "input-stationary")),
+]
 REPORTING = [replace(hardware, reports=True) for hardware in HARDWARE]
 
 
@@ -81,6 +86,8 @@ def expected(component: Any) -> int:
         "Recurrence": lambda: 0,
         "EventList": lambda: part.close_latency,
         "GroupSchedule": lambda: 1,
+        "AblatedSchedule": lambda: 1,
+        "AblatedSums": lambda: walked,
         "SpikePath": lambda: walked,
         "StatePath": lambda: walked,
         "OutputWalk": lambda: walked,
@@ -104,7 +111,7 @@ def expected(component: Any) -> int:
 def test_a_component_has_the_latency_that_golden_says(name: str) -> None:
     found: set[str] = set()
     whole = name == "whole neurons"
-    for hardware in REPORTING if whole else HARDWARE:
+    for hardware in {"whole neurons": REPORTING, "ablated": ABLATED}.get(name, HARDWARE):
         if hardware.block > 1 and any(layer.recurrent for layer in NETWORKS[name].layers):
             continue
         for component in components(Core(CoreParams(NETWORKS[name], hardware))):
@@ -114,6 +121,7 @@ def test_a_component_has_the_latency_that_golden_says(name: str) -> None:
             found.add(kind.__name__)
     assert len(found) > 12
     assert whole == ({"Synapse", "Snapshots"} <= found)
+    assert (name == "ablated") == ({"AblatedSchedule", "AblatedSums"} <= found)
 
 
 def test_the_host_adds_what_its_registers_say() -> None:
@@ -134,8 +142,9 @@ def test_a_class_names_the_ports_that_its_signature_has(top: str) -> None:
     core = CoreParams(NETWORKS["own spikes and delays"], REPORTING[0])
     slow = CoreParams(NETWORKS["slow states"], HARDWARE[1])
     whole = CoreParams(NETWORKS["whole neurons"], REPORTING[1])
+    ablated = CoreParams(NETWORKS["ablated"], ABLATED[0])
     outer = {
-        "core": lambda: [Core(core), Core(slow), Core(whole)],
+        "core": lambda: [Core(core), Core(slow), Core(whole), Core(ablated)],
         "axi": lambda: [AxiCore(slow)],
         "board": lambda: [BoardCore(slow, Clocking("ulx3s-85f"))],
     }[top]()

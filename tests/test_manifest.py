@@ -173,21 +173,21 @@ def alter_image(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
         (
             lambda path: path.write_text("[1, 2]"),
-            "has schema version None; this generator reads 4: export again",
+            "has schema version None; this generator reads 5: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=99)),
-            "has schema version 99; this generator reads 4: export again",
+            "has schema version 99; this generator reads 5: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=3)),
-            "has schema version 3; this generator reads 4: export again",
+            "has schema version 3; this generator reads 5: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
-            "has schema version 1; this generator reads 4: export again",
+            "has schema version 1; this generator reads 5: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 4: 'network'"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 5: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
         (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
@@ -205,7 +205,7 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].pop("block")),
-            "HardwareParams needs exactly access_counters, block, .*; it has access_counters, ev",
+            "HardwareParams needs exactly ablations, access_counters, block, .*; it has ablations, access_counters, ev",
         ),
         (edit(lambda m: m["hardware"].update(speed=3)), "HardwareParams needs exactly .* speed"),
         (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
@@ -278,7 +278,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     hardware = HardwareParams(3, 4, 2, 5, access_counters=True)
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
-    assert manifest["schema_version"] == 4 and manifest["hardware"] == {
+    assert manifest["schema_version"] == 5 and manifest["hardware"] == {
         "lanes": 3,
         "block": 4,
         "events_per_cycle": 2,
@@ -286,6 +286,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "access_counters": True,
         "trace": False,
         "reports": False,
+        "ablations": [],
     }
     assert read_images(path)[0].hardware == hardware
 

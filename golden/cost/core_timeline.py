@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from golden.blocks import block_lengths, block_starts
-from golden.cost.cycles import group_steps, refreshes
+from golden.cost.cycles import refreshes, walks
 from golden.cost.outlet import Consumer, SpikeOutletTimeline
-from golden.cost.part_timeline import DelayLine, PartTimeline, StateUpdates, Turn
+from golden.cost.part_timeline import DelayLine, PartTimeline, Turn, state_updates
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
@@ -57,15 +57,7 @@ class CoreTimeline:
         self.block = core.hardware.block
         lengths = block_lengths(n_timesteps, self.block, reports)
         self.n_timesteps, self.lengths = n_timesteps, lengths.tolist()
-        self.parts = [
-            PartTimeline(
-                part,
-                StateUpdates(part)
-                if isinstance(part, LayerHardware) and part.dense_steps
-                else None,
-            )
-            for part in core.parts.values()
-        ]
+        self.parts = [PartTimeline(part, state_updates(part)) for part in core.parts.values()]
         for part, run in zip(self.parts, layers, strict=False):
             hardware = part.hardware
             if isinstance(hardware, LayerHardware) and hardware.delayed:
@@ -82,8 +74,8 @@ class CoreTimeline:
             if core.spike_output is not None:
                 counts = layers[-1].spike_counts
                 self.outlet = SpikeOutletTimeline(core.spike_output, counts, lengths, consumer)
-        self._steps = [
-            group_steps(part.hardware, found, lengths)
+        self._walks = [
+            walks(part.hardware, found, lengths)
             for part, found in zip(self.parts, addresses, strict=True)
         ]
         self._refresh = [refreshes(part.hardware, lengths) > 0 for part in self.parts]
@@ -125,7 +117,8 @@ class CoreTimeline:
         for i, part in enumerate(self.parts):
             closed = part.collect(closed, b, j)
             spiking = self._sent[i][b, j] if i < len(self._sent) else None
-            walk = self._filled, int(self._steps[i][b, j]), bool(self._refresh[i][j])
+            before, steps = (int(of[b, j]) for of in self._walks[i])
+            walk = self._filled, before, steps, bool(self._refresh[i][j])
             closed = self._block(i, part, (b, j), closed, *walk, spiking)
         self._index, self._filled = j + 1, 0
 
@@ -136,6 +129,7 @@ class CoreTimeline:
         place: tuple[int, int],
         closed: int,
         length: int,
+        before: int,
         steps: int,
         refresh: bool,
         spiking: np.ndarray | None,
@@ -150,7 +144,7 @@ class CoreTimeline:
             part.state.announce(closed, length)
             decided = max(decided, part.state.decided(refresh))
             part.state.start(decided)
-        issued, reached = decided, 0
+        issued, reached = decided + before, 0
         first_issued = decided + 1
         stalls = []
         lanes = hardware.lanes
@@ -161,7 +155,7 @@ class CoreTimeline:
             issued = max(due, room + 1, part.marked + 1)
             if issued > due:
                 stalls.append((due, issued))
-            if group == 0 and steps == 1:  # its first step is a last one too, and waits for room
+            if group == 0 and before + steps == 1:  # its first step is a last one, which waits
                 first_issued = issued
             if spiking is None or isinstance(hardware, ReadoutHardware):
                 continue
@@ -179,6 +173,8 @@ class CoreTimeline:
         part.turns.append(turn)
         part.released.append(issued)
         part.finished = issued
+        if part.state is not None:
+            part.state.finish(issued)
         part.ready = issued + hardware.drain
         return reached
 

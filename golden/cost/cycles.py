@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from golden.blocks import block_starts
+from golden.cost.stored_sums import stored_accesses
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.readout import ReadoutHardware
@@ -30,23 +31,24 @@ def refreshes(part: Part, lengths: np.ndarray) -> np.ndarray:
     return -(-(starts + lengths) // part.dilation) - -(-starts // part.dilation)
 
 
-def group_steps(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the steps that each group takes, for distinct addresses (..., blocks) of whole
-    sequences in blocks of `lengths`.
+def walks(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for distinct addresses (..., blocks) of whole sequences in blocks of `lengths` the
+    cycles before the first group may be complete (0 but where it is ablated), and then the cycles
+    (its steps) of each group.
     """
     dense = np.where(refreshes(part, lengths) > 0, part.dense_steps, 0)
-    least = np.maximum(dense, part.output_steps)
-    return np.maximum(part.sparse_steps(addresses), least)
+    return part.walk(addresses, dense)
 
 
 def block_cycles(part: Part, addresses: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the cycles (..., blocks) in which a layer, or the readout, issues a step, for distinct
-    addresses (..., blocks) of whole sequences in blocks of `lengths`: groups * steps, what the
-    counter `busy_cycles` adds up.
+    addresses (..., blocks) of whole sequences in blocks of `lengths`: groups * steps, and those
+    before the first group may be complete; what the counter `busy_cycles` adds up.
 
     No part takes fewer cycles from the start of a block to that of the next.
     """
-    return part.n_groups * group_steps(part, addresses, lengths)
+    before, steps = walks(part, addresses, lengths)
+    return before + part.n_groups * steps
 
 
 def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray) -> np.ndarray:
@@ -57,7 +59,7 @@ def loop_cycles(layer: LayerHardware, addresses: np.ndarray, spikes: np.ndarray)
     For a consumer that takes every item, and inputs that wait. Exact where a group's spikes always
     find room in their queue.
     """
-    steps = group_steps(layer, addresses, np.ones(addresses.shape[-1], np.int64))
+    _, steps = walks(layer, addresses, np.ones(addresses.shape[-1], np.int64))
     starts = np.arange(0, layer.n_outputs, layer.lanes)
     fired = np.add.reduceat(spikes.astype(np.int64), starts, axis=-1)
     remaining = np.flip(np.cumsum(np.flip(fired, -1), -1), -1)  # of a group and all that follow it
@@ -79,6 +81,8 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
         counts = _accesses(part, received[index], events[index], dropped[index], run.lengths)
         if isinstance(part, LayerHardware) and part.delayed:
             counts |= _delay_accesses(part, run.layers[index], len(run.lengths))
+        if isinstance(part, LayerHardware) and part.stored:
+            counts |= stored_accesses(part, received[index])
         found |= {f"{name}.{what}": count for what, count in counts.items()}
     return found
 
@@ -150,7 +154,7 @@ def _accesses(
         "p_reads": none + dense,
         "history_reads": none + dense,
         "history_writes": none + d * kept,
-        "state_products": none + groups * (d + 1) * int(refreshed.sum()),
+        "state_products": none + groups * part.columns * int(refreshed.sum()),
         "w_x_reads": accepted,
         "ab_reads": none + steps * n_timesteps,
         "m_reads": none + part.state_update.row_groups * d * n_timesteps,
@@ -184,9 +188,20 @@ def watchdog_cycles(core: CoreParams, waiting: int = 0) -> int:
     blocks of timesteps that it can hold, and `waiting` others, each at its slowest, and all gaps.
     """
     held = waiting + sum(part.n_lists + 1 for part in core.parts.values())
-    walks = [part.n_groups * part.max_steps + part.drain for part in core.parts.values()]
+    longest = [
+        before + part.n_groups * steps + part.drain + _update_in_turn(part)
+        for part in core.parts.values()
+        for before, steps in [part.walk(part.n_addresses, part.dense_steps)]
+    ]
     updates = [layer.state_update.block_cycles for layer in core.layers if layer.params.n_state]
-    return held * max([*walks, *updates]) + 100_000
+    return held * int(max([*longest, *updates])) + 100_000
+
+
+def _update_in_turn(part: Part) -> int:
+    """Return the cycles of a state update that come before a walk, not beside it."""
+    if not isinstance(part, LayerHardware) or not part.updates_in_turn:
+        return 0
+    return part.state_update.block_cycles
 
 
 def settle_cycles(core: CoreParams) -> int:

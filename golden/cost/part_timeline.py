@@ -133,6 +133,38 @@ class StateUpdates:
         told = max(self.announced[-1], decided) + 1
         self.begun = max(self.begun + self.layer.state_update.interval, told + 1)
 
+    def finish(self, issued: int) -> None:
+        """Follow the end of the walk of the block that was decided on last."""
+
+
+@dataclass
+class FirstStateUpdates(StateUpdates):
+    """The same without dependency breaking: a block needs its own update, which begins when the
+    block before is decided on, or, in turn, when its walk is over.
+    """
+
+    started: int = -(1 << 40)  # cycle in which the last block was decided on, or its walk ended
+
+    def announce(self, closed: int, length: int) -> None:
+        visible = closed + DRIVE_LATENCY + 1
+        begin = max(visible, self.started + 1)
+        self.begun = max(self.begun + self.layer.state_update.interval, begin + 1)
+        self.announced.append(self.begun + self.layer.state_update.announce_delay)
+
+    def start(self, decided: int) -> None:
+        self.started = decided
+
+    def finish(self, issued: int) -> None:
+        if self.layer.updates_in_turn:
+            self.started = issued
+
+
+def state_updates(part: Part) -> StateUpdates | None:
+    """Return the state updates of a part at the start, where it has any."""
+    if not isinstance(part, LayerHardware) or not part.dense_steps:
+        return None
+    return FirstStateUpdates(part) if part.params.state_first else StateUpdates(part)
+
 
 @dataclass
 class PartTimeline:

@@ -44,10 +44,42 @@ class CoreParams:
                 f"reports and block {self.hardware.block} with delays before {delayed[0]}: a report"
                 " closes a block early, and a delay line counts whole ones: use a block of 1"
             )
+        self._check_ablations()
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(
                 f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
             )
+
+    def _check_ablations(self) -> None:
+        """Raise `UserError` where a layer has what its ablations cannot be built with."""
+        ablations = self.hardware.ablations
+        for name, p in ((f"layer{i}", layer) for i, layer in enumerate(self.network.layers)):
+            if p.n_state and p.state_first != ("no-dependency-breaking" in ablations):
+                was = "without" if p.state_first else "with"
+                raise UserError(
+                    f"{name} was quantized {was} dependency breaking, and the core is ablated by"
+                    f" {', '.join(ablations) or 'nothing'}: export it again"
+                )
+            if not ablations:
+                continue
+            has = {
+                "own spikes that come back": p.recurrent,
+                "delays": p.max_delay > 0,
+                "graded inputs": p.formats.payload.width > 1,
+                "a synaptic current": p.synapse,
+                f"a dilation of {p.dilation}": p.dilation > 1,
+            }
+            if found := [what for what, is_there in has.items() if is_there]:
+                raise UserError(
+                    f"the ablation {ablations[0]} of {name}, which has {found[0]}: ablate networks"
+                    " of plain layers that receive spikes"
+                )
+            if "shared-datapath" in ablations and p.n_state and p.current_shift < 0:
+                raise UserError(
+                    f"the ablation shared-datapath of {name}, whose products with the slow state"
+                    f" are coarser than its membranes by {-p.current_shift} bits: use a P with as"
+                    " many more fractional bits"
+                )
 
     @cached_property
     def layers(self) -> tuple[LayerHardware, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from golden.formats import Fixed
+import numpy as np
+
+from golden.formats import Fixed, rshift, width_of
 from golden.hardware.counters import (
     COMMON_COUNTERS,
     INPUT_COUNTERS,
@@ -30,7 +33,9 @@ from golden.params import LayerParams
 class LayerHardware(PartHardware):
     """A layer on given lanes.
 
-    It has a `neuron_fold`; with a slow state a `state_update`; with delays a `delay_ring`.
+    It has a `neuron_fold`; with a slow state a `state_update`; with delays a `delay_ring`. What is
+    ablated (`HardwareParams.ablations`) changes neither its neuron fold nor its state update, so
+    that a layer has the same multipliers with and without it.
     """
 
     params: LayerParams
@@ -66,14 +71,92 @@ class LayerHardware(PartHardware):
         return self.write_stage + ENCODER_LATENCY + self.close_latency
 
     @property
+    def columns(self) -> int:
+        """Columns that the dense state path multiplies: those of P, and V."""
+        d = self.params.n_state
+        return d + (not self.params.state_first) if d else 0
+
+    @property
     def dense_steps(self) -> int:
+        return -(-self.columns // self.hardware.products_per_cycle)
+
+    @property
+    def _whole_dense_steps(self) -> int:
+        """As `dense_steps`, of a layer that has V."""
         columns = self.params.n_state + 1 if self.params.n_state else 0
         return -(-columns // self.hardware.products_per_cycle)
+
+    @property
+    def shared(self) -> bool:
+        """Whether events and columns of the slow state take turns on one adder a lane."""
+        return "shared-datapath" in self.hardware.ablations and self.params.n_state > 0
+
+    @property
+    def updates_in_turn(self) -> bool:
+        """Whether an update of the slow state waits for the walk of the timestep before to end."""
+        return "no-run-ahead" in self.hardware.ablations and self.params.n_state > 0
+
+    @property
+    def input_stationary(self) -> bool:
+        """Whether each event, and each column, goes through all groups."""
+        return "input-stationary" in self.hardware.ablations
+
+    @property
+    def fused(self) -> bool:
+        """Whether a group's neurons are updated as soon as its sums are complete."""
+        return "no-fusion" not in self.hardware.ablations
+
+    @property
+    def stored(self) -> bool:
+        """Whether the sums of all groups lie in memories."""
+        return self.input_stationary or not self.fused
+
+    @property
+    def reordered(self) -> bool:
+        """Whether its walk is another one than that of the group schedule."""
+        return self.shared or self.stored
+
+    @cached_property
+    def sums(self) -> dict[str, Fixed]:
+        """The formats of the sums that a group leaves for its neurons: `sums` of its events,
+        `currents` from the slow state. Shared, both are one, in the scale of the currents.
+        """
+        p = self.params
+        if not p.n_state:
+            return {"sums": p.spike_sum}
+        if not self.shared:
+            return {"sums": p.spike_sum, "currents": p.current_sum}
+        events = rshift(p.spike_sum.magnitude, p.spike_shift) << p.current_shift
+        return {"sums": Fixed(width_of(events + p.current_sum.magnitude), p.current_sum.frac)}
+
+    @property
+    def added(self) -> dict[str, Fixed]:
+        """The formats of what a step adds where the walk is ablated: the weight of a spike, and the
+        product of a column.
+        """
+        f = self.params.formats
+        return {"events": f.w_f, "columns": Fixed(f.p.width + max(f.m.width, f.x.width))}
+
+    @property
+    def sum_shift(self) -> int:
+        """Fractional bits that `sums` has more than what drives the membranes."""
+        return self.params.current_shift if self.shared else self.params.spike_shift
+
+    def walk(self, addresses: Any, dense: Any) -> tuple[Any, Any]:
+        if not self.reordered:
+            return super().walk(addresses, dense)
+        sparse = self.sparse_steps(addresses)
+        steps = np.maximum(sparse + dense if self.shared else np.maximum(sparse, dense), 1)
+        if not self.stored:
+            return 0 * steps, np.maximum(steps, self.output_steps)
+        # Input stationary, the last step through all groups completes one after another.
+        before = steps - (self.input_stationary and self.fused)
+        return self.n_groups * before, 0 * steps + self.output_steps
 
     @cached_property
     def neuron_fold(self) -> NeuronFold:
         # The block that has the fewest dense steps (partial blocks aside).
-        least = self.dense_steps if self.block >= self.dilation else 0
+        least = self._whole_dense_steps if self.block >= self.dilation else 0
         p = self.params
         return NeuronFold(self.lanes, self.block, self.n_groups, least, p.recurrent, p.synapse)
 
@@ -110,7 +193,7 @@ class LayerHardware(PartHardware):
         p = self.params
         assert p.n_state
         plain = self.n_groups * self.output_steps + self.drain
-        refreshed = self.n_groups * max(self.dense_steps, self.output_steps) + self.drain
+        refreshed = self.n_groups * max(self._whole_dense_steps, self.output_steps) + self.drain
         per_cycle = self.hardware.products_per_cycle
         return StateUpdate(p.n_state, p.dilation, self.block, per_cycle, plain, refreshed)
 
@@ -186,9 +269,9 @@ class LayerHardware(PartHardware):
 
     @cached_property
     def buffers(self) -> dict[str, MemoryParams]:
-        """What the core writes itself: the event list, u, y, h, the slow state for its own update
-        (`m`) and for the dense state path (`history`), drives that wait for their update, spike
-        masks, the rings of a delay line.
+        """What the core writes itself: the event list, u, y, h, stored sums, the slow state for its
+        own update (`m`) and for the dense state path (`history`), drives that wait for their
+        update, spike masks, the rings of a delay line.
         """
         p, f, d = self.params, self.params.formats, self.params.n_state
         flag = Fixed(1, signed=False)
@@ -198,6 +281,11 @@ class LayerHardware(PartHardware):
             found.append(MemoryParams("y", words, self.neuron_fold.units, f.y))
         if d and p.dilation > 1:
             found.append(MemoryParams("h", words, self.neuron_fold.units, p.current))
+        if self.stored:
+            found += [
+                MemoryParams(name, self.n_groups, self.lanes, fmt)
+                for name, fmt in self.sums.items()
+            ]
         if d:
             slots = self.hardware.products_per_cycle * self.block
             depth = 2 << address_width(self.dense_steps)
@@ -241,6 +329,8 @@ class LayerHardware(PartHardware):
             )  # fmt: skip
             if self.dilation > 1:
                 found += ("h_reads", "h_writes")
+        if self.stored:
+            found += tuple(f"{name}_{what}" for name in self.sums for what in ("reads", "writes"))
         if self.delayed:
             found += ("delays_reads", "ring_reads", "ring_writes")
         return found

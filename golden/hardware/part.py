@@ -8,6 +8,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams, address_width
@@ -18,6 +20,9 @@ from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
 MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
+ABLATIONS = (
+    "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
+)  # fmt: skip
 
 
 class EventKind(IntEnum):
@@ -57,6 +62,16 @@ class HardwareParams:
         Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
     reports
         Send results also when the event stream asks for them, not only at the end of a sequence.
+    ablations
+        What the layers do without, to measure what it is worth, in the order of `ABLATIONS`:
+        `shared-datapath`: a group's events and its columns of the slow state take turns on one
+        adder a lane. `no-dependency-breaking`: the current takes the slow state after this
+        timestep's update (`LayerParams.state_first`), which runs beside the walk of the timestep
+        before; `no-run-ahead`, which needs it: after that walk. `no-fusion`: the sums of all
+        groups are stored, and then read by a pass of neuron updates. `input-stationary`: each
+        event, and each column, goes through all groups, whose sums lie in a memory. Each is for
+        blocks of one timestep and for one event and one product a cycle; the readout stays as it
+        is.
     """
 
     lanes: int = 8
@@ -66,6 +81,7 @@ class HardwareParams:
     access_counters: bool = False
     trace: bool = False
     reports: bool = False
+    ablations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, most in MOST.items():
@@ -76,6 +92,27 @@ class HardwareParams:
             raise UserError(f"block {self.block}: use {right}")
         for name in ("access_counters", "trace", "reports"):
             check_type(name, getattr(self, name), bool, "True or False")
+        check_type("ablations", self.ablations, tuple, "a tuple of names")
+        self._check_ablations()
+
+    def _check_ablations(self) -> None:
+        if self.ablations != tuple(name for name in ABLATIONS if name in self.ablations):
+            raise UserError(
+                f"ablations {', '.join(map(str, self.ablations))}: use some of"
+                f" {', '.join(ABLATIONS)}, in this order"
+            )
+        if "no-run-ahead" in self.ablations and "no-dependency-breaking" not in self.ablations:
+            raise UserError("the ablation no-run-ahead: use it with no-dependency-breaking")
+        turned = {
+            f"block {self.block}": self.block > 1,
+            f"events_per_cycle {self.events_per_cycle}": self.events_per_cycle > 1,
+            f"products_per_cycle {self.products_per_cycle}": self.products_per_cycle > 1,
+            "reports": self.reports,
+        }
+        if self.ablations and (found := [name for name, is_on in turned.items() if is_on]):
+            raise UserError(
+                f"the ablation {self.ablations[0]} with {found[0]}: use 1 of each, and no reports"
+            )
 
 
 @dataclass(frozen=True)
@@ -162,6 +199,14 @@ class PartHardware(ABC):
     def sparse_steps(self, addresses: Any) -> Any:
         """Return the steps that a group takes to add `addresses` distinct addresses."""
         return -(-addresses // self.hardware.events_per_cycle)
+
+    def walk(self, addresses: Any, dense: Any) -> tuple[Any, Any]:
+        """Return what a walk of `addresses` distinct addresses and of `dense` steps of the dense
+        state path takes: the cycles before its first group may be complete, and then those of each
+        group until it is.
+        """
+        longer = np.maximum(self.sparse_steps(addresses), dense)
+        return 0 * longer, np.maximum(longer, self.output_steps)
 
     @property
     def dilation(self) -> int:

@@ -10,7 +10,13 @@ import torch
 from golden.errors import UserError
 from golden.integer import NetworkIntegers
 from golden.params import LayerFormats, ReadoutParams
-from golden.quantize import DEFAULT_WIDTHS, calibrate, choose_formats, fit_least_error
+from golden.quantize import (
+    DEFAULT_WIDTHS,
+    calibrate,
+    choose_formats,
+    fit_least_error,
+    slow_weights,
+)
 from golden.reals import LayerReals, NetworkReals
 from golden.train.model import DmpLayer, DmpNetwork, legendre_zoh
 from golden.train.topology import Topology
@@ -71,7 +77,7 @@ def apply_grids(
 def dequantize(network: NetworkIntegers, topology: Topology) -> DmpNetwork:
     """Return a network in Torch with the weights that integers stand for: to train them further.
 
-    W_m is not stored; it is what comes closest to P = W_m A and V = W_m B at once (least squares).
+    W_m is not stored: see `golden.quantize.slow_weights`.
 
     Raises
     ------
@@ -87,6 +93,7 @@ def dequantize(network: NetworkIntegers, topology: Topology) -> DmpNetwork:
             "a synaptic current": p.synapse,
             "an amount of its reset": p.own_reset,
             "values a neuron": bool(p.per_neuron) and not shape.per_neuron,
+            "no dependency breaking": p.state_first,
         }
         for what, there in strange.items():
             if there:
@@ -116,9 +123,8 @@ def dequantize(network: NetworkIntegers, topology: Topology) -> DmpNetwork:
                 )
             if params.n_state:
                 a, b = legendre_zoh(params.n_state, layer.topology.theta)
-                fused = np.column_stack([f.p.to_real(integers.p), f.v.to_real(integers.v)])
-                solution = np.linalg.lstsq(np.column_stack([a, b]).T, fused.T, rcond=None)[0]
-                assign(layer.slow.weight, solution.T)
+                fused = f.p.to_real(integers.p), f.v.to_real(integers.v)
+                assign(layer.slow.weight, slow_weights(*fused, a, b))
                 assign(layer.drive_weight, f.w_x.to_real(integers.w_x))
                 assign(layer.drive_bias, f.b_x.to_real(np.asarray(integers.b_x)))
         readout = network.params.readout

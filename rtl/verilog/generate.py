@@ -86,7 +86,8 @@ def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
         f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
         f" --products-per-cycle {hardware.products_per_cycle}"
         f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
-        f"{' --reports' * hardware.reports}{options}"
+        f"{' --reports' * hardware.reports}"
+        f"{''.join(f' --ablate {name}' for name in hardware.ablations)}{options}"
     )
     return (
         f"// {top}: the core of network {core.network.name}, by dmp-core {VERSION}.\n"
