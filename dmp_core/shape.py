@@ -34,6 +34,11 @@ SHAPE = [
         is_flag=True,
         help="Let the event stream ask for the results so far at any time",
     ),
+    _whole(
+        "--segment-words",
+        DEFAULT.segment_words,
+        "Words of a segment of a deep memory: fewer take less energy and more logic",
+    ),
     click.Option(
         ["--ablate", "ablations"],
         multiple=True,

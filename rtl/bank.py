@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.memory import SEGMENT_DEPTH, MemoryParams, address_width
+from golden.hardware.memory import MemoryParams, address_width
 from golden.hardware.stages import BANK_LATENCY
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay, shape_of
@@ -20,7 +20,7 @@ from rtl.signatures import LoadBus, LoadBusPorts
 class Bank(Component):
     """Hold one value a lane in every word. One or two ports read; the load bus writes.
 
-    A deep memory lies in segments of `SEGMENT_DEPTH` words, of which a read enables one.
+    A deep memory lies in segments of `segment_words` words, of which a read enables one.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Bank(Component):
         m = Module()
         memory, segments = self.memory, self.memory.segments
         address_bits = address_width(memory.depth)
-        low_bits = address_width(min(memory.depth, SEGMENT_DEPTH))
+        low_bits = address_width(min(memory.depth, memory.segment_words))
         writing, loaded, word = collect(m, self.load, self.number, memory)
         read_words: list[list[Value]] = [[] for _ in range(self.n_reads)]
         for index, depth in enumerate(segments):

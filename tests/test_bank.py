@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware import memory as memory_module
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MemoryParams, address_width
-from rtl import bank
 from rtl.bank import Bank
 from tests.streams import join, load_item, replay
 
@@ -28,16 +26,13 @@ def test_reads_what_was_loaded(
     n_reads: int,
     registered: bool,
     loads: float,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also from segments of 8 words. A word is there three cycles after the load bus had its last
     item; in the cycles between it is as it was or as it will be. Two cycles after a load the second
     port is not its own.
     """
-    for module in (memory_module, bank):
-        monkeypatch.setattr(module, "SEGMENT_DEPTH", 8)
     rng = np.random.default_rng([depth, n_reads, int(loads * 10)])
-    memory = MemoryParams("words", depth, lanes, Fixed(11))
+    memory = MemoryParams("words", depth, lanes, Fixed(11), segment_words=8)
     bits, width = address_width(depth), memory.width
     words: list[int] = [int(rng.integers(1 << width)) for _ in range(depth)]
     cycles: list[dict[str, Any]] = []

@@ -165,6 +165,9 @@ def test_steps_of_a_group() -> None:
 )
 def test_segments_of_a_loaded_memory(depth: int, segments: list[int]) -> None:
     assert MemoryParams("some", depth, 1, Fixed(8)).segments == segments
+    hardware = HardwareParams(4, segment_words=16)
+    layer = LayerHardware(LayerParams(n_inputs=9, n_neurons=8, n_state=2), hardware)
+    assert layer.memories["w_f"].segments == [16, 2] and layer.memories["p"].segments == [6]
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ class LayerHardware(PartHardware):
             ]
         if self.delayed:
             found.append(MemoryParams("delays", p.n_inputs, 1, p.delay))
-        return {memory.name: memory for memory in found}
+        return self.loaded(found)
 
     @cached_property
     def buffers(self) -> dict[str, MemoryParams]:

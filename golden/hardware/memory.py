@@ -11,7 +11,7 @@ from golden.formats import Fixed
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
 MAX_ITEMS = 1 << 12  # of the load stream, for a word: 256 lanes of 8 products of 64 bits
-SEGMENT_DEPTH = 1 << 10  # words of a segment: a deeper loaded memory is made of several
+SEGMENT_WORDS = 1 << 10  # of a segment, unless the user says another number
 LOAD_WIDTH = 32  # data bits of an item of the load stream
 
 
@@ -28,13 +28,14 @@ def address_width(depth: int) -> int:
 @dataclass(frozen=True)
 class MemoryParams:
     """A memory of `depth` words that each hold `n_lanes` numbers of format `element`, lane 0 in the
-    lowest bits.
+    lowest bits; if it is loaded, in segments of `segment_words`.
     """
 
     name: str
     depth: int
     n_lanes: int
     element: Fixed
+    segment_words: int = SEGMENT_WORDS
 
     def __post_init__(self) -> None:
         if self.depth > MAX_DEPTH:
@@ -58,7 +59,8 @@ class MemoryParams:
     @property
     def segments(self) -> list[int]:
         """The depths of the memories that a loaded one is made of: a deeper one would be slow, as
-        what is read would pass from block RAM to block RAM before it comes to a register.
+        what is read would pass from block RAM to block RAM before it comes to a register, and
+        a read takes the more energy the deeper a memory is.
         """
-        full, rest = divmod(self.depth, SEGMENT_DEPTH)
-        return [SEGMENT_DEPTH] * full + [rest] * (rest > 0)
+        full, rest = divmod(self.depth, self.segment_words)
+        return [self.segment_words] * full + [rest] * (rest > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware.memory import MemoryParams, address_width
+from golden.hardware.memory import MAX_DEPTH, SEGMENT_WORDS, MemoryParams, address_width
 from golden.hardware.stages import CLOSE_LATENCY
 from golden.param_checks import check_type, check_whole
 from golden.params import LayerParams
@@ -62,6 +62,9 @@ class HardwareParams:
         Carry the trace ports: membranes, slow state, drive and spikes as they are computed.
     reports
         Send results also when the event stream asks for them, not only at the end of a sequence.
+    segment_words
+        Words of a segment of a memory that is loaded: a power of two from 16. A read enables one
+        segment; smaller ones take less energy and more logic.
     ablations
         What the layers do without, to measure what it is worth, in the order of `ABLATIONS`:
         `shared-datapath`: a group's events and its columns of the slow state take turns on one
@@ -81,6 +84,7 @@ class HardwareParams:
     access_counters: bool = False
     trace: bool = False
     reports: bool = False
+    segment_words: int = SEGMENT_WORDS
     ablations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -94,6 +98,11 @@ class HardwareParams:
             check_type(name, getattr(self, name), bool, "True or False")
         check_type("ablations", self.ablations, tuple, "a tuple of names")
         self._check_ablations()
+        right = "a power of two from 16"
+        words = check_whole("segment_words", self.segment_words, 16, MAX_DEPTH, right=right)
+        if words & (words - 1):
+            raise UserError(f"segment_words {words}: use {right}")
+        object.__setattr__(self, "segment_words", words)
 
     def _check_ablations(self) -> None:
         if self.ablations != tuple(name for name in ABLATIONS if name in self.ablations):
@@ -132,6 +141,11 @@ class PartHardware(ABC):
     @abstractmethod
     def n_outputs(self) -> int:
         """Neurons, or classes."""
+
+    def loaded(self, memories: list[MemoryParams]) -> dict[str, MemoryParams]:
+        """Return by name the memories that are loaded, in segments as the hardware has them."""
+        words = self.hardware.segment_words
+        return {memory.name: replace(memory, segment_words=words) for memory in memories}
 
     @property
     @abstractmethod

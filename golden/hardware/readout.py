@@ -69,7 +69,7 @@ class ReadoutHardware(PartHardware):
         if p.leaky:
             word = Fixed(max(LOAD_WIDTH, *(fmt.width + 1 for fmt in self.scalars.values())))
             found.append(MemoryParams("scalars", len(self.scalars), 1, word))
-        return {memory.name: memory for memory in found}
+        return self.loaded(found)
 
     @cached_property
     def scalars(self) -> dict[str, Fixed]:
