@@ -212,7 +212,7 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     )
     clocked = summary["clocked_register_cycles"]
     yield (
-        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers, "
+        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers,"
         f" clocked in {clocked['clocked']:.1%} of their cycles, changing in"
         f" {clocked['changed']:.1%}"
     )
