@@ -60,7 +60,7 @@ REGISTER = _cell(
     + _input(
         "C", 0.003,
         _power(0.010, 0.020, when="R*D*Q") + _power(0.012, 0.022, when="R*!D*!Q")
-        + _power(0.0, 0.030, when="R*D*!Q") + _power(0.0, 0.034, when="R*!D*Q")
+        + _power(0.0, 0.040, when="R*D*!Q") + _power(0.0, 0.034, when="R*!D*Q")
         + _power(5, 5, when="!R"),
         "clock : true;",
     )

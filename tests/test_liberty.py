@@ -22,7 +22,8 @@ library (small) {
     dont_use : true;
     pin (A[7:0]) { direction : input ; capacitance : 0.002; }
     pin(Y) {
-      function : "(A * B)";
+      function : "(A * \\
+B)";
       internal_power () {
         rise_power (table_2x3) {
           index_1 ("0.1, 0.3"); index_2 ("1, 2, 3");
@@ -59,9 +60,9 @@ def test_groups_attributes_and_tables_are_read() -> None:
     ("wrong", "says"),
     [
         (TEXT.replace("area : 9.5", "area 9.5"), r"line 8: 9.5, where \( is due"),
-        (TEXT[:-3], "ends in line 23, where word is due"),
+        (TEXT[:-3], "ends in line 24, where word is due"),
         (TEXT.replace("*/", ""), r"line 1: a, where \( is due"),
-        (TEXT + '"', 'line 25: " opens what never ends'),
+        (TEXT + '"', 'line 26: " opens what never ends'),
         ("cell (x) { }", "has a cell where a library is due"),
         ("", "ends in line 1, where word is due"),
     ],

@@ -55,7 +55,7 @@ def test_figures_of_the_register(small: Technology) -> None:
     assert (register.data, register.clock, register.output) == ("D", "C", "Q")
     assert register.energy == pytest.approx(45 + 55)
     assert register.still == pytest.approx((10 + 12) / 2 + (20 + 22) / 2)
-    assert register.changing == pytest.approx(0 + (30 + 34) / 2)
+    assert register.changing == pytest.approx(0 + (40 + 34) / 2)
     assert register.inputs["D"].energy == pytest.approx(2.0)
     assert register.inputs["C"].energy == 0, "that of its periods has it"
 
