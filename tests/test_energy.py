@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from dmp_core.__main__ import main
 from energy import command
-from energy.accesses import check_accesses
+from energy.accesses import check_accesses, synaptic_operations
 from energy.activity import Accesses, Activity, watch
 from energy.calculate import calculate, component_of, ports_of, total_by_nets
 from energy.gates import synthesize
@@ -195,14 +195,27 @@ def test_a_netlist_with_other_cells_is_refused() -> None:
         read_gates(module, PAPER)
 
 
+def test_synaptic_operations_are_events_times_neurons() -> None:
+    """Whatever the block: of each layer's events at all of its neurons, and of the last spikes at
+    all classes.
+    """
+    network = load_network("rows")
+    payloads = np.random.default_rng(0).integers(0, 256, (2, 9, 28))
+    spikes = [layer.spike_counts.sum() for layer in run(network, payloads).layers]
+    received = [np.count_nonzero(payloads), *spikes]
+    sizes = [*network.params.widths[1:], network.params.readout.n_classes]
+    expected = sum(int(events) * size for events, size in zip(received, sizes, strict=True))
+    for block in (1, 4):
+        core = CoreParams(network.params, HardwareParams(4, block))
+        assert synaptic_operations(core, run(network, payloads, block=block)) == expected
+
+
 def test_accesses_are_those_of_the_golden_model() -> None:
     network = load_network("rows")
     core = CoreParams(network.params, HardwareParams(4))
     payloads = np.random.default_rng(0).integers(0, 256, (2, 5, 28))
-    golden = {
-        name: int(count.sum())
-        for name, count in accesses(core, run(network, payloads, block=1)).items()
-    }
+    done = run(network, payloads, block=1)
+    golden = {name: int(count.sum()) for name, count in accesses(core, done).items()}
     found = {
         "layer0.spike_path.weights.words_0": Accesses(golden["layer0.w_f_reads"] - 7, 0, 0),
         "layer0.spike_path.weights.words_1": Accesses(7, 0, 0),
@@ -211,10 +224,10 @@ def test_accesses_are_those_of_the_golden_model() -> None:
         ),
         "layer0.something": Accesses(3, 3, 0),
     }
-    assert check_accesses(core, network, payloads, found) == 3
+    assert check_accesses(core, done, found) == 3
     found["layer0.spike_path.weights.words_1"] = Accesses(8, 0, 0)
     with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
-        check_accesses(core, network, payloads, found)
+        check_accesses(core, done, found)
 
 
 @pytest.fixture
