@@ -147,6 +147,12 @@ def costs() -> str:
     return table(columns, rows)
 
 
+def energies() -> str:
+    """Return the measured energies, without how to measure them again."""
+    columns, rows = results.load(results.FOLDER / "energy.json")
+    return table(columns, [row["cells"] for row in rows])
+
+
 def folders() -> str:
     """Return the tree: a folder a row."""
     shown = FOLDERS | OTHER_FOLDERS
@@ -164,6 +170,7 @@ def pages() -> dict[Path, str]:
         DOCS / "hardware.md": {"costs": costs()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
+        DOCS / "energy.md": {"energies": energies()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))

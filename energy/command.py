@@ -64,7 +64,7 @@ def find_sequences(
         )
         return drawn, f"drawn, with {rate:g} events a timestep as {card.data or name} has"
     dataset = first_sequences(core, manifest, dataset, count)
-    return dataset.sequences(), f"of {'the shipped ones' if data is None else data.name}"
+    return dataset.sequences(), "those of the network" if data is None else f"of {data.name}"
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
