@@ -18,6 +18,7 @@ FOLDERS = {
     "rtl/verilog": "from components to a Verilog file and its pages of registers",
     "rtl/synth": "synthesis, place and route, netlists",
     "tb": "runs the Verilog and holds every value to the golden model; measurements and studies",
+    "energy": "the energy of inferences, from a core's gates",
     "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
     "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
 }

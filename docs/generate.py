@@ -156,6 +156,12 @@ def way() -> str:
     )
 
 
+def energies() -> str:
+    """Return the measured energies, without how to measure them again."""
+    columns, rows = results.load(results.FOLDER / "energy.json")
+    return table(columns, [row["cells"] for row in rows])
+
+
 def folders() -> str:
     """Return the tree: a folder a row."""
     shown = FOLDERS | OTHER_FOLDERS
@@ -174,6 +180,7 @@ def pages() -> dict[Path, str]:
         DOCS / "importing.md": {"way": way()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
+        DOCS / "energy.md": {"energies": energies()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))

@@ -11,7 +11,7 @@ from energy.activity import Accesses
 from golden.cost.cycles import accesses
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.integer import NetworkIntegers, run
+from golden.runs import Run
 
 # What the golden model calls a memory, by its place in a part; a deep one is several.
 NAMES = {
@@ -28,20 +28,15 @@ NAMES = {
 }
 
 
-def check_accesses(
-    core: CoreParams,
-    network: NetworkIntegers,
-    payloads: np.ndarray,
-    found: dict[str, Accesses],
-) -> int:
-    """Return how many memories have done what the golden model says for sequences (B, K, M).
+def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> int:
+    """Return how many memories have done what the golden model says of a run with the core's block.
 
     Raises
     ------
     UserError
         One has not.
     """
-    golden = accesses(core, run(network, payloads, block=core.hardware.block))
+    golden = accesses(core, run)
     done: defaultdict[str, int] = defaultdict(int)
     checked = 0
     for memory, counted in found.items():
@@ -56,3 +51,14 @@ def check_accesses(
         if count != expected:
             raise UserError(f"{name} are {count} in the gates, {expected} in the golden model")
     return checked
+
+
+def synaptic_operations(core: CoreParams, run: Run) -> int:
+    """Return the additions of a weight that a run's events ask for: each event, at every neuron of
+    the part that takes it.
+    """
+    received = [*(layer.events for layer in run.layers), run.layers[-1].spike_counts]
+    parts = core.parts.values()
+    return sum(
+        int(events.sum()) * part.n_outputs for events, part in zip(received, parts, strict=True)
+    )

@@ -21,7 +21,6 @@ from tb.verilator import build_library
 from tb.wrapper import SHELL
 
 COUNTING = Path(__file__).with_suffix(".cpp")
-SPLIT = ("--output-split-cfuncs", "1000")  # functions that the C++ compiler is quick with
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def build(
         f"{SHELL}.sv": write_shell(interface, watched),
         COUNTING.name: defined + COUNTING.read_text() + SHIM.read_text(),
     }
-    return build_library(sources, SHELL, cache, optimize, SPLIT), watched
+    return build_library(sources, SHELL, cache, optimize, large=True), watched
 
 
 class CountingCore(LoadedCore):

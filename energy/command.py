@@ -11,7 +11,6 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from energy.accesses import check_accesses
 from energy.activity import build, measure
 from energy.from_liberty import from_liberty, read_macro
 from energy.gates import synthesize
@@ -28,6 +27,7 @@ from golden.data.synthetic import draw_events
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
+from golden.integer import run
 from golden.interface import read_interface
 from golden.picture import save_picture
 from tb.batch import Job
@@ -64,7 +64,7 @@ def find_sequences(
         )
         return drawn, f"drawn, with {rate:g} events a timestep as {card.data or name} has"
     dataset = first_sequences(core, manifest, dataset, count)
-    return dataset.sequences(), f"of {'the shipped ones' if data is None else data.name}"
+    return dataset.sequences(), "those of the network" if data is None else f"of {data.name}"
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
@@ -83,7 +83,7 @@ def find_sequences(
     type=click.Path(path_type=Path),
     help="Liberty of a memory macro, in place of the project's own; one option each",
 )
-@click.option("--optimize", default="-O0", help="The C++ compiler's option for the model")
+@click.option("--optimize", default="-O1", help="The C++ compiler's option for the model")
 @report_user_errors
 def main(
     manifest: Path,
@@ -127,10 +127,9 @@ def main(
             library, core, unpack(images, core), interface, load_items(interface, core, images)
         )
         measured = measure(netlist, technology, job, watched, payloads, bar.update)
-    checked = check_accesses(core, job.network, payloads, measured.settled)
     sequences = Sequences(source, len(payloads), payloads.shape[1], length)
-    summary = summarize(core, netlist, technology, measured, sequences, mhz)
-    summary["memories_as_golden"] = checked
+    golden = run(job.network, payloads, block=core.hardware.block)
+    summary = summarize(core, netlist, technology, measured, sequences, golden, mhz)
     summary["seconds"] = round(time.monotonic() - started, 1)
     write_whole(report, json.dumps(summary, indent=1) + "\n")
     click.echo("\n".join(lines(summary)))

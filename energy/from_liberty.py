@@ -210,7 +210,7 @@ def _smallest(cells: dict[str, Cell], what: str, library: Group) -> str:
 
 def read_macro(path: Path) -> Macro:
     """Return the memory macro of a Liberty file: its access energies are those of the rising edge
-    of the clock with the pins *MEN, *WEN and *REN (enable, write, read) of a port.
+    of the clock, by the pins of a port whose names end in MEN, WEN, REN (enable, write, read).
     """
     library = read_liberty(path)
     units, cell = Units(library), library.first("cell")

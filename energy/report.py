@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from energy.accesses import check_accesses, synaptic_operations
 from energy.activity import Measured
 from energy.calculate import KINDS, Energy, calculate, ports_of, total_by_nets
 from energy.netlist import Netlist
@@ -14,6 +15,7 @@ from energy.technology import Technology
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
+from golden.runs import Run
 from golden.table import table
 
 SINKS = 16  # registers that a buffer of a clock tree drives
@@ -37,6 +39,7 @@ def summarize(
     technology: Technology,
     measured: Measured,
     sequences: Sequences,
+    golden: Run,
     mhz: float,
 ) -> dict[str, Any]:
     """Return the content of `energy.json`. Energies are those of an inference, the mean of all.
@@ -44,8 +47,10 @@ def summarize(
     Raises
     ------
     UserError
-        The energy by components is not the energy by nets.
+        The energy by components is not the energy by nets, or the accesses of a memory are not
+        those of the `golden` run.
     """
+    checked = check_accesses(core, golden, measured.settled)
     ports = ports_of(netlist, measured.load.memories, measured.settled)
     energy = calculate(netlist, technology, measured.run, ports)
     whole = total_by_nets(netlist, technology, measured.run, ports)
@@ -54,7 +59,7 @@ def summarize(
     count = sequences.count
     cycles = measured.run.cycles / count
     seconds = cycles / (mhz * 1e6)
-    operations = synaptic_operations(core, measured) / count
+    operations = synaptic_operations(core, golden) / count
     leakage = {name: power * seconds * 1e-3 for name, power in energy.leakage.items()}
     inference = energy.total / count / 1e6 + sum(leakage.values())
     return {
@@ -86,6 +91,7 @@ def summarize(
         "registers": sum(gate.kind == technology.register for gate in netlist.gates),
         "clock_gates": sum(gate.kind == technology.gate for gate in netlist.gates),
         "clocked_register_cycles": _clocked(netlist, technology, measured),
+        "memories_as_golden": checked,
         "memories": {name: _memory(memory, count) for name, memory in energy.memories.items()},
         "not_seen": _not_seen(netlist, technology, measured, energy),
     }
@@ -118,16 +124,6 @@ def _memory(memory: Any, count: int) -> dict[str, Any]:
         "write_picojoules": memory.cost.write,
         "microjoules": memory.energy / count / 1e6,
     }
-
-
-def synaptic_operations(core: CoreParams, measured: Measured) -> int:
-    """Return the additions of a weight that the events asked for: each event, at every neuron of
-    the part that takes it.
-    """
-    counters = measured.batch.counters
-    return sum(
-        int(counters[f"{name}.events"].sum()) * part.n_outputs for name, part in core.parts.items()
-    )
 
 
 def _clocked(netlist: Netlist, technology: Technology, measured: Measured) -> dict[str, float]:
@@ -212,7 +208,7 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     )
     clocked = summary["clocked_register_cycles"]
     yield (
-        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers, "
+        f"clock      {summary['clock_gates']} gates for {summary['registers']} registers,"
         f" clocked in {clocked['clocked']:.1%} of their cycles, changing in"
         f" {clocked['changed']:.1%}"
     )

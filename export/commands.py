@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from export.store import (
+    OWN,
     STORED,
     Card,
     find_dataset,
@@ -18,8 +19,9 @@ from export.store import (
     load_stored,
     save_digits,
     save_network,
+    save_sequences,
 )
-from golden.command_line import DATA_WHOLE, FORCE, SEED, Command
+from golden.command_line import DATA_WHOLE, FORCE, SEED, Command, Number
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, report_user_errors
@@ -29,6 +31,7 @@ from golden.params import LayerFormats, check_name
 from golden.quantize import quantize as quantize_network
 
 FOLDER = click.Path(path_type=Path)
+DRAWN = 8  # sequences beside a drawn network
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
@@ -207,6 +210,13 @@ def _counts(counts: dict[str, int]) -> str:
 @click.option("--state", default=8, type=click.IntRange(0), help="Values of a layer's slow state")
 @click.option("--classes", default=10, type=click.IntRange(1))
 @click.option("--spikes", is_flag=True, help="Inputs are spikes, not the bytes of pixels")
+@click.option("--recurrent", is_flag=True, help="Layers take their own spikes (with --state 0)")
+@click.option(
+    "--rate",
+    type=Number(0, min_open=True),
+    help="Of events a timestep: store sequences of spikes as well, and choose thresholds so that"
+    " every layer sends as many",
+)
 @click.option("--seed", default=0, type=SEED)
 @click.option("--out", type=FOLDER, help="[default: build/drawn/NAME]")
 @FORCE
@@ -219,6 +229,8 @@ def draw(
     state: int,
     classes: int,
     spikes: bool,
+    recurrent: bool,
+    rate: float | None,
     seed: int,
     out: Path | None,
     force: bool,
@@ -226,18 +238,25 @@ def draw(
     """Store a network of these sizes that nobody trained: to try a core that fits a small device.
     What it says of a digit is chance.
     """
-    from golden.data.synthetic import draw_layers
+    from golden.data.synthetic import SHD_TIMESTEPS, draw_events, draw_layers, with_activity
     from golden.formats import GRADED, SPIKE
 
     sizes = (inputs, *[neurons] * layers)
-    payload = SPIKE if spikes else GRADED
-    network = draw_layers(name, sizes, state, classes, seed, payload=payload, threshold=256)
-    data = "rows" if inputs == 28 and not spikes else "drawn"
+    payload = SPIKE if spikes or rate else GRADED
+    network = draw_layers(
+        name, sizes, state, classes, seed, payload=payload, threshold=256, recurrent=recurrent
+    )
+    data = "rows" if inputs == 28 and payload == GRADED else "drawn"
     out = out or Path("build/drawn") / name
     force = force or _is_drawn(out)
-    for file in STORED:
+    for file in (*STORED, *[OWN] * bool(rate)):
         keep(out / file, force)
-    save_network(network, out, Card(data, 28, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
+    if rate:
+        events = draw_events(rate, DRAWN, seed, n_inputs=inputs)
+        network = with_activity(network, events)
+        save_sequences(events, out)
+    n_timesteps = SHD_TIMESTEPS if rate else 28
+    save_network(network, out, Card(data, n_timesteps, 0, 0.0, 0.0, 0, [], {"drawn": seed}))
     click.echo(f"wrote {out}")
 
 

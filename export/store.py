@@ -289,6 +289,14 @@ def save_digits(digits: Digits, path: Path) -> None:
     write_whole(path, packed.getvalue())
 
 
+def save_sequences(payloads: np.ndarray, folder: Path) -> None:
+    """Write sequences (B, K, M) as those that a network in `folder` runs by default."""
+    packed = io.BytesIO()
+    np.savez_compressed(packed, payloads=_smallest(payloads))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / OWN, packed.getvalue())
+
+
 def load_digits() -> Digits:
     """Return the shipped digits: the first 200 of MNIST's test set."""
     with np.load(DIGITS) as arrays:

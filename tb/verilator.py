@@ -203,6 +203,8 @@ def _build(
     arguments: tuple[str, ...],
     link: tuple[str, ...],
     versions: tuple[object, ...] = (),
+    *,
+    large: bool = False,
 ) -> Path:
     """Return the folder of a model of `sources`, Verilog and C++, that has `product`; build it
     unless `cache` has it.
@@ -215,11 +217,15 @@ def _build(
         More of them, of the model alone.
     versions
         Of what the model needs besides Verilator and the compiler.
+    large
+        Compile its files one by one, whatever `optimize` is: all at once takes gigabytes.
     """
     verilator = find_verilator()
     arguments = (*ARGUMENTS, *arguments)
     variables = {"OPT_FAST": optimize, "OPT_SLOW": "-O0"}
-    if optimize == "-O0":  # all at once: the headers take longer than what follows them
+    if (
+        optimize == "-O0" and not large
+    ):  # all at once: the headers take longer than what follows them
         variables |= {"VM_PARALLEL_BUILDS": "0", "PYTHON3": sys.executable}
     else:
         variables["CFG_CXXFLAGS_PCH_I"] = "-include"  # which the package of Verilator lacks
@@ -289,14 +295,18 @@ def build_library(
     top: str,
     cache: Path,
     optimize: str = "-O3",
-    arguments: tuple[str, ...] = (),
+    *,
+    large: bool = False,
 ) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
-    machine's processor, with more `arguments` of Verilator; build it unless `cache` has it. See
-    `build_model`.
+    machine's processor; build it unless `cache` has it. See `build_model`.
+
+    A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
     """
-    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *arguments)
-    return _build(sources, top, LIBRARY, cache, optimize, LIBRARY_ARGUMENTS, link) / LIBRARY
+    cut = ("--output-split-cfuncs", "1000") if large else ()
+    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *cut)
+    folder = _build(sources, top, LIBRARY, cache, optimize, LIBRARY_ARGUMENTS, link, large=large)
+    return folder / LIBRARY
 
 
 def empty_run_folder(folder: Path, job: str) -> Path:

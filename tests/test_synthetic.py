@@ -139,3 +139,24 @@ def test_the_network_of_the_bench_is_stored(tmp_path: Path) -> None:
     stored, card = load_stored(tmp_path / "shd")
     assert stored.params == draw_network("shd", draw_events(20, 8, seed=0), seed=0).params
     assert card.data == "drawn"
+
+
+@pytest.mark.parametrize("more", [["--state", "3"], ["--state", "0", "--recurrent"]])
+def test_a_rate_chooses_the_activity(tmp_path: Path, more: list[str]) -> None:
+    """Sequences of that rate are beside the network, and its layers send about as many spikes."""
+    out = tmp_path / "busy"
+    sizes = ["--inputs", "30", "--neurons", "40", "--layers", "2", "--rate", "6", *more]
+    done = CliRunner().invoke(main, ["draw", "busy", *sizes, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    network = load_network(out)
+    payloads = find_dataset(out).sequences()
+    assert payloads.shape == (8, 100, 30) and payloads.max() == 1
+    assert 5.5 < payloads.sum(2).mean() < 6.5
+    for layer, params in zip(run(network, payloads).layers, network.params.layers, strict=True):
+        assert params.recurrent == ("--recurrent" in more)
+        assert 5 < layer.spike_counts.mean() < 8
+    again = CliRunner().invoke(main, ["draw", "busy", *sizes, "--out", str(out)])
+    assert again.exit_code == 0, "its own files are replaced"
+    (out / "card.json").unlink()
+    kept = CliRunner().invoke(main, ["draw", "busy", *sizes, "--out", str(out)])
+    assert kept.exit_code == 2 and "error" in kept.output

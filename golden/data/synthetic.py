@@ -44,11 +44,17 @@ def draw_events(
 
 
 def draw_network(name: str, payloads: np.ndarray, seed: int) -> NetworkIntegers:
-    """Return a network of the SHD size whose layers send as many spikes a timestep as there are
-    events in the timesteps of `payloads` (B, K, 140) that have any; or, where those are more than
+    """Return a network of the SHD size that is as active as `payloads` (B, K, 140) are; see
+    `with_activity`.
+    """
+    return with_activity(draw_layers(name, SHD_SIZES, SHD_STATE, SHD_CLASSES, seed), payloads)
+
+
+def with_activity(network: NetworkIntegers, payloads: np.ndarray) -> NetworkIntegers:
+    """Return a network with thresholds such that its layers send as many spikes a timestep as there
+    are events in the timesteps of `payloads` (B, K, M) that have any; or, where those are more than
     half of its neurons, about half.
     """
-    network = draw_layers(name, SHD_SIZES, SHD_STATE, SHD_CLASSES, seed)
     formats = network.params.layers[0].formats
     samples = payloads[:_SAMPLES]
     active = samples.any(2)
@@ -79,6 +85,7 @@ def draw_layers(
     *,
     payload: Fixed = LayerFormats.payload,
     threshold: int = 0,
+    recurrent: bool = False,
 ) -> NetworkIntegers:
     """Return a network whose layers take `sizes[i]` inputs to `sizes[i + 1]` neurons, with the same
     threshold, in units of their format; the first layer's events carry `payload`.
@@ -86,9 +93,12 @@ def draw_layers(
     rng = np.random.default_rng(seed)
     formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
     pairs = list(zip(sizes, sizes[1:], strict=False))
-    params = [LayerParams(n_inputs, n, n_state, formats=formats) for n_inputs, n in pairs]
+    params = [
+        LayerParams(n_inputs, n, n_state, formats=formats, recurrent=recurrent)
+        for n_inputs, n in pairs
+    ]
     params[0] = replace(params[0], formats=replace(formats, payload=payload))
-    layers = tuple(_layer(rng, n_inputs, n, n_state, formats) for n_inputs, n in pairs)
+    layers = tuple(_layer(rng, layer, formats) for layer in params)
     return NetworkIntegers(
         NetworkParams(name, tuple(params), ReadoutParams(sizes[-1], n_classes)),
         tuple(replace(layer, threshold=threshold) for layer in layers),
@@ -97,15 +107,14 @@ def draw_layers(
     )
 
 
-def _layer(
-    rng: np.random.Generator, n_inputs: int, n_neurons: int, n_state: int, formats: LayerFormats
-) -> LayerIntegers:
+def _layer(rng: np.random.Generator, params: LayerParams, formats: LayerFormats) -> LayerIntegers:
+    n_inputs, n_neurons, n_state = params.n_inputs, params.n_neurons, params.n_state
     f = formats
     rotation = np.linalg.qr(rng.normal(size=(n_state, n_state)))[0]
     a, b = _DECAY * rotation, rng.normal(0, 0.1, n_state)
     w_m = rng.normal(0, 0.05, (n_neurons, n_state))
     return LayerIntegers(
-        w_f=f.w_f.quantize(rng.normal(0, 0.15, (n_neurons, n_inputs))),
+        w_f=f.w_f.quantize(rng.normal(0, 0.15, (n_neurons, params.n_addresses))),
         w_x=f.w_x.quantize(np.abs(rng.normal(0, 0.03, n_inputs))),
         b_x=0,
         a=f.a.quantize(a),
