@@ -187,7 +187,7 @@ def alter_image(path: Path) -> None:
             edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
             "has schema version 1; this generator reads 5: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 4: 'network'"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 5: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "LANES=0: use 1 to 256 lanes"),
         (edit(lambda m: m["hardware"].update(block=3)), "BLOCK=3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
@@ -205,7 +205,7 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].pop("block")),
-            "HardwareParams needs exactly access_counters, block, .*; it has access_counters, ev",
+            "HardwareParams needs exactly ablations, access_counters, block, .*; it has ablations, acc",
         ),
         (edit(lambda m: m["hardware"].update(speed=3)), "HardwareParams needs exactly .* speed"),
         (edit(lambda m: m["network"]["layers"][0].pop("n_state")), "LayerParams needs exactly"),
