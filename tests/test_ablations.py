@@ -49,7 +49,7 @@ QUICK = [
     (114, ALONE[3]),
     (38, ABLATIONS),
 ]
-SEEDS = (87, 114, 38, 19, 109, 54, 1)  # together they reach every corner
+SEEDS = (87, 114, 38, 19, 109, 106, 1)  # together they reach every corner
 KEEPING = [found for found in SETS if "no-dependency-breaking" not in found]
 
 
