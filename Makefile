@@ -28,6 +28,7 @@ CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
 CUT ?=
+ESTIMATE ?=
 LIBERTY ?=
 SRAM ?=
 OUT ?= build/$(NAME)
@@ -64,7 +65,7 @@ help: ## Show the targets and the variables
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
-	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
+	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
 	@echo "           bench-testset has defaults of its own: BLOCK=8 OUT=build/testset/NET-LANES-BLOCK-EVENTS-PRODUCTS"
 
 setup: .venv/installed-all ## Install everything into .venv
@@ -181,7 +182,7 @@ synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or
 	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
 
 energy: .venv/installed-run ## Tell the energy of DIGITS inferences, from the gates of NET on LANES lanes
-	$(DMP) energy $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--mhz $(CLOCK) $(if $(CUT),--timesteps $(CUT) )$(if $(LIBERTY),--liberty "$(LIBERTY)" )$(foreach file,$(SRAM),--sram "$(file)" )$(if $(DATA),--data "$(DATA)")
+	$(DMP) energy $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--mhz $(CLOCK) $(if $(ESTIMATE),--estimate )$(if $(CUT),--timesteps $(CUT) )$(if $(LIBERTY),--liberty "$(LIBERTY)" )$(foreach file,$(SRAM),--sram "$(file)" )$(if $(DATA),--data "$(DATA)")
 
 uart-sim: BOARD = ulx3s-85f
 uart-sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on a BOARD, with a UART at its pins

@@ -188,8 +188,17 @@ COMMANDS: dict[str, Entry] = {
     "energy": Entry(
         "energy.command:main",
         "Tell the energy of real inferences, from a core's gates",
-        ("dmp energy spoken --lanes 4", "dmp energy smnist --timesteps 100 --mhz 50"),
+        (
+            "dmp energy spoken --lanes 4",
+            "dmp energy smnist --timesteps 100 --mhz 50",
+            "dmp energy rows --estimate",
+        ),
         Making(results=True),
+    ),
+    "energy-fit": Entry(
+        "energy.estimate:main",
+        "Fit the estimate of dmp energy to runs in gates",
+        ("dmp energy-fit a/energy.json b/energy.json --out estimate.json",),
     ),
     "technology": Entry(
         "energy.technology_command:main",

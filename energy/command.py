@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -12,6 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from energy.activity import build, measure
+from energy.estimate import free_registers, read_estimate, work_of
+from energy.estimate import lines as estimate_lines
 from energy.from_liberty import from_liberty, read_macro
 from energy.gates import synthesize
 from energy.plot import plot_energy
@@ -83,6 +85,9 @@ def find_sequences(
     type=click.Path(path_type=Path),
     help="Liberty of a memory macro, in place of the project's own; one option each",
 )
+@click.option(
+    "--estimate", is_flag=True, help="Without gates: seconds, not minutes, and less exact"
+)
 @click.option("--optimize", default="-O1", help="The C++ compiler's option for the model")
 @report_user_errors
 def main(
@@ -94,6 +99,7 @@ def main(
     mhz: float,
     liberty: Path | None,
     sram: tuple[Path, ...],
+    estimate: bool,
     optimize: str,
 ) -> None:
     """Synthesize the core that MANIFEST describes to gates, run sequences through them, and tell
@@ -108,14 +114,18 @@ def main(
     payloads, source = find_sequences(core, manifest, network or core.network.name, data, count)
     length = payloads.shape[1]
     payloads = payloads[:, : timesteps or length]
+    verilog = manifest.parent / f"{core.network.name}.v"
+    stored = unpack(images, core)
+    work = work_of(core, stored, payloads, technology, free_registers(verilog))
+    if estimate:
+        click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
+        return
     report = manifest.parent / REPORT
     report.unlink(missing_ok=True)  # a run that fails must not leave the report of another one
     interface = read_interface(manifest)
     started = time.monotonic()
     with tqdm(total=3 + len(payloads), desc="synthesis", unit="step", leave=False) as bar:
-        netlist = synthesize(
-            manifest.parent / f"{core.network.name}.v", technology, manifest.parent / "gates"
-        )
+        netlist = synthesize(verilog, technology, manifest.parent / "gates")
         bar.update()
         bar.set_description("building the model")
         library, watched = build(
@@ -123,13 +133,12 @@ def main(
         )
         bar.update()
         bar.set_description("running")
-        job = Job(
-            library, core, unpack(images, core), interface, load_items(interface, core, images)
-        )
+        job = Job(library, core, stored, interface, load_items(interface, core, images))
         measured = measure(netlist, technology, job, watched, payloads, bar.update)
     sequences = Sequences(source, len(payloads), payloads.shape[1], length)
     golden = run(job.network, payloads, block=core.hardware.block)
     summary = summarize(core, netlist, technology, measured, sequences, golden, mhz)
+    summary["work"] = asdict(work)
     summary["seconds"] = round(time.monotonic() - started, 1)
     write_whole(report, json.dumps(summary, indent=1) + "\n")
     click.echo("\n".join(lines(summary)))
