@@ -91,6 +91,7 @@ def summarize(
         "registers": sum(gate.kind == technology.register for gate in netlist.gates),
         "clock_gates": sum(gate.kind == technology.gate for gate in netlist.gates),
         "clocked_register_cycles": _clocked(netlist, technology, measured),
+        "modules": _modules(netlist, technology, measured),
         "memories_as_golden": checked,
         "memories": {name: _memory(memory, count) for name, memory in energy.memories.items()},
         "not_seen": _not_seen(netlist, technology, measured, energy),
@@ -135,6 +136,28 @@ def _clocked(netlist: Netlist, technology: Technology, measured: Measured) -> di
     clocked = sum(activity.active[enables[gate.pins[cell.clock]]] for gate in registers)
     changed = sum(activity.transitions[gate.pins[cell.output]] for gate in registers)
     return {"clocked": clocked / cycles, "changed": changed / cycles}
+
+
+def _modules(
+    netlist: Netlist, technology: Technology, measured: Measured
+) -> dict[str, dict[str, float]]:
+    """Return of each module of the core its registers, how many of them have no clock gate, and of
+    how many of all the clock comes, and the value changes, in a cycle of the mean.
+    """
+    cell, activity = technology.cells[technology.register], measured.run
+    enables = netlist.enables_of(technology)
+    found: dict[str, dict[str, float]] = {}
+    for gate in netlist.gates:
+        if gate.kind == technology.register:
+            gated_by = enables[gate.pins[cell.clock]]
+            module = found.setdefault(
+                gate.place, {"registers": 0, "without_gate": 0, "clocked": 0.0, "changing": 0.0}
+            )
+            module["registers"] += 1
+            module["without_gate"] += not gated_by
+            module["clocked"] += activity.active[gated_by] / activity.cycles
+            module["changing"] += activity.transitions[gate.pins[cell.output]] / activity.cycles
+    return dict(sorted(found.items(), key=lambda item: -item[1]["clocked"]))
 
 
 def _not_seen(

@@ -276,6 +276,9 @@ def test_a_whole_core(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert energy["inference"] == pytest.approx(sum(energy["kinds"].values()) + energy["leakage"])
     assert summary["memories_as_golden"] > 0 and summary["clock_gates"] > 0
     assert 0 < summary["clocked_register_cycles"]["changed"] < 1
+    modules = summary["modules"].values()
+    assert sum(m["registers"] for m in modules) == summary["registers"]
+    assert all(m["without_gate"] <= m["clocked"] <= m["registers"] for m in modules)
     accesses_of = [m["reads"] + m["writes"] for m in summary["memories"].values()]
     assert all(accesses_of) and energy["load"] > 0
 
