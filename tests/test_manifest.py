@@ -275,7 +275,7 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
 
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     drawn = draw_network(5)
-    hardware = HardwareParams(3, 4, 2, 5, access_counters=True)
+    hardware = HardwareParams(3, 4, 2, 5, access_counters=True, segment_words=64)
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
     assert manifest["schema_version"] == 5 and manifest["hardware"] == {
@@ -286,6 +286,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "access_counters": True,
         "trace": False,
         "reports": False,
+        "segment_words": 64,
         "ablations": [],
     }
     assert read_images(path)[0].hardware == hardware
