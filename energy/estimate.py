@@ -61,7 +61,7 @@ class Work:
 @dataclass(frozen=True)
 class Estimate:
     """The factors (pJ) of `Work.terms`; the largest error of the cores that they were fitted to,
-    and of cores that were left out of the fit, one by one (shares of the energy in gates).
+    and of cores whose network was left out of the fit (shares of the energy in gates).
     """
 
     factors: list[float]
@@ -139,7 +139,7 @@ def _access(technology: Technology, depths: Sequence[int], width: int, access: s
 
 def fit(names: Sequence[str], works: Sequence[Work], gates: Sequence[float]) -> Estimate:
     """Return the factors with the least squares of relative errors, for energies (uJ) of runs in
-    gates.
+    gates; `names` begin with the network, and a comma.
     """
     if len(works) <= len(works[0].terms):
         raise UserError(f"{len(works)} cores to fit {len(works[0].terms)} factors to: use more")
@@ -151,8 +151,11 @@ def fit(names: Sequence[str], works: Sequence[Work], gates: Sequence[float]) -> 
         return np.linalg.lstsq(terms[chosen], rest[chosen], rcond=None)[0]
 
     everything = np.arange(len(works))
+    networks = np.array([name.split(",")[0] for name in names])
     found = factors(everything)
-    left_out = [abs(terms[i] @ factors(everything[everything != i]) - rest[i]) for i in everything]
+    left_out = [
+        abs(terms[i] @ factors(everything[networks != networks[i]]) - rest[i]) for i in everything
+    ]
     fitted = np.abs(terms @ found - rest).max()
     return Estimate(found.tolist(), float(fitted), float(max(left_out)), list(names))
 
@@ -169,7 +172,7 @@ def lines(name: str, estimate: Estimate, work: Work) -> list[str]:
         f"estimate   {name}: {energy:.2f} uJ an inference, {of_memories:.2f} of it in memories",
         f"cycles     {work.cycles:.0f} an inference",
         f"error      at most {fitted:.1%} on the {len(estimate.cores)} cores that it was fitted to",
-        f"           at most {left_out:.1%} on each of them, left out of the fit",
+        f"           at most {left_out:.1%} on each of them, its network left out of the fit",
     ]
 
 

@@ -65,6 +65,17 @@ def test_a_fit_finds_the_factors() -> None:
     errors = [abs(off.microjoules(w) / e - 1) for w, e in zip(works, other, strict=True)]
     assert off.fitted_error == pytest.approx(max(errors)) and off.fitted_error > 0.02
     assert off.left_out_error > off.fitted_error
+    # A network that runs twice is left out as a whole.
+    for i in range(len(works)):
+        energy = energies([*works, works[i]])
+        energy[i] = energy[-1] = 2 * energy[i]
+        names = [f"{name}, 4 lanes" for name in "abcdef"]
+        apart = fit([*names, "g, 4 lanes"], [*works, works[i]], energy)
+        together = fit([*names, names[i]], [*works, works[i]], energy)
+        assert together.factors == pytest.approx(apart.factors)
+        assert together.left_out_error >= apart.left_out_error
+        # All others have the exact factors, which tell half of the doubled energy.
+        assert together.left_out_error >= 0.5 - 1e-9
     with pytest.raises(UserError, match="3 cores to fit 3 factors to: use more"):
         fit(list("abc"), works[:3], energies(works)[:3])
 
