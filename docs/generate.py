@@ -156,9 +156,9 @@ def way() -> str:
     )
 
 
-def energies() -> str:
-    """Return the measured energies, without how to measure them again."""
-    columns, rows = results.load(results.FOLDER / "energy.json")
+def cells_of(name: str) -> str:
+    """Return measured results, without how to measure them again."""
+    columns, rows = results.load(results.FOLDER / f"{name}.json")
     return table(columns, [row["cells"] for row in rows])
 
 
@@ -180,7 +180,7 @@ def pages() -> dict[Path, str]:
         DOCS / "importing.md": {"way": way()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
-        DOCS / "energy.md": {"energies": energies()},
+        DOCS / "energy.md": {"energies": cells_of("energy"), "steps": cells_of("energy_steps")},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
