@@ -143,7 +143,7 @@ def test_every_cycle(name: str, stall: float) -> None:
                         continue
                     word = group * fold.fold + place
                     says = {"first": t == 0, "last": t == length - 1, "fresh": fresh and t == 0}
-                    walk = {"valid": 1, "word": word, **says}
+                    walk = {"valid": 1, "shift": 1, "word": word, **says}
                     model.take(len(cycles), word, **says)
                     cycles.append({"walk": scramble(rng, layout) | walk})
         cycles += [idle() for _ in range(layer.drain)]
