@@ -35,10 +35,10 @@ Access = Literal["read", "write"]
 # Options that came after the first version of `shape_word`: a core that does not use them keeps its
 # shape.
 LATER: dict[type, tuple[str, ...]] = {
-    LayerParams: ("own_reset", "synapse", "per_neuron", "decay_rounding"),
+    LayerParams: ("own_reset", "synapse", "per_neuron", "decay_rounding", "state_first"),
     LayerFormats: ("y", "alpha", "synapse_bias_width"),
     ReadoutParams: ("leaky", "leak", "decay_rounding", "report"),
-    HardwareParams: ("reports",),
+    HardwareParams: ("reports", "segment_words", "ablations"),
 }
 
 

@@ -100,6 +100,7 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
     changed = [
         replace(first, own_reset=True),
         replace(first, synapse=True),
+        replace(first, state_first=True),
         replace(first, per_neuron=("leak",)),
         replace(first, decay_rounding="toward_zero"),
         replace(first, formats=replace(first.formats, y=Fixed(16, 9))),
@@ -114,9 +115,10 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
     ]
     networks = [replace(network, layers=(layer, network.layers[1])) for layer in changed]
     networks += [replace(network, output=readout) for readout in readouts]
-    shapes = {shape_word(CoreParams(network, replace(hardware, reports=True)))}
+    turned = [replace(hardware, reports=True), replace(hardware, segment_words=64)]
+    shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 12
+    assert len(shapes - {0xBDFBFC40}) == 14
 
 
 def test_what_has_no_room_is_named() -> None:
