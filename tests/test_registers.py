@@ -100,7 +100,6 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
     changed = [
         replace(first, own_reset=True),
         replace(first, synapse=True),
-        replace(first, state_first=True),
         replace(first, per_neuron=("leak",)),
         replace(first, decay_rounding="toward_zero"),
         replace(first, formats=replace(first.formats, y=Fixed(16, 9))),
@@ -118,7 +117,7 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
     turned = [replace(hardware, reports=True), replace(hardware, segment_words=64)]
     shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 14
+    assert len(shapes - {0xBDFBFC40}) == 13
 
 
 def test_what_has_no_room_is_named() -> None:
