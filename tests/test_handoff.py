@@ -291,7 +291,14 @@ def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("target", ["lint", "sim", pytest.param("sim_icarus", marks=needs_icarus)])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "lint",
+        pytest.param("sim", marks=pytest.mark.long),
+        pytest.param("sim_icarus", marks=needs_icarus),
+    ],
+)
 def test_fusesoc_runs_in_a_clean_folder(
     target: str, package: Path, name: str, tmp_path: Path
 ) -> None:

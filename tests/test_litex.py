@@ -94,6 +94,7 @@ def test_every_port_is_connected(manifest: Path, package: Path, drawn: Drawn) ->
     assert sorted(re.findall(r"\.(\w+)\s*\(", instance)) == sorted(re.findall(r"\w+", ports))
 
 
+@pytest.mark.long
 def test_a_soc_runs_the_core(manifest: Path, package: Path, drawn: Drawn) -> None:
     """Through the Wishbone that LiteX has by default, so through its bridges as well."""
     name = drawn.network.params.name

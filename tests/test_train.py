@@ -524,6 +524,7 @@ def test_processes_share_a_batch() -> None:
     ]
 
 
+@pytest.mark.long
 def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     """Their gradients are those of one process with the whole batch."""
     options = [
