@@ -118,7 +118,7 @@ def pipeline(m: Module, step: Any, moving: str, cycles: int, name: str) -> list[
     """
     found = [step]
     for cycle in range(1, cycles + 1):
-        register = Signal(step.shape(), name=f"{name}_{cycle}")
+        register: Any = Signal(step.shape(), name=f"{name}_{cycle}")
         hold(m, found[-1][moving] | register[moving], register.eq(found[-1]))
         found.append(register)
     return found
