@@ -24,6 +24,7 @@ __all__ = [
     "Core",
     "Integers",
     "Network",
+    "from_dual_pathway",
     "from_lava",
     "from_layers",
     "from_nir",
@@ -80,6 +81,16 @@ def from_layers(*arguments: Any, **options: Any) -> Network:
     from dmp_core.network import Network
 
     return Network(build(*arguments, **options))
+
+
+def from_dual_pathway(state: Any, **options: Any) -> Network:
+    """Return the network of a state of the training code of the Dual Memory Pathway's authors; see
+    `dmp_core.frontends.dual_pathway.from_dual_pathway`.
+    """
+    from dmp_core.frontends.dual_pathway import from_dual_pathway as read
+    from dmp_core.network import Network
+
+    return Network(read(state, **options))
 
 
 def from_lava(path: str, **options: Any) -> Integers:
