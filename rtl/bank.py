@@ -107,7 +107,9 @@ class Bank(Component):
                     read.addr.eq(address),
                 ]
                 name, found = f"segment_{index}_of_{port}", read.data
-                if self.registered:
+                if self.registered and len(segments) == 1:  # next to a multiplier, which takes it
+                    found = delay(m, found, 1, name, reset_less=True)
+                elif self.registered:
                     enabled = delay(m, read.en, 1, f"enabled_{index}_of_{port}")
                     found = delay(m, found, 1, name, reset_less=True, moving=[enabled])
                 read_words[port].append(found)

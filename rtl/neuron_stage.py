@@ -237,8 +237,8 @@ class NeuronStage(Component):
             leak = self._value(m, "leak", unit, step[at:])
             operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
             product = Signal((operand * leak).shape(), name=f"product_{unit}", reset_less=True)
-            hold(m, moving[at], operand.eq(fresh))
-            hold(m, moving[at + 1], product.eq(operand * leak))
+            # A multiplier takes these as its own registers, which need no enable.
+            m.d.sync += [operand.eq(fresh), product.eq(operand * leak)]
             fired, outside = self._fire(m, unit, product, summed, step[at:], kept)
             m.d.comb += write.data[unit].eq(kept)
             used = used_unit(layer, step[last], unit) & step[last].valid

@@ -228,10 +228,10 @@ class SlowState(Component):
         driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True, moving=runs)
         state = delay(m, read.data, relaxed, "state", reset_less=True, moving=runs[1:])
         words = coefficients.words[0]
-        factors = delay(m, words, relaxed, "factors", reset_less=True, moving=runs[2:])
+        factors = delay(m, words, relaxed, "factors", reset_less=True)
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
-        with m.If(runs[1 + relaxed]):
-            m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
+        # A multiplier takes operands and products as its own registers, which need no enable.
+        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
         summed = update.latency - 1 - relaxed
         completes = stages(m, running & (column == d), summed, "complete")
@@ -246,8 +246,7 @@ class SlowState(Component):
                 shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
             )
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
-            with m.If(runs[2 + relaxed]):
-                m.d.sync += product.eq(factors[index] * operand)
+            m.d.sync += product.eq(factors[index] * operand)
             with m.If(runs[3 + relaxed]):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)

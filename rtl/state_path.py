@@ -142,11 +142,7 @@ class StatePath(Component):
         later = MULTIPLY_STAGE - READ_STAGE - 1
         adding = spread(m, refresh, later + 1, lanes, "adding")
         first = spread(m, issue.valid & issue.first, later + 2, lanes, "first")
-        # What moves the registers of the lanes: operands, products, sums.
-        taking, multiplying, summing = (
-            spread(m, moving[MULTIPLY_STAGE - 2 + n], 1, lanes, name)
-            for n, name in enumerate(("taking", "multiplying", "summing"))
-        )
+        summing = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "summing")
         for lane in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
@@ -158,10 +154,8 @@ class StatePath(Component):
                         name=f"product_{slot}_{t}_{lane}",
                         reset_less=True,
                     )
-                    with m.If(taking[lane]):
-                        m.d.sync += value.eq(operands[slot][t])
-                    with m.If(multiplying[lane]):
-                        m.d.sync += product.eq(factor * value)
+                    # A multiplier takes these as its own registers, which need no enable.
+                    m.d.sync += [value.eq(operands[slot][t]), product.eq(factor * value)]
                     products[t].append(product)
             for t in range(block):
                 added = Mux(adding[lane][t], total(products[t]), 0)

@@ -51,18 +51,10 @@ DESIGNS = {
         reg signed [3:0] x, y; reg signed [7:0] z;
         always @(posedge clk) begin x <= a; if (rst) y <= 0; else y <= b; z <= x * y; end
         assign o = z;""", 16, {"INPUTA", "INPUTB", "OUTPUT"}),
-    "registers that are enabled": ("""
+    "registers that are enabled, or reset to 1": ("""
         reg signed [3:0] x, y; reg signed [7:0] z;
         always @(posedge clk) begin
-            if (rst) x <= 0; else if (^a) x <= a;
-            if (^b) y <= b;
-            if (rst) z <= 0; else if (a[1]) z <= x * y;
-        end
-        assign o = z;""", 16, {"INPUTA", "INPUTB", "OUTPUT"}),
-    "registers of a factor that are enabled apart, or reset to 1": ("""
-        reg signed [3:0] x, y; reg signed [7:0] z;
-        always @(posedge clk) begin
-            if (rst) x <= 0; else begin if (a[0]) x[1:0] <= a[1:0]; if (a[1]) x[3:2] <= a[3:2]; end
+            if (rst) x <= 0; else if (a[0]) x <= a;
             if (rst) y <= 1; else y <= b;
             if (rst) z <= 0; else z <= x * y;
         end
@@ -90,8 +82,8 @@ def model() -> str:
 
     stages = "".join(
         f"reg [{width - 1}:0] {s}_q = 0; wire [{width - 1}:0] {s}_d = {value};\n"
-        f'wire {s}_rst = REG_{s}_RST == "RST2" ? RST2 : REG_{s}_RST == "RST1" ? RST1 : RST0;\n'
-        f'wire {s}_ce = REG_{s}_CE == "CE2" ? CE2 : REG_{s}_CE == "CE1" ? CE1 : CE0;\n'
+        f'wire {s}_rst = REG_{s}_RST == "RST1" ? RST1 : RST0;\n'
+        f'wire {s}_ce = REG_{s}_CE == "CE1" ? CE1 : CE0;\n'
         f"always @(posedge CLK0) if ({s}_rst) {s}_q <= 0; else if ({s}_ce) {s}_q <= {s}_d;\n"
         f'wire [{width - 1}:0] {s} = REG_{s}_CLK == "NONE" ? {s}_d : {s}_q;\n'
         for s, width, value in (

@@ -50,8 +50,8 @@ def test_copies_of_a_register_stay_apart(tmp_path: Path) -> None:
     core = CoreParams(network.params, HardwareParams(12))
     text = generate(write_core(network, core, tmp_path)).read_text()
     registers = re.findall(r"^  reg .*?(\w+_copy_\d)\b", text, re.M)
-    of_paths = ("first", "adding", "multiplying")  # of both
-    one_each = ("loading", "moving", "sent", "taking", "summing", *of_paths, *of_paths)
+    of_paths = ("first", "adding")  # of both
+    one_each = ("loading", "moving", "sent", "summing", "multiplying", *of_paths, *of_paths)
     assert text.count("(* keep = 32'sd1 *)\n  always") == len(registers)
     assert sorted(registers) == sorted(f"{name}_copy_{i}" for name in one_each for i in (0, 1))
 

@@ -6,15 +6,15 @@ from typing import Any
 
 MULTIPLIER, REGISTER = "MULT18X18D", "TRELLIS_FF"
 FACTORS, FACTOR_WIDTH, PRODUCT_WIDTH = ("A", "B"), 18, 36
-# Of a register that a multiplier has as well: always enabled or by a net, reset to 0, with the
-# clock, also where it is not enabled; or never reset, when Yosys leaves out the mode.
+# Of a register that a multiplier has as well: always enabled, reset to 0, with the clock; or never
+# reset, when Yosys leaves out the mode.
 FITS = {
-    "CEMUX": ("1 ", "CE"), "CLKMUX": ("CLK",), "LSRMUX": ("LSR",), "REGSET": ("RESET",),
+    "CEMUX": ("1 ",), "CLKMUX": ("CLK",), "LSRMUX": ("LSR",), "REGSET": ("RESET",),
     "SRMODE": ("LSR_OVER_CE", None),
 }  # fmt: skip
 
 Cells = dict[str, dict[str, Any]]
-Control = tuple[Any, Any, Any]  # the nets of a clock, an enable and a reset
+Control = tuple[Any, Any]  # the nets of a clock and a reset
 
 
 def move_registers(module: dict[str, Any]) -> int:
@@ -119,8 +119,8 @@ def _registers(
 
 
 def _control(names: Any, cells: Cells) -> Control | None:
-    """Return the clock, the enable and the reset that these cells share, or None where one of them
-    is no register that fits.
+    """Return the clock and the reset that these cells share, or None where one of them is no
+    register that fits.
     """
     found: set[Control] = set()
     for name in names:
@@ -130,8 +130,7 @@ def _control(names: Any, cells: Cells) -> Control | None:
         if any(register["parameters"].get(key) not in values for key, values in FITS.items()):
             return None
         nets = register["connections"]
-        enable = nets["CE"][0] if register["parameters"]["CEMUX"] == "CE" else "1"
-        found.add((nets["CLK"][0], enable, nets["LSR"][0]))
+        found.add((nets["CLK"][0], nets["LSR"][0]))
     return found.pop() if len(found) == 1 else None
 
 
@@ -147,8 +146,7 @@ def _clock(cell: dict[str, Any], taken: dict[str, Control]) -> None:
         }
     if taken:
         cell["parameters"] |= {"RESETMODE": "SYNC", "GSR": "DISABLED"}
-    for index, nets in enumerate(controls):
-        for kind, net in zip(("CLK", "CE", "RST"), nets, strict=True):
-            port = f"{kind}{index}"
+    for index, (clock, reset) in enumerate(controls):
+        for port, net in ((f"CLK{index}", clock), (f"CE{index}", "1"), (f"RST{index}", reset)):
             cell["connections"][port] = [net]
             cell["port_directions"][port] = "input"
