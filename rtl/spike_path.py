@@ -11,7 +11,7 @@ from golden.hardware.memory import MemoryParams
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, shape_of, spread, stages, total, weighted
+from rtl.fixed import delay, hold, shape_of, spread, stages, total, weighted
 from rtl.layouts import (
     Array,
     Part,
@@ -125,8 +125,9 @@ class SpikePath(Component):
                     )
                     payload = shape(sent[lane] ^ inverted)[event][t]
                     # The weight is valid in `MULTIPLY_STAGE`.
-                    with m.If(multiplying[lane]):
-                        m.d.sync += product.eq(weighted(weights.words[event][lane], payload))
+                    # A multiplier takes it as its own register, which needs no enable.
+                    moves = multiplying[lane] if payload_width == 1 else None
+                    hold(m, moves, product.eq(weighted(weights.words[event][lane], payload)))
                     added.append(product)
                 if is_reordered(part):
                     m.d.comb += self.sums[t][lane].eq(total(added))
