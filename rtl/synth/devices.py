@@ -77,7 +77,7 @@ def _ecp5(size: str) -> Device:
 # memory of a core, which is read while another word of it is loaded, cannot be one.
 _ICE40_UP5K = Device(
     "ice40-up5k",
-    "synth_ice40 -device u -dsp -spram -abc9",
+    "synth_ice40 -dffe_min_ce_use 8 -device u -dsp -spram -abc9",
     {
         "SB_LUT4": "luts", "SB_DFF.*": "ffs", "SB_RAM40_4K.*": "block_rams",
         "SB_SPRAM256KA": "sprams", "SB_MAC16": "multipliers",
