@@ -12,24 +12,27 @@ import numpy as np
 from tqdm import tqdm
 
 from energy.activity import build, measure
-from energy.estimate import free_registers, read_estimate, work_of
 from energy.estimate import lines as estimate_lines
+from energy.estimate import read_estimate
 from energy.from_liberty import from_liberty, read_macro
 from energy.gates import synthesize
 from energy.plot import plot_energy
 from energy.report import Sequences, lines, summarize
 from energy.technology import Technology, read_technology
+from energy.work import Work, work_of
 from export.core import read_images
 from export.images import unpack
 from export.items import load_items
 from export.sequences import first_sequences
 from export.store import find_dataset, load_stored
 from golden.command_line import DATA, MEGAHERTZ, NETWORK, Command, Count, count_option
+from golden.cost.operands import operands_of
+from golden.cost.timeline import Timeline
 from golden.data.synthetic import draw_events
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
-from golden.integer import run
+from golden.integer import NetworkIntegers, run
 from golden.interface import read_interface
 from golden.picture import save_picture
 from tb.batch import Job
@@ -67,6 +70,20 @@ def find_sequences(
         return drawn, f"drawn, with {rate:g} events a timestep as {card.data or name} has"
     dataset = first_sequences(core, manifest, dataset, count)
     return dataset.sequences(), "those of the network" if data is None else f"of {data.name}"
+
+
+def measure_work(
+    core: CoreParams, network: NetworkIntegers, payloads: np.ndarray, technology: Technology
+) -> Work:
+    """Return what an inference takes: the mean of sequences (B, K, M) that run one by one."""
+    cycles = []
+    for index in range(len(payloads)):
+        sequence = payloads[index : index + 1]
+        alone = run(network, sequence, block=core.hardware.block, trace=True)
+        cycles.append(int(Timeline(core, sequence, alone.layers).ends[0]) + 2)
+    golden = run(network, payloads, block=core.hardware.block, trace=True)
+    operands = list(map(operands_of, core.network.layers, golden.layers))
+    return work_of(core, golden, operands, sum(cycles) / len(cycles), technology)
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
@@ -108,6 +125,11 @@ def main(
 
     Every logit and every counter is held against the golden model: a difference ends it.
     """
+    if estimate and liberty is not None:
+        raise UserError(
+            f"--estimate with --liberty {liberty}: its factors are of the project's own"
+            " cells, so leave one of them out"
+        )
     technology = find_technology(liberty, sram)
     core, images = read_images(manifest)
     _ = core.network.readout  # or raise: a library answers with results
@@ -116,7 +138,7 @@ def main(
     payloads = payloads[:, : timesteps or length]
     verilog = manifest.parent / f"{core.network.name}.v"
     stored = unpack(images, core)
-    work = work_of(core, stored, payloads, technology, free_registers(verilog))
+    work = measure_work(core, stored, payloads, technology)
     if estimate:
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return
