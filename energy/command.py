@@ -12,6 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from energy.activity import build, measure
+from energy.ecp5 import count as count_on_fpga
+from energy.ecp5 import lines as fpga_lines
+from energy.ecp5 import read_figures, registers_of
 from energy.estimate import lines as estimate_lines
 from energy.estimate import read_estimate
 from energy.from_liberty import from_liberty, read_macro
@@ -105,6 +108,11 @@ def measure_work(
 @click.option(
     "--estimate", is_flag=True, help="Without gates: seconds, not minutes, and less exact"
 )
+@click.option(
+    "--device",
+    type=click.Choice(list(read_figures().idle_watts)),
+    help="Estimate it on this FPGA, from published figures, without gates",
+)
 @click.option("--optimize", default="-O1", help="The C++ compiler's option for the model")
 @report_user_errors
 def main(
@@ -117,19 +125,23 @@ def main(
     liberty: Path | None,
     sram: tuple[Path, ...],
     estimate: bool,
+    device: str | None,
     optimize: str,
 ) -> None:
     """Synthesize the core that MANIFEST describes to gates, run sequences through them, and tell
     the energy of an inference by components and memories; write energy.json and energy.png beside
     the manifest.
 
-    Every logit and every counter is held against the golden model: a difference ends it.
+    Every logit and every counter is held against the golden model: a difference ends it. With
+    --estimate or --device nothing runs in gates and nothing is written.
     """
     if estimate and liberty is not None:
         raise UserError(
             f"--estimate with --liberty {liberty}: its factors are of the project's own"
             " cells, so leave one of them out"
         )
+    if device and (estimate or liberty or sram):
+        raise UserError(f"--device {device} with what is of a chip: leave one of them out")
     technology = find_technology(liberty, sram)
     core, images = read_images(manifest)
     _ = core.network.readout  # or raise: a library answers with results
@@ -139,6 +151,13 @@ def main(
     verilog = manifest.parent / f"{core.network.name}.v"
     stored = unpack(images, core)
     work = measure_work(core, stored, payloads, technology)
+    if device:
+        golden = run(stored, payloads, block=core.hardware.block)
+        counts = count_on_fpga(core, golden, work, registers_of(verilog))
+        seconds = work.cycles / (mhz * 1e6)
+        told = fpga_lines(core.network.name, device, read_figures(), counts, seconds)
+        click.echo("\n".join(told))
+        return
     if estimate:
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return
