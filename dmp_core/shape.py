@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from golden.hardware.part import ABLATIONS, HardwareParams
+from golden.hardware.part import ABLATIONS, COUNTED, HardwareParams
 
 DEFAULT = HardwareParams()
 
@@ -38,6 +38,19 @@ SHAPE = [
         "--segment-words",
         DEFAULT.segment_words,
         "Words of a segment of a deep memory: fewer take less energy and more logic",
+    ),
+    click.Option(
+        ["--counters"],
+        type=click.Choice(COUNTED),
+        default=DEFAULT.counters,
+        show_default=True,
+        help="What the core counts; the flags of errors stay",
+    ),
+    click.Option(
+        ["--hold-operands"],
+        is_flag=True,
+        help="Registers next to multipliers hold where nothing moves: less energy on a chip,"
+        " more logic on an FPGA",
     ),
     click.Option(
         ["--ablate", "ablations"],

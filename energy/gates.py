@@ -10,7 +10,7 @@ from golden.interface import read_verilog
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
 
-REGISTERS = 16  # a memory of at most these words becomes registers
+REGISTERS = 32  # a memory of at most these words becomes registers
 GATED = 3  # registers with the same enable, from which a clock gate saves energy
 CELLS, ENABLES = "cells.lib", "enables.v"
 KINDS = ("$_DFF_P_", "$_DFFE_PP_", "$_SDFF_PP?_", "$_SDFFE_PP?P_", "$_SDFFCE_PP?P_")

@@ -38,7 +38,7 @@ LATER: dict[type, tuple[str, ...]] = {
     LayerParams: ("own_reset", "synapse", "per_neuron", "decay_rounding", "state_first"),
     LayerFormats: ("y", "alpha", "synapse_bias_width"),
     ReadoutParams: ("leaky", "leak", "decay_rounding", "report"),
-    HardwareParams: ("reports", "segment_words", "ablations"),
+    HardwareParams: ("reports", "segment_words", "counters", "hold_operands", "ablations"),
 }
 
 
@@ -210,7 +210,7 @@ def register_map(core: CoreParams) -> dict[str, Register]:
         Register("COUNTER", 0x1000, "read", "a counter a word, each read at once; they wrap around",
                  count=len(core.counters)),
     ]  # fmt: skip
-    if registers[-1].words[-1] >> ADDRESS_WIDTH:
+    if registers[-1].words.stop > 1 << ADDRESS_WIDTH:
         raise UserError(
             f"{len(core.counters)} counters: the AXI top shows at most"
             f" {((1 << ADDRESS_WIDTH) - registers[-1].offset) // WORD_BYTES}"

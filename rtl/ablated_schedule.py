@@ -114,6 +114,7 @@ class AblatedSchedule(Component):
         m.d.comb += [
             self.stalled.eq(stalled),
             self.busy.eq(valid),
+            issue.walking.eq(walking | passing),
             issue.valid.eq(valid),
             issue.start.eq(valid & beginning),
             issue.first.eq(taken & first),

@@ -77,7 +77,7 @@ class AblatedSums(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        issues = pipeline(m, self.issue, "valid", NEURON_STAGE - 1, "issue")
+        issues = pipeline(m, self.issue, "valid", NEURON_STAGE - 1, "issue", self.issue.walking)
         early, now = issues[MULTIPLY_STAGE], issues[-1]
         for name in self.layer.sums:
             self._keep(m, name, early, now)

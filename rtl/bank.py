@@ -31,6 +31,9 @@ class Bank(Component):
         ports does.
     registered
         What is read passes a register of its segment before it is chosen from the segments.
+    holds
+        That register holds unless its segment is read. It does anyway where there are several; one
+        alone lies next to a multiplier (see `HardwareParams.hold_operands`).
 
     Members
     -------
@@ -56,9 +59,10 @@ class Bank(Component):
         n_reads: int = 1,
         *,
         registered: bool = False,
+        holds: bool = False,
     ) -> None:
         self.memory, self.number, self.n_reads = memory, number, n_reads
-        self.registered = registered
+        self.registered, self.holds = registered, holds
         word = data.ArrayLayout(shape_of(memory.element), memory.n_lanes)
         super().__init__(
             {
@@ -107,11 +111,11 @@ class Bank(Component):
                     read.addr.eq(address),
                 ]
                 name, found = f"segment_{index}_of_{port}", read.data
-                if self.registered and len(segments) == 1:  # next to a multiplier, which takes it
-                    found = delay(m, found, 1, name, reset_less=True)
-                elif self.registered:
-                    enabled = delay(m, read.en, 1, f"enabled_{index}_of_{port}")
-                    found = delay(m, found, 1, name, reset_less=True, moving=[enabled])
+                if self.registered:
+                    moving = None
+                    if self.holds or len(segments) > 1:
+                        moving = [delay(m, read.en, 1, f"enabled_{index}_of_{port}")]
+                    found = delay(m, found, 1, name, reset_less=True, moving=moving)
                 read_words[port].append(found)
         for port, found in enumerate(read_words):
             chosen = Signal(address_bits - low_bits, name=f"chosen_{port}")

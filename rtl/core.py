@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.core import CoreParams
 from golden.hardware.counters import COUNTER_WIDTH
-from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.counters import Counters
 from rtl.layer import Layer
@@ -87,18 +86,19 @@ class Core(Component):
             for part, component in parts.items()
             for name in component.counts.signature.members
         }
-        widths = [len(self.strobes[name]) if name in self.strobes else 1 for name in core.counters]
-        self.counters = Counters(core.counters, widths)
+        told = list(dict.fromkeys([*core.counters, *core.errors]))
+        widths = {name: len(self.strobes[name]) if name in self.strobes else 1 for name in told}
+        self.counters = Counters(widths, core.counters, core.errors)
         members = {
             "i_events": In(stream.Signature(input_layout(core))),
             "i_load": In(stream.Signature(LOAD_ITEM)),
             **{
                 name: Out(stream.Signature(layout)) for name, layout in output_layouts(core).items()
             },
-            "i_counter": In(address_width(len(core.counters))),
+            "i_counter": In(core.counter_bits),
             "o_counter": Out(COUNTER_WIDTH),
             "i_clear": In(1),
-            "o_errors": Out(len(self.counters.error_names)),
+            "o_errors": Out(len(core.errors)),
         }
         if core.hardware.trace:
             for i, layer in enumerate(self.layers):
@@ -145,7 +145,7 @@ class Core(Component):
                 for name in layer.trace.signature.members:
                     m.d.comb += getattr(self, f"trace{i}_{name}").eq(getattr(layer.trace, name))
         self._connect_output(m, events, loader)
-        for name in self.core.counters:
+        for name in counters.widths:
             m.d.comb += counters.increment(name).eq(self.strobes.get(name, Const(1)))
         m.d.comb += [
             counters.select.eq(self.i_counter),

@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.counters import COUNTER_WIDTH, ERROR_COUNTERS
+from golden.hardware.counters import COUNTER_WIDTH
 from golden.hardware.memory import address_width
 from rtl.component import Component
 from rtl.fixed import delay
@@ -22,16 +22,16 @@ class Counters(Component):
 
     Parameters
     ----------
-    names
-        Of the counters, in the order of their numbers; `layer0.spikes` is the member
-        `layer0_spikes` of `increments`.
     widths
-        Of what each adds in a cycle.
+        Of what is told in a cycle, by name; `layer0.spikes` is the member `layer0_spikes` of
+        `increments`.
+    names, flags
+        Of the counters, in the order of their numbers; of the flags, lowest bit first.
 
     Members
     -------
     increments
-        What each counter adds in this cycle.
+        What is told in this cycle: what a counter adds; a flag is set unless it is 0.
     select, value
         The number of a counter, and in the next cycle what its value was in this one; 0 for a
         number that no counter has.
@@ -49,19 +49,16 @@ class Counters(Component):
     clear: Signal
     errors: Signal
 
-    def __init__(self, names: list[str], widths: list[int]) -> None:
-        self.names = names
-        self.error_names = [name for name in names if name.split(".")[-1] in ERROR_COUNTERS]
-        increments = {
-            member_of(name): Out(width) for name, width in zip(names, widths, strict=True)
-        }
+    def __init__(self, widths: dict[str, int], names: list[str], flags: list[str]) -> None:
+        self.widths, self.names, self.flags = widths, names, flags
+        increments = {member_of(name): Out(width) for name, width in widths.items()}
         super().__init__(
             {
                 "increments": In(wiring.Signature(increments)),
-                "select": In(address_width(len(names))),
+                "select": In(address_width(max(1, len(names)))),
                 "value": Out(COUNTER_WIDTH),
                 "clear": In(1),
-                "errors": Out(len(self.error_names)),
+                "errors": Out(len(flags)),
             }
         )
 
@@ -76,9 +73,15 @@ class Counters(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         values, pending = [], []
-        for name in self.names:
+        for name in self.widths:
             increment = delay(m, self.increment(name), 1, f"{member_of(name)}_added")
             pending.append(increment)
+            if name in self.flags:
+                flag = self.errors[self.flags.index(name)]
+                with m.If(increment != 0):
+                    m.d.sync += flag.eq(1)
+            if name not in self.names:
+                continue
             value = Signal(COUNTER_WIDTH, name=member_of(name))
             # The high bits need a clock only where the low ones overflow.
             low_bits = max(LOW_BITS, len(increment))
@@ -90,12 +93,10 @@ class Counters(Component):
             with m.If(counted[-1]):
                 m.d.sync += high.eq(high + 1)
             values.append(value)
-            if name in self.error_names:
-                flag = self.errors[self.error_names.index(name)]
-                with m.If(increment != 0):
-                    m.d.sync += flag.eq(1)
         with m.If(self.clear):
             m.d.sync += [*(value.eq(0) for value in (*values, *pending)), self.errors.eq(0)]
+        if not values:
+            return m
         m.d.sync += self.value.eq(0)
         with m.If(self.select < len(values)):
             m.d.sync += self.value.eq(Array(values)[self.select])

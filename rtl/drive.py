@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import DRIVE_LATENCY
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import align, delay, hold, saturate, shape_of, stages, weighted
+from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, weighted
 from rtl.layouts import Array, drives_layout
 from rtl.signatures import Arrival, ArrivalPorts, LoadBus, LoadBusPorts, NewDrive, NewDrivePorts
 
@@ -100,8 +100,11 @@ class Drive(Component):
         payload = delay(m, arrival.payload, 1, "payload")
         timesteps = delay(m, Mux(arrival.fires, arrival.timesteps, 0), 2, "timesteps")
         product = Signal(total_shape)
-        moves = fires[1] if len(payload) == 1 else None  # a multiplier takes it, which needs none
-        hold(m, moves, product.eq(weighted(weights.words[0][0], payload)))
+        taken = product.eq(weighted(weights.words[0][0], payload))
+        if len(payload) == 1:  # no multiplier
+            hold(m, fires[1], taken)
+        else:
+            hold(m, at_multiplier(layer.hardware, fires[1]), taken)
         ending = data.StructLayout(
             {"timesteps": block, "buffer": self.closing_buffer.shape(), "fresh": 1}
         )

@@ -11,7 +11,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, shape_of, stages
+from rtl.fixed import delay, delay_rare, hold, shape_of, stages
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -162,7 +162,7 @@ class EventList(Component):
         # A buffer takes events again when the last of its payloads has been read.
         cycles = RELEASE_LATENCY - 1
         freed, moving = delay_rare(m, self.front.release, cycles, "freed")
-        freed_buffer = delay(m, front, cycles, "freed_buffer", moving=[moving] * cycles)
+        freed_buffer = delay(m, front, cycles, "freed_buffer", moving=moving)
         with m.If(freed):
             m.d.sync += taken.bit_select(freed_buffer, 1).eq(0)
         # In a timestep alone, an event that comes again is written too, but not counted: the next
@@ -215,18 +215,20 @@ class EventList(Component):
             own = arrival.address >= n_inputs if n_addresses > n_inputs else Const(0)
             again = seen.bit_select(arrival.address, 1)
             m.d.comb += self.errors.repeated.eq(arrivals.o.fires & ~own & again)
-            with m.If(arrival.fires & ~own):
-                m.d.sync += seen.bit_select(arrival.address, 1).eq(1)
-            with m.If(arrivals.timestep_ended | arrival.closed | arrival.discarded):
-                m.d.sync += seen.eq(0)
+            ends = arrivals.timestep_ended | arrival.closed | arrival.discarded
+            self._mark(m, seen, arrival.fires & ~own, ends)
             if part.block > 1:
                 seen_in_block = Signal(n_addresses)
                 new = ~seen_in_block.bit_select(arrival.address, 1)
-                with m.If(arrival.fires):
-                    m.d.sync += seen_in_block.bit_select(arrival.address, 1).eq(1)
-                with m.If(arrival.closed | arrival.discarded):
-                    m.d.sync += seen_in_block.eq(0)
+                self._mark(m, seen_in_block, arrival.fires, arrival.closed | arrival.discarded)
         m.d.comb += self.first.eq(arrival.fires & new)
+
+    def _mark(self, m: Module, marks: Signal, fires: Value, ends: Value) -> None:
+        """Set the mark of the address that arrives; where it `ends`, clear all. One enable for all
+        of them, so that one clock gate can hold them.
+        """
+        here = (Const(1) << self.arrival.address)[: len(marks)]
+        hold(m, fires | ends, marks.eq(Mux(ends, 0, marks | here)))
 
     def _front(self, m: Module, ending: Value, filling: Signal, count: Signal) -> Signal:
         """Keep what is known of each closed list, and show it of the list that is to be walked
@@ -256,7 +258,7 @@ class EventList(Component):
         waiting = Signal(part.n_lists)  # buffers that are closed and may be walked
         cycles = part.close_latency - 1
         opened, moving = delay_rare(m, ending, cycles, "opened")
-        opened_buffer = delay(m, filling, cycles, "opened_buffer", moving=[moving] * cycles)
+        opened_buffer = delay(m, filling, cycles, "opened_buffer", moving=moving)
         with m.If(opened):
             m.d.sync += waiting.bit_select(opened_buffer, 1).eq(1)
         number = Signal(range(part.n_lists))

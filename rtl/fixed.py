@@ -10,6 +10,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 
 from golden.formats import Fixed
+from golden.hardware.part import HardwareParams
 
 LANES_A_COPY = 8  # lanes that share a register of what goes to all of them
 
@@ -62,13 +63,14 @@ def delay(
     *,
     init: int = 0,
     reset_less: bool = False,
-    moving: Sequence[Value] | None = None,
+    moving: Sequence[Value | None] | None = None,
 ) -> Any:
     """Return `value` as it was `cycles` ago, through registers that start with `init`.
 
     A reset leaves the registers of a number that nobody looks at after it as they are
     (`reset_less`). With `moving`, register n takes what is before it only where `moving[n]`, and
-    needs no clock else: only a value that moved through all of them is what it was `cycles` ago.
+    needs no clock else; with None there, in every cycle. Only a value that moved through all of
+    them is what it was `cycles` ago.
     """
     start: dict[str, Any] = {"init": init} if init else {}  # a layout has no 0
     for stage in range(cycles):
@@ -76,6 +78,13 @@ def delay(
         hold(m, None if moving is None else moving[stage], register.eq(value))
         value = register
     return value
+
+
+def at_multiplier(hardware: HardwareParams, moving: Any) -> Any:
+    """Return what moves registers next to a multiplier, as `hold` and `delay` take it: None, as a
+    multiplier's own registers move in every cycle, unless `HardwareParams.hold_operands`.
+    """
+    return moving if hardware.hold_operands else None
 
 
 def hold(m: Module, unless: Value | None, *taken: Any) -> None:
@@ -97,29 +106,36 @@ def stages(m: Module, valid: Value, cycles: int, name: str) -> list[Value]:
     return found
 
 
-def delay_rare(m: Module, value: Value, cycles: int, name: str) -> tuple[Value, Value]:
-    """Return a bit that is rarely set as it was `cycles` ago; and whether its registers move.
+def delay_rare(m: Module, value: Value, cycles: int, name: str) -> tuple[Value, list[Value | None]]:
+    """Return a bit that is rarely set as it was `cycles` ago; and what moves its registers, as
+    `delay` takes it.
 
-    They hold, without a clock, unless the bit, or one of them, is set.
+    The first one moves in every cycle, so that the bit may come late; the others hold, without a
+    clock, unless one of them all is set.
     """
     if not cycles:
-        return value, value
+        return value, []
     chain = Signal(cycles, name=name)
-    moving = value | chain.any()
-    hold(m, moving, chain.eq(Cat(value, chain)[:cycles]))
-    return chain[-1], moving
+    moving = chain.any()
+    m.d.sync += chain[0].eq(value)
+    hold(m, moving, chain[1:].eq(chain[: cycles - 1]))
+    return chain[-1], [None] + [moving] * (cycles - 1)
 
 
-def pipeline(m: Module, step: Any, moving: str, cycles: int, name: str) -> list[Any]:
+def pipeline(
+    m: Module, step: Any, moving: str, cycles: int, name: str, coming: Value | None = None
+) -> list[Any]:
     """Return `step`, a struct, as it was 0, 1, ... up to `cycles` cycles ago.
 
     Where its member `moving` is not set, the others say nothing: registers hold, without a clock,
-    once they know that it is not.
+    once they know that it is not. `coming` is known earlier than `moving`, and set wherever that
+    is.
     """
     found = [step]
     for cycle in range(1, cycles + 1):
         register: Any = Signal(step.shape(), name=f"{name}_{cycle}")
-        hold(m, found[-1][moving] | register[moving], register.eq(found[-1]))
+        moves = found[-1][moving] if coming is None or cycle > 1 else coming
+        hold(m, moves | register[moving], register.eq(found[-1]))
         found.append(register)
     return found
 

@@ -125,6 +125,7 @@ class GroupSchedule(Component):
         m.d.comb += [
             self.stalled.eq(stalled),
             self.busy.eq(issue.valid),
+            issue.walking.eq(walking),
             issue.valid.eq(walking & ~stalled),
             issue.start.eq(issue.valid & issue.first & (group == 0)),
             issue.first.eq(step == 0),

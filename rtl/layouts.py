@@ -53,6 +53,9 @@ def walk_end_layout(part: Part) -> data.StructLayout:
 def issue_layout(part: Part) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 
+    `walking`
+        A register: a step is due, which is issued in this cycle or waits.
+
     In a cycle with a step:
 
     `valid`
@@ -93,6 +96,7 @@ def issue_layout(part: Part) -> data.StructLayout:
     n_addresses, n_groups = part.n_addresses, part.n_groups
     return data.StructLayout(
         {
+            "walking": 1,
             "valid": 1,
             "start": 1,
             "first": 1,

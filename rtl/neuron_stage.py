@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ, NEURON_STAGE
 from rtl.component import Component
-from rtl.fixed import align, delay, delay_rare, hold, saturate, shape_of, total
+from rtl.fixed import align, at_multiplier, delay, delay_rare, hold, saturate, shape_of, total
 from rtl.layouts import Array, Struct, issue_layout, sums_layout
 from rtl.neuron_words import (
     NeuronValues,
@@ -237,8 +237,8 @@ class NeuronStage(Component):
             leak = self._value(m, "leak", unit, step[at:])
             operand = Signal(shape_of(f.u), name=f"operand_{unit}", reset_less=True)
             product = Signal((operand * leak).shape(), name=f"product_{unit}", reset_less=True)
-            # A multiplier takes these as its own registers, which need no enable.
-            m.d.sync += [operand.eq(fresh), product.eq(operand * leak)]
+            hold(m, at_multiplier(layer.hardware, moving[at]), operand.eq(fresh))
+            hold(m, at_multiplier(layer.hardware, moving[at + 1]), product.eq(operand * leak))
             fired, outside = self._fire(m, unit, product, summed, step[at:], kept)
             m.d.comb += write.data[unit].eq(kept)
             used = used_unit(layer, step[last], unit) & step[last].valid

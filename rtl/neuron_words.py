@@ -70,7 +70,8 @@ class NeuronValues:
 
     def __init__(self, layer: LayerHardware, name: str, number: int) -> None:
         self.layer, self.name = layer, name
-        self.bank = Bank(layer.memories[name], number, registered=layer.neuron_fold.relaxed)
+        registered, holds = layer.neuron_fold.relaxed, layer.hardware.hold_operands
+        self.bank = Bank(layer.memories[name], number, registered=registered, holds=holds)
 
     def connect(self, m: Module, load: LoadBusPorts, reading: Value, word: Value) -> None:
         """Read `word` where `reading`: values are valid `membrane_read` cycles later."""

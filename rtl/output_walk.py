@@ -84,8 +84,21 @@ class OutputWalk(Component):
         part, o = self.part, self.o
         block = part.block
         fold, interval = part.fold, part.interval
-        issue = pipeline(m, self.issue, "valid", NEURON_STAGE - 1, "issue")[-1]
-        load = issue.valid & issue.last
+        issued = self.issue
+        complete = Signal(
+            data.StructLayout(
+                {"valid": 1, "timesteps": block, "refresh": block, "fresh": 1}
+                | {"last_group": 1, "first_group": 1}
+            )
+        )
+        m.d.comb += [
+            complete.valid.eq(issued.valid & issued.last),
+            Cat(complete.timesteps, complete.refresh).eq(Cat(issued.timesteps, issued.refresh)),
+            Cat(complete.fresh, complete.last_group).eq(Cat(issued.fresh, issued.last_group)),
+            complete.first_group.eq(issued.group == 0),
+        ]
+        issue = pipeline(m, complete, "valid", NEURON_STAGE - 1, "complete", issued.walking)[-1]
+        load = issue.valid
         now = Signal(walk_layout(part))  # a cycle before `o`, which is a register
 
         running = Signal()  # after a group's first cycle
@@ -103,7 +116,7 @@ class OutputWalk(Component):
                 Cat(begun.timesteps, begun.refresh).eq(Cat(issue.timesteps, issue.refresh)),
                 begun.fresh.eq(issue.fresh),
                 begun.last_group.eq(issue.last_group),
-                first_word.eq(Mux(issue.group == 0, 0, base + fold)),
+                first_word.eq(Mux(issue.first_group, 0, base + fold)),
             ]
             m.d.sync += [group.eq(begun), base.eq(first_word), running.eq(1)]
         active = load | running

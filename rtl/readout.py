@@ -284,7 +284,7 @@ class Readout(Component):
         ending = schedule.issue.sequence_end
         sequence_end, moving = delay_rare(m, ending, readout.result_stage, "sequence_end")
         cycles = readout.result_stage
-        fresh = delay(m, schedule.issue.fresh, cycles, "fresh", moving=[moving] * cycles)
+        fresh = delay(m, schedule.issue.fresh, cycles, "fresh", moving=moving)
         ended = Signal()  # from the end's issue until its results are sent
         with m.If(ending):
             m.d.sync += ended.eq(1)

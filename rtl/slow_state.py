@@ -16,7 +16,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, delay, hold, saturate, shape_of, stages
+from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages
 from rtl.queue import Queue
 from rtl.signatures import (
     HistoryRead,
@@ -83,7 +83,9 @@ class SlowState(Component):
 
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
-        self.coefficients = Bank(layer.memories["ab"], number, registered=True)
+        self.coefficients = Bank(
+            layer.memories["ab"], number, registered=True, holds=layer.hardware.hold_operands
+        )
         in_turn = {"released": In(1)} if layer.updates_in_turn else {}
         super().__init__(
             in_turn
@@ -228,10 +230,11 @@ class SlowState(Component):
         driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True, moving=runs)
         state = delay(m, read.data, relaxed, "state", reset_less=True, moving=runs[1:])
         words = coefficients.words[0]
-        factors = delay(m, words, relaxed, "factors", reset_less=True)
+        moving = at_multiplier(layer.hardware, runs[2:])
+        factors = delay(m, words, relaxed, "factors", reset_less=True, moving=moving)
         operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
-        # A multiplier takes operands and products as its own registers, which need no enable.
-        m.d.sync += operand.eq(Mux(driven, driving, Mux(fresh, 0, state)))
+        chosen = Mux(driven, driving, Mux(fresh, 0, state))
+        hold(m, at_multiplier(layer.hardware, runs[1 + relaxed]), operand.eq(chosen))
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
         summed = update.latency - 1 - relaxed
         completes = stages(m, running & (column == d), summed, "complete")
@@ -246,7 +249,8 @@ class SlowState(Component):
                 shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
             )
             total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
-            m.d.sync += product.eq(factors[index] * operand)
+            multiplied = product.eq(factors[index] * operand)
+            hold(m, at_multiplier(layer.hardware, runs[2 + relaxed]), multiplied)
             with m.If(runs[3 + relaxed]):
                 m.d.sync += total.eq(Mux(step_first, 0, total) + product)
             sums.append(total)

@@ -11,7 +11,7 @@ from golden.hardware.memory import MemoryParams
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, hold, shape_of, spread, stages, total, weighted
+from rtl.fixed import at_multiplier, delay, hold, shape_of, spread, stages, total, weighted
 from rtl.layouts import (
     Array,
     Part,
@@ -62,7 +62,9 @@ class SpikePath(Component):
     def __init__(self, part: Part, accumulator: Fixed, memory: MemoryParams, number: int) -> None:
         self.part, self.accumulator, self.memory = part, accumulator, memory
         n_events, block = part.hardware.events_per_cycle, part.block
-        self.weights = Bank(memory, number, n_reads=n_events, registered=True)
+        self.weights = Bank(
+            memory, number, n_reads=n_events, registered=True, holds=part.hardware.hold_operands
+        )
         super().__init__(
             {
                 "issue": In(issue_layout(part)),
@@ -90,9 +92,10 @@ class SpikePath(Component):
         reading = now.any() & (self.issue.group == 0) if is_input_stationary(part) else now.any()
         m.d.comb += [self.events.enable.eq(reading), self.events.index.eq(self.issue.step)]
         starts = self.issue.valid & self.issue.first
-        moves = self.issue.valid if is_reordered(part) else starts | now.any()
-        moving = stages(m, moves, MULTIPLY_STAGE, "moving")
-        base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base", moving=moving)
+        taken = self.issue.valid if is_reordered(part) else starts | now.any()
+        moving = stages(m, taken, MULTIPLY_STAGE, "moving")
+        moves = [self.issue.walking, *moving[1:]]
+        base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base", moving=moves)
         sparse = delay(m, now, READ_STAGE, "sparse")
         for event in range(n_events):  # addressed in `READ_STAGE`
             with m.If(moving[READ_STAGE - 1]):
@@ -125,9 +128,11 @@ class SpikePath(Component):
                     )
                     payload = shape(sent[lane] ^ inverted)[event][t]
                     # The weight is valid in `MULTIPLY_STAGE`.
-                    # A multiplier takes it as its own register, which needs no enable.
-                    moves = multiplying[lane] if payload_width == 1 else None
-                    hold(m, moves, product.eq(weighted(weights.words[event][lane], payload)))
+                    taken = product.eq(weighted(weights.words[event][lane], payload))
+                    if payload_width == 1:  # no multiplier
+                        hold(m, multiplying[lane], taken)
+                    else:
+                        hold(m, at_multiplier(part.hardware, multiplying[lane]), taken)
                     added.append(product)
                 if is_reordered(part):
                     m.d.comb += self.sums[t][lane].eq(total(added))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE, STATE_STAGE
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import delay, pipeline, shape_of, spread, stages, total
+from rtl.fixed import at_multiplier, delay, hold, pipeline, shape_of, spread, stages, total
 from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
 from rtl.signatures import HistoryRead, HistoryReadPorts, LoadBus, LoadBusPorts
 
@@ -61,7 +61,9 @@ class StatePath(Component):
         self.layer = layer
         slots = layer.block * layer.hardware.products_per_cycle
         summed = layer.added["columns"] if layer.reordered else layer.params.current_sum
-        self.coefficients = Bank(layer.memories["p"], number, registered=True)
+        self.coefficients = Bank(
+            layer.memories["p"], number, registered=True, holds=layer.hardware.hold_operands
+        )
         super().__init__(
             {
                 "issue": In(issue_layout(layer)),
@@ -81,8 +83,9 @@ class StatePath(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
-        lanes, block, per_cycle = layer.lanes, layer.block, layer.hardware.products_per_cycle
-        issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue")
+        lanes, block, hardware = layer.lanes, layer.block, layer.hardware
+        per_cycle = hardware.products_per_cycle
+        issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue", self.issue.walking)
         early, issue = issues[STATE_STAGE], issues[READ_STAGE]
         moves = self.issue.valid & (layer.reordered | self.issue.first | self.issue.dense)
         moving = stages(m, moves, MULTIPLY_STAGE, "moving")
@@ -142,6 +145,11 @@ class StatePath(Component):
         later = MULTIPLY_STAGE - READ_STAGE - 1
         adding = spread(m, refresh, later + 1, lanes, "adding")
         first = spread(m, issue.valid & issue.first, later + 2, lanes, "first")
+        # What moves the registers of the lanes: operands, products, sums.
+        taking = multiplying = [Const(1)] * lanes
+        if hardware.hold_operands:
+            taking = spread(m, moving[MULTIPLY_STAGE - 2], 1, lanes, "taking")
+            multiplying = spread(m, moving[MULTIPLY_STAGE - 1], 1, lanes, "multiplying")
         summing = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "summing")
         for lane in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
@@ -154,8 +162,8 @@ class StatePath(Component):
                         name=f"product_{slot}_{t}_{lane}",
                         reset_less=True,
                     )
-                    # A multiplier takes these as its own registers, which need no enable.
-                    m.d.sync += [value.eq(operands[slot][t]), product.eq(factor * value)]
+                    hold(m, at_multiplier(hardware, taking[lane]), value.eq(operands[slot][t]))
+                    hold(m, at_multiplier(hardware, multiplying[lane]), product.eq(factor * value))
                     products[t].append(product)
             for t in range(block):
                 added = Mux(adding[lane][t], total(products[t]), 0)

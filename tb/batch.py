@@ -204,7 +204,13 @@ def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0
         logits,
         classes,
         golden.classes,
-        np.stack([counters[f"layer{i}.spikes"] for i in range(len(job.core.layers))], 1),
+        np.stack(
+            [
+                counters.get(f"layer{i}.spikes", layer.spike_counts.sum(1))
+                for i, layer in enumerate(golden.layers)
+            ],
+            axis=1,
+        ),
         np.concatenate([chain.ends for chain in done]) + 1,
         counters,
         seconds,

@@ -33,7 +33,7 @@ from golden.interface import read_verilog
 from golden.manifest import digest
 from golden.registers import BUS_WIDTH, STATUS_BITS, pack_word, register_map
 from tb import cocotb_board
-from tb.compare import COUNTER_MODULUS, expected_counters
+from tb.compare import COUNTER_MODULUS, expected_counters, expected_errors
 from tb.report import write_report
 from tb.uart_host import batches, event_words, load_commands, to_logits
 from tb.verilator import build_model, empty_run_folder, run_model
@@ -155,7 +155,8 @@ def run_digits(board: Board, payloads: np.ndarray, folder: Path) -> dict[str, An
     core, registers = board.core, register_map(board.core)
     golden = run(board.network, payloads, block=core.hardware.block)
     counts = {name: int(of.sum()) for name, of in expected_counters(core, golden).items()}
-    flags = sum(1 << i for i, name in enumerate(core.errors) if counts.get(name))
+    errors = expected_errors(core, golden)
+    flags = sum(1 << i for i, name in enumerate(core.errors) if errors[name].any())
     expected = {r.offset: r.value for r in registers.values() if r.value is not None}
     expected[registers["STATUS"].offset] = pack_word(STATUS_BITS, error=int(flags > 0))
     for index, address in enumerate(registers["ERROR"].words):

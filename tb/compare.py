@@ -151,9 +151,10 @@ def compare(
             np.array([simulation.counters[name]]),
             ("place",),
         )
+    set_ = _totals([expected_errors(core, golden) for golden in runs]) | expected
     for name, flag in simulation.errors.items():
         comparison.add(
-            f"error flag {name}", np.array([expected[name] > 0]), np.array([flag]), ("place",)
+            f"error flag {name}", np.array([set_[name] > 0]), np.array([flag]), ("place",)
         )
     return comparison
 
@@ -249,12 +250,25 @@ def _compare_cycles(
 
 
 def expected_counters(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
-    """Return what every counter that can be predicted counts in each sequence (B,) of a golden run
-    with the core's block.
+    """Return what every counter of a core that can be predicted counts in each sequence (B,) of a
+    golden run with the core's block.
     """
+    countable = _expected_of_all(core, golden)
+    return {name: countable[name] for name in core.counters if name in countable}
+
+
+def expected_errors(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
+    """Return how often each flag of a core is set in each sequence (B,) of a golden run."""
+    countable = _expected_of_all(core, golden)
+    return {name: countable[name] for name in core.errors}
+
+
+def _expected_of_all(core: CoreParams, golden: Run) -> dict[str, np.ndarray]:
+    """What counters would count, also those that a core does without."""
     n_sequences, n_timesteps = golden.layers[0].events.shape
     none = np.zeros(n_sequences, np.int64)
-    counters = {name: none for name in core.counters if name.split(".")[-1] not in NOT_PREDICTED}
+    names = [*core.counters, *core.errors]
+    counters = {name: none for name in names if name.split(".")[-1] not in NOT_PREDICTED}
     received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
     dropped = dropped_events(core, golden)
     # Without a readout, what the last layer sent comes to no part.

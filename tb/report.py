@@ -38,6 +38,7 @@ def utilisation(core: CoreParams, counters: Mapping[str, int | np.ndarray]) -> d
     A layer that is stalled has a step to issue, so no cycle is one of `stall_cycles` and one of
     `starved_cycles`. The readout is stalled after its last step: mostly it lacks input then as
     well, and the counters do not tell how often. So its stalls count as far as a list waits.
+    Nothing of a core that does not count it.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def utilisation(core: CoreParams, counters: Mapping[str, int | np.ndarray]) -> d
         another, `COUNTER_CYCLES` apart, in which a part that has ended is starved.
     """
     found = {}
-    for name, part in core.parts.items():
+    for name, part in core.parts.items() if core.hardware.counters == "all" else ():
         starved = f"{name}.starved_cycles"
         later = COUNTER_CYCLES * core.counters.index(starved)
         waiting = counters[starved] - later
@@ -78,6 +79,7 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
     core, events = simulation.core, comparison.events
     if not core.hardware.trace:
         raise UserError("a report needs a core with trace ports: export it with --trace")
+    counted = core.hardware.counters == "all"
     block, n_timesteps = core.hardware.block, simulation.n_timesteps
     timesteps = simulation.n_sequences * n_timesteps
     parts = list(core.parts)
@@ -127,7 +129,9 @@ def summarize(simulation: Simulation, comparison: Comparison, labels: np.ndarray
                 part: simulation.counters[f"{part}.busy_cycles"]
                 / simulation.counters[f"{part}.timesteps"]
                 for part in parts
-            },
+            }
+            if counted
+            else {},
             "predicted": predicted,
         },
         "slowest_layer": {

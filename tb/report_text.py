@@ -134,11 +134,11 @@ def lines(summary: dict[str, Any], report: Path, picture: Path) -> list[str]:
                 (
                     part,
                     f"{summary['events_per_timestep'][part]:.2f}",
-                    f"{measured:.2f}",
-                    f"{cycles['predicted'][part]:.2f}",
-                    f"{100 * summary['utilisation'][part]:.1f} %",
+                    f"{cycles['measured'][part]:.2f}" if cycles["measured"] else "not counted",
+                    f"{predicted:.2f}",
+                    f"{100 * summary['utilisation'][part]:.1f} %" if cycles["measured"] else "",
                 )
-                for part, measured in cycles["measured"].items()
+                for part, predicted in cycles["predicted"].items()
             ),
             left=[0],
         ),

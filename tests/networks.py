@@ -162,6 +162,7 @@ def draw_network(
         events_per_cycle=int(rng.integers(1, 3)),
         products_per_cycle=int(rng.choice([1, 1, 2, 3, int(rng.integers(1, 9))])),
         access_counters=True,
+        hold_operands=seed % 2 == 1,
     )
     n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))

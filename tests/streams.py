@@ -151,6 +151,7 @@ def walk(
     steps = max(-(-addresses // n_events), dense, part.output_steps)
     return [
         {
+            "walking": 1,
             "valid": 1,
             "start": group == 0 and step == 0,
             "first": step == 0,

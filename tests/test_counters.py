@@ -23,11 +23,12 @@ WIDTHS = [1, COUNTER_WIDTH, 1, 3, 1, 7]  # one that wraps around within the test
 ERRORS = [2, 3, 4]
 
 
+@pytest.mark.parametrize("counted", [NAMES, [NAMES[i] for i in ERRORS], []], ids=len)
 @pytest.mark.parametrize("seed", range(3))
-def test_counts_flags_and_clear(seed: int) -> None:
+def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
     rng = np.random.default_rng(seed)
-    dut = Counters(NAMES, WIDTHS)
-    assert dut.error_names == [NAMES[i] for i in ERRORS]
+    errors = [NAMES[i] for i in ERRORS]
+    dut = Counters(dict(zip(NAMES, WIDTHS, strict=True)), counted, errors)
     cycles: list[dict[str, Any]] = []
     expected: list[dict[str, int]] = []
     counts, flags, value = [0] * len(NAMES), [False] * len(NAMES), 0
@@ -38,7 +39,8 @@ def test_counts_flags_and_clear(seed: int) -> None:
             int(rng.integers(1 << width)) * (not quiet or bool(rng.random() < 0.02))
             for width in WIDTHS
         ]
-        select, clear = int(rng.integers(8)), bool(rng.random() < 0.03)
+        select = int(rng.integers(1 << len(dut.select)))
+        clear = bool(rng.random() < 0.03)
         cycles.append(
             {
                 f"increments.{name.replace('.', '_')}": n
@@ -49,7 +51,7 @@ def test_counts_flags_and_clear(seed: int) -> None:
         expected.append(
             {"value": value, "errors": sum(1 << bit for bit, i in enumerate(ERRORS) if flags[i])}
         )
-        value = counts[select] if select < len(NAMES) else 0
+        value = counts[NAMES.index(counted[select])] if select < len(counted) else 0
         counts = [
             0 if clear else (n + more) % (1 << COUNTER_WIDTH)
             for n, more in zip(counts, pending, strict=True)

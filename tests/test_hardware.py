@@ -4,6 +4,7 @@ drawn ones, what they promise.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams, address_width, load_header
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, COUNTED, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import MEMBRANE_LOOP, NEURON_STAGE, STATE_STAGE
 from golden.params import LayerFormats, LayerParams, NetworkParams
@@ -168,6 +169,38 @@ def test_segments_of_a_loaded_memory(depth: int, segments: list[int]) -> None:
     hardware = HardwareParams(4, segment_words=16)
     layer = LayerHardware(LayerParams(n_inputs=9, n_neurons=8, n_state=2), hardware)
     assert layer.memories["w_f"].segments == [16, 2] and layer.memories["p"].segments == [6]
+
+
+def test_what_a_core_counts() -> None:
+    """Flags stay, in the same order; a core without counters has a port for the number of one."""
+    network = NetworkParams("some", (LayerParams(9, 4, 2),), ReadoutParams(4, 3))
+    cores = {name: CoreParams(network, HardwareParams(counters=name)) for name in COUNTED}
+    errors = [
+        *(f"layer0.{name}" for name in ("out_of_range", "repeated", "unclosed")),
+        *(f"layer0.{name}_saturations" for name in ("drive", "state", "membrane")),
+        "readout.logit_saturations",
+    ]
+    assert {tuple(core.errors) for core in cores.values()} == {tuple(errors)}
+    assert cores["errors"].counters == errors and cores["none"].counters == []
+    assert set(errors) < set(cores["all"].counters) and cores["all"].counters[0] == "cycles"
+    assert [core.counter_bits for core in cores.values()] == [5, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"counters": "some"}, "counters 'some': use all, errors or none"),
+        ({"counters": 3}, "counters 3: use all, errors or none"),
+        (
+            {"counters": "errors", "access_counters": True},
+            "access_counters with counters errors: use all, or leave out access_counters",
+        ),
+        ({"hold_operands": 1}, "hold_operands 1: use True or False"),
+    ],
+)
+def test_what_is_no_choice_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        HardwareParams(**given)
 
 
 @pytest.mark.parametrize(

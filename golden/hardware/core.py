@@ -8,7 +8,7 @@ from functools import cached_property
 from golden.errors import UserError
 from golden.hardware.counters import ERROR_COUNTERS
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MAX_MEMORIES, MemoryParams
+from golden.hardware.memory import MAX_MEMORIES, MemoryParams, address_width
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
@@ -137,10 +137,20 @@ class CoreParams:
     @cached_property
     def counters(self) -> list[str]:
         """The names of the core's counters; a name's place is its number on the status port."""
-        parts = self.parts.items()
-        return ["cycles", *(f"{part}.{name}" for part, of in parts for name in of.counters)]
+        counted = {"all": self._countable, "errors": self.errors, "none": []}
+        return counted[self.hardware.counters]
 
     @property
+    def counter_bits(self) -> int:
+        """Bits of the number of a counter."""
+        return address_width(max(1, len(self.counters)))
+
+    @cached_property
     def errors(self) -> list[str]:
-        """The names of the sticky flags, lowest bit first."""
-        return [name for name in self.counters if name.split(".")[-1] in ERROR_COUNTERS]
+        """The names of the sticky flags, lowest bit first; they have the names of counters."""
+        return [name for name in self._countable if name.split(".")[-1] in ERROR_COUNTERS]
+
+    @cached_property
+    def _countable(self) -> list[str]:
+        parts = self.parts.items()
+        return ["cycles", *(f"{part}.{name}" for part, of in parts for name in of.counters)]

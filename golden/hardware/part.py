@@ -20,6 +20,7 @@ from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
 MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
+COUNTED = ("all", "errors", "none")
 ABLATIONS = (
     "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
 )  # fmt: skip
@@ -65,6 +66,11 @@ class HardwareParams:
     segment_words
         Words of a segment of a memory that is loaded: a power of two from 16. A read enables one
         segment; smaller ones take less energy and more logic.
+    counters
+        What the core counts: "all", its "errors" alone, or "none". The flags of errors stay.
+    hold_operands
+        Registers next to multipliers hold, without a clock, where nothing moves: for a chip. An
+        FPGA's multiplier takes them as its own only where they have no enable.
     ablations
         What the layers do without, to measure what it is worth, in the order of `ABLATIONS`:
         `shared-datapath`: a group's events and its columns of the slow state take turns on one
@@ -85,6 +91,8 @@ class HardwareParams:
     trace: bool = False
     reports: bool = False
     segment_words: int = SEGMENT_WORDS
+    counters: str = "all"
+    hold_operands: bool = False
     ablations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -94,8 +102,15 @@ class HardwareParams:
         object.__setattr__(self, "block", check_whole("block", self.block, 1, right=right))
         if self.block not in BLOCKS:
             raise UserError(f"block {self.block}: use {right}")
-        for name in ("access_counters", "trace", "reports"):
+        for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
+        if self.counters not in COUNTED:
+            raise UserError(f"counters {self.counters!r}: use {', '.join(COUNTED[:-1])} or none")
+        if self.access_counters and self.counters != "all":
+            raise UserError(
+                f"access_counters with counters {self.counters}: use all, or leave out"
+                " access_counters"
+            )
         check_type("ablations", self.ablations, tuple, "a tuple of names")
         self._check_ablations()
         right = "a power of two from 16"

@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.core import CoreParams
 from golden.hardware.counters import COUNTER_WIDTH
-from golden.hardware.memory import address_width
 from golden.registers import BUS_WIDTH, WORD_BYTES, register_map
 from rtl.component import Component
 from rtl.host.buses import RegisterBus, RegisterBusPorts
@@ -63,7 +62,7 @@ class RegisterFile(Component):
             {
                 "bus": In(RegisterBus()),
                 "load": Out(stream.Signature(LOAD_ITEM)),
-                "counter": Out(address_width(len(core.counters))),
+                "counter": Out(core.counter_bits),
                 "counter_value": In(COUNTER_WIDTH),
                 "clear": Out(1),
                 "errors": In(len(core.errors)),

@@ -13,6 +13,7 @@ from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
+from golden.hardware.part import HardwareParams
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
@@ -71,6 +72,16 @@ def _write_if_changed(path: Path, content: str) -> None:
     write_whole(path, content)
 
 
+def _later(hardware: HardwareParams) -> str:
+    """Return the options that few cores have."""
+    found, usual = "", HardwareParams()
+    if hardware.segment_words != usual.segment_words:
+        found += f" --segment-words {hardware.segment_words}"
+    if hardware.counters != usual.counters:
+        found += f" --counters {hardware.counters}"
+    return found + " --hold-operands" * hardware.hold_operands
+
+
 def _shape_of(core: CoreParams) -> str:
     network, readout = core.network, core.network.output
     layers = ", ".join(f"{layer.n_inputs} inputs to {layer.summary}" for layer in network.layers)
@@ -86,7 +97,7 @@ def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
         f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
         f" --products-per-cycle {hardware.products_per_cycle}"
         f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
-        f"{' --reports' * hardware.reports}"
+        f"{' --reports' * hardware.reports}{_later(hardware)}"
         f"{''.join(f' --ablate {name}' for name in hardware.ablations)}{options}"
     )
     return (
