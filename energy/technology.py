@@ -19,6 +19,7 @@ from golden.errors import UserError
 from golden.files import write_whole
 
 SHIPPED = Path(__file__).with_name("technology.json")
+REGISTERS = 32  # a memory of at most these words becomes registers
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 factors of `energy.estimate` are of.
 
 A component's work is a few terms. Most are bits that its pipeline takes in; `cycles` are those of
-the bits that may have a clock in every cycle.
+the bits that may have a clock in every cycle, `free` of those that have one unless operands hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from energy.technology import Technology
+from energy.technology import REGISTERS, Technology
 from golden.cost.cycles import Part, accesses
 from golden.cost.operands import Operands
 from golden.formats import Fixed
@@ -20,7 +20,6 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.readout import ReadoutHardware
 from golden.runs import Run
 
-REGISTERS = 16  # a memory of at most these words becomes registers
 # What the memories are called in `golden.hardware`, where an access counter calls them otherwise.
 MEMORIES = {"payload": "payloads0", "ring": "ring0"}
 
@@ -107,13 +106,18 @@ def _neurons(part: LayerHardware, counts: Terms, cycles: float) -> Terms:
     return {
         "updates": updates * units,
         "sums": counts["c_reads"] * part.lanes * part.block * sums,
-        "cycles": cycles * units * f.u.width,
+        **_clocked(part, cycles * units * f.u.width),
     }
 
 
 def _multiplied(products: float, area: int, seen: Operands) -> Terms:
     """Products of multipliers of so many bits times bits."""
     return {"used": products * area * seen.used, "toggling": products * area * seen.toggling}
+
+
+def _clocked(part: Part, bits: float) -> Terms:
+    """Cycles of bits next to multipliers."""
+    return {"cycles": bits, "free": bits * (not part.hardware.hold_operands)}
 
 
 def _dense_path(part: LayerHardware, counts: Terms, seen: Operands, cycles: float) -> Terms:
@@ -123,16 +127,24 @@ def _dense_path(part: LayerHardware, counts: Terms, seen: Operands, cycles: floa
     product, total = f.p.width + f.m.width, [*part.sums.values()][-1].width
     return _multiplied(products, f.p.width * f.m.width, seen) | {
         "clocked": products * (product + total) + counts["p_reads"] * words,
-        "cycles": cycles * multipliers * product,
+        **_clocked(part, cycles * multipliers * product),
     }
 
 
 def _state_update(part: LayerHardware, counts: Terms, seen: Operands, cycles: float) -> Terms:
+    """Also `kept`: the bits of slow states in registers, among which each read chooses."""
     f, lanes = part.params.formats, part.state_update.lanes
     products, width = counts["update_products"] * lanes, f.a.width + f.m.width
+    small = (part.buffers[name] for name in ("m", "history"))
+    kept = sum(
+        counts[f"{memory.name}_reads"] * memory.bits
+        for memory in small
+        if memory.depth <= REGISTERS
+    )
     return _multiplied(products, f.a.width * f.m.width, seen) | {
         "clocked": products * width,
-        "cycles": cycles * lanes * width,
+        "kept": kept,
+        **_clocked(part, cycles * lanes * width),
     }
 
 
