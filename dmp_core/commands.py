@@ -107,7 +107,7 @@ COMMANDS: dict[str, Entry] = {
         ("dmp digits --count 20 --out digits.npz",),
     ),
     "fit": Entry(
-        "export.fit:command",
+        "dmp_core.fit_command:command",
         "Choose the hardware for a network under a budget",
         ("dmp fit smnist --multipliers 156 --block-rams 208", "dmp sim smnist --fit"),
     ),

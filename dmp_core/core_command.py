@@ -13,10 +13,10 @@ import click
 from click.core import ParameterSource
 
 from dmp_core.commands import Making, Top
+from dmp_core.fit_command import CHOSEN
 from dmp_core.shape import SHAPE, TRACE
 from export.claim import claimed
 from export.core import make_core
-from export.fit import CHOSEN
 from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors

@@ -12,24 +12,30 @@ import numpy as np
 from tqdm import tqdm
 
 from energy.activity import build, measure
-from energy.estimate import free_registers, read_estimate, work_of
+from energy.ecp5 import count as count_on_fpga
+from energy.ecp5 import lines as fpga_lines
+from energy.ecp5 import read_figures, registers_of
 from energy.estimate import lines as estimate_lines
+from energy.estimate import read_estimate
 from energy.from_liberty import from_liberty, read_macro
 from energy.gates import synthesize
 from energy.plot import plot_energy
 from energy.report import Sequences, lines, summarize
 from energy.technology import Technology, read_technology
+from energy.work import Work, work_of
 from export.core import read_images
 from export.images import unpack
 from export.items import load_items
 from export.sequences import first_sequences
 from export.store import find_dataset, load_stored
 from golden.command_line import DATA, MEGAHERTZ, NETWORK, Command, Count, count_option
+from golden.cost.operands import operands_of
+from golden.cost.timeline import Timeline
 from golden.data.synthetic import draw_events
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
-from golden.integer import run
+from golden.integer import NetworkIntegers, run
 from golden.interface import read_interface
 from golden.picture import save_picture
 from tb.batch import Job
@@ -69,6 +75,20 @@ def find_sequences(
     return dataset.sequences(), "those of the network" if data is None else f"of {data.name}"
 
 
+def measure_work(
+    core: CoreParams, network: NetworkIntegers, payloads: np.ndarray, technology: Technology
+) -> Work:
+    """Return what an inference takes: the mean of sequences (B, K, M) that run one by one."""
+    cycles = []
+    for index in range(len(payloads)):
+        sequence = payloads[index : index + 1]
+        alone = run(network, sequence, block=core.hardware.block, trace=True)
+        cycles.append(int(Timeline(core, sequence, alone.layers).ends[0]) + 2)
+    golden = run(network, payloads, block=core.hardware.block, trace=True)
+    operands = list(map(operands_of, core.network.layers, golden.layers))
+    return work_of(core, golden, operands, sum(cycles) / len(cycles), technology)
+
+
 @click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("manifest", type=click.Path(path_type=Path))
 @DATA
@@ -88,6 +108,11 @@ def find_sequences(
 @click.option(
     "--estimate", is_flag=True, help="Without gates: seconds, not minutes, and less exact"
 )
+@click.option(
+    "--device",
+    type=click.Choice(list(read_figures().idle_watts)),
+    help="Estimate it on this FPGA, from published figures, without gates",
+)
 @click.option("--optimize", default="-O1", help="The C++ compiler's option for the model")
 @report_user_errors
 def main(
@@ -100,14 +125,23 @@ def main(
     liberty: Path | None,
     sram: tuple[Path, ...],
     estimate: bool,
+    device: str | None,
     optimize: str,
 ) -> None:
     """Synthesize the core that MANIFEST describes to gates, run sequences through them, and tell
     the energy of an inference by components and memories; write energy.json and energy.png beside
     the manifest.
 
-    Every logit and every counter is held against the golden model: a difference ends it.
+    Every logit and every counter is held against the golden model: a difference ends it. With
+    --estimate or --device nothing runs in gates and nothing is written.
     """
+    if estimate and liberty is not None:
+        raise UserError(
+            f"--estimate with --liberty {liberty}: its factors are of the project's own"
+            " cells, so leave one of them out"
+        )
+    if device and (estimate or liberty or sram):
+        raise UserError(f"--device {device} with what is of a chip: leave one of them out")
     technology = find_technology(liberty, sram)
     core, images = read_images(manifest)
     _ = core.network.readout  # or raise: a library answers with results
@@ -116,7 +150,14 @@ def main(
     payloads = payloads[:, : timesteps or length]
     verilog = manifest.parent / f"{core.network.name}.v"
     stored = unpack(images, core)
-    work = work_of(core, stored, payloads, technology, free_registers(verilog))
+    work = measure_work(core, stored, payloads, technology)
+    if device:
+        golden = run(stored, payloads, block=core.hardware.block)
+        counts = count_on_fpga(core, golden, work, registers_of(verilog))
+        seconds = work.cycles / (mhz * 1e6)
+        told = fpga_lines(core.network.name, device, read_figures(), counts, seconds)
+        click.echo("\n".join(told))
+        return
     if estimate:
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return

@@ -1,196 +1,210 @@
-"""Estimate the energy of an inference without gates: from the golden model's cycles, accesses and
-products, the macros of a technology, and how many registers the Verilog has.
+"""Estimate the energy of an inference without gates: the golden model's accesses to memories times
+the macros of a technology, and the work of every component times factors.
 
-    energy = accesses x macros + cycles x registers x a + products x b + additions x c
+    energy = accesses x macros + the sum over components of (terms x factors)
 
-The factors a, b, c are fitted to runs in gates (`fit`); `estimate.json` beside this file has them,
-and how far the estimate is from gates.
+The factors are fitted to runs in gates, component by component (`fit`). `estimate.json` beside this
+file has the runs: those to fit to, and others that are held out of the fit, to test it.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from energy.gates import REGISTERS
-from energy.netlist import MEMORY
-from energy.technology import Technology
+from energy.work import Terms, Work
 from golden.command_line import Command
-from golden.cost.cycles import accesses
-from golden.cost.timeline import Timeline
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
-from golden.hardware.core import CoreParams
-from golden.hardware.layer import LayerHardware
-from golden.integer import NetworkIntegers, run
-from golden.interface import read_verilog
-from rtl.verilog.generate import TOP
-from rtl.verilog.yosys import read_netlist, run_yosys
+from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")
-# What the memories are called in `golden.hardware`, where an access counter calls them otherwise.
-MEMORIES = {"payload": "payloads0", "ring": "ring0"}
+OTHER = ("memories", "total")  # of a component in a report: what no factor is fitted to
 
 
 @dataclass(frozen=True)
-class Work:
-    """What an inference takes of a core: `register_cycles` are its cycles times the registers that
-    have no enable; `products` and `additions` are those of single lanes; `memories` the energy of
-    all accesses (uJ).
+class Measured:
+    """A run in gates: its network, the core, the energy of an inference, that of each component
+    without its memories (uJ), and the work.
     """
 
-    cycles: float
-    register_cycles: float
-    products: float
-    additions: float
-    memories: float
-
-    @property
-    def terms(self) -> list[float]:
-        """What the factors are of: in millions."""
-        return [self.register_cycles / 1e6, self.products / 1e6, self.additions / 1e6]
+    network: str
+    core: str
+    energy: float
+    components: dict[str, float]
+    work: Work
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The factors (pJ) of `Work.terms`; the largest error of the cores that they were fitted to,
-    and of cores whose network was left out of the fit (shares of the energy in gates).
+    """The factors (pJ) of the terms of each component. Errors are shares of the energy in gates:
+    the largest of the `cores` that the factors were fitted to, the largest of these with the
+    network left out of the fit, and those of cores that were held out, by name.
     """
 
-    factors: list[float]
+    factors: dict[str, Terms]
+    cores: list[str]
     fitted_error: float
     left_out_error: float
-    cores: list[str]
+    held_out: dict[str, float]
+
+    def components(self, work: Work) -> dict[str, float]:
+        """Return the energy (uJ) of each component, without memories."""
+        return _components(self.factors, work)
 
     def microjoules(self, work: Work) -> float:
-        return work.memories + float(np.dot(self.factors, work.terms))
+        return work.memories + sum(self.components(work).values())
 
 
-def free_registers(verilog: Path) -> int:
-    """Return the bits of a core's registers that have no enable, from a coarse synthesis."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / "core.v").write_text(read_verilog(verilog))
-        run_yosys(
-            folder,
-            *("read_verilog core.v", f"hierarchy -check -top {TOP}", "proc", "flatten"),
-            *("opt_expr", "opt_clean", "opt -nodffe -nosdff", "opt_clean", "memory -nomap"),
-            f"memory_map t:{MEMORY} r:SIZE<={REGISTERS} %i",
-            *("opt -full", "opt_clean", "write_json netlist.json"),
-        )
-        cells = read_netlist(folder / "netlist.json")["modules"][TOP]["cells"].values()
-    free = (cell for cell in cells if cell["type"] in ("$dff", "$sdff"))
-    return sum(int(cell["parameters"]["WIDTH"], 2) for cell in free)
+def _components(factors: dict[str, Terms], work: Work) -> dict[str, float]:
+    return {
+        name: sum(factors.get(name, {}).get(term, 0.0) * value for term, value in terms.items())
+        for name, terms in work.components.items()
+    }
 
 
-def work_of(
-    core: CoreParams,
-    network: NetworkIntegers,
-    payloads: np.ndarray,
-    technology: Technology,
-    registers: int,
-) -> Work:
-    """Return what an inference takes, the mean of sequences (B, K, M) that are run one by one."""
-    count = len(payloads)
-    golden = run(network, payloads, block=core.hardware.block, trace=True)
-    counts = {name: int(found.sum()) for name, found in accesses(core, golden).items()}
-    cycles = 0
-    for index in range(count):
-        one = run(network, payloads[index][None], block=core.hardware.block, trace=True)
-        cycles += int(Timeline(core, payloads[index][None], one.layers).ends[0]) + 2
-    memories = products = additions = 0.0
-    for name, number in counts.items():
-        part_name, _, what = name.partition(".")
-        part = core.parts[part_name]
-        of, _, access = what.rpartition("_")
-        lanes = part.lanes
-        if access == "products":
-            if isinstance(part, LayerHardware) and of != "state":
-                lanes = part.state_update.lanes if of == "update" else part.neuron_fold.units
-            products += number * lanes
-        elif access == "additions":
-            additions += number * lanes
-        else:
-            kept = (part.memories | part.buffers)[MEMORIES.get(of, of)]
-            depths = kept.segments if of in part.memories else [kept.depth]
-            memories += number * _access(technology, depths, kept.width, access)
-    return Work(
-        cycles / count, cycles * registers / count, products / count, additions / count,
-        memories / count / 1e6,
-    )  # fmt: skip
+def _error(factors: dict[str, Terms], run: Measured) -> float:
+    estimate = run.work.memories + sum(_components(factors, run.work).values())
+    return abs(estimate / run.energy - 1)
 
 
-def _access(technology: Technology, depths: Sequence[int], width: int, access: str) -> float:
-    """Return pJ of an access to a word of any of these memories, each as likely as another."""
-    total = 0.0
-    for words in depths:
-        if words > REGISTERS:
-            cost = technology.memory(words, width, 1)
-            total += words * (cost.read if access == "reads" else cost.write)
-    return total / sum(depths)
-
-
-def fit(names: Sequence[str], works: Sequence[Work], gates: Sequence[float]) -> Estimate:
-    """Return the factors with the least squares of relative errors, for energies (uJ) of runs in
-    gates; `names` begin with the network, and a comma.
+def _least_squares(terms: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the factors of columns, none of them negative, with the least squares: the best ones
+    of all choices of columns. A column of zeros gets none.
     """
-    if len(works) <= len(works[0].terms):
-        raise UserError(f"{len(works)} cores to fit {len(works[0].terms)} factors to: use more")
-    energies = np.array(gates)
-    terms = np.array([work.terms for work in works]) / energies[:, None]
-    rest = 1 - np.array([work.memories for work in works]) / energies
+    best, least = np.zeros(terms.shape[1]), float(wanted @ wanted)
+    columns = [i for i in range(terms.shape[1]) if terms[:, i].any()]
+    for number in range(1, len(columns) + 1):
+        for chosen in map(list, combinations(columns, number)):
+            found = np.linalg.lstsq(terms[:, chosen], wanted, rcond=None)[0]
+            left = wanted - terms[:, chosen] @ found
+            if (found >= 0).all() and left @ left < least * (1 - 1e-9):
+                best, least = np.zeros(terms.shape[1]), float(left @ left)
+                best[chosen] = found
+    return best
 
-    def factors(chosen: np.ndarray) -> np.ndarray:
-        return np.linalg.lstsq(terms[chosen], rest[chosen], rcond=None)[0]
 
-    everything = np.arange(len(works))
-    networks = np.array([name.split(",")[0] for name in names])
-    found = factors(everything)
-    left_out = [
-        abs(terms[i] @ factors(everything[networks != networks[i]]) - rest[i]) for i in everything
-    ]
-    fitted = np.abs(terms @ found - rest).max()
-    return Estimate(found.tolist(), float(fitted), float(max(left_out)), list(names))
+def _factors(runs: Sequence[Measured]) -> dict[str, Terms]:
+    """Return the factors that miss the energies of each component by least, as shares of what each
+    run takes in all.
+    """
+    names = {component: terms for run in runs for component, terms in run.work.components.items()}
+    factors = {}
+    for component, terms in names.items():
+        rows = [
+            [run.work.components.get(component, {}).get(term, 0.0) / run.energy for term in terms]
+            for run in runs
+        ]
+        wanted = [run.components.get(component, 0.0) / run.energy for run in runs]
+        found = _least_squares(np.array(rows), np.array(wanted))
+        factors[component] = dict(zip(terms, found.tolist(), strict=True))
+    return factors
+
+
+def fit(runs: Sequence[Measured], held_out: Sequence[Measured] = ()) -> Estimate:
+    """Return the estimate fitted to runs in gates, with its errors."""
+    networks = {run.network for run in runs}
+    if len(networks) < 2:
+        raise UserError(f"{len(networks)} network to fit to: use reports of at least two")
+    factors = _factors(runs)
+    without = {name: _factors([run for run in runs if run.network != name]) for name in networks}
+    return Estimate(
+        factors,
+        [run.core for run in runs],
+        max(_error(factors, run) for run in runs),
+        max(_error(without[run.network], run) for run in runs),
+        {run.core: _error(factors, run) for run in held_out},
+    )
+
+
+def read_runs(path: Path = FITTED) -> tuple[list[Measured], list[Measured]]:
+    """Return the runs to fit to, and those that are held out."""
+    content = json.loads(path.read_text())
+    fitted, held_out = (
+        [Measured(**{**run, "work": Work(**run["work"])}) for run in content[name]]
+        for name in ("fitted", "held_out")
+    )
+    return fitted, held_out
 
 
 def read_estimate(path: Path = FITTED) -> Estimate:
-    return Estimate(**json.loads(path.read_text()))
+    return fit(*read_runs(path))
+
+
+def runs_text(fitted: Sequence[Measured], held_out: Sequence[Measured]) -> str:
+    """Return what `read_runs` reads: a run a line."""
+    kinds = {"fitted": fitted, "held_out": held_out}
+    parts = (
+        f' "{name}": [\n' + ",\n".join("  " + json.dumps(asdict(run)) for run in runs) + "\n ]"
+        for name, runs in kinds.items()
+    )
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def lines(name: str, estimate: Estimate, work: Work) -> list[str]:
     """Return the lines that tell a user what was estimated."""
-    energy, of_memories = estimate.microjoules(work), work.memories
-    fitted, left_out = estimate.fitted_error, estimate.left_out_error
+    parts = {"memories": work.memories} | estimate.components(work)
+    ordered = sorted(parts.items(), key=lambda item: -item[1])
+    rows = [(part, f"{energy:.3f}") for part, energy in ordered]
     return [
-        f"estimate   {name}: {energy:.2f} uJ an inference, {of_memories:.2f} of it in memories",
+        f"estimate   {name}: {estimate.microjoules(work):.2f} uJ an inference",
         f"cycles     {work.cycles:.0f} an inference",
-        f"error      at most {fitted:.1%} on the {len(estimate.cores)} cores that it was fitted to",
-        f"           at most {left_out:.1%} on each of them, its network left out of the fit",
+        table(("uJ an inference", ""), rows, left=[0]),
+        *error_lines(estimate),
     ]
 
 
-@click.command(cls=Command)
-@click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write")
-@report_user_errors
-def main(reports: tuple[Path, ...], out: Path) -> None:
-    """Fit the factors of dmp energy --estimate to the REPORTS (energy.json) of runs in gates."""
-    found: list[dict[str, Any]] = [json.loads(path.read_text()) for path in reports]
+def error_lines(estimate: Estimate) -> list[str]:
+    """Return the lines that say how far the estimate is from gates."""
+    fitted, left_out = estimate.fitted_error, estimate.left_out_error
+    lines = [
+        f"error      at most {fitted:.1%} on the {len(estimate.cores)} cores that it was fitted to",
+        f"           at most {left_out:.1%} on each of them, its network left out of the fit",
+    ]
+    if others := estimate.held_out.values():
+        lines.append(f"           at most {max(others):.1%} on {len(others)} cores held out of it")
+    return lines
+
+
+def read_report(path: Path) -> Measured:
+    """Return what `energy.json` of a run in gates has to fit to, or raise `UserError`."""
+    report: dict[str, Any] = json.loads(path.read_text())
     try:
-        works = [Work(**report["work"]) for report in found]
-        gates = [report["microjoules"]["inference"] for report in found]
-        names = [f"{r['network']}, {r['lanes']} lanes, T = {r['block']}" for r in found]
+        shape = (
+            f"{report['network']}, {report['lanes']} lanes, T = {report['block']},"
+            f" E = {report['events_per_cycle']}, K = {report['products_per_cycle']}"
+        )
+        energy = report["microjoules"]
+        components: dict[str, float] = {
+            name: sum(value for kind, value in parts.items() if kind not in OTHER)
+            for name, parts in energy["components"].items()
+        }
+        work = Work(**report["work"])
+        return Measured(report["network"], shape, energy["inference"], components, work)
     except (KeyError, TypeError) as error:
-        raise UserError(f"a report has no {error}: measure it again by dmp energy") from None
-    estimate = fit(names, works, gates)
-    write_whole(out, json.dumps(asdict(estimate), indent=1) + "\n")
-    factors = ", ".join(f"{factor:.4g}" for factor in estimate.factors)
-    print(f"factors {factors} pJ; errors {estimate.fitted_error:.1%}, left out"
-          f" {estimate.left_out_error:.1%}: {out}")  # fmt: skip
+        raise UserError(f"{path} has no {error}: measure it again by dmp energy") from None
+
+
+REPORT = click.Path(path_type=Path)
+
+
+@click.command(cls=Command)
+@click.argument("reports", nargs=-1, required=True, type=REPORT)
+@click.option("--held-out", multiple=True, type=REPORT, help="To test the fit on; one option each")
+@click.option("--out", required=True, type=REPORT, help="The file to write")
+@report_user_errors
+def main(reports: tuple[Path, ...], held_out: tuple[Path, ...], out: Path) -> None:
+    """Fit dmp energy --estimate to the REPORTS (energy.json) of runs in gates: say how far it is
+    off, and write the file that it is fitted from.
+    """
+    fitted, others = [*map(read_report, reports)], [*map(read_report, held_out)]
+    estimate = fit(fitted, others)
+    write_whole(out, runs_text(fitted, others))
+    print("\n".join([*error_lines(estimate), f"wrote {out}"]))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from energy.netlist import MEMORY, Netlist, read_gates
-from energy.technology import Technology
+from energy.technology import REGISTERS, Technology
 from golden.interface import read_verilog
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
 
-REGISTERS = 32  # a memory of at most these words becomes registers
 GATED = 3  # registers with the same enable, from which a clock gate saves energy
 CELLS, ENABLES = "cells.lib", "enables.v"
 KINDS = ("$_DFF_P_", "$_DFFE_PP_", "$_SDFF_PP?_", "$_SDFFE_PP?P_", "$_SDFFCE_PP?P_")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from golden.errors import UserError
 from golden.files import write_whole
 
 SHIPPED = Path(__file__).with_name("technology.json")
+REGISTERS = 32  # a memory of at most these words becomes registers
 
 
 @dataclass(frozen=True)
@@ -138,26 +140,36 @@ class Technology:
         bit), fitted with the least relative error to the macros of `ports` ports; energies to all
         macros, as an access takes the same through either port of two.
         """
-        alike = [macro for macro in self.macros if macro.ports == ports]
-        if not self.macros or not alike:
+        if ports not in self._macro_factors:
             raise UserError(f"the technology {self.name} has no memory macro of {ports} ports")
+        terms = _terms(words, width)
         return MacroCost(
-            read=_fitted(self.macros, "read", words, width),
-            write=_fitted(self.macros, "write", words, width),
-            leakage=_fitted(alike, "leakage", words, width),
-            area=_fitted(alike, "area", words, width),
+            **{what: float(terms @ by) for what, by in self._macro_factors[ports].items()}
         )
+
+    @cached_property
+    def _macro_factors(self) -> dict[int, dict[str, np.ndarray]]:
+        """By ports, the factors of `_terms` of each figure of `MacroCost`."""
+        return {
+            ports: {
+                "read": _factors(self.macros, "read"),
+                "write": _factors(self.macros, "write"),
+                "leakage": _factors(alike, "leakage"),
+                "area": _factors(alike, "area"),
+            }
+            for ports in {macro.ports for macro in self.macros}
+            for alike in [[macro for macro in self.macros if macro.ports == ports]]
+        }
 
 
 def _terms(words: int, width: int) -> list[float]:
     return [1.0, width, words * width]
 
 
-def _fitted(macros: Sequence[Macro], what: str, words: int, width: int) -> float:
+def _factors(macros: Sequence[Macro], what: str) -> np.ndarray:
     given = np.array([getattr(macro, what) for macro in macros])
     terms = np.array([_terms(macro.words, macro.width) for macro in macros])
-    factors = np.linalg.lstsq(terms / given[:, None], np.ones(len(given)), rcond=None)[0]
-    return float(_terms(words, width) @ factors)
+    return np.linalg.lstsq(terms / given[:, None], np.ones(len(given)), rcond=None)[0]
 
 
 def technology_text(technology: Technology) -> str:

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from dmp_core.fit_command import command as fit
 from driver.__main__ import main as driver
-from export.fit import command as fit
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command, Group, Number
 from golden.errors import UserError
 from golden.train.train_command import main as train

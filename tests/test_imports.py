@@ -69,7 +69,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
     "energy": ("energy", "golden", "export", "tb", "rtl.verilog.generate", "rtl.verilog.yosys"),
-    "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb"),
+    "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb", "energy"),
     "dmp_core/frontends": (
         *NUMBERS,
         *REALS,

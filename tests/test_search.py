@@ -16,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmp_core.__main__ import main
-from export.fit import front_table, plot
+from dmp_core.fit_command import energy_of, front_table, plot
+from energy.command import measure_work
+from energy.estimate import read_estimate
+from energy.technology import read_technology
 from golden.cost.search import (
     LANES,
     Activity,
@@ -363,6 +366,51 @@ def test_configurations_are_those_worth_a_price() -> None:
     assert {one.products_per_cycle for one in found} == set(range(1, 7))
 
 
+def of_lanes(one: Candidate) -> float:
+    """Return an energy that is least for cores of about 4 lanes."""
+    return abs(one.hardware.lanes - 4) + one.cycles / 10
+
+
+def test_a_fit_to_an_energy() -> None:
+    """The front is one of energy too: the choice is the best of all that were priced."""
+    activity = draw_activity(2)
+    chosen, front, priced = fit(activity, Budget(), objective="energy", energy=of_lanes)
+    told = [replace(one, energy=of_lanes(one)) for one in priced]
+    energies = sorted(of_lanes(one) for one in priced)
+    assert chosen.energy == energies[0] and chosen in front
+    assert front == pareto(told, energy=True) and len(front) > len(pareto(told))
+    most = energies[len(energies) // 8]
+    budget = Budget(energy=most)
+    allowed = [one for one in told if of_lanes(one) <= most]
+    chosen, front, _ = fit(activity, budget, energy=of_lanes)
+    assert chosen in front and budget.allows(chosen)
+    fewest = choose(front, budget, "multipliers")
+    for one, key in ((chosen, "cycles"), (fewest, "multipliers")):
+        least = min(getattr(one, key) for one in allowed)
+        assert getattr(one, key) == least
+    assert chosen.cycles > min(one.cycles for one in priced)
+    plain, front, _ = fit(activity, Budget(), energy=of_lanes)
+    assert plain.cycles < chosen.cycles and plain.energy == of_lanes(plain)
+    assert front == [replace(one, energy=of_lanes(one)) for one in pareto(priced)]
+    with pytest.raises(UserError, match=f"the least energy {energies[0]:.2f} uJ"):
+        choose(told, Budget(energy=energies[0] / 2))
+
+
+def test_energies_of_candidates_are_those_of_their_cores() -> None:
+    """A core of the estimate is as dear to a fit as to `dmp energy --estimate`, but for cycles."""
+    activity = draw_activity(4, n_sequences=2)
+    technology, estimate = read_technology(), read_estimate()
+    tell = energy_of(activity, technology, estimate)
+    for hardware in (HardwareParams(3), HardwareParams(8, 4, 2, 2)):
+        one = price(activity, hardware)
+        core = CoreParams(activity.network.params, hardware)
+        work = measure_work(core, activity.network, activity.payloads, technology)
+        assert tell(replace(one, cycles=work.cycles / activity.n_timesteps)) == pytest.approx(
+            estimate.microjoules(work)
+        )
+        assert tell(one) == pytest.approx(estimate.microjoules(work), rel=0.15)
+
+
 costs = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9), st.integers(1, 9))
 limit = st.none() | st.integers(0, 10)
 
@@ -498,7 +546,8 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     cells = [*(str(hardware[name]) for name in shape), f"{chosen['cycles']:.1f}"]
-    assert marked == [["->", *cells, str(chosen["multipliers"]), str(chosen["block_rams"])]]
+    cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.3g}"]
+    assert marked == [["->", *cells]]
 
     assert lines[-2] == f"build it: dmp rtl rows --fit --out {tmp_path}, or"
     made = re.fullmatch(r"make rtl NET=(\S+) (.*)", lines[-1])
@@ -521,19 +570,21 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     assert core_block_rams(core) == chosen["block_rams"]
 
 
-@pytest.mark.parametrize("seed", [0, 5, 8])
-def test_no_texts_overlap_in_the_picture(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "told"), [(0, False), (5, True), (8, True)])
+def test_no_texts_overlap_in_the_picture(seed: int, told: bool) -> None:
+    """Cycles against multipliers, and against energies where these are told."""
     drawn = draw_network(seed)
     activity = measure_activity(drawn.network, drawn.payloads)
-    chosen, front, priced = fit(activity, Budget())
-    assert not faults(plot("some", front, priced, chosen))
+    chosen, front, priced = fit(activity, Budget(), energy=of_lanes if told else None)
+    figure = plot("some", front, priced, chosen)
+    assert not faults(figure) and len(figure.axes) == 1 + told
 
 
 def test_latencies_are_in_the_table_where_they_are_known() -> None:
     """No column is empty, and no line longer than a terminal's."""
     one = Candidate(HardwareParams(3), 2.0, 7, 1)
     other = Candidate(HardwareParams(12, 16, 2, 8), 1.5, 123, 45)
-    names = ["lanes", "block", "events", "products", "cycles", "multipliers", "block", "RAMs"]
+    names = ["lanes", "block", "events", "products", "cycles", "multipliers", "RAMs"]
     cells = [
         ["12", "16", "2", "8", "1.5", "123", "45"],
         ["->", "3", "1", "1", "1", "2.0", "7", "1"],
@@ -544,6 +595,11 @@ def test_latencies_are_in_the_table_where_they_are_known() -> None:
     head, rule, *lines = front_table(timed, timed[1]).splitlines()
     assert head.split() == [*names, "latency"] and len(rule) <= 80
     assert [line.split() for line in lines] == [[*cells[0], "678"], [*cells[1], "12345678"]]
+    told = [replace(one, energy=energy) for one, energy in zip(timed, (1.234, 456.8), strict=True)]
+    head, rule, *lines = front_table(told, told[1]).splitlines()
+    assert head.split() == [*names, "uJ", "latency"] and len(rule) <= 80
+    energies = [[*cells[0], "1.23", "678"], [*cells[1], "457", "12345678"]]
+    assert [line.split() for line in lines] == energies
 
 
 @pytest.mark.parametrize(
@@ -554,6 +610,9 @@ def test_latencies_are_in_the_table_where_they_are_known() -> None:
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "0.1"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "nan"), "nan is no number"),
+        (("rows", "--digits", "1", "--energy", "0.01"), "the least energy"),
+        (("rows", "--digits", "1", "--energy", "0"), "0.0 is not in the range x>0"),
+        (("rows", "--digits", "1", "--objective", "area"), "'area' is not one of 'cycles'"),
         (("rows", "--digits", "1", "--multipliers", "9", "--latency", "50"), "shortest latency is"),
     ],
 )

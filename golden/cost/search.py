@@ -1,19 +1,23 @@
 """Choose hardware for a network from the events that it receives: no Torch, no RTL.
 
 Every configuration of lanes, block, events and products a cycle is priced: cycles a timestep of the
-slowest part (`golden.cost.cycles`, on measured events), multipliers, block RAMs. Those that no
-other one beats in all three are the Pareto front; the budgets choose from it.
+slowest part (`golden.cost.cycles`, on measured events), multipliers, block RAMs, and energy where a
+caller can tell it. Those that no other one beats in what matters are the Pareto front; the budgets
+choose from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import le
+from typing import Literal
 
 import numpy as np
 
 from golden.blocks import block_lengths, count_arrivals
 from golden.cost.cycles import Part, block_cycles, loop_cycles, refreshes
+from golden.cost.operands import Operands, operands_of
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
@@ -27,6 +31,7 @@ from golden.runs import Run
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 # A DP16KD of the ECP5: bits of a word, words.
 _BLOCK_RAM_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+Objective = Literal["cycles", "multipliers", "energy"]
 _DISTRIBUTED_WORDS = 64  # up to which a memory of the ECP5 lies in its LUTs
 
 
@@ -37,7 +42,7 @@ class Activity:
     `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
     and the readout received, for each block that a core can have, and `arrivals` the same before
     delays: what `LayerRun` calls arrivals and slots, None for a layer without delays; `items`
-    (B, K) what enters the first layer's list.
+    (B, K) what enters the first layer's list; `operands` what each layer multiplies.
     """
 
     network: NetworkIntegers
@@ -46,6 +51,7 @@ class Activity:
     addresses: dict[int, list[np.ndarray]]
     arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]]
     items: np.ndarray
+    operands: list[Operands]
 
     @property
     def n_timesteps(self) -> int:
@@ -92,9 +98,10 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
                 if params.max_delay
                 else None
             )
+    operands = list(map(operands_of, network.params.layers, golden.layers))
     for layer in golden.layers:
         layer.keep_only_spikes()  # of other values nothing depends here
-    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1)
+    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1, operands)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,8 @@ class Candidate:
     """A configuration and what it costs.
 
     `cycles` a timestep on average, of the slowest part or of the input; `latency`, cycles from a
-    sequence's first item to its last result, where it was computed.
+    sequence's first item to its last result, where it was computed; `energy` of a sequence (uJ),
+    where it was.
     """
 
     hardware: HardwareParams
@@ -110,10 +118,16 @@ class Candidate:
     multipliers: int
     block_rams: int
     latency: float | None = None
+    energy: float | None = None
 
     @property
     def costs(self) -> tuple[float, int, int]:
         return self.cycles, self.multipliers, self.block_rams
+
+    @property
+    def costs_with_energy(self) -> tuple[float, float, int, int]:
+        assert self.energy is not None
+        return self.energy, *self.costs
 
     def make_variables(self) -> str:
         """Return the variables that `make` builds it with."""
@@ -126,12 +140,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent; None is no limit. `cycles` a timestep, `latency` a sequence."""
+    """The most that may be spent; None is no limit. `cycles` a timestep, `latency` a sequence, and
+    `energy` (uJ) as well.
+    """
 
     multipliers: int | None = None
     block_rams: int | None = None
     cycles: float | None = None
     latency: float | None = None
+    energy: float | None = None
 
     def allows(self, candidate: Candidate) -> bool:
         limits = (
@@ -139,6 +156,7 @@ class Budget:
             (self.block_rams, candidate.block_rams),
             (self.cycles, candidate.cycles),
             (self.latency, candidate.latency),
+            (self.energy, candidate.energy),
         )
         return all(limit is None or cost is None or cost <= limit for limit, cost in limits)
 
@@ -263,13 +281,18 @@ def configurations(activity: Activity, reports: bool = False) -> list[HardwarePa
     ]
 
 
-def pareto(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that no other one beats in all costs, the fastest first."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: c.costs):
-        if not any(all(np.less_equal(other.costs, candidate.costs)) for other in front):
-            front.append(candidate)
-    return front
+def pareto(candidates: Iterable[Candidate], energy: bool = False) -> list[Candidate]:
+    """Return the candidates that no other one beats in all costs, the fastest first; or with
+    `energy` in this as well, the one that takes least first.
+    """
+    front: dict[tuple[float, ...], Candidate] = {}
+    costs = Candidate.costs_with_energy.fget if energy else Candidate.costs.fget
+    assert costs is not None
+    for candidate in sorted(candidates, key=costs):
+        cost = costs(candidate)
+        if not any(all(map(le, other, cost)) for other in front):
+            front[cost] = candidate
+    return list(front.values())
 
 
 def with_latency(activity: Activity, candidate: Candidate) -> Candidate:
@@ -291,22 +314,31 @@ def with_latency(activity: Activity, candidate: Candidate) -> Candidate:
     return replace(candidate, latency=float(ends[0] + 1))
 
 
-def choose(candidates: Sequence[Candidate], budget: Budget) -> Candidate:
+def choose(
+    candidates: Sequence[Candidate], budget: Budget, objective: Objective | None = None
+) -> Candidate:
     """Return the best candidate within a budget, or raise `UserError`.
 
-    The one with the fewest multipliers where cycles or a latency are asked for, else the fastest.
+    Without an objective it is the one with the fewest multipliers where cycles or a latency are
+    asked for, else the fastest.
     """
     allowed = [candidate for candidate in candidates if budget.allows(candidate)]
     if not allowed:
         latencies = [c.latency for c in candidates if c.latency is not None]
+        energies = [c.energy for c in candidates if c.energy is not None]
         raise UserError(
             "no configuration is within the budget: the fastest takes"
             f" {min(c.cycles for c in candidates):.1f} cycles a timestep, the smallest"
             f" {min(c.multipliers for c in candidates)} multipliers and"
             f" {min(c.block_rams for c in candidates)} block RAMs"
             + (f", the shortest latency is {min(latencies):.0f} cycles" if latencies else "")
+            + (f", the least energy {min(energies):.2f} uJ" if energies else "")
         )
-    if budget.cycles is None and budget.latency is None:
+    asked = budget.cycles is not None or budget.latency is not None
+    objective = objective or ("multipliers" if asked else "cycles")
+    if objective == "energy":
+        return min(allowed, key=lambda c: c.costs_with_energy)
+    if objective == "cycles":
         return min(allowed, key=lambda c: c.costs)
     return min(allowed, key=lambda c: (c.multipliers, c.block_rams, c.cycles))
 
@@ -316,22 +348,34 @@ def fit(
     budget: Budget,
     progress: Callable[[int], object] = lambda n: None,
     *,
+    objective: Objective | None = None,
+    energy: Callable[[Candidate], float] | None = None,
     reports: bool = False,
 ) -> tuple[Candidate, list[Candidate], list[Candidate]]:
     """Return the chosen configuration, the front that it was chosen from, and all that were priced.
 
-    Latencies are computed where the budget limits them, and of the front only. `progress` is called
-    with 1 after every configuration priced. With `reports` the cores have them, but the sequences
-    ask for none.
+    `energy` tells that of a candidate. Where a budget or the objective asks for it, it must be
+    there, and the front is also one of energy; else it is told of the front only, and so are
+    latencies, where the budget limits them. `progress` is called with 1 after every configuration
+    priced. With `reports` the cores have them, but the sequences ask for none.
     """
     priced = []
     for hardware in configurations(activity, reports):
         priced.append(price(activity, hardware))
         progress(1)
-    area = Budget(budget.multipliers, budget.block_rams, budget.cycles)
-    front = pareto([candidate for candidate in priced if area.allows(candidate)])
-    if not front:
-        choose(priced, area)  # says why
+
+    def within(candidates: list[Candidate], limits: Budget) -> list[Candidate]:
+        found = [candidate for candidate in candidates if limits.allows(candidate)]
+        return found or [choose(candidates, limits)]  # says why there is none
+
+    def told(candidates: list[Candidate]) -> list[Candidate]:
+        return [replace(c, energy=energy(c)) for c in candidates] if energy else candidates
+
+    area = within(priced, replace(budget, latency=None, energy=None))
+    if budget.energy is not None or objective == "energy":
+        front = pareto(within(told(area), Budget(energy=budget.energy)), energy=True)
+    else:
+        front = told(pareto(area))
     if budget.latency is not None:
         front = [with_latency(activity, candidate) for candidate in front]
-    return choose(front, budget), front, priced
+    return choose(front, budget, objective), front, priced

@@ -5,14 +5,17 @@ what it was chosen from.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from tqdm import tqdm
 
+from energy.estimate import Estimate, error_lines, read_estimate
+from energy.technology import Technology, read_technology
+from energy.work import work_of
 from export.claim import check_claim, claim
 from export.sequences import check_count
 from export.store import find_dataset, load_network
@@ -21,6 +24,7 @@ from golden.cost.search import (
     Activity,
     Budget,
     Candidate,
+    Objective,
     configurations,
     fit,
     measure_activity,
@@ -29,10 +33,12 @@ from golden.cost.search import (
 from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
+from golden.hardware.core import CoreParams
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SYNTHETIC = "shd"
@@ -58,12 +64,29 @@ def load_activity(name: str, count: Count, rate: float | None, data: Path | None
     return measure_activity(load_network(name), dataset.sequences(chosen))
 
 
-def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
-    """Return the front as a table, the chosen configuration marked; with latencies where they are
-    known of all.
+def energy_of(
+    activity: Activity, technology: Technology, estimate: Estimate
+) -> Callable[[Candidate], float]:
+    """Return what estimates the energy (uJ) of a sequence for a candidate: the mean, for sequences
+    that follow each other in the cycles that the candidate takes.
     """
+
+    def tell(candidate: Candidate) -> float:
+        core = CoreParams(activity.network.params, candidate.hardware)
+        golden = activity.of_block(candidate.hardware.block)
+        cycles = candidate.cycles * activity.n_timesteps
+        return estimate.microjoules(work_of(core, golden, activity.operands, cycles, technology))
+
+    return tell
+
+
+def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
+    """Return the front as a table, the chosen configuration marked; with energies and latencies
+    where they are known of all.
+    """
+    told = all(candidate.energy is not None for candidate in front)
     timed = all(candidate.latency is not None for candidate in front)
-    header = ["", "lanes", "block", "events", "products", "cycles", "multipliers", "block RAMs"]
+    header = ["", "lanes", "block", "events", "products", "cycles", "multipliers", "RAMs"]
     rows = [
         [
             "->" if candidate.hardware == chosen.hardware else "",
@@ -74,42 +97,56 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
             f"{candidate.cycles:.1f}",
             candidate.multipliers,
             candidate.block_rams,
+            *([f"{candidate.energy:.3g}"] if told else []),
             *([f"{candidate.latency:.0f}"] if timed else []),
         ]
         for candidate in front
     ]
-    return table([*header, *(["latency"] if timed else [])], rows)
+    return table([*header, *["uJ"] * told, *["latency"] * timed], rows)
 
 
 def plot(
     name: str, front: Sequence[Candidate], priced: Sequence[Candidate], chosen: Candidate
 ) -> Figure:
-    """Return a picture of cycles against multipliers: of all that were priced, by timesteps a
-    block.
+    """Return a picture of cycles against multipliers, of all that were priced; beside it, where it
+    is told, of cycles against energy, of the front.
     """
     from matplotlib.figure import Figure
 
-    def axes_of(some: Sequence[Candidate]) -> tuple[list[int], list[float]]:
-        return [c.multipliers for c in some], [c.cycles for c in some]
+    told = chosen.energy is not None
+    figure = Figure(figsize=(7 + 5 * told, 5), layout="constrained")
+    panels = figure.subplots(1, 1 + told, squeeze=False)[0]
+    _draw(panels[0], "multipliers", "multipliers", priced, front, chosen)
+    if told:
+        _draw(panels[1], "energy", "energy of a sequence (uJ, estimated)", front, front, chosen)
+    panels[0].legend(fontsize="small")
+    figure.suptitle(f"{name}: every core that was priced, and the one chosen")
+    return figure
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    axes = figure.subplots()
-    for block in sorted({candidate.hardware.block for candidate in priced}):
-        some = [candidate for candidate in priced if candidate.hardware.block == block]
-        axes.scatter(*axes_of(some), s=6, alpha=0.5, label=f"T = {block}")
+
+def _draw(
+    axes: Axes,
+    cost: str,
+    label: str,
+    shown: Sequence[Candidate],
+    front: Sequence[Candidate],
+    chosen: Candidate,
+) -> None:
+    """Draw cycles against a cost, by timesteps a block."""
+
+    def axes_of(some: Sequence[Candidate]) -> tuple[list[float], list[float]]:
+        return [getattr(c, cost) for c in some], [c.cycles for c in some]
+
+    for block in sorted({candidate.hardware.block for candidate in shown}):
+        some = [candidate for candidate in shown if candidate.hardware.block == block]
+        axes.scatter(
+            *axes_of(some), s=6 if shown is not front else 36, alpha=0.5, label=f"T = {block}"
+        )
     axes.plot(*axes_of(front), "k.", label="front")
     axes.plot(*axes_of([chosen]), "r*", ms=14, label="chosen")
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="multipliers",
-        ylabel="cycles a timestep",
-        title=f"{name}: every core that was priced, and the one chosen",
-    )
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="cycles a timestep")
     clear_ticks(axes.xaxis)
     clear_ticks(axes.yaxis)
-    axes.legend(fontsize="small")
-    return figure
 
 
 @click.command(name="fit", cls=Command, context_settings={"show_default": True})
@@ -127,6 +164,16 @@ def plot(
     "--latency",
     type=Number(0, min_open=True),
     help="At most N cycles a sequence [default: no limit]",
+)
+@click.option(
+    "--energy",
+    type=Number(0, min_open=True),
+    help="At most N uJ a sequence, estimated [default: no limit]",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(get_args(Objective)),
+    help="What is to be least [default: multipliers with --cycles or --latency, else cycles]",
 )
 @count_option(4, what="sequences to count events of")
 @DATA
@@ -146,6 +193,8 @@ def command(
     block_rams: int | None,
     cycles: float | None,
     latency: float | None,
+    energy: float | None,
+    objective: Objective | None,
     count: Count,
     data: Path | None,
     reports: bool,
@@ -156,22 +205,29 @@ def command(
     a folder, or shd: drawn, of the size for spoken digits) under a budget.
 
     Without --cycles and --latency the fastest core within the budget, with them the one with the
-    fewest multipliers. Cycles are predicted on the network's own events; block RAMs are estimated.
+    fewest multipliers, or with --objective the one that takes least of it. Cycles are predicted on
+    the network's own events; block RAMs are estimated, and so is the energy of a chip, as by dmp
+    energy --estimate.
     """
     activity = load_activity(name, count, rate, data)
     out = out or Path("build") / activity.network.params.name
     check_claim(out, name)
-    budget = Budget(multipliers, block_rams, cycles, latency)
+    budget = Budget(multipliers, block_rams, cycles, latency, energy)
+    technology, estimate = read_technology(), read_estimate()
+    tell = energy_of(activity, technology, estimate)
     with tqdm(total=len(configurations(activity, reports)), desc="priced", unit="core") as bar:
-        chosen, front, priced = fit(activity, budget, bar.update, reports=reports)
+        chosen, front, priced = fit(
+            activity, budget, bar.update, objective=objective, energy=tell, reports=reports
+        )
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))
     click.echo(
         f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
         f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
-        f" {chosen.latency:.0f} cycles for a sequence alone"
+        f" {chosen.latency:.0f} cycles for a sequence alone, about {chosen.energy:.3g} uJ"
     )
+    click.echo("\n".join([f"energy     as a chip in {technology.name}", *error_lines(estimate)]))
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
     write_whole(out / CHOSEN, json.dumps(content, indent=1) + "\n")
     network = activity.network.params.name
