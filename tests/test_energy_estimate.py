@@ -38,13 +38,10 @@ from golden.runs import empty_run
 
 FACTORS = {"dense path": {"used": 9.0, "cycles": 0.04}, "counters": {"cycles": 6.0}}
 # The memories of `rows` on 4 lanes that its netlist has as macros: words and bits of each.
-LAYERS = {
-    "c": (128, 16), "u": (128, 16), "ab": (110, 16), "m": (32, 16), "history": (32, 16),
-    "p": (352, 32),
-}  # fmt: skip
+LAYERS = {"c": (128, 16), "u": (128, 16), "ab": (110, 16), "p": (352, 32)}
 MACROS = {
     **{f"layer{i}.{name}": size for i in range(2) for name, size in LAYERS.items()},
-    "layer0.w_f": (896, 32), "layer0.w_x": (28, 8), "layer0.list": (96, 5),
+    "layer0.w_f": (896, 32), "layer0.list": (96, 5),
     "layer0.payload": (96, 8), "layer1.w_f": (1024, 32), "layer1.w_x": (128, 8),
     "layer1.list": (384, 7), "readout.w_o": (384, 32), "readout.list": (384, 7),
 }  # fmt: skip
@@ -175,8 +172,8 @@ def work_of_rows(
 
 
 def test_what_an_inference_takes() -> None:
-    """Accesses times macros, of which a memory of 16 words at most is none; and of each component
-    what passes through it, in millions of bits.
+    """Accesses times macros, of which a memory of 32 words at most is none; and of each component
+    what passes through it, in millions of bits. The slow states are 32 words of 16 bits, twice.
     """
     core, counts, work = work_of_rows(HardwareParams(4))
     technology, expected = read_technology(), 0.0
@@ -200,11 +197,17 @@ def test_what_an_inference_takes() -> None:
         "toggling": products * 128 / 4,
         "clocked": products * (24 + currents[0]) + both("p_reads") * (4 * 8 + 16),
         "cycles": 1000 * 2 * 4 * 24,
+        "free": 1000 * 2 * 4 * 24,
     })  # fmt: skip
     updated = both("update_products")
-    assert of["state update"] == pytest.approx(
-        {"used": updated * 128, "toggling": updated * 64, "clocked": updated * 32, "cycles": 64e3}
-    )
+    assert of["state update"] == pytest.approx({
+        "used": updated * 128,
+        "toggling": updated * 64,
+        "clocked": updated * 32,
+        "kept": (both("m_reads") + both("history_reads")) * 32 * 16,
+        "cycles": 1000 * 2 * 32,
+        "free": 1000 * 2 * 32,
+    })  # fmt: skip
     added = [4 * counts[f"{layer}.spike_additions"] for layer in layers]
     assert of["spike path"] == pytest.approx({
         "sums": added[0] * sums[0] + added[1] * sums[1],
@@ -216,6 +219,7 @@ def test_what_an_inference_takes() -> None:
         "updates": both("leak_products") * 16,
         "sums": sum(counts[f"layer{i}.c_reads"] * 4 * (sums[i] + currents[i]) for i in range(2)),
         "cycles": 1000 * 2 * 16,
+        "free": 1000 * 2 * 16,
     })  # fmt: skip
     lists = {"layer0": 5, "layer1": 7, "readout": 7}
     words = {n: counts[f"{n}.list_reads"] + counts[f"{n}.list_writes"] for n in lists}
@@ -232,6 +236,15 @@ def test_what_an_inference_takes() -> None:
         "cycles": 1000 * 4 * logit,
         "logits": counts["readout.logits_writes"] * 4 * logit,
     })  # fmt: skip
+
+
+def test_what_holds_has_no_free_clock() -> None:
+    held = work_of_rows(HardwareParams(4, hold_operands=True))[2].components
+    free = work_of_rows(HardwareParams(4))[2].components
+    for name, terms in free.items():
+        zero = {"free": 0.0} if "free" in terms else {}
+        assert held[name] == terms | zero
+    assert sum("free" in terms for terms in free.values()) == 3
 
 
 def test_the_queue_of_drives_is_read_in_every_cycle() -> None:
