@@ -23,6 +23,8 @@ NAMES = {
     r"layer\d+\.drive\.weights\.words_\d+": "w_x",
     r"layer\d+\.neurons\.biases\.words_\d+": "c",
     r"layer\d+\.neurons\.u": "u",
+    r"layer\d+\.sums\.sums_\d+": "sums",
+    r"layer\d+\.sums\.currents_\d+": "currents",
     r"\w+\.events\.addresses": "list",
     r"readout\.spike_path\.weights\.words_\d+": "w_o",
 }

@@ -20,6 +20,7 @@ COMPONENTS = {
     r"\.state_path": "dense path",
     r"\.(slow_state|drive)\b": "state update",
     r"\.(neurons|scalars|synapse|walk)\b": "neuron stage",
+    r"\.sums\b": "sums of groups",
     r"events|encoder|queue|arrivals|delays|recurrence|line|spike_output": "lists and encoders",
     r"": "control",
 }
@@ -40,6 +41,11 @@ class MemoryEnergy:
     accesses: Accesses
     energy: float
     cost: MacroCost
+
+    @property
+    def bits(self) -> int:
+        """Read and written."""
+        return (self.accesses.reads + self.accesses.writes) * self.width
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def summarize(
     return {
         "network": core.network.name,
         **_shape(core.hardware),
+        "ablations": list(core.hardware.ablations),
         "technology": {
             "name": technology.name,
             "voltage": technology.voltage,
@@ -94,6 +95,7 @@ def summarize(
         "modules": _modules(netlist, technology, measured),
         "memories_as_golden": checked,
         "memories": {name: _memory(memory, count) for name, memory in energy.memories.items()},
+        "memory_bits": sum(m.bits for m in energy.memories.values()) / count,
         "not_seen": _not_seen(netlist, technology, measured, energy),
     }
 
@@ -197,6 +199,8 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
         f" E = {summary['events_per_cycle']}, K = {summary['products_per_cycle']}, in"
         f" {summary['technology']['name']}, {summary['technology']['voltage']:g} V"
     )
+    if summary["ablations"]:
+        yield f"ablated    {', '.join(summary['ablations'])}"
     yield f"sequences  {ran['count']}, {length}, {ran['source']}"
     yield f"cycles     {summary['cycles']:.0f} an inference; all logits are the golden model's"
     header = ("uJ an inference", *KINDS, "leakage", "in all")
@@ -214,6 +218,7 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     ]  # fmt: skip
     yield table(header, rows, left=[0])
     yield f"accesses   of {summary['memories_as_golden']} memories are the golden model's"
+    yield f"memories   {summary['memory_bits'] / 1000:.0f} kbit read and written an inference"
     per_operation = summary["picojoules_per_synaptic_operation"]
     yield (
         f"inference  {energy['inference']:.3f} uJ at {summary['mhz']:g} MHz:"

@@ -206,7 +206,9 @@ def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0
         golden.classes,
         np.stack(
             [
-                counters.get(f"layer{i}.spikes", layer.spike_counts.sum(1))
+                counters[name]
+                if (name := f"layer{i}.spikes") in counters
+                else layer.spike_counts.sum(1)
                 for i, layer in enumerate(golden.layers)
             ],
             axis=1,

@@ -28,7 +28,7 @@ from export.store import load_network
 from golden.cost.cycles import accesses
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import ABLATIONS, HardwareParams
 from golden.integer import run
 
 # At 2 V a transition of 1 fF takes 2 fJ. Every energy is another number: what is forgotten shows.
@@ -159,6 +159,7 @@ def test_every_coefficient_counts(cell: str, what: str) -> None:
         (r"$flatten\layer0.\drive.x", "layer0.drive", "state update"),
         (r"$flatten\layer0.\neurons.\walk.$abc$1", "layer0.neurons.walk", "neuron stage"),
         (r"$flatten\layer0.\encoder.\queue.$abc$1", "layer0.encoder.queue", "lists and encoders"),
+        ("layer1.sums.currents_4", "layer1.sums", "sums of groups"),
         ("readout.events.addresses", "readout.events", "readout"),
         (r"$flatten\readout.\spike_path.$abc$1", "readout.spike_path", "readout"),
         (r"$flatten\counters.$abc$1", "counters", "counters"),
@@ -230,6 +231,21 @@ def test_accesses_are_those_of_the_golden_model() -> None:
         check_accesses(core, done, found)
 
 
+def test_sums_in_memories_are_counted_as_the_golden_model_does() -> None:
+    network = load_network("spoken")
+    core = CoreParams(network.params, HardwareParams(4, ablations=("no-fusion",)))
+    done = run(network, np.random.default_rng(0).integers(0, 2, (1, 5, 140)), block=1)
+    found = {}
+    for name in ("sums", "currents"):
+        count = int(accesses(core, done)[f"layer1.{name}_writes"].sum())
+        assert count, "a memory of which nothing is known would pass, too"
+        found[f"layer1.sums.{name}_4"] = Accesses(count, count, 0)
+    assert check_accesses(core, done, found) == 2
+    found["layer1.sums.sums_4"] = Accesses(1, 1, 0)
+    with pytest.raises(UserError, match="layer1.sums_reads are 1 in the gates"):
+        check_accesses(core, done, found)
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """Return the folder of a network of 4 neurons."""
@@ -281,6 +297,8 @@ def test_a_whole_core(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(m["without_gate"] <= m["clocked"] <= m["registers"] for m in modules)
     accesses_of = [m["reads"] + m["writes"] for m in summary["memories"].values()]
     assert all(accesses_of) and energy["load"] > 0
+    moved = sum((m["reads"] + m["writes"]) * m["width"] for m in summary["memories"].values())
+    assert summary["memory_bits"] == moved and summary["ablations"] == []
 
     def wrong(*given: Any) -> Netlist:
         netlist = synthesize(*given)
@@ -296,3 +314,24 @@ def test_a_whole_core(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(main, [*arguments, "--timesteps", "14"])
     assert done.exit_code == 2 and "the gates differ from the golden model" in done.output
     assert not (out / command.REPORT).exists()
+
+
+@pytest.mark.long
+def test_a_whole_ablated_core(tmp_path: Path) -> None:
+    """Without dependency breaking the logits are another network's, and the gates have these; the
+    sums have a memory.
+    """
+    sizes = ("--neurons", "40", "--layers", "1", "--state", "2", "--classes", "2", "--inputs", "9")
+    folder, out = tmp_path / "drawn", tmp_path / "core"
+    drawn = ["draw", "drawn", *sizes, "--rate", "2", "--out", str(folder)]
+    assert CliRunner().invoke(main, drawn).exit_code == 0
+    ablated = [word for name in ABLATIONS for word in ("--ablate", name)]
+    arguments = ["energy", str(folder), "--lanes", "2", *ablated, "--out", str(out)]
+    done = CliRunner().invoke(main, [*arguments, "--timesteps", "14", "--optimize", "-O0"])
+    assert done.exit_code == 0, done.output
+    assert f"ablated    {', '.join(ABLATIONS)}" in done.output
+    summary = json.loads((out / command.REPORT).read_text())
+    assert summary["ablations"] == list(ABLATIONS)
+    (sums,) = [m for name, m in summary["memories"].items() if "layer0.sums" in name]
+    assert sums["reads"] == sums["writes"] > 0 and sums["words"] >= 20
+    assert summary["microjoules"]["components"]["sums of groups"]["memories"] == sums["microjoules"]

@@ -56,6 +56,22 @@ def test_copies_of_a_register_stay_apart(tmp_path: Path) -> None:
     assert sorted(registers) == sorted(f"{name}_copy_{i}" for name in one_each for i in (0, 1))
 
 
+def test_operands_hold_only_where_they_are_told_to(tmp_path: Path) -> None:
+    """Each register next to a multiplier then has an enable."""
+    network = draw_layers("some", (5, 6), 2, 3, seed=0)
+    found = {}
+    for hold in (False, True):
+        core = CoreParams(network.params, HardwareParams(2, hold_operands=hold))
+        folder = tmp_path / str(hold)
+        text = generate(write_core(network, core, folder)).read_text()
+        body = r"^  always @\(posedge clk\)\n((?: {4,}.*\n)+)"
+        blocks = [block for block in re.findall(body, text, re.M) if " <= " in block]
+        next_to = [b for b in blocks if re.search(r"\b(product|operand|value_\d)\w* <= ", b)]
+        found[hold] = [block.lstrip().startswith("if (") for block in next_to]
+    assert len(found[True]) > 4
+    assert all(found[True]) and not all(found[False])
+
+
 def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, CoreParams]) -> None:
     manifest, verilog, core = generated
     found = json.loads((verilog.parent / "ports.json").read_text())

@@ -136,7 +136,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "COUNTERS=one", "CLOCK=0",
-        "CLOCK=-5", "CLOCK=nan", "CLOCK=", "DATA=/dev/null", "DATA=nowhere", "DATA='",
+        "CLOCK=-5", "CLOCK=nan", "CLOCK=", "ABLATE=no;fusion", "DATA=/dev/null", "DATA=nowhere",
+        "DATA='",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -163,6 +164,14 @@ def test_reports_are_built_and_asked_for(clone: Path, target: str, asks: bool) -
     (found,) = commands(clone)
     assert "--reports" in found and (found.count("--report-every") == 1) == asks
     assert not asks or found[found.index("--report-every") + 1] == "7"
+
+
+def test_a_core_is_ablated(clone: Path) -> None:
+    done = make(clone, "energy", "NET=my net", "OUT=out", "ABLATE= no-fusion  shared-datapath ")
+    assert done.returncode == 0, done.stderr
+    named = core("my net", "out")
+    ablated = [*named[:-2], "--ablate", "no-fusion", "--ablate", "shared-datapath", *named[-2:]]
+    assert commands(clone) == [dmp("energy", *ablated, "--mhz", "100")]
 
 
 def test_a_package_has_a_clock(clone: Path) -> None:
