@@ -159,6 +159,11 @@ def main(
         click.echo("\n".join(told))
         return
     if estimate:
+        if core.hardware.ablations:
+            raise UserError(
+                f"--estimate of a core ablated by {core.hardware.ablations[0]}: it is fitted to whole"
+                " ones, so leave out one of the two"
+            )
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return
     report = manifest.parent / REPORT

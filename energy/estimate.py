@@ -177,9 +177,12 @@ def read_report(path: Path) -> Measured:
     """Return what `energy.json` of a run in gates has to fit to, or raise `UserError`."""
     report: dict[str, Any] = json.loads(path.read_text())
     try:
+        if ablations := report["ablations"]:
+            raise UserError(f"{path} is of a core ablated by {ablations[0]}: use others")
+        held = ", operands hold" * report["hold_operands"]
         shape = (
             f"{report['network']}, {report['lanes']} lanes, T = {report['block']},"
-            f" E = {report['events_per_cycle']}, K = {report['products_per_cycle']}"
+            f" E = {report['events_per_cycle']}, K = {report['products_per_cycle']}{held}"
         )
         energy = report["microjoules"]
         components: dict[str, float] = {

@@ -127,7 +127,8 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
         }
         report = {
             "network": one.network, "lanes": index, "block": 1, "events_per_cycle": 2,
-            "products_per_cycle": 3, "work": asdict(one.work),
+            "products_per_cycle": 3, "hold_operands": index == 1, "ablations": [],
+            "work": asdict(one.work),
             "microjoules": {"inference": one.energy, "components": components},
         }  # fmt: skip
         paths[-1].write_text(json.dumps(report))
@@ -138,10 +139,15 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
     found = read_estimate(out)
     assert found.factors["dense path"] == pytest.approx(FACTORS["dense path"])
     assert found.cores[3] == "d, 3 lanes, T = 1, E = 2, K = 3"
+    assert found.cores[1] == "b, 1 lanes, T = 1, E = 2, K = 3, operands hold"
     assert found.held_out == {"e, 4 lanes, T = 1, E = 2, K = 3": pytest.approx(0, abs=1e-9)}
+    ablated = json.loads(paths[0].read_text()) | {"ablations": ["no-fusion"]}
+    paths[0].write_text(json.dumps(ablated))
+    done = CliRunner().invoke(main, told)
+    assert done.exit_code == 2 and "0.json is of a core ablated by no-fusion" in done.output
     paths[0].write_text("{}")
     done = CliRunner().invoke(main, told)
-    assert done.exit_code == 2 and "0.json has no 'network'" in done.output
+    assert done.exit_code == 2 and "0.json has no 'ablations'" in done.output
 
 
 def test_what_the_multipliers_see() -> None:
