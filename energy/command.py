@@ -161,8 +161,8 @@ def main(
     if estimate:
         if core.hardware.ablations:
             raise UserError(
-                f"--estimate of a core ablated by {core.hardware.ablations[0]}: it is fitted to whole"
-                " ones, so leave out one of the two"
+                f"--estimate of a core ablated by {core.hardware.ablations[0]}: it is fitted to"
+                " whole ones, so leave out one of the two"
             )
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return
