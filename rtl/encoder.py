@@ -166,8 +166,14 @@ class Encoder(Component):
         # Always `free != 0`, as a register: the schedule's longest path begins with it.
         room = Signal(init=1, name="has_room")
         m.d.comb += self.room.eq(room)
+        # Each of the sums is known before it is told which one it is.
+        after = Signal.like(free)
+        with m.Switch(Cat(self.reserve, skipped, taken)):
+            for told, more in enumerate((0, -1, 1, 0, 1, 0, 2, 1)):
+                with m.Case(told):
+                    m.d.comb += after.eq(free + more)
         m.d.sync += [
-            free.eq(free - self.reserve + skipped + taken),
+            free.eq(after),
             room.eq((free > 1) | ((free == 1) & ~self.reserve) | skipped | taken),
         ]
 
