@@ -2,7 +2,7 @@
 factors of `energy.estimate` are of.
 
 A component's work is a few terms. Most are bits that its pipeline takes in; `cycles` are those of
-the bits that may have a clock in every cycle, `free` of those that have one unless operands hold.
+the bits that may have a clock in every cycle.
 """
 
 from __future__ import annotations
@@ -106,18 +106,13 @@ def _neurons(part: LayerHardware, counts: Terms, cycles: float) -> Terms:
     return {
         "updates": updates * units,
         "sums": counts["c_reads"] * part.lanes * part.block * sums,
-        **_clocked(part, cycles * units * f.u.width),
+        "cycles": cycles * units * f.u.width,
     }
 
 
 def _multiplied(products: float, area: int, seen: Operands) -> Terms:
     """Products of multipliers of so many bits times bits."""
     return {"used": products * area * seen.used, "toggling": products * area * seen.toggling}
-
-
-def _clocked(part: Part, bits: float) -> Terms:
-    """Cycles of bits next to multipliers."""
-    return {"cycles": bits, "free": bits * (not part.hardware.hold_operands)}
 
 
 def _dense_path(part: LayerHardware, counts: Terms, seen: Operands, cycles: float) -> Terms:
@@ -127,7 +122,7 @@ def _dense_path(part: LayerHardware, counts: Terms, seen: Operands, cycles: floa
     product, total = f.p.width + f.m.width, [*part.sums.values()][-1].width
     return _multiplied(products, f.p.width * f.m.width, seen) | {
         "clocked": products * (product + total) + counts["p_reads"] * words,
-        **_clocked(part, cycles * multipliers * product),
+        "cycles": cycles * multipliers * product,
     }
 
 
@@ -144,7 +139,7 @@ def _state_update(part: LayerHardware, counts: Terms, seen: Operands, cycles: fl
     return _multiplied(products, f.a.width * f.m.width, seen) | {
         "clocked": products * width,
         "kept": kept,
-        **_clocked(part, cycles * lanes * width),
+        "cycles": cycles * lanes * width,
     }
 
 

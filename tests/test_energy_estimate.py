@@ -203,7 +203,6 @@ def test_what_an_inference_takes() -> None:
         "toggling": products * 128 / 4,
         "clocked": products * (24 + currents[0]) + both("p_reads") * (4 * 8 + 16),
         "cycles": 1000 * 2 * 4 * 24,
-        "free": 1000 * 2 * 4 * 24,
     })  # fmt: skip
     updated = both("update_products")
     assert of["state update"] == pytest.approx({
@@ -212,7 +211,6 @@ def test_what_an_inference_takes() -> None:
         "clocked": updated * 32,
         "kept": (both("m_reads") + both("history_reads")) * 32 * 16,
         "cycles": 1000 * 2 * 32,
-        "free": 1000 * 2 * 32,
     })  # fmt: skip
     added = [4 * counts[f"{layer}.spike_additions"] for layer in layers]
     assert of["spike path"] == pytest.approx({
@@ -225,7 +223,6 @@ def test_what_an_inference_takes() -> None:
         "updates": both("leak_products") * 16,
         "sums": sum(counts[f"layer{i}.c_reads"] * 4 * (sums[i] + currents[i]) for i in range(2)),
         "cycles": 1000 * 2 * 16,
-        "free": 1000 * 2 * 16,
     })  # fmt: skip
     lists = {"layer0": 5, "layer1": 7, "readout": 7}
     words = {n: counts[f"{n}.list_reads"] + counts[f"{n}.list_writes"] for n in lists}
@@ -242,15 +239,6 @@ def test_what_an_inference_takes() -> None:
         "cycles": 1000 * 4 * logit,
         "logits": counts["readout.logits_writes"] * 4 * logit,
     })  # fmt: skip
-
-
-def test_what_holds_has_no_free_clock() -> None:
-    held = work_of_rows(HardwareParams(4, hold_operands=True))[2].components
-    free = work_of_rows(HardwareParams(4))[2].components
-    for name, terms in free.items():
-        zero = {"free": 0.0} if "free" in terms else {}
-        assert held[name] == terms | zero
-    assert sum("free" in terms for terms in free.values()) == 3
 
 
 def test_the_queue_of_drives_is_read_in_every_cycle() -> None:
