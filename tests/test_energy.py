@@ -22,7 +22,7 @@ from energy.calculate import calculate, component_of, ports_of, total_by_nets
 from energy.gates import synthesize
 from energy.model import all_of, write_model
 from energy.netlist import Gate, Memory, Netlist, ReadPort, place_of, read_gates
-from energy.technology import Cell, Macro, Pin, Technology
+from energy.technology import Cell, Macro, Pin, Technology, becomes_registers, read_technology
 from export.core import make_core
 from export.store import load_network
 from golden.cost.cycles import accesses
@@ -196,6 +196,27 @@ def test_a_netlist_with_other_cells_is_refused() -> None:
         read_gates(module, PAPER)
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "kept"),
+    [
+        (16, 40, False), (32, 16, False), (64, 8, False),
+        (33, 16, True), (17, 31, True), (20, 40, True),
+    ],
+)  # fmt: skip
+def test_a_memory_becomes_registers_where_a_macro_is_larger(
+    words: int, width: int, kept: bool, tmp_path: Path
+) -> None:
+    source = tmp_path / "top.v"
+    source.write_text(f"""
+        module top(input clk, input en, input [6:0] a, input [{width - 1}:0] d,
+                   output reg [{width - 1}:0] q);
+          reg [{width - 1}:0] words [{words - 1}:0];
+          always @(posedge clk) begin if (en) words[a] <= d; q <= words[a]; end
+        endmodule""")
+    found = synthesize(source, read_technology(), tmp_path / "gates", "top").memories
+    assert len(found) == kept == (not becomes_registers(words, width))
+
+
 def test_synaptic_operations_are_events_times_neurons() -> None:
     """Whatever the block: of each layer's events at all of its neurons, and of the last spikes at
     all classes.
@@ -226,9 +247,19 @@ def test_accesses_are_those_of_the_golden_model() -> None:
         "layer0.something": Accesses(3, 3, 0),
     }
     assert check_accesses(core, done, found) == 3
-    found["layer0.spike_path.weights.words_1"] = Accesses(8, 0, 0)
+    for wrong in (6, 8):
+        found["layer0.spike_path.weights.words_1"] = Accesses(wrong, 0, 0)
+        with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
+            check_accesses(core, done, found)
+    # Of two segments one became registers: the other one has done at most what golden says.
+    del found["layer0.spike_path.weights.words_1"]
+    split = CoreParams(network.params, HardwareParams(4, segment_words=512))
+    assert check_accesses(split, done, found) == 2
     with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
         check_accesses(core, done, found)
+    more = Accesses(golden["layer0.w_f_reads"] + 1, 0, 0)
+    with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
+        check_accesses(split, done, found | {"layer0.spike_path.weights.words_0": more})
 
 
 def test_sums_in_memories_are_counted_as_the_golden_model_does() -> None:
