@@ -41,8 +41,8 @@ FACTORS = {"dense path": {"used": 9.0, "cycles": 0.04}, "counters": {"cycles": 6
 LAYERS = {"c": (128, 16), "u": (128, 16), "ab": (110, 16), "p": (352, 32)}
 MACROS = {
     **{f"layer{i}.{name}": size for i in range(2) for name, size in LAYERS.items()},
-    "layer0.w_f": (896, 32), "layer0.list": (96, 5),
-    "layer0.payload": (96, 8), "layer1.w_f": (1024, 32), "layer1.w_x": (128, 8),
+    "layer0.w_f": (896, 32), "layer0.payload": (96, 8),
+    "layer1.w_f": (1024, 32), "layer1.w_x": (128, 8),
     "layer1.list": (384, 7), "readout.w_o": (384, 32), "readout.list": (384, 7),
 }  # fmt: skip
 
@@ -178,7 +178,7 @@ def work_of_rows(
 
 
 def test_what_an_inference_takes() -> None:
-    """Accesses times macros, of which a memory of 32 words at most is none; and of each component
+    """Accesses times macros, of which a memory of 512 bits at most is none; and of each component
     what passes through it, in millions of bits. The slow states are 32 words of 16 bits, twice.
     """
     core, counts, work = work_of_rows(HardwareParams(4))
