@@ -77,7 +77,7 @@ def energy_of(
         core = CoreParams(activity.network.params, hardware)
         golden = activity.of_block(candidate.hardware.block)
         cycles = candidate.cycles * activity.n_timesteps
-        return estimate.microjoules(work_of(core, golden, activity.operands, cycles, technology))
+        return estimate.microjoules(work_of(core, golden, activity.used, cycles, technology))
 
     return tell
 
