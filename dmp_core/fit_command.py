@@ -82,6 +82,12 @@ def energy_of(
     return tell
 
 
+def microjoules(candidate: Candidate) -> str:
+    """Return an energy in three digits, or in as many as it has before the point."""
+    energy = candidate.energy or 0.0
+    return f"{energy:.{sum(energy < limit for limit in (10, 100))}f}"
+
+
 def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
     """Return the front as a table, the chosen configuration marked; with energies and latencies
     where they are known of all.
@@ -99,7 +105,7 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
             f"{candidate.cycles:.1f}",
             candidate.multipliers,
             candidate.block_rams,
-            *([f"{candidate.energy:.3g}"] if told else []),
+            *([microjoules(candidate)] if told else []),
             *([f"{candidate.latency:.0f}"] if timed else []),
         ]
         for candidate in front
@@ -141,9 +147,8 @@ def _draw(
 
     for block in sorted({candidate.hardware.block for candidate in shown}):
         some = [candidate for candidate in shown if candidate.hardware.block == block]
-        axes.scatter(
-            *axes_of(some), s=6 if shown is not front else 36, alpha=0.5, label=f"T = {block}"
-        )
+        size, colour = 6 if shown is not front else 36, f"C{block.bit_length() - 1}"
+        axes.scatter(*axes_of(some), s=size, c=colour, alpha=0.5, label=f"T = {block}")
     axes.plot(*axes_of(front), "k.", label="front")
     axes.plot(*axes_of([chosen]), "r*", ms=14, label="chosen")
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="cycles a timestep")
@@ -230,7 +235,7 @@ def command(
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )
     click.echo(
-        f"energy     about {chosen.energy:.3g} uJ a sequence as a chip (CHIP=1) of"
+        f"energy     about {microjoules(chosen)} uJ a sequence as a chip (CHIP=1) of"
         f" {technology.name}, without gates"
     )
     click.echo("\n".join(error_lines(estimate)))
