@@ -62,7 +62,7 @@ help: ## Show the targets and the variables
 	@echo "           CHIP=$(CHIP) (CHIP=1: registers hold next to multipliers too, and memories lie in segments of 256 words) COUNTERS=$(COUNTERS) (all, errors, none)"
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
-	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
+	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N --energy UJ, --objective energy)"
 	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS; CHIP and COUNTERS go with it)"
 	@echo "           ABLATE=\"$(ABLATE)\" (what a core does without, to measure what it is worth: names of docs/hardware.md)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from tqdm import tqdm
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 SYNTHETIC = "shd"
 CHOSEN = "fit.json"
 RATE = 20.0
+FOR_A_CHIP: dict[str, Any] = {"hold_operands": True, "segment_words": 256}  # make's CHIP=1
 
 
 def load_activity(name: str, count: Count, rate: float | None, data: Path | None) -> Activity:
@@ -67,17 +68,24 @@ def load_activity(name: str, count: Count, rate: float | None, data: Path | None
 def energy_of(
     activity: Activity, technology: Technology, estimate: Estimate
 ) -> Callable[[Candidate], float]:
-    """Return what estimates the energy (uJ) of a sequence for a candidate: the mean, for sequences
-    that follow each other in the cycles that the candidate takes.
+    """Return what estimates the energy (uJ) of a sequence for a candidate, built for a chip: the
+    mean, for sequences that follow each other in the cycles that the candidate takes.
     """
 
     def tell(candidate: Candidate) -> float:
-        core = CoreParams(activity.network.params, candidate.hardware)
+        hardware = replace(candidate.hardware, **FOR_A_CHIP)
+        core = CoreParams(activity.network.params, hardware)
         golden = activity.of_block(candidate.hardware.block)
         cycles = candidate.cycles * activity.n_timesteps
-        return estimate.microjoules(work_of(core, golden, activity.operands, cycles, technology))
+        return estimate.microjoules(work_of(core, golden, activity.used, cycles, technology))
 
     return tell
+
+
+def microjoules(candidate: Candidate) -> str:
+    """Return an energy in three digits, or in as many as it has before the point."""
+    energy = candidate.energy or 0.0
+    return f"{energy:.{sum(energy < limit for limit in (10, 100))}f}"
 
 
 def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
@@ -97,7 +105,7 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
             f"{candidate.cycles:.1f}",
             candidate.multipliers,
             candidate.block_rams,
-            *([f"{candidate.energy:.3g}"] if told else []),
+            *([microjoules(candidate)] if told else []),
             *([f"{candidate.latency:.0f}"] if timed else []),
         ]
         for candidate in front
@@ -139,9 +147,8 @@ def _draw(
 
     for block in sorted({candidate.hardware.block for candidate in shown}):
         some = [candidate for candidate in shown if candidate.hardware.block == block]
-        axes.scatter(
-            *axes_of(some), s=6 if shown is not front else 36, alpha=0.5, label=f"T = {block}"
-        )
+        size, colour = 6 if shown is not front else 36, f"C{block.bit_length() - 1}"
+        axes.scatter(*axes_of(some), s=size, c=colour, alpha=0.5, label=f"T = {block}")
     axes.plot(*axes_of(front), "k.", label="front")
     axes.plot(*axes_of([chosen]), "r*", ms=14, label="chosen")
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="cycles a timestep")
@@ -207,7 +214,7 @@ def command(
     Without --cycles and --latency the fastest core within the budget, with them the one with the
     fewest multipliers, or with --objective the one that takes least of it. Cycles are predicted on
     the network's own events; block RAMs are estimated, and so is the energy of a chip, as by dmp
-    energy --estimate.
+    energy --estimate --hold-operands --segment-words 256.
     """
     activity = load_activity(name, count, rate, data)
     out = out or Path("build") / activity.network.params.name
@@ -225,9 +232,13 @@ def command(
     click.echo(
         f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
         f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
-        f" {chosen.latency:.0f} cycles for a sequence alone, about {chosen.energy:.3g} uJ"
+        f" {chosen.latency:.0f} cycles for a sequence alone"
     )
-    click.echo("\n".join([f"energy     as a chip in {technology.name}", *error_lines(estimate)]))
+    click.echo(
+        f"energy     about {microjoules(chosen)} uJ a sequence as a chip (CHIP=1) of"
+        f" {technology.name}, without gates"
+    )
+    click.echo("\n".join(error_lines(estimate)))
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
     write_whole(out / CHOSEN, json.dumps(content, indent=1) + "\n")
     network = activity.network.params.name

@@ -15,6 +15,7 @@ import click
 from docs import results, waveform
 from docs.api import FOLDERS
 from docs.blocks import table, with_block
+from energy.estimate import fit, read_runs
 from export.store import load_digits, load_network
 from golden.command_line import Command
 from golden.cost.cycles import block_cycles
@@ -156,6 +157,21 @@ def way() -> str:
     )
 
 
+def estimates() -> str:
+    """Return how far the estimate of energies is from gates, core by core."""
+    fitted, held_out = read_runs()
+    rows = []
+    for one in [*fitted, *held_out]:
+        inside = one in fitted
+        others = [run for run in fitted if run.network != one.network]
+        told = [fit(some).microjoules(one.work) for some in [fitted, *[others] * inside]]
+        errors = [f"{told_one / one.energy - 1:+.1%}" for told_one in told]
+        left_out = errors[1] if inside else "never in it"
+        rows.append([one.core, f"{one.energy:.2f}", f"{told[0]:.2f}", errors[0], left_out])
+    header = ["Core", "In gates, uJ", "Estimated, uJ", "Off by", "Its network left out of the fit"]
+    return table(header, rows)
+
+
 def cells_of(name: str) -> str:
     """Return measured results, without how to measure them again."""
     columns, rows = results.load(results.FOLDER / f"{name}.json")
@@ -180,7 +196,11 @@ def pages() -> dict[Path, str]:
         DOCS / "importing.md": {"way": way()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
-        DOCS / "energy.md": {"energies": cells_of("energy"), "steps": cells_of("energy_steps")},
+        DOCS / "energy.md": {
+            "energies": cells_of("energy"),
+            "steps": cells_of("energy_steps"),
+            "estimates": estimates(),
+        },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))

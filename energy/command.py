@@ -29,7 +29,7 @@ from export.items import load_items
 from export.sequences import first_sequences
 from export.store import find_dataset, load_stored
 from golden.command_line import DATA, MEGAHERTZ, NETWORK, Command, Count, count_option
-from golden.cost.operands import operands_of
+from golden.cost.operands import used_operands
 from golden.cost.timeline import Timeline
 from golden.data.synthetic import draw_events
 from golden.errors import UserError, report_user_errors
@@ -85,8 +85,8 @@ def measure_work(
         alone = run(network, sequence, block=core.hardware.block, trace=True)
         cycles.append(int(Timeline(core, sequence, alone.layers).ends[0]) + 2)
     golden = run(network, payloads, block=core.hardware.block, trace=True)
-    operands = list(map(operands_of, core.network.layers, golden.layers))
-    return work_of(core, golden, operands, sum(cycles) / len(cycles), technology)
+    used = list(map(used_operands, core.network.layers, golden.layers))
+    return work_of(core, golden, used, sum(cycles) / len(cycles), technology)
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
@@ -159,6 +159,11 @@ def main(
         click.echo("\n".join(told))
         return
     if estimate:
+        if core.hardware.ablations:
+            raise UserError(
+                f"--estimate of a core ablated by {core.hardware.ablations[0]}: it is fitted to"
+                " whole ones, so leave out one of the two"
+            )
         click.echo("\n".join(estimate_lines(core.network.name, read_estimate(), work)))
         return
     report = manifest.parent / REPORT

@@ -23,9 +23,11 @@ from energy.work import Terms, Work
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
+from golden.hardware.memory import SEGMENT_WORDS
 from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")
+SHAPE = {"T": "block", "E": "events_per_cycle", "K": "products_per_cycle"}
 OTHER = ("memories", "total")  # of a component in a report: what no factor is fitted to
 
 
@@ -173,21 +175,32 @@ def error_lines(estimate: Estimate) -> list[str]:
     return lines
 
 
+def _core(report: dict[str, Any]) -> str:
+    """Return what tells a core from others, and what it ran where that is drawn."""
+    told = [
+        f"{report['network']}, {report['lanes']} lanes",
+        *(f"{name} = {report[key]}" for name, key in SHAPE.items() if report[key] > 1),
+        *["operands hold"] * report["hold_operands"],
+        *[f"segments of {report['segment_words']}"] * (report["segment_words"] != SEGMENT_WORDS),
+        *[f"counters: {report['counters']}"] * (report["counters"] != "all"),
+        *["drawn events"] * report["sequences"]["source"].startswith("drawn"),
+    ]
+    return ", ".join(told)
+
+
 def read_report(path: Path) -> Measured:
     """Return what `energy.json` of a run in gates has to fit to, or raise `UserError`."""
     report: dict[str, Any] = json.loads(path.read_text())
     try:
-        shape = (
-            f"{report['network']}, {report['lanes']} lanes, T = {report['block']},"
-            f" E = {report['events_per_cycle']}, K = {report['products_per_cycle']}"
-        )
+        if ablations := report["ablations"]:
+            raise UserError(f"{path} is of a core ablated by {ablations[0]}: use others")
         energy = report["microjoules"]
         components: dict[str, float] = {
             name: sum(value for kind, value in parts.items() if kind not in OTHER)
             for name, parts in energy["components"].items()
         }
         work = Work(**report["work"])
-        return Measured(report["network"], shape, energy["inference"], components, work)
+        return Measured(report["network"], _core(report), energy["inference"], components, work)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} has no {error}: measure it again by dmp energy") from None
 

@@ -100,11 +100,10 @@ def summarize(
     }
 
 
-def _shape(hardware: HardwareParams) -> dict[str, int]:
-    return {
-        name: getattr(hardware, name)
-        for name in ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    }
+def _shape(hardware: HardwareParams) -> dict[str, Any]:
+    names = ("lanes", "block", "events_per_cycle", "products_per_cycle")
+    options = ("hold_operands", "segment_words", "counters")
+    return {name: getattr(hardware, name) for name in (*names, *options)}
 
 
 def _components(energy: Energy, leakage: dict[str, float], count: int) -> dict[str, Any]:

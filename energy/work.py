@@ -2,7 +2,7 @@
 factors of `energy.estimate` are of.
 
 A component's work is a few terms. Most are bits that its pipeline takes in; `cycles` are those of
-the bits that may have a clock in every cycle, `free` of those that have one unless operands hold.
+the bits that may have a clock in every cycle.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from energy.technology import Technology, becomes_registers
 from golden.cost.cycles import Part, accesses
-from golden.cost.operands import Operands
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
@@ -40,12 +39,12 @@ class Work:
 def work_of(
     core: CoreParams,
     run: Run,
-    operands: Sequence[Operands],
+    used: Sequence[float],
     cycles: float,
     technology: Technology,
 ) -> Work:
     """Return what an inference takes: the mean of all sequences of a golden run with the core's
-    block, its layers' operands, and the cycles of an inference.
+    block, the share of each layer's operands that is not zero, and the cycles of an inference.
     """
     count = len(run.logits)
     counts: defaultdict[str, Terms] = defaultdict(dict)
@@ -68,9 +67,9 @@ def work_of(
         add("spike path", _spike_path(part, counts[name], part.params.formats.w_f, cycles))
         add("neuron stage", _neurons(part, counts[name], cycles))
         if part.params.n_state:
-            seen = operands[list(core.parts).index(name)]
-            add("dense path", _dense_path(part, counts[name], seen, cycles))
-            add("state update", _state_update(part, counts[name], seen, cycles))
+            share = used[list(core.parts).index(name)]
+            add("dense path", _dense_path(part, counts[name], share, cycles))
+            add("state update", _state_update(part, counts[name], share, cycles))
     add("counters", {"cycles": cycles * len(core.counters)})
     add("control", {"cycles": cycles})
     add("load", {"cycles": cycles})
@@ -99,39 +98,26 @@ def _readout(part: ReadoutHardware, counts: Terms, cycles: float) -> Terms:
 
 
 def _neurons(part: LayerHardware, counts: Terms, cycles: float) -> Terms:
-    """Updates of membranes and synaptic currents; sums, that are kept for the neurons of a unit."""
+    """Sums that membranes take, and synaptic currents that are updated."""
     f, units = part.params.formats, part.neuron_fold.units
-    updates = counts["leak_products"] * f.u.width + counts.get("synapse_products", 0) * f.y.width
     sums = sum(fmt.width for fmt in part.sums.values())
-    return {
-        "updates": updates * units,
-        "sums": counts["c_reads"] * part.lanes * part.block * sums,
-        **_clocked(part, cycles * units * f.u.width),
-    }
+    taken = counts["leak_products"] * sums + counts.get("synapse_products", 0) * f.y.width
+    return {"sums": taken * units, "cycles": cycles * units * f.u.width}
 
 
-def _multiplied(products: float, area: int, seen: Operands) -> Terms:
-    """Products of multipliers of so many bits times bits."""
-    return {"used": products * area * seen.used, "toggling": products * area * seen.toggling}
-
-
-def _clocked(part: Part, bits: float) -> Terms:
-    """Cycles of bits next to multipliers."""
-    return {"cycles": bits, "free": bits * (not part.hardware.hold_operands)}
-
-
-def _dense_path(part: LayerHardware, counts: Terms, seen: Operands, cycles: float) -> Terms:
+def _dense_path(part: LayerHardware, counts: Terms, share: float, cycles: float) -> Terms:
     f, multipliers = part.params.formats, part.multipliers["state"]
     products = counts["state_products"] * part.lanes
     words = part.memories["p"].width + part.buffers["history"].width
     product, total = f.p.width + f.m.width, [*part.sums.values()][-1].width
-    return _multiplied(products, f.p.width * f.m.width, seen) | {
+    return {
+        "used": products * share * f.p.width * f.m.width,
         "clocked": products * (product + total) + counts["p_reads"] * words,
-        **_clocked(part, cycles * multipliers * product),
+        "cycles": cycles * multipliers * product,
     }
 
 
-def _state_update(part: LayerHardware, counts: Terms, seen: Operands, cycles: float) -> Terms:
+def _state_update(part: LayerHardware, counts: Terms, share: float, cycles: float) -> Terms:
     """Also `kept`: the bits of slow states in registers, among which each read chooses."""
     f, lanes = part.params.formats, part.state_update.lanes
     products, width = counts["update_products"] * lanes, f.a.width + f.m.width
@@ -141,10 +127,11 @@ def _state_update(part: LayerHardware, counts: Terms, seen: Operands, cycles: fl
         for memory in small
         if becomes_registers(memory.depth, memory.width)
     )
-    return _multiplied(products, f.a.width * f.m.width, seen) | {
+    return {
+        "used": products * share * f.a.width * f.m.width,
         "clocked": products * width,
         "kept": kept,
-        **_clocked(part, cycles * lanes * width),
+        "cycles": cycles * lanes * width,
     }
 
 

@@ -17,7 +17,6 @@ from energy.technology import read_technology
 from energy.work import work_of
 from export.store import load_network
 from golden.cost.cycles import accesses
-from golden.cost.operands import Operands
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.integer import run
@@ -78,8 +77,7 @@ def test_what_an_inference_does(events: int) -> None:
     core = CoreParams(network.params, HardwareParams(4, events_per_cycle=events))
     payloads = np.random.default_rng(0).integers(0, 256, (2, 16, 28))
     golden = run(network, payloads)
-    seen = [Operands(), Operands()]
-    work = work_of(core, golden, seen, 1000.0, read_technology())
+    work = work_of(core, golden, [1.0, 1.0], 1000.0, read_technology())
     counts = {name: found.sum() / 2 for name, found in accesses(core, golden).items()}
     blocks = bits = 0.0
     for layer in ("layer0", "layer1"):
@@ -112,7 +110,7 @@ def test_what_an_inference_does(events: int) -> None:
         products += counts[f"{layer}.leak_products"]
     assert [part.neuron_fold.units for part in core.layers] == [1, 1]
     assert found["multiplications"] == pytest.approx(products)
-    passing = {"spike path": ("sums", "weights"), "neuron stage": ("updates", "sums")}
+    passing = {"spike path": ("sums", "weights"), "neuron stage": ("sums",)}
     passing |= {"dense path": ("clocked",), "state update": ("clocked",)}
     passing |= {"lists and encoders": ("words",), "readout": ("sums", "weights", "logits")}
     through = sum(work.components[name][term] for name, of in passing.items() for term in of)

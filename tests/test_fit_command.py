@@ -57,7 +57,7 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     cells = [*(str(hardware[name]) for name in shape), f"{chosen['cycles']:.1f}"]
-    cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.3g}"]
+    cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.2f}"]
     assert marked == [["->", *cells]]
 
     assert lines[-2] == f"build it: dmp rtl rows --fit --out {tmp_path}, or"

@@ -77,7 +77,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "golden.table",
         "dmp_core.frontends",
     ),
-    "docs": ("docs", "golden", "export", "rtl"),
+    "docs": ("docs", "golden", "export", "rtl", "energy"),
 }
 # What a room may not import of a package that it may.
 FORBIDDEN = {

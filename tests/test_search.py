@@ -71,7 +71,8 @@ def test_energies_of_candidates_are_those_of_their_cores() -> None:
     tell = energy_of(activity, technology, estimate)
     for hardware in (HardwareParams(3), HardwareParams(8, 4, 2, 2)):
         one = price(activity, hardware)
-        core = CoreParams(activity.network.params, hardware)
+        chip = replace(hardware, hold_operands=True, segment_words=256)
+        core = CoreParams(activity.network.params, chip)
         work = measure_work(core, activity.network, activity.payloads, technology)
         assert tell(replace(one, cycles=work.cycles / activity.n_timesteps)) == pytest.approx(
             estimate.microjoules(work)

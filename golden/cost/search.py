@@ -17,7 +17,7 @@ import numpy as np
 
 from golden.blocks import block_lengths, count_arrivals
 from golden.cost.cycles import Part, block_cycles, loop_cycles, refreshes
-from golden.cost.operands import Operands, operands_of
+from golden.cost.operands import used_operands
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
@@ -42,7 +42,8 @@ class Activity:
     `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
     and the readout received, for each block that a core can have, and `arrivals` the same before
     delays: what `LayerRun` calls arrivals and slots, None for a layer without delays; `items`
-    (B, K) what enters the first layer's list; `operands` what each layer multiplies.
+    (B, K) what enters the first layer's list; `used` the share of each layer's
+    operands that is not zero.
     """
 
     network: NetworkIntegers
@@ -51,7 +52,7 @@ class Activity:
     addresses: dict[int, list[np.ndarray]]
     arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]]
     items: np.ndarray
-    operands: list[Operands]
+    used: list[float]
 
     @property
     def n_timesteps(self) -> int:
@@ -98,10 +99,10 @@ def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity
                 if params.max_delay
                 else None
             )
-    operands = list(map(operands_of, network.params.layers, golden.layers))
+    used = list(map(used_operands, network.params.layers, golden.layers))
     for layer in golden.layers:
         layer.keep_only_spikes()  # of other values nothing depends here
-    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1, operands)
+    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1, used)
 
 
 @dataclass(frozen=True)
