@@ -140,8 +140,12 @@ def main(
             f"--estimate with --liberty {liberty}: its factors are of the project's own"
             " cells, so leave one of them out"
         )
-    if device and (estimate or liberty or sram):
-        raise UserError(f"--device {device} with what is of a chip: leave one of them out")
+    of_chips = {"--liberty": liberty, "--sram": sram[0] if sram else None}
+    given = [f"{option} {path}" for option, path in of_chips.items() if path is not None]
+    if device and (of_chip := [*["--estimate"] * estimate, *given]):
+        raise UserError(
+            f"--device {device} with {of_chip[0]}, which is of a chip: leave one of them out"
+        )
     technology = find_technology(liberty, sram)
     core, images = read_images(manifest)
     _ = core.network.readout  # or raise: a library answers with results

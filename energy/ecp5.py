@@ -2,9 +2,9 @@
 
     energy = block RAM accesses x a + multiplications x b + transitions x c + register clocks x d
 
-Accesses and multiplications are the golden model's, exactly. Transitions are half of the bits that
-the pipelines take in (`energy.work`), and half of those that memories in LUTs read and write.
-Registers are those of the Verilog. Each figure has a range; `ecp5.json` beside this file has them,
+Accesses and multiplications are the golden model's, but for the few multiplications of drives.
+Transitions are half of the bits that the pipelines take in (`energy.work`), and half of those that
+memories in LUTs read and write. Registers are those of the Verilog. Each figure has a range; `ecp5.json` beside this file has them,
 with their sources, and says which are measured on an ECP5 and which are not.
 """
 

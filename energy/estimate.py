@@ -28,6 +28,7 @@ from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")
 SHAPE = {"T": "block", "E": "events_per_cycle", "K": "products_per_cycle"}
+CLOCK = 100  # MHz of the runs in gates, whose leakage is a part of what is fitted
 OTHER = ("memories", "total")  # of a component in a report: what no factor is fitted to
 
 
@@ -156,7 +157,7 @@ def lines(name: str, estimate: Estimate, work: Work) -> list[str]:
     ordered = sorted(parts.items(), key=lambda item: -item[1])
     rows = [(part, f"{energy:.3f}") for part, energy in ordered]
     return [
-        f"estimate   {name}: {estimate.microjoules(work):.2f} uJ an inference",
+        f"estimate   {name}: {estimate.microjoules(work):.2f} uJ an inference at {CLOCK} MHz",
         f"cycles     {work.cycles:.0f} an inference",
         table(("uJ an inference", ""), rows, left=[0]),
         *error_lines(estimate),
@@ -190,8 +191,14 @@ def _core(report: dict[str, Any]) -> str:
 
 def read_report(path: Path) -> Measured:
     """Return what `energy.json` of a run in gates has to fit to, or raise `UserError`."""
-    report: dict[str, Any] = json.loads(path.read_text())
     try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        assert isinstance(report, dict)
+    except (AssertionError, UnicodeDecodeError, json.JSONDecodeError):
+        raise UserError(f"{path} is no report of dmp energy: use its energy.json") from None
+    try:
+        if report["mhz"] != CLOCK:
+            raise UserError(f"{path} is at {report['mhz']:g} MHz: measure it at {CLOCK}")
         if ablations := report["ablations"]:
             raise UserError(f"{path} is of a core ablated by {ablations[0]}: use others")
         energy = report["microjoules"]

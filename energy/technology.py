@@ -138,6 +138,12 @@ class Technology:
         """Return fJ for a transition of a net of this capacitance: C V^2 / 2."""
         return capacitance * self.voltage**2 / 2
 
+    def access(self, words: int, width: int) -> MacroCost:
+        """Return what a memory of this size takes, where only its energies count: those of macros
+        of one port and of two are the same.
+        """
+        return self.memory(words, width, min(self._macro_factors))
+
     def memory(self, words: int, width: int, ports: int) -> MacroCost:
         """Return what a memory of this size takes.
 

@@ -160,6 +160,6 @@ def _access(technology: Technology, depths: Sequence[int], width: int, access: s
     total = 0.0
     for words in depths:
         if not becomes_registers(words, width):
-            cost = technology.memory(words, width, 1)
+            cost = technology.access(words, width)
             total += words * (cost.read if access == "reads" else cost.write)
     return total / sum(depths)

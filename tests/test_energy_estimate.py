@@ -130,7 +130,7 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
             "products_per_cycle": 3, "hold_operands": index == 1, "ablations": [],
             "segment_words": 1024 >> 2 * (index == 1), "counters": ["all", "none"][index == 2],
             "sequences": {"source": "drawn, with 3" if index == 4 else "of a.npz"},
-            "work": asdict(one.work),
+            "work": asdict(one.work), "mhz": 100.0,
             "microjoules": {"inference": one.energy, "components": components},
         }  # fmt: skip
         paths[-1].write_text(json.dumps(report))
@@ -148,13 +148,18 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
     ]
     held = "e, 4 lanes, E = 2, K = 3, drawn events"
     assert found.held_out == {held: pytest.approx(0, abs=1e-9)}
-    ablated = json.loads(paths[0].read_text()) | {"ablations": ["no-fusion"]}
-    paths[0].write_text(json.dumps(ablated))
-    done = CliRunner().invoke(main, told)
-    assert done.exit_code == 2 and "0.json is of a core ablated by no-fusion" in done.output
-    paths[0].write_text("{}")
-    done = CliRunner().invoke(main, told)
-    assert done.exit_code == 2 and "0.json has no 'ablations'" in done.output
+    good = json.loads(paths[0].read_text())
+    for content, words in {
+        json.dumps(good | {"ablations": ["no-fusion"]}): "is of a core ablated by no-fusion",
+        json.dumps(good | {"mhz": 50.0}): "is at 50 MHz: measure it at 100",
+        '{"mhz": 100}': "has no 'ablations': measure it again",
+        "{}": "has no 'mhz': measure it again",
+        "[]": "is no report of dmp energy: use its energy.json",
+        "no JSON": "is no report of dmp energy: use its energy.json",
+    }.items():
+        paths[0].write_text(content)
+        done = CliRunner().invoke(main, told)
+        assert done.exit_code == 2 and f"0.json {words}" in done.output, done.output
 
 
 def test_what_the_multipliers_see() -> None:
