@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 from dmp_core.__main__ import main
 from energy import command
-from energy.accesses import check_accesses, synaptic_operations
+from energy.accesses import check_accesses, moved_bits, synaptic_operations
 from energy.activity import Accesses, Activity, watch
 from energy.calculate import calculate, component_of, ports_of, total_by_nets
 from energy.gates import synthesize
 from energy.model import all_of, write_model
 from energy.netlist import Gate, Memory, Netlist, ReadPort, place_of, read_gates
-from energy.technology import Cell, Macro, Pin, Technology
+from energy.technology import REGISTERS, Cell, Macro, Pin, Technology
 from export.core import make_core
 from export.store import load_network
 from golden.cost.cycles import accesses
@@ -211,6 +211,21 @@ def test_synaptic_operations_are_events_times_neurons() -> None:
         assert synaptic_operations(core, run(network, payloads, block=block)) == expected
 
 
+def test_sums_in_memories_move_once_in_and_once_out() -> None:
+    """Of each group in each timestep: those of the columns, and where there are events, theirs."""
+    network = load_network("spoken")
+    done = run(network, np.random.default_rng(0).integers(0, 2, (1, 4, 140)) * [[[1], [0]] * 2])
+    full = CoreParams(network.params, HardwareParams(64))
+    stored = CoreParams(network.params, HardwareParams(64, ablations=("no-fusion",)))
+    timesteps = [np.count_nonzero(layer.addresses) for layer in done.layers]
+    assert timesteps[0] == 2
+    expected = sum(
+        2 * 2 * 64 * (4 * layer.sums["currents"].width + count * layer.sums["sums"].width)
+        for layer, count in zip(stored.layers, timesteps, strict=True)
+    )
+    assert moved_bits(stored, done) - moved_bits(full, done) == expected
+
+
 def test_accesses_are_those_of_the_golden_model() -> None:
     network = load_network("rows")
     core = CoreParams(network.params, HardwareParams(4))
@@ -298,7 +313,7 @@ def test_a_whole_core(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accesses_of = [m["reads"] + m["writes"] for m in summary["memories"].values()]
     assert all(accesses_of) and energy["load"] > 0
     moved = sum((m["reads"] + m["writes"]) * m["width"] for m in summary["memories"].values())
-    assert summary["memory_bits"] == moved and summary["ablations"] == []
+    assert summary["memory_bits"] > moved and summary["ablations"] == []  # small ones are registers
 
     def wrong(*given: Any) -> Netlist:
         netlist = synthesize(*given)
@@ -321,7 +336,7 @@ def test_a_whole_ablated_core(tmp_path: Path) -> None:
     """Without dependency breaking the logits are another network's, and the gates have these; the
     sums have a memory.
     """
-    sizes = ("--neurons", "40", "--layers", "1", "--state", "2", "--classes", "2", "--inputs", "9")
+    sizes = ("--neurons", "70", "--layers", "1", "--state", "2", "--classes", "2", "--inputs", "9")
     folder, out = tmp_path / "drawn", tmp_path / "core"
     drawn = ["draw", "drawn", *sizes, "--rate", "2", "--out", str(folder)]
     assert CliRunner().invoke(main, drawn).exit_code == 0
@@ -333,5 +348,5 @@ def test_a_whole_ablated_core(tmp_path: Path) -> None:
     summary = json.loads((out / command.REPORT).read_text())
     assert summary["ablations"] == list(ABLATIONS)
     (sums,) = [m for name, m in summary["memories"].items() if "layer0.sums" in name]
-    assert sums["reads"] == sums["writes"] > 0 and sums["words"] >= 20
+    assert sums["reads"] == sums["writes"] > 0 and sums["words"] == 64 > REGISTERS
     assert summary["microjoules"]["components"]["sums of groups"]["memories"] == sums["microjoules"]
