@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from energy.netlist import MEMORY, Netlist, read_gates
-from energy.technology import REGISTERS, Technology
+from energy.technology import REGISTER_BITS, REGISTER_WORDS, Technology
 from golden.interface import read_verilog
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
@@ -53,7 +53,7 @@ def synthesize(verilog: Path, technology: Technology, folder: Path, top: str = T
     """Return a core in gates, synthesized in `folder`.
 
     Modules are synthesized one by one, so that every gate is in one of them; constants and unused
-    ports pass between them before that. Memories of more than `REGISTERS` words stay memories.
+    ports pass between them before that. Small memories become registers (`becomes_registers`).
     Registers start undefined: what the Verilog says of them before the reset is left out.
     """
     gate = technology.cells[technology.gate]
@@ -68,7 +68,11 @@ def synthesize(verilog: Path, technology: Technology, folder: Path, top: str = T
         *("opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce", "peepopt", "opt_clean"),
         *("booth", "alumacc", "share", "opt", "memory -nomap", "opt_clean"),
         *("opt_hier", "opt", "opt_hier", "opt -fast -full"),
-        f"memory_map t:{MEMORY} r:SIZE<={REGISTERS} %i",
+        f"memory_map t:{MEMORY} r:SIZE<={REGISTER_WORDS} %i",
+        *(
+            f"memory_map t:{MEMORY} r:WIDTH={width} %i r:SIZE<={REGISTER_BITS // width} %i"
+            for width in range(1, -(-REGISTER_BITS // REGISTER_WORDS))
+        ),
         *("opt -undriven -fine", "techmap", "opt -fast", "opt"),
         # A clock gate takes no enable that a reset goes before: it becomes the enable of both.
         f"dfflegalize {' '.join(f'-cell {kind} 01' for kind in KINDS)}",

@@ -19,7 +19,12 @@ from golden.errors import UserError
 from golden.files import write_whole
 
 SHIPPED = Path(__file__).with_name("technology.json")
-REGISTERS = 32  # a memory of at most these words becomes registers
+# A memory becomes registers where it has at most so many words, or bits: a macro is larger.
+REGISTER_WORDS, REGISTER_BITS = 16, 512
+
+
+def becomes_registers(words: int, width: int) -> bool:
+    return words <= REGISTER_WORDS or words * width <= REGISTER_BITS
 
 
 @dataclass(frozen=True)

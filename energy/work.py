@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from energy.technology import REGISTERS, Technology
+from energy.technology import Technology, becomes_registers
 from golden.cost.cycles import Part, accesses
 from golden.cost.operands import Operands
 from golden.formats import Fixed
@@ -139,7 +139,7 @@ def _state_update(part: LayerHardware, counts: Terms, seen: Operands, cycles: fl
     kept = sum(
         counts[f"{memory.name}_reads"] * memory.bits
         for memory in small
-        if memory.depth <= REGISTERS
+        if becomes_registers(memory.depth, memory.width)
     )
     return _multiplied(products, f.a.width * f.m.width, seen) | {
         "clocked": products * width,
@@ -172,7 +172,7 @@ def _access(technology: Technology, depths: Sequence[int], width: int, access: s
     """Return pJ of an access to a word of any of these memories, each as likely as another."""
     total = 0.0
     for words in depths:
-        if words > REGISTERS:
+        if not becomes_registers(words, width):
             cost = technology.memory(words, width, 1)
             total += words * (cost.read if access == "reads" else cost.write)
     return total / sum(depths)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Const, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
-from rtl.component import Component
-from rtl.layouts import Struct, issue_layout
-from rtl.signatures import ListFront, ListFrontPorts
+from rtl.group_schedule import GroupSchedule
 
 
-class AblatedSchedule(Component):
+class AblatedSchedule(GroupSchedule):
     """Issue the steps of a timestep as `GroupSchedule` does, in another order.
 
     ==================  ==============================================================
@@ -28,53 +25,13 @@ class AblatedSchedule(Component):
 
     Parameters
     ----------
-    layer
-        A layer that is `reordered`.
-
-    Members
-    -------
-    front, states_ready, states_near, starting, room, reserve, hold, issue, busy, stalled, starved,
-    state_wait
-        As in `GroupSchedule`.
+    part
+        A layer that is `reordered`. Members: of `GroupSchedule`.
 
     Latency: 1 cycle from `front.available`; throughput: see `LayerHardware.walk`.
     """
 
-    front: ListFrontPorts
-    states_ready: Signal
-    states_near: Signal
-    starting: Signal
-    room: Signal
-    reserve: Signal
-    hold: Signal
-    issue: Struct
-    busy: Signal
-    stalled: Signal
-    starved: Signal
-    state_wait: Signal
-
-    def __init__(self, layer: LayerHardware) -> None:
-        self.part = layer
-        super().__init__(
-            {
-                "front": In(ListFront(layer)),
-                "states_ready": In(1),
-                "states_near": In(1),
-                "starting": Out(1),
-                "room": In(1),
-                "reserve": Out(1),
-                "hold": In(1),
-                "issue": Out(issue_layout(layer)),
-                "busy": Out(1),
-                "stalled": Out(1),
-                "starved": Out(1),
-                "state_wait": Out(1),
-            }
-        )
-
-    @property
-    def latency(self) -> int:
-        return 1
+    part: LayerHardware
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

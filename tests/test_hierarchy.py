@@ -189,6 +189,34 @@ def test_the_memory_of_a_queue_is_in_the_module_that_has_it() -> None:
     assert modules_of(Hierarchy(Top(), "top").text())["top"].count("cell $memwr_v2") == 1
 
 
+def test_a_memory_starts_as_amaranth_writes_it() -> None:
+    """Its zeros are written at once, not bit by bit: the same text."""
+
+    class Top(Component):
+        def __init__(self) -> None:
+            super().__init__({"i": In(5), "o": Out(3)})
+
+        @property
+        def latency(self) -> int:
+            return 1
+
+        def elaborate(self, platform: object) -> Module:
+            m = Module()
+            m.submodules.words = words = Memory(shape=3, depth=20, init=[])
+            write, read = words.write_port(), words.read_port()
+            m.d.comb += [write.en.eq(1), write.addr.eq(self.i), write.data.eq(self.i)]
+            m.d.comb += [read.addr.eq(self.i), self.o.eq(read.data)]
+            return m
+
+    def written(text: str) -> str:
+        return re.search(r"cell \$meminit_v2.*?\n  end", text, re.S)[0]  # pyright: ignore
+
+    plain, _ = rtlil.convert_fragment(Fragment.get(Top(), None), {}, "top", emit_src=False)
+    assert (
+        written(Hierarchy(Top(), "top").text()).split("\n")[1:] == (written(plain).split("\n")[1:])
+    )
+
+
 def test_the_modules_do_what_the_components_do(tmp_path: Path) -> None:
     """Proven by SAT for 8 cycles from the start: against Amaranth's own modules."""
     (tmp_path / "gold.il").write_text(rtlil.convert(Top(), name="gold", emit_src=False))

@@ -150,7 +150,9 @@ def test_a_class_names_the_ports_that_its_signature_has(top: str) -> None:
     }[top]()
     given: dict[Any, set[str]] = {}
     for component in (inner for one in outer for inner in components(one)):
-        named = type(component).__annotations__
+        named: dict[str, str] = {}
+        for kind in reversed(type(component).__mro__):
+            named |= vars(kind).get("__annotations__", {})
         missing = set(component.signature.members) - set(named)
         traced = {name for name in missing if name.startswith("trace")}  # by the layer's number
         assert missing == (traced if isinstance(component, Core) else set()), component

@@ -147,7 +147,12 @@ class CoreTimeline:
         issued, reached = decided + before, 0
         first_issued = decided + 1
         stalls = []
-        lanes = hardware.lanes
+        sends, queued_later = False, 0
+        fires: list[int] = []  # neurons of each group
+        if spiking is not None and isinstance(hardware, LayerHardware):
+            sends, queued_later = True, hardware.write_stage
+            first_lanes = range(0, len(spiking), hardware.lanes)
+            fires = np.add.reduceat(spiking, first_lanes, dtype=np.int64).tolist()
         part.own.clear()
         for group in range(hardware.n_groups):
             due = issued + steps
@@ -157,16 +162,14 @@ class CoreTimeline:
                 stalls.append((due, issued))
             if group == 0 and before + steps == 1:  # its first step is a last one, which waits
                 first_issued = issued
-            if spiking is None or isinstance(hardware, ReadoutHardware):
+            if not sends:
                 continue
-            fired = int(np.count_nonzero(spiking[group * lanes : (group + 1) * lanes]))
-            ends = group == hardware.n_groups - 1
-            if fired or ends:
-                queued = issued + hardware.write_stage
+            ends, queued = group == hardware.n_groups - 1, issued + queued_later
+            if fires[group] or ends:
                 marker = EventKind.END_TIMESTEP if ends else None
-                reached = self._encode(index, part, queued, fired, marker)
+                reached = self._encode(index, part, queued, fires[group], marker)
             else:
-                heapq.heappush(part.room, issued + hardware.write_stage)
+                heapq.heappush(part.room, queued)
         if part.recurrent:
             part.own_end = part.moved + 1
         turn = Turn(*place, part.ready, opened, decided, first_issued, issued, tuple(stalls))

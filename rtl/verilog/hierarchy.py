@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import ClockSignal, Const, Fragment, Instance, ResetSignal, Signal, Value
@@ -103,7 +104,8 @@ class Hierarchy:
         children: dict[str, int] = {}
         self._separate(fragment, "", children)
         ports = ports_of(component)
-        text, _ = rtlil.convert_fragment(fragment, ports, "module", emit_src=self.sources)
+        with patch.object(rtlil.ModuleEmitter, "emit_memory", _emit_memory):
+            text, _ = rtlil.convert_fragment(fragment, ports, "module", emit_src=self.sources)
         outputs, inputs = (
             {f"\\{value.name}" for instance in _instances(fragment)
              for value, flow in instance.ports.values() if flow == of and isinstance(value, Signal)}
@@ -171,6 +173,22 @@ class Hierarchy:
             others = [other for other in names if re.fullmatch(rf"{name}(_\d+)?", other)]
             names.append(f"{name}_{len(others) + 1}" if others else name)
         return names
+
+
+def _emit_memory(emitter: Any, index: int, cell: Any) -> None:
+    """Write what a memory starts with, zeros, as Amaranth does, but not bit by bit: that took three
+    fourths of the time of a large network.
+    """
+    assert not any(cell.init)
+    width, bits = cell.width, cell.width * cell.depth
+    ports = {
+        "ADDR": emitter.sigspec(), "DATA": f"{bits}'{'0' * bits}", "EN": f"{width}'{'1' * width}"
+    }  # fmt: skip
+    parameters = {
+        "MEMID": emitter.memories[index].memid, "ABITS": 0, "WIDTH": width, "WORDS": cell.depth,
+        "PRIORITY": 0,
+    }  # fmt: skip
+    emitter.builder.cell("$meminit_v2", ports=ports, parameters=parameters, src_loc=cell.src_loc)
 
 
 def _merge(fragment: Any, inner: Any) -> None:
