@@ -8,14 +8,15 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from dmp_core.__main__ import main
-from energy import command
+from energy import activity, command
 from energy.accesses import check_accesses, moved_bits, synaptic_operations
 from energy.activity import Accesses, Activity, watch
 from energy.calculate import calculate, component_of, ports_of, total_by_nets
@@ -187,6 +188,40 @@ def test_a_gated_clock_is_an_enable_of_its_registers() -> None:
     assert set(watched.nets) == {IN, ENABLE, MIXED, RST, OUT, HELD, READ}
 
 
+def test_the_window_of_every_inference_ends_with_its_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three runs of 10, 20 and 30 cycles, each settles for 3: only accesses count these."""
+    watched = watch(NETLIST, PAPER)
+
+    class Core:
+        def __init__(self, job: object, width: int) -> None:
+            self.width, self.cycles = width, 5
+            self.taken: list[tuple[int, np.ndarray]] = []
+            self.on_results()
+
+        def on_results(self) -> None:
+            self.taken.append((self.cycles, np.full(self.width, self.cycles)))
+            self.cycles = 0
+
+        def close(self) -> None:
+            assert not self.cycles
+
+    def run_chunk(core: Core, job: object, payload: object, index: int) -> SimpleNamespace:
+        core.cycles += 10 * (index + 1)
+        core.on_results()
+        core.cycles += 3
+        return SimpleNamespace(mismatches=0)
+
+    monkeypatch.setattr(activity, "CountingCore", Core)
+    monkeypatch.setattr(activity, "run_chunk", run_chunk)
+    monkeypatch.setattr(activity, "Batch", SimpleNamespace(join=list))
+    found = activity.measure(NETLIST, PAPER, cast(Any, None), watched, np.zeros((3, 1, 1)))
+    assert (found.load.cycles, found.run.cycles) == (5, 60)
+    assert set(found.run.transitions.values()) == {60}
+    assert found.settled[NETLIST.memories[0].name].writes == 69
+
+
 def test_a_netlist_with_other_cells_is_refused() -> None:
     module = {
         "ports": {"clk": {"direction": "input", "bits": [2]}},
@@ -326,6 +361,7 @@ def test_a_whole_core(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [part for parts in energy["components"].values() for part in parts.values()]
     assert energy["inference"] == pytest.approx(sum(parts) / 2)  # each has its total, too
     assert energy["inference"] == pytest.approx(sum(energy["kinds"].values()) + energy["leakage"])
+    assert summary["cycles"] == summary["work"]["cycles"]
     assert summary["memories_as_golden"] > 0 and summary["clock_gates"] > 0
     assert 0 < summary["clocked_register_cycles"]["changed"] < 1
     modules = summary["modules"].values()
