@@ -40,7 +40,7 @@ OUT ?= build/$(NAME)
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 RUN = .venv/bin/python
 DMP = $(RUN) -m dmp_core
-SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports)$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE))))
+SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
 CORE = "$(NET)" $(SHAPE) --out "$(OUT)"
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
@@ -63,7 +63,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N)"
-	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS)"
+	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS; CHIP and COUNTERS go with it)"
 	@echo "           ABLATE=\"$(ABLATE)\" (what a core does without, to measure what it is worth: names of docs/hardware.md)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from dmp_core.commands import Making, Top
 from dmp_core.fit_command import CHOSEN
-from dmp_core.shape import SHAPE, TRACE
+from dmp_core.shape import BESIDE_FIT, SHAPE, TRACE
 from export.claim import claimed
 from export.core import make_core
 from export.store import load_network
@@ -104,8 +104,10 @@ def _refuse_shape(context: click.Context, manifest: str) -> None:
 
 def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str, Any]:
     """Return the hardware that `dmp fit` chose for a network."""
-    if given := _chosen(context, SHAPE):
+    if given := _chosen(context, [option for option in SHAPE if option.name not in BESIDE_FIT]):
         raise UserError(f"--fit with {given[0]}: use one of the two")
+    beside = {option.opts[0]: str(option.name) for option in SHAPE if option.name in BESIDE_FIT}
+    asked = {beside[name]: context.params[beside[name]] for name in _chosen(context, SHAPE)}
     folder = out or Path("build") / load_network(network).params.name
     path = folder / CHOSEN
     if not path.exists():
@@ -114,6 +116,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
         shape = {str(option.name): hardware[option.name] for option in SHAPE}
         shape["ablations"] = tuple(shape["ablations"])
+        shape |= asked
         HardwareParams(**shape)  # or raise
         return shape
     except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:

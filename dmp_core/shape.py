@@ -60,4 +60,6 @@ SHAPE = [
         help="Build the layers without this, to measure what it is worth; may come several times",
     ),
 ]
+# What dmp fit leaves open.
+BESIDE_FIT = ("access_counters", "segment_words", "counters", "hold_operands")
 TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")

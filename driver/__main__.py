@@ -159,7 +159,9 @@ def main(
         device.clear()
         results = stream(device, dataset)
         counters = device.counters()
-        errors = {name: counters[name] for name in device.errors()}
+        flags = [
+            f"{name} ({counters[name]})" if name in counters else name for name in device.errors()
+        ]
     finally:
         transport.close()
     n, right = len(dataset), int(np.sum(results.classes == dataset.labels))
@@ -168,7 +170,7 @@ def main(
     click.echo(f"sequences {n}{known}")
     click.echo(f"loaded    {device.load_words} words in {loading:.2f} s")
     click.echo(f"each      {1000 * results.seconds.mean():.2f} ms of the host{cycles}")
-    click.echo(f"flags     {', '.join(f'{name} ({n})' for name, n in errors.items()) or 'none'}")
+    click.echo(f"flags     {', '.join(flags) or 'none'}")
     if not checked:
         return
     wrong = check(device, dataset.sequences(), results)

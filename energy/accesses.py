@@ -34,6 +34,8 @@ NAMES = {
 
 def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> int:
     """Return how many memories have done what the golden model says of a run with the core's block.
+    Where a segment of a memory became registers, whose accesses nobody counts, the others have done
+    at most that.
 
     Raises
     ------
@@ -42,17 +44,22 @@ def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> in
     """
     golden = accesses(core, run)
     done: defaultdict[str, int] = defaultdict(int)
+    segments: defaultdict[str, int] = defaultdict(int)
     checked = 0
     for memory, counted in found.items():
         name = next((name for path, name in NAMES.items() if re.fullmatch(path, memory)), None)
         if name is not None:
             checked += 1
             part = memory.split(".")[0]
+            segments[f"{part}.{name}"] += 1
             done[f"{part}.{name}_reads"] += counted.reads
             done[f"{part}.{name}_writes"] += counted.writes
     for name, count in done.items():
         expected = int(golden.get(name, np.zeros(1)).sum())
-        if count != expected:
+        part, of = name.rsplit("_", 1)[0].split(".")
+        loaded = core.parts[part].memories.get(of)
+        whole = loaded is None or segments[f"{part}.{of}"] >= len(loaded.segments)
+        if count > expected or (whole and count < expected):
             raise UserError(f"{name} are {count} in the gates, {expected} in the golden model")
     return checked
 

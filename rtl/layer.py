@@ -200,7 +200,7 @@ class Layer(Component):
             m.d.comb += neurons.sums.eq(spike_path.sums)
         else:
             self._connect_sums(m, self.sums)
-        if layer.reports and isinstance(schedule, GroupSchedule):
+        if layer.reports:
             m.d.comb += schedule.result_room.eq(encoder.room)
         if layer.params.n_state:
             loaded += self._connect_state(m)

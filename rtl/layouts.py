@@ -54,7 +54,7 @@ def issue_layout(part: Part) -> data.StructLayout:
     """Return the layout of what the group schedule issues in a cycle.
 
     `walking`
-        A register: a step is due, which is issued in this cycle or waits.
+        A step is due, which is issued in this cycle or waits. Known at the start of a cycle.
 
     In a cycle with a step:
 

@@ -13,7 +13,7 @@ from golden.hardware.readout import ReadoutHardware
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
-from rtl.fixed import delay, delay_rare, hold, pipeline, saturate, shape_of, total
+from rtl.fixed import at_multiplier, delay, delay_rare, hold, pipeline, saturate, shape_of, total
 from rtl.group_schedule import GroupSchedule
 from rtl.layouts import Array
 from rtl.neuron_words import decay
@@ -271,7 +271,8 @@ class Readout(Component):
         p, scalars = self.readout.params, self.scalars
         assert scalars is not None
         product = Signal((before * scalars.leak).shape(), name=f"product_{lane}", reset_less=True)
-        hold(m, moving[0], product.eq(before * scalars.leak))
+        multiplying = at_multiplier(self.readout.hardware, moving[0])
+        hold(m, multiplying, product.eq(before * scalars.leak))
         added = delay(m, adding, 1, f"added_{lane}", reset_less=True, moving=moving)
         decayed = decay(product, added, p.leak.frac, p.decay_rounding)
         summed = Signal(decayed.shape(), name=f"summed_{lane}", reset_less=True)

@@ -11,7 +11,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden.hardware.layer import LayerHardware
-from rtl.ablated_schedule import AblatedSchedule
 from rtl.event_list import EventList
 from rtl.fixed import total
 from rtl.group_schedule import GroupSchedule
@@ -52,7 +51,7 @@ def count(m: Module, counts: wiring.PureInterface, **added: Value) -> None:
 def connect_walk(
     m: Module,
     events: EventList,
-    schedule: GroupSchedule | AblatedSchedule,
+    schedule: GroupSchedule,
     spike_path: SpikePath,
     counts: wiring.PureInterface,
     errors: InputErrorPorts,

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MEMBRANE_LOOP, MEMBRANE_READ
 from rtl.component import Component
-from rtl.fixed import align, delay, hold, saturate, shape_of, total
+from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, total
 from rtl.layouts import Array, Struct
 from rtl.neuron_words import (
     NeuronValues,
@@ -140,8 +140,10 @@ class Synapse(Component):
                 fresh = Mux(step[at].first, fresh, before).as_signed()
             operand = Signal(shape_of(f.y), name=f"operand_{unit}", reset_less=True)
             product = Signal((operand * alpha).shape(), name=f"product_{unit}", reset_less=True)
-            hold(m, moving[at], driven.eq(driving), operand.eq(fresh))
-            hold(m, moving[at + 1], bare.eq(driven), product.eq(operand * alpha))
+            hold(m, moving[at], driven.eq(driving))
+            hold(m, moving[at + 1], bare.eq(driven))
+            hold(m, at_multiplier(layer.hardware, moving[at]), operand.eq(fresh))
+            hold(m, at_multiplier(layer.hardware, moving[at + 1]), product.eq(operand * alpha))
             new = decay(product, bare, p.alpha_shift, p.decay_rounding)
             new = delay(m, new, later, f"new_{unit}", reset_less=True, moving=moving[at + 2 :])
             clamped, outside = saturate(new, f.y)

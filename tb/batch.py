@@ -345,7 +345,8 @@ def lines(summary: dict[str, Any], report: Path) -> list[str]:
     )
     cycles = summary["cycles_per_digit"]
     speed = f"{summary['cycles_per_second'] / 1e6:.2f} million cycles a second each"
-    use = ", ".join(f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
+    used = (f"{part} {100 * share:.1f} %" for part, share in summary["utilisation"].items())
+    use = ", ".join(used) or "not counted"
     return [
         f"sequences {summary['digits']}",
         f"accuracy  {rates}",

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -94,6 +94,10 @@ def test_the_hardware_that_was_chosen_is_taken(tmp_path: Path) -> None:
     core, _ = read_core(folder / "manifest.json")
     assert json.loads(json.dumps(asdict(core.hardware))) == chosen["hardware"]
     assert chosen["hardware"]["lanes"] != 8
+    done = call("export", "rows", "--fit", "--counters", "none", "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    fewer, _ = read_core(folder / "manifest.json")
+    assert fewer.hardware == replace(core.hardware, counters="none")
     strange = json.dumps({"chosen": {"hardware": chosen["hardware"] | {"lanes": "8"}}})
     for content in ("{}", "[]", strange):
         (folder / "fit.json").write_text(content)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from golden.integer import NetworkIntegers, run
 from golden.manifest import read_core
 from golden.registers import LATENCY
 from golden.runs import Run
+from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
 from tests.host_models import (
     Bridge,
@@ -273,6 +275,26 @@ def test_the_command_line_streams_digits(
     code, output = invoke(rows, "--back-end", "memory", *windows)
     assert code == 0, output
     assert "compared  33 values" in output
+
+
+@pytest.mark.long
+def test_a_core_without_counters_tells_its_flags(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hardware = HardwareParams(8, block=2, counters="none")
+    core = CoreParams(rows.network.params, hardware)
+    manifest = write_core(rows.network, core, tmp_path)
+    generate_axi(manifest)
+    with closing(Simulated(manifest, optimize=FAST)) as transport:
+        device = Device(transport, manifest)
+        device.load()
+        results = device.run(rows.payloads)
+        assert np.array_equal(results.logits, rows.golden.logits)
+        assert device.counters() == {} and device.errors() == []
+    monkeypatch.setattr(Device, "errors", lambda _: ["layer0.repeated"])
+    code, output = invoke(replace(rows, manifest=manifest))
+    assert code == 0, output
+    assert "flags     layer0.repeated\n" in output
 
 
 class Wrong(Simulated):

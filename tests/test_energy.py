@@ -297,9 +297,19 @@ def test_accesses_are_those_of_the_golden_model() -> None:
         "layer0.something": Accesses(3, 3, 0),
     }
     assert check_accesses(core, done, found) == 3
-    found["layer0.spike_path.weights.words_1"] = Accesses(8, 0, 0)
+    for wrong in (6, 8):
+        found["layer0.spike_path.weights.words_1"] = Accesses(wrong, 0, 0)
+        with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
+            check_accesses(core, done, found)
+    # Of two segments one became registers: the other one has done at most what golden says.
+    del found["layer0.spike_path.weights.words_1"]
+    split = CoreParams(network.params, HardwareParams(4, segment_words=512))
+    assert check_accesses(split, done, found) == 2
     with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
         check_accesses(core, done, found)
+    more = Accesses(golden["layer0.w_f_reads"] + 1, 0, 0)
+    with pytest.raises(UserError, match="layer0.w_f_reads are .* in the gates"):
+        check_accesses(split, done, found | {"layer0.spike_path.weights.words_0": more})
 
 
 def test_sums_in_memories_are_counted_as_the_golden_model_does() -> None:

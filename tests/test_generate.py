@@ -158,6 +158,16 @@ def test_verilog_names_what_made_it(
     assert lines[4] == f"// Made by: {made} --products-per-cycle 1 --trace"
 
 
+def test_the_header_names_the_options_that_few_cores_have(tmp_path: Path) -> None:
+    drawn = draw_network(SEED, max_neurons=6, max_inputs=5)
+    hardware = HardwareParams(2, segment_words=64, counters="errors", hold_operands=True)
+    core = CoreParams(drawn.network.params, hardware)
+    text = generate(write_core(drawn.network, core, tmp_path)).read_text()
+    made = next(line for line in text.splitlines() if line.startswith("// Made by: "))
+    options = "--segment-words 64 --counters errors --hold-operands"
+    assert made.endswith(f" --products-per-cycle 1 {options}")
+
+
 def test_nothing_is_anonymous_or_escaped(generated: tuple[Path, Path, CoreParams]) -> None:
     _, verilog, core = generated
     text = re.sub(r"^//.*", "", verilog.read_text(), flags=re.M)

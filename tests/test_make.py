@@ -174,6 +174,16 @@ def test_a_core_is_ablated(clone: Path) -> None:
     assert commands(clone) == [dmp("energy", *ablated, "--mhz", "100")]
 
 
+@pytest.mark.parametrize("fit", [(), ("FIT=1",)])
+def test_a_core_for_a_chip_counts_what_it_shall(clone: Path, fit: tuple[str, ...]) -> None:
+    """Also one that `dmp fit` chose."""
+    done = make(clone, "rtl", "CHIP=1", "COUNTERS=errors", *fit)
+    assert done.returncode == 0, done.stderr
+    found = " ".join(commands(clone)[-1])
+    assert "--hold-operands --segment-words 256 --counters errors" in found
+    assert ("--fit" in found) == bool(fit) == ("--lanes" not in found)
+
+
 def test_a_package_has_a_clock(clone: Path) -> None:
     (clone / "the data").mkdir()
     done = make(clone, "package", "NET=my net", "OUT=an out", "CLOCK=80", "DATA=the data")

@@ -275,10 +275,12 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
 
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     drawn = draw_network(5)
-    hardware = HardwareParams(3, 4, 2, 5, access_counters=True, segment_words=64)
+    hardware = HardwareParams(
+        3, 4, 2, 5, access_counters=True, segment_words=64, hold_operands=True
+    )
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
-    assert manifest["schema_version"] == 5 and manifest["hardware"] == {
+    assert manifest["schema_version"] == 6 and manifest["hardware"] == {
         "lanes": 3,
         "block": 4,
         "events_per_cycle": 2,
@@ -287,6 +289,8 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "trace": False,
         "reports": False,
         "segment_words": 64,
+        "counters": "all",
+        "hold_operands": True,
         "ablations": [],
     }
     assert read_images(path)[0].hardware == hardware

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from golden.registers import EVENT_WORD, REPORTING_EVENT_WORD, register_map
@@ -64,6 +66,18 @@ def test_the_page_has_a_row_for_everything() -> None:
     rows += ["| 29:16 | PAYLOAD |", "| 31 | END_SEQUENCE |"]
     assert all(row in page for row in rows)
     assert all(len(line) < 600 for line in page.splitlines()) and page.endswith("|\n")
+
+
+@pytest.mark.parametrize("counters", ["errors", "none"])
+def test_a_core_has_a_window_for_the_counters_that_it_has(counters: str) -> None:
+    core = CoreParams(NETWORK, HardwareParams(2, counters=counters))
+    header, page = c_header(core), markdown(core)
+    assert ("DMP_COUNTER_OFFSET" in header) == ("| COUNTER |" in page) == (counters == "errors")
+    numbered = re.findall(r"^#define DMP_COUNTER_(\w+) +\d+u", header, re.M)
+    names = [name.replace(".", "_").upper() for name in core.counters]
+    assert [name for name in numbered if name != "WORDS"] == names
+    flags = (f"DMP_ERROR_{name.replace('.', '_').upper()} " for name in core.errors)
+    assert all(flag in header for flag in flags)
 
 
 def test_a_core_with_reports_says_how_to_ask() -> None:

@@ -114,10 +114,15 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
     ]
     networks = [replace(network, layers=(layer, network.layers[1])) for layer in changed]
     networks += [replace(network, output=readout) for readout in readouts]
-    turned = [replace(hardware, reports=True), replace(hardware, segment_words=64)]
+    turned = [
+        replace(hardware, reports=True),
+        replace(hardware, segment_words=64),
+        replace(hardware, counters="none"),
+        replace(hardware, hold_operands=True),
+    ]
     shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 13
+    assert len(shapes - {0xBDFBFC40}) == 15
 
 
 def test_what_has_no_room_is_named() -> None:

@@ -147,10 +147,10 @@ class CoreTimeline:
         issued, reached = decided + before, 0
         first_issued = decided + 1
         stalls = []
-        sends, queued_later = False, 0
-        fires: list[int] = []  # neurons of each group
+        sends, written = False, 0  # stage at which a group's spikes go to the encoder
+        fires: list[int] = []  # how many neurons of each group
         if spiking is not None and isinstance(hardware, LayerHardware):
-            sends, queued_later = True, hardware.write_stage
+            sends, written = True, hardware.write_stage
             first_lanes = range(0, len(spiking), hardware.lanes)
             fires = np.add.reduceat(spiking, first_lanes, dtype=np.int64).tolist()
         part.own.clear()
@@ -164,7 +164,7 @@ class CoreTimeline:
                 first_issued = issued
             if not sends:
                 continue
-            ends, queued = group == hardware.n_groups - 1, issued + queued_later
+            ends, queued = group == hardware.n_groups - 1, issued + written
             if fires[group] or ends:
                 marker = EventKind.END_TIMESTEP if ends else None
                 reached = self._encode(index, part, queued, fires[group], marker)

@@ -105,7 +105,8 @@ class HardwareParams:
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
         if self.counters not in COUNTED:
-            raise UserError(f"counters {self.counters!r}: use {', '.join(COUNTED[:-1])} or none")
+            right = f"{', '.join(COUNTED[:-1])} or {COUNTED[-1]}"
+            raise UserError(f"counters {self.counters!r}: use {right}")
         if self.access_counters and self.counters != "all":
             raise UserError(
                 f"access_counters with counters {self.counters}: use all, or leave out"

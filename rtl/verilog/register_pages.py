@@ -74,6 +74,8 @@ def c_header(core: CoreParams) -> str:
         "",
     ]
     for register in register_map(core).values():
+        if not register.count:
+            continue
         lines.append(_define(_name(register.name, "offset"), register.offset, register.text))
         if register.value is not None:
             lines.append(_define(_name(register.name, "value"), register.value))
@@ -136,6 +138,7 @@ def markdown(core: CoreParams) -> str:
                     r.text,
                 )
                 for r in registers
+                if r.count
             ),
         ),
     ]
