@@ -180,7 +180,12 @@ def pages() -> dict[Path, str]:
         DOCS / "importing.md": {"way": way()},
         DOCS / "integration.md": {"registers": registers()},
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
-        DOCS / "energy.md": {"energies": cells_of("energy"), "steps": cells_of("energy_steps")},
+        DOCS / "energy.md": {
+            "energies": cells_of("energy"),
+            "ablations": cells_of("energy_ablations"),
+            "architectures": cells_of("energy_architectures"),
+            "steps": cells_of("energy_steps"),
+        },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
