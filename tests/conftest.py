@@ -15,6 +15,8 @@ from export.store import load_network
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
 from rtl.verilog.generate import generate_axi
+from tests.mnist import make_mnist
+from tests.spoken import make_spoken
 
 # The same examples every time, and no limit on how long one takes: a busy machine is not a failure.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -55,6 +57,14 @@ def rows_axi(shared: Shared) -> Path:
     core = CoreParams(network.params, HardwareParams(8, block=2))
     folder = shared.folder("rows_axi", lambda made: generate_axi(write_core(network, core, made)))
     return folder / "manifest.json"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with digits, and spoken ones."""
+    make_mnist(tmp_path / "data", monkeypatch)
+    make_spoken(tmp_path / "data")
+    return tmp_path / "data"
 
 
 @pytest.fixture

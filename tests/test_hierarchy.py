@@ -193,6 +193,9 @@ def test_a_memory_starts_as_amaranth_writes_it() -> None:
     """Its zeros are written at once, not bit by bit: the same text."""
 
     class Top(Component):
+        i: Signal
+        o: Signal
+
         def __init__(self) -> None:
             super().__init__({"i": In(5), "o": Out(3)})
 

@@ -20,18 +20,9 @@ from golden.train.loop import Recipe, parameter_groups, train
 from golden.train.model import LEAST_THRESHOLD, DmpLayer, DmpNetwork
 from golden.train.topology import LayerTopology, Topology
 from golden.train.train_command import main
-from tests.mnist import make_mnist
-from tests.spoken import make_spoken
 from tests.test_lif import lif_reference
 
 ROWS = Topology("rows", 28, (16, 12), n_state=4, theta=28, leak=0.9, per_neuron=True)
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_mnist(tmp_path / "data", monkeypatch)
-    make_spoken(tmp_path / "data")
-    return tmp_path / "data"
 
 
 def neurons(network: DmpNetwork) -> tuple[torch.Tensor, torch.Tensor]:
