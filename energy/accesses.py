@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from golden.cost.cycles import accesses
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.runs import Run
+from tb.bench import memory_bits
 
 # What the golden model calls a memory, by its place in a part; a deep one is several.
 NAMES = {
@@ -60,6 +62,15 @@ def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> in
         if count > expected or (whole and count < expected):
             raise UserError(f"{name} are {count} in the gates, {expected} in the golden model")
     return checked
+
+
+def moved_bits(core: CoreParams, run: Run) -> int:
+    """Return the bits that a run reads from the memories of a core and writes to them, whether they
+    become registers or macros.
+    """
+    counts = {name: float(count.sum()) for name, count in accesses(core, run).items()}
+    counting = replace(core.hardware, access_counters=True, counters="all")
+    return round(sum(memory_bits(replace(core, hardware=counting), counts).values()))
 
 
 def synaptic_operations(core: CoreParams, run: Run) -> int:

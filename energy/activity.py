@@ -145,11 +145,11 @@ def measure(
     batches = []
     for index, payload in enumerate(payloads):
         batch = run_chunk(core, job, payload[None], index)
+        core.on_results()  # of the cycles in which it settled
         if batch.mismatches:
             raise UserError(f"the gates differ from the golden model: {batch.first[0]}")
         batches.append(batch)
         progress(1)
-    core.on_results()
     core.close()
 
     def together(parts: list[tuple[int, np.ndarray]]) -> Activity:
@@ -157,7 +157,7 @@ def measure(
         return _named(netlist, technology, watched, cycles, np.asarray(counts))
 
     load, *rest = core.taken
-    # Of every run: up to its last result, and then what comes before the next one.
+    # Of every run: up to its last result, and then until the core has settled.
     return Measured(
         together([load]), together(rest[::2]), Batch.join(batches), together(rest).memories
     )

@@ -42,11 +42,6 @@ class MemoryEnergy:
     energy: float
     cost: MacroCost
 
-    @property
-    def bits(self) -> int:
-        """Read and written."""
-        return (self.accesses.reads + self.accesses.writes) * self.width
-
 
 @dataclass(frozen=True)
 class Energy:

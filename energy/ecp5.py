@@ -4,8 +4,9 @@
 
 Accesses and multiplications are the golden model's, but for the few multiplications of drives.
 Transitions are half of the bits that the pipelines take in (`energy.work`), and half of those that
-memories in LUTs read and write. Registers are those of the Verilog. Each figure has a range; `ecp5.json` beside this file has them,
-with their sources, and says which are measured on an ECP5 and which are not.
+memories in LUTs read and write. Registers are those of the Verilog. Each figure has a range;
+`ecp5.json` beside this file has them, with their sources, and says which are measured on an ECP5
+and which are not.
 """
 
 from __future__ import annotations

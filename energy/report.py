@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from energy.accesses import check_accesses, synaptic_operations
+from energy.accesses import check_accesses, moved_bits, synaptic_operations
 from energy.activity import Measured
 from energy.calculate import KINDS, Energy, calculate, ports_of, total_by_nets
 from energy.netlist import Netlist
@@ -95,7 +95,7 @@ def summarize(
         "modules": _modules(netlist, technology, measured),
         "memories_as_golden": checked,
         "memories": {name: _memory(memory, count) for name, memory in energy.memories.items()},
-        "memory_bits": sum(m.bits for m in energy.memories.values()) / count,
+        "memory_bits": moved_bits(core, golden) / count,
         "not_seen": _not_seen(netlist, technology, measured, energy),
     }
 
@@ -217,7 +217,8 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     ]  # fmt: skip
     yield table(header, rows, left=[0])
     yield f"accesses   of {summary['memories_as_golden']} memories are the golden model's"
-    yield f"memories   {summary['memory_bits'] / 1000:.0f} kbit read and written an inference"
+    moved = summary["memory_bits"] / 1000
+    yield f"memories   {moved:.0f} kbit read and written an inference, those in registers included"
     per_operation = summary["picojoules_per_synaptic_operation"]
     yield (
         f"inference  {energy['inference']:.3f} uJ at {summary['mhz']:g} MHz:"
