@@ -198,14 +198,10 @@ def pages() -> dict[Path, str]:
         DOCS / "architecture.md": {"stages": stage_table(), "latencies": latency_table()},
         DOCS / "energy.md": {
             "energies": cells_of("energy"),
-<<<<<<< HEAD
-            "steps": cells_of("energy_steps"),
-            "estimates": estimates(),
-=======
             "ablations": cells_of("energy_ablations"),
             "architectures": cells_of("energy_architectures"),
             "steps": cells_of("energy_steps"),
->>>>>>> arch
+            "estimates": estimates(),
         },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
