@@ -5,6 +5,7 @@ to digits that do not fit its core.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,15 @@ def summary_of(labels: Sequence[int] = (1, 7), **changes: Any) -> dict[str, Any]
         timeline=cast(Timeline, TIMELINE),
     )  # fmt: skip
     return summarize(fake_simulation(**changes), comparison, np.array(labels))
+
+
+def test_what_a_core_does_not_count_is_said_to_be_so() -> None:
+    hardware = replace(CORE.hardware, access_counters=False, counters="none")
+    summary = summary_of(core=CoreParams(CORE.network, hardware), counters={})
+    assert summary["cycles_per_timestep"]["measured"] == summary["utilisation"] == {}
+    assert summary["cycles_per_timestep"]["predicted"]["layer0"] > 0
+    text = "\n".join(lines(summary, Path("report.json"), Path("report.png")))
+    assert re.search(r"layer0 .* not counted +[\d.]+", text), text
 
 
 def test_the_figures_are_those_worked_out_by_hand() -> None:
