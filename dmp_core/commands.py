@@ -192,6 +192,7 @@ COMMANDS: dict[str, Entry] = {
             "dmp energy spoken --lanes 4",
             "dmp energy smnist --timesteps 100 --mhz 50",
             "dmp energy rows --estimate",
+            "dmp energy rows --device ecp5-85k",
         ),
         Making(results=True),
     ),
