@@ -173,21 +173,21 @@ def alter_image(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
         (
             lambda path: path.write_text("[1, 2]"),
-            "has schema version None; this generator reads 5: export again",
+            "has schema version None; this generator reads 6: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=99)),
-            "has schema version 99; this generator reads 5: export again",
+            "has schema version 99; this generator reads 6: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=3)),
-            "has schema version 3; this generator reads 5: export again",
+            "has schema version 3; this generator reads 6: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
-            "has schema version 1; this generator reads 5: export again",
+            "has schema version 1; this generator reads 6: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 5: 'network'"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 6: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
         (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
