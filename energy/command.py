@@ -38,6 +38,7 @@ from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
 from golden.interface import read_interface
 from golden.picture import save_picture
+from golden.runs import Run
 from tb.batch import Job
 
 REPORT, PICTURE = "energy.json", "energy.png"
@@ -77,8 +78,10 @@ def find_sequences(
 
 def measure_work(
     core: CoreParams, network: NetworkIntegers, payloads: np.ndarray, technology: Technology
-) -> Work:
-    """Return what an inference takes: the mean of sequences (B, K, M) that run one by one."""
+) -> tuple[Work, Run]:
+    """Return what an inference takes, the mean of sequences (B, K, M) that run one by one; and the
+    golden run of all of them.
+    """
     cycles = []
     for index in range(len(payloads)):
         sequence = payloads[index : index + 1]
@@ -86,7 +89,7 @@ def measure_work(
         cycles.append(int(Timeline(core, sequence, alone.layers).ends[0]) + 2)
     golden = run(network, payloads, block=core.hardware.block, trace=True)
     used = list(map(used_operands, core.network.layers, golden.layers))
-    return work_of(core, golden, used, sum(cycles) / len(cycles), technology)
+    return work_of(core, golden, used, sum(cycles) / len(cycles), technology), golden
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
@@ -154,9 +157,8 @@ def main(
     payloads = payloads[:, : timesteps or length]
     verilog = manifest.parent / f"{core.network.name}.v"
     stored = unpack(images, core)
-    work = measure_work(core, stored, payloads, technology)
+    work, golden = measure_work(core, stored, payloads, technology)
     if device:
-        golden = run(stored, payloads, block=core.hardware.block)
         counts = count_on_fpga(core, golden, work, registers_of(verilog))
         seconds = work.cycles / (mhz * 1e6)
         told = fpga_lines(core.network.name, device, read_figures(), counts, seconds)
@@ -186,7 +188,6 @@ def main(
         job = Job(library, core, stored, interface, load_items(interface, core, images))
         measured = measure(netlist, technology, job, watched, payloads, bar.update)
     sequences = Sequences(source, len(payloads), payloads.shape[1], length)
-    golden = run(job.network, payloads, block=core.hardware.block)
     summary = summarize(core, netlist, technology, measured, sequences, golden, mhz)
     summary["work"] = asdict(work)
     summary["seconds"] = round(time.monotonic() - started, 1)

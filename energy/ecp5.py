@@ -14,16 +14,16 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from energy.work import MEMORIES, Work
+from energy.work import Work, mean_of_words
 from golden.cost.cycles import accesses
 from golden.cost.search import block_rams
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MemoryParams
 from golden.interface import read_verilog
 from golden.runs import Run
 from golden.table import table
@@ -90,24 +90,17 @@ def count(core: CoreParams, run: Run, work: Work, registers: int) -> dict[str, f
         elif kind == "additions":
             products += number * part.lanes * (part.payload.width > 1)
         else:
-            memory = (part.memories | part.buffers)[MEMORIES.get(of, of)]
             reads = core.hardware.events_per_cycle if of in ("w_f", "w_o") else 1
-            taken = _block_rams(memory, of in part.memories, reads)
+            taken = mean_of_words(part, of, partial(block_rams, n_reads=reads))
             blocks += number * taken
-            bits += number * memory.width * (taken == 0)
+            if not taken:
+                bits += number * mean_of_words(part, of, lambda m: m.width)
     return {
         "block RAM accesses": blocks,
         "multiplications": products,
         "transitions": bits / 2,
         "register clocks": work.cycles * registers,
     }
-
-
-def _block_rams(memory: MemoryParams, loaded: bool, reads: int) -> float:
-    """Return the block RAMs that an access to a word takes, the mean over all words."""
-    depths = memory.segments if loaded else [memory.depth]
-    taken = (depth * block_rams(replace(memory, depth=depth), reads) for depth in depths)
-    return sum(taken) / sum(depths)
 
 
 def lines(

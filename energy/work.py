@@ -8,14 +8,16 @@ the bits that may have a clock in every cycle.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from energy.technology import Technology, becomes_registers
 from golden.cost.cycles import Part, accesses
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import MemoryParams
 from golden.hardware.readout import ReadoutHardware
 from golden.runs import Run
 
@@ -149,17 +151,22 @@ def _memories(part: Part, counts: Terms, cycles: float, technology: Technology) 
     for name, number in counts.items():
         of, _, access = name.rpartition("_")
         if access in ("reads", "writes"):
-            memory = (part.memories | part.buffers)[MEMORIES.get(of, of)]
-            depths = memory.segments if of in part.memories else [memory.depth]
-            energy += number * _access(technology, depths, memory.width, access)
+            energy += number * mean_of_words(part, of, partial(_access, technology, access))
     return energy
 
 
-def _access(technology: Technology, depths: Sequence[int], width: int, access: str) -> float:
-    """Return pJ of an access to a word of any of these memories, each as likely as another."""
-    total = 0.0
-    for words in depths:
-        if not becomes_registers(words, width):
-            cost = technology.access(words, width)
-            total += words * (cost.read if access == "reads" else cost.write)
-    return total / sum(depths)
+def mean_of_words(part: Part, of: str, tell: Callable[[MemoryParams], float]) -> float:
+    """Return what `tell` says of an access to a memory, called as its access counters call it: the
+    mean over its words, each of which lies in one of its segments.
+    """
+    memory = (part.memories | part.buffers)[MEMORIES.get(of, of)]
+    depths = memory.segments if of in part.memories else [memory.depth]
+    return sum(depth * tell(replace(memory, depth=depth)) for depth in depths) / sum(depths)
+
+
+def _access(technology: Technology, access: str, memory: MemoryParams) -> float:
+    """Return pJ of an access to a macro; registers are no memory."""
+    if becomes_registers(memory.depth, memory.width):
+        return 0.0
+    cost = technology.access(memory.depth, memory.width)
+    return cost.read if access == "reads" else cost.write

@@ -6,8 +6,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.counters import COUNTER_WIDTH
-from golden.hardware.memory import address_width
+from golden.hardware.counters import COUNTER_WIDTH, counter_bits
 from rtl.component import Component
 from rtl.fixed import delay
 
@@ -55,7 +54,7 @@ class Counters(Component):
         super().__init__(
             {
                 "increments": In(wiring.Signature(increments)),
-                "select": In(address_width(max(1, len(names)))),
+                "select": In(counter_bits(len(names))),
                 "value": Out(COUNTER_WIDTH),
                 "clear": In(1),
                 "errors": Out(len(flags)),

@@ -258,8 +258,8 @@ def test_the_work_is_the_mean_of_sequences_that_run_alone() -> None:
     network = load_network("rows")
     core, technology = CoreParams(network.params, HardwareParams(8, 2)), read_technology()
     payloads = np.random.default_rng(0).integers(0, 256, (2, 6, 28)) // np.array([[[1]], [[200]]])
-    both = measure_work(core, network, payloads, technology)
-    alone = [measure_work(core, network, one[None], technology) for one in payloads]
+    both, _ = measure_work(core, network, payloads, technology)
+    alone = [measure_work(core, network, one[None], technology)[0] for one in payloads]
     assert both.cycles == np.mean([one.cycles for one in alone]) != alone[0].cycles
     assert both.memories == pytest.approx(np.mean([one.memories for one in alone]))
     golden = run(network, payloads[:1], block=2, trace=True)
@@ -301,7 +301,7 @@ def test_the_shipped_work_is_that_of_the_golden_model() -> None:
     network: NetworkIntegers = load_network("rows")
     core, shipped = CoreParams(network.params, CHIP), measured_rows().work
     dataset = command.find_dataset("rows", None)
-    work = measure_work(core, network, dataset.sequences(slice(1)), read_technology())
+    work, _ = measure_work(core, network, dataset.sequences(slice(1)), read_technology())
     assert work.cycles == shipped.cycles
     assert work.memories == pytest.approx(shipped.memories)
     for component, terms in work.components.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dmp_core.fit_command import FOR_A_CHIP
 from golden.hardware.part import HardwareParams
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
@@ -180,6 +181,7 @@ def test_a_core_for_a_chip_counts_what_it_shall(clone: Path, fit: tuple[str, ...
     done = make(clone, "rtl", "CHIP=1", "COUNTERS=errors", *fit)
     assert done.returncode == 0, done.stderr
     found = " ".join(commands(clone)[-1])
+    assert FOR_A_CHIP == {"hold_operands": True, "segment_words": 256}, "as make's CHIP=1"
     assert "--hold-operands --segment-words 256 --counters errors" in found
     assert ("--fit" in found) == bool(fit) == ("--lanes" not in found)
 

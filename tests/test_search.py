@@ -73,7 +73,7 @@ def test_energies_of_candidates_are_those_of_their_cores() -> None:
         one = price(activity, hardware)
         chip = replace(hardware, hold_operands=True, segment_words=256)
         core = CoreParams(activity.network.params, chip)
-        work = measure_work(core, activity.network, activity.payloads, technology)
+        work, _ = measure_work(core, activity.network, activity.payloads, technology)
         assert tell(replace(one, cycles=work.cycles / activity.n_timesteps)) == pytest.approx(
             estimate.microjoules(work)
         )

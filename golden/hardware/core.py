@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from golden.errors import UserError
-from golden.hardware.counters import ERROR_COUNTERS
+from golden.hardware.counters import ERROR_COUNTERS, counter_bits
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MAX_MEMORIES, MemoryParams, address_width
+from golden.hardware.memory import MAX_MEMORIES, MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
@@ -143,7 +143,7 @@ class CoreParams:
     @property
     def counter_bits(self) -> int:
         """Bits of the number of a counter."""
-        return address_width(max(1, len(self.counters)))
+        return counter_bits(len(self.counters))
 
     @cached_property
     def errors(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from golden.hardware.memory import address_width
+
 COUNTER_WIDTH = 32  # counters wrap around
 
 COMMON_COUNTERS = (
@@ -21,3 +23,8 @@ ERROR_COUNTERS = (  # these counters also have a sticky flag
     "drive_saturations", "state_saturations", "synapse_saturations", "membrane_saturations",
     "logit_saturations",
 )  # fmt: skip
+
+
+def counter_bits(n_counters: int) -> int:
+    """Return the bits of the number of a counter: one also where there is none."""
+    return address_width(max(1, n_counters))
