@@ -5,6 +5,7 @@ LANES ?= 8
 BLOCK ?= 1
 EVENTS ?= 1
 PRODUCTS ?= 1
+GRADED ?=
 DIGITS ?=
 DATA ?=
 STALLS ?=
@@ -40,7 +41,7 @@ OUT ?= build/$(NAME)
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 RUN = .venv/bin/python
 DMP = $(RUN) -m dmp_core
-SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
+SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(GRADED), --graded $(GRADED))$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
 CORE = "$(NET)" $(SHAPE) --out "$(OUT)"
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
@@ -58,6 +59,7 @@ help: ## Show the targets and the variables
 	@echo
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
+	@echo "           GRADED=$(GRADED) (own, shared: the multipliers that take graded inputs)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every REPORTS timesteps)"
 	@echo "           CHIP=$(CHIP) (CHIP=1: registers hold next to multipliers too, and memories lie in segments of 256 words) COUNTERS=$(COUNTERS) (all, errors, none)"
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"

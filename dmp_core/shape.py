@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from golden.hardware.part import ABLATIONS, COUNTED, HardwareParams
+from golden.hardware.part import ABLATIONS, COUNTED, GRADED, HardwareParams
 
 DEFAULT = HardwareParams()
 
@@ -25,6 +25,14 @@ SHAPE = [
         "--products-per-cycle",
         DEFAULT.products_per_cycle,
         "Columns of the dense path that a lane multiplies in a cycle: 1 to 8",
+    ),
+    click.Option(
+        ["--graded"],
+        type=click.Choice(GRADED),
+        default=DEFAULT.graded,
+        show_default=True,
+        help="Multipliers of graded inputs: of their own, or those of the dense path, where the"
+        " columns then follow the events",
     ),
     click.Option(
         ["--access-counters"], is_flag=True, help="Count accesses, products and additions"

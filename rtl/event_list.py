@@ -247,8 +247,8 @@ class EventList(Component):
         closing = Signal(known)
         m.d.comb += [
             closing.count.eq(Mux(self.arrival.closed, count, 0)),
-            closing.plain_end.eq(self._end(count, part.output_steps)),
-            closing.refreshed_end.eq(self._end(count, max(part.dense_steps, part.output_steps))),
+            closing.plain_end.eq(self._end(count, 0)),
+            closing.refreshed_end.eq(self._end(count, part.dense_steps)),
             closing.length.eq(self.arrival.closing_timesteps),
             closing.sequence_end.eq(self.arrival.discarded),
         ]
@@ -280,12 +280,15 @@ class EventList(Component):
         ]
         return number
 
-    def _end(self, count: Value, least: int) -> Value:
-        """Where a walk of `count` addresses ends whose other paths take `least` steps."""
-        sparse = count if self.part.hardware.events_per_cycle == 1 else (count + 1) >> 1
-        longer = sparse > least
-        last = Mux(longer, sparse - 1, least - 1)
-        bits = address_width(self.part.max_steps)
+    def _end(self, count: Value, dense: int) -> Value:
+        """Where a walk of `count` addresses and of `dense` steps of the dense path ends."""
+        part = self.part
+        sparse = count if part.hardware.events_per_cycle == 1 else (count + 1) >> 1
+        least = max(dense, part.output_steps)
+        following = dense if part.shares_products else 0  # steps after those of the events
+        longer = sparse > least - following
+        last = Mux(longer, sparse - (1 - following), least - 1)
+        bits = address_width(part.max_steps)
         # Of as many bits as the layout has, whatever the widths of the counts.
         return Cat(Cat(last, Const(0, bits))[:bits], ~longer if least == 1 else Const(0, 1))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
@@ -14,10 +16,11 @@ class GroupSchedule(Component):
     """Issue the steps of a block of timesteps: for each group, as many as the longest of its paths
     needs.
 
-    A group takes max(sparse steps, dense steps, output steps) cycles and groups follow each other
-    without a bubble. So do blocks, but for `drain` cycles where the groups are too few to cover the
-    pipeline. A block with a refresh starts when its slow states are stored. The last step of a
-    group waits for room in the queue of spike masks.
+    A group takes max(sparse steps, dense steps, output steps) cycles, or, where events share the
+    multipliers of the dense path, max(sparse steps + dense steps, output steps). Groups follow each
+    other without a bubble. So do blocks, but for `drain` cycles where the groups are too few to
+    cover the pipeline. A block with a refresh starts when its slow states are stored. The last step
+    of a group waits for room in the queue of spike masks.
 
     Parameters
     ----------
@@ -108,6 +111,11 @@ class GroupSchedule(Component):
         phase = Signal(range(part.dilation))  # timesteps since the last refresh, at the next start
         draining = Signal(range(part.drain + 1))
 
+        dense: Value = dense_left != 0
+        dense_kept: Any = 0
+        if part.shares_products:  # the columns follow the events
+            dense &= left == 0
+            dense_kept = dense_left
         last = Signal()  # the step is its group's last one
         single = Signal()  # a group has but one
         last_group = Signal()
@@ -131,7 +139,7 @@ class GroupSchedule(Component):
             issue.first.eq(step == 0),
             issue.last.eq(last),
             issue.sparse.eq(Cat(left > event for event in range(n_events))),
-            issue.dense.eq(dense_left != 0),
+            issue.dense.eq(dense),
             issue.last_group.eq(last_group),
             issue.sequence_end.eq(ending & ~stalled),
             issue.timesteps.eq(timesteps),
@@ -200,8 +208,15 @@ class GroupSchedule(Component):
                     step.eq(step + 1),
                     last.eq(step + 1 == last_step),
                     left.eq(Mux(left > n_events, left - n_events, 0)),
-                    dense_left.eq(Mux(issue.dense, dense_left - 1, 0)),
+                    dense_left.eq(Mux(issue.dense, dense_left - 1, dense_kept)),
                 ]
+        if part.shares_products:
+            column = Signal.like(issue.column)
+            m.d.comb += issue.column.eq(column)
+            with m.If(starting | (issue.valid & last)):
+                m.d.sync += column.eq(0)
+            with m.Elif(issue.valid & issue.dense):
+                m.d.sync += column.eq(column + 1)
         with m.If((issue.valid & last) | starting):
             m.d.sync += [
                 last_group.eq(Mux(starting, n_groups == 1, group + 1 == n_groups - 1)),

@@ -292,6 +292,8 @@ class Layer(Component):
             state_path.issue.eq(schedule.issue),
             state_path.drives.eq(drive.values),
         ]
+        if layer.shares_products:
+            wiring.connect(m, self.spike_path.shared, state_path.shared)
         if self.sums is None:
             m.d.comb += self.neurons.currents.eq(state_path.sums)
         if layer.updates_in_turn:

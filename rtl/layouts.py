@@ -80,6 +80,11 @@ def issue_layout(part: Part) -> data.StructLayout:
     `buffer`
         Of the event list.
 
+    Where events share the multipliers of the dense path, its columns follow them, and
+
+    `column`
+        The number of the dense step in the group.
+
     A cycle with `sequence_end` has no step: the end of a sequence passes; with `fresh`, the
     sequence had no timestep. Where the part has reports, one passes in a cycle with `report`, which
     may have a step that is not the last one of its group.
@@ -114,5 +119,6 @@ def issue_layout(part: Part) -> data.StructLayout:
             "weight_base": address_width(n_groups * n_addresses),
         }
         | ({"report": 1} if part.reports else {})
+        | ({"column": address_width(part.dense_steps)} if part.shares_products else {})
         | (dict.fromkeys(("complete", "passing", "listed"), 1) if is_reordered(part) else {})
     )

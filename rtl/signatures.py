@@ -12,6 +12,7 @@ from amaranth.hdl import ShapeLike, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import (
     LOAD_WIDTH,
@@ -266,6 +267,48 @@ class HistoryRead(Signature):
                 "buffer": Out(1),
                 "index": Out(address_width(layer.dense_steps)),
                 "states": In(states),
+            }
+        )
+
+
+class SharedProductsPorts(wiring.PureInterface):
+    payloads: Array
+    weights: Array
+    products: Array
+
+
+class SharedProducts(Signature):
+    """From the sparse spike path to the dense state path, whose multipliers take its events: a
+    step's weights times payloads.
+
+    Members
+    -------
+    payloads
+        `payloads[event][timestep]` in `READ_STAGE`; 0 where the step adds fewer events.
+    weights
+        `weights[event][lane]` in `MULTIPLY_STAGE`.
+    products
+        From the dense state path, a cycle later: `products[event][lane][timestep]`, of a step that
+        adds events.
+    """
+
+    ports = SharedProductsPorts
+
+    def __init__(self, layer: LayerHardware) -> None:
+        n_events, lanes = layer.hardware.events_per_cycle, layer.lanes
+        w_f, payload = layer.params.formats.w_f, layer.payload
+
+        def of_events(shape: ShapeLike, *sizes: int) -> data.ArrayLayout:
+            for size in reversed(sizes):
+                shape = data.ArrayLayout(shape, size)
+            return data.ArrayLayout(shape, n_events)
+
+        product = shape_of(Fixed(w_f.width + payload.width + (not payload.signed)))
+        super().__init__(
+            {
+                "payloads": Out(of_events(shape_of(payload), layer.block)),
+                "weights": Out(of_events(shape_of(w_f), lanes)),
+                "products": In(of_events(product, lanes, layer.block)),
             }
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
+from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
 from rtl.bank import Bank
@@ -21,7 +22,14 @@ from rtl.layouts import (
     issue_layout,
     sums_layout,
 )
-from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
+from rtl.signatures import (
+    ListRead,
+    ListReadPorts,
+    LoadBus,
+    LoadBusPorts,
+    SharedProducts,
+    SharedProductsPorts,
+)
 
 
 class SpikePath(Component):
@@ -43,6 +51,8 @@ class SpikePath(Component):
     events
         The read of the events that a step adds: asked for in stage 0, addresses in `READ_STAGE` -
         1, payloads in `READ_STAGE`.
+    shared
+        Where the part `shares_products`: its events go to the multipliers of the dense state path.
     sums
         `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
         cycle. Where the walk is ablated, what a step adds, a cycle before: `AblatedSums` keeps it.
@@ -54,6 +64,7 @@ class SpikePath(Component):
 
     issue: Struct
     events: ListReadPorts
+    shared: SharedProductsPorts
     sums: Array
     weight_reads: Signal
     additions: Signal
@@ -65,16 +76,17 @@ class SpikePath(Component):
         self.weights = Bank(
             memory, number, n_reads=n_events, registered=True, holds=part.hardware.hold_operands
         )
-        super().__init__(
-            {
-                "issue": In(issue_layout(part)),
-                "events": Out(ListRead(part)),
-                "sums": Out(sums_layout(part, accumulator)),
-                "weight_reads": Out(range(n_events + 1)),
-                "additions": Out(range(n_events * block + 1)),
-                "load": In(LoadBus()),
-            }
-        )
+        members = {
+            "issue": In(issue_layout(part)),
+            "events": Out(ListRead(part)),
+            "sums": Out(sums_layout(part, accumulator)),
+            "weight_reads": Out(range(n_events + 1)),
+            "additions": Out(range(n_events * block + 1)),
+            "load": In(LoadBus()),
+        }
+        if isinstance(part, LayerHardware) and part.shares_products:
+            members["shared"] = Out(SharedProducts(part))
+        super().__init__(members)
 
     @property
     def latency(self) -> int:
@@ -112,6 +124,9 @@ class SpikePath(Component):
         payloads = delay(m, used, later, "payloads")
         fires = [payloads[event][t].any() for event in range(n_events) for t in range(block)]
         m.d.comb += self.additions.eq(total(fires))
+        if part.shares_products:
+            self._add_shared(m, used, starts, moving)
+            return m
         # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
         inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)
         sent = spread(m, used.as_value() ^ inverted, later, lanes, "sent", init=inverted.value)
@@ -142,6 +157,27 @@ class SpikePath(Component):
                     m.d.sync += held.eq(Mux(first[lane], 0, held) + total(added))
                 m.d.comb += self.sums[t][lane].eq(held)
         return m
+
+    def _add_shared(self, m: Module, used: Value, starts: Value, moving: list[Value]) -> None:
+        """Give the weights and payloads that are `used` to the dense state path, and add the
+        products that it makes of them.
+        """
+        lanes, n_events = self.part.lanes, self.part.hardware.events_per_cycle
+        m.d.comb += [
+            self.shared.payloads.eq(used),
+            self.shared.weights.eq(self.weights.words),
+        ]
+        added = delay(m, Mux(self.issue.valid, self.issue.sparse.any(), 0), MULTIPLY_STAGE, "added")
+        summing = spread(m, added, 1, lanes, "summing")
+        adding = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "adding")
+        first = spread(m, starts, NEURON_STAGE - 1, lanes, "first")
+        for t in range(self.part.block):
+            for lane in range(lanes):
+                products = total(self.shared.products[event][lane][t] for event in range(n_events))
+                held = Signal(shape_of(self.accumulator), name=f"sum_{t}_{lane}", reset_less=True)
+                with m.If(adding[lane]):
+                    m.d.sync += held.eq(Mux(first[lane], 0, held) + Mux(summing[lane], products, 0))
+                m.d.comb += self.sums[t][lane].eq(held)
 
 
 assert NEURON_STAGE == MULTIPLY_STAGE + 2, "the products, then the sums"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +15,14 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import at_multiplier, delay, hold, pipeline, shape_of, spread, stages, total
 from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
-from rtl.signatures import HistoryRead, HistoryReadPorts, LoadBus, LoadBusPorts
+from rtl.signatures import (
+    HistoryRead,
+    HistoryReadPorts,
+    LoadBus,
+    LoadBusPorts,
+    SharedProducts,
+    SharedProductsPorts,
+)
 
 
 class StatePath(Component):
@@ -40,6 +49,9 @@ class StatePath(Component):
         The read of the slow states before each timestep, asked for in `STATE_STAGE`.
     drives
         `drives[buffer][timestep]`: those of a step are used in `READ_STAGE`.
+    shared
+        Where the layer `shares_products`: events whose products the multipliers make in steps that
+        are not dense; those of an event in the place of a column's.
     sums
         `sums[timestep][lane]`, complete `NEURON_STAGE` cycles after the group's last step, for one
         cycle. Where the walk is ablated, what a step adds, a cycle before: `AblatedSums` keeps it.
@@ -52,6 +64,7 @@ class StatePath(Component):
     issue: Struct
     history: HistoryReadPorts
     drives: Array
+    shared: SharedProductsPorts
     sums: Array
     p_read: Signal
     products: Signal
@@ -64,17 +77,18 @@ class StatePath(Component):
         self.coefficients = Bank(
             layer.memories["p"], number, registered=True, holds=layer.hardware.hold_operands
         )
-        super().__init__(
-            {
-                "issue": In(issue_layout(layer)),
-                "history": Out(HistoryRead(layer)),
-                "drives": In(drives_layout(layer)),
-                "sums": Out(sums_layout(layer, summed)),
-                "p_read": Out(1),
-                "products": Out(range(slots + 1)),
-                "load": In(LoadBus()),
-            }
-        )
+        members = {
+            "issue": In(issue_layout(layer)),
+            "history": Out(HistoryRead(layer)),
+            "drives": In(drives_layout(layer)),
+            "sums": Out(sums_layout(layer, summed)),
+            "p_read": Out(1),
+            "products": Out(range(slots + 1)),
+            "load": In(LoadBus()),
+        }
+        if layer.shares_products:
+            members["shared"] = In(SharedProducts(layer))
+        super().__init__(members)
 
     @property
     def latency(self) -> int:
@@ -84,10 +98,12 @@ class StatePath(Component):
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         lanes, block, hardware = layer.lanes, layer.block, layer.hardware
-        per_cycle = hardware.products_per_cycle
+        per_cycle, n_events = hardware.products_per_cycle, hardware.events_per_cycle
         issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue", self.issue.walking)
         early, issue = issues[STATE_STAGE], issues[READ_STAGE]
         moves = self.issue.valid & (layer.reordered | self.issue.first | self.issue.dense)
+        if layer.shares_products:
+            moves |= self.issue.valid & self.issue.sparse.any()
         moving = stages(m, moves, MULTIPLY_STAGE, "moving")
         dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
         m.submodules.coefficients = coefficients = self.coefficients
@@ -112,16 +128,20 @@ class StatePath(Component):
             self.p_read.eq(dense),
             self.history.enable.eq(reading),
             self.history.buffer.eq(buffer),
-            self.history.index.eq(early.step),
+            self.history.index.eq(early.column if layer.shares_products else early.step),
         ]
 
         # Stage READ_STAGE: what the slow state's memory held a stage before. It is registered, and
         # a stage later into the multipliers' operands, one of its own for each lane, as the bank
         # registers coefficients.
-        driving = issue.step == layer.dense_steps - 1
+        column = issue.column if layer.shares_products else issue.step
+        driving = column == layer.dense_steps - 1
         driven_slot = p.n_state % per_cycle  # where the last step has V; the slots after it rest
         drives = self.drives[issue.buffer]
         shape = shape_of(f.m if f.m.width >= f.x.width else f.x)
+        if layer.shares_products:
+            payload = f.payload.width + (not f.payload.signed)
+            shape = shape_of(Fixed(max(shape.width, payload)))
         # Each is a register of its own: in one word, signs that are extended would be a loop.
         operands = [
             [Signal(shape, name=f"operand_{slot}_{t}", reset_less=True) for t in range(block)]
@@ -135,6 +155,9 @@ class StatePath(Component):
                     chosen = Mux(issue.fresh, 0, state).as_signed()
                 if slot == driven_slot and not p.state_first:
                     chosen = Mux(driving, drives[t], chosen).as_signed()
+                if layer.shares_products:
+                    event = self.shared.payloads[slot][t] if slot < n_events else Const(0)
+                    chosen = Mux(issue.sparse.any(), event, chosen)
                 with m.If(moving[READ_STAGE]):
                     m.d.sync += operands[slot][t].eq(chosen)
         driven = delay(m, driving, 1, "driven")
@@ -151,10 +174,16 @@ class StatePath(Component):
             taking = spread(m, moving[MULTIPLY_STAGE - 2], 1, lanes, "taking")
             multiplying = spread(m, moving[MULTIPLY_STAGE - 1], 1, lanes, "multiplying")
         summing = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "summing")
+        weighing: list[Value] = []
+        if layer.shares_products:
+            weighing = spread(m, issue.sparse.any(), later + 1, lanes, "weighing")
         for lane in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
-                factor = coefficients.words[0][slot * lanes + lane]
+                factor: Any = coefficients.words[0][slot * lanes + lane]
+                if layer.shares_products and slot < n_events:
+                    weight = self.shared.weights[slot][lane]
+                    factor = Mux(weighing[lane], weight, factor)
                 for t in range(block):
                     value = Signal(shape, name=f"value_{slot}_{t}_{lane}", reset_less=True)
                     product = Signal(
@@ -165,6 +194,8 @@ class StatePath(Component):
                     hold(m, at_multiplier(hardware, taking[lane]), value.eq(operands[slot][t]))
                     hold(m, at_multiplier(hardware, multiplying[lane]), product.eq(factor * value))
                     products[t].append(product)
+                    if layer.shares_products and slot < n_events:
+                        m.d.comb += self.shared.products[slot][lane][t].eq(product)
             for t in range(block):
                 added = Mux(adding[lane][t], total(products[t]), 0)
                 if layer.reordered:

@@ -84,7 +84,8 @@ class Model:
                 expected["length"] = front.timesteps
                 sparse = math.ceil(len(front.payloads) / self.part.hardware.events_per_cycle)
                 for name, dense in (("plain", 0), ("refreshed", self.part.dense_steps)):
-                    steps = max(sparse, dense, self.part.output_steps)
+                    in_turn = sparse + dense if self.part.shares_products else 0
+                    steps = max(sparse, dense, in_turn, self.part.output_steps)
                     expected[f"{name}_end.last"] = steps - 1
                     expected[f"{name}_end.single"] = steps == 1
         return expected

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -377,6 +378,19 @@ def draw_neurons(seed: int) -> Drawn:
     return draw_whole(seed, max_neurons=20, max_inputs=14)
 
 
+def draw_shared(seed: int) -> Drawn:
+    """Draw a small network with graded inputs that share the multipliers of the dense state path,
+    every third one of whole neurons, every third one with reports.
+    """
+    for drawn in map(DRAWS[("plain", "whole neurons", "reports")[seed % 3]], count(1000 * seed)):
+        first = drawn.network.params.layers[0]
+        if first.formats.payload.width > 1 and first.n_state:
+            break
+    hardware = drawn.hardware
+    events = min(hardware.events_per_cycle, hardware.products_per_cycle)
+    return replace(drawn, hardware=replace(hardware, events_per_cycle=events, graded="shared"))
+
+
 DRAWS: dict[str, Callable[[int], Drawn]] = {
     "large": draw_network,
     "large with delays": partial(draw_network, delays=True),
@@ -387,6 +401,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
     "reports": lambda seed: with_reports(draw_neurons(seed)),
+    "shared products": draw_shared,
 }
 
 

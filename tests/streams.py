@@ -148,7 +148,15 @@ def walk(
     """
     n_events = part.hardware.events_per_cycle
     dense = part.dense_steps if refresh else 0
-    steps = max(-(-addresses // n_events), dense, part.output_steps)
+    sparse = -(-addresses // n_events)
+    before = sparse if part.shares_products else 0  # steps before those of the columns
+    steps = max(sparse, before + dense, part.output_steps)
+
+    def numbered(step: int) -> Item:
+        """Columns that follow events have numbers of their own."""
+        counted = part.shares_products and before <= step < before + dense
+        return {"column": step - before} if counted else {}
+
     return [
         {
             "walking": 1,
@@ -157,7 +165,7 @@ def walk(
             "first": step == 0,
             "last": step == steps - 1,
             "sparse": sum(1 << e for e in range(n_events) if step * n_events + e < addresses),
-            "dense": step < dense,
+            "dense": before <= step < before + dense,
             "last_group": group == part.n_groups - 1,
             "sequence_end": 0,
             "timesteps": timesteps,
@@ -167,6 +175,11 @@ def walk(
             "step": step,
             "group": group,
             "weight_base": group * part.n_addresses,
+            **(
+                {"column": step - before}
+                if before <= step < before + dense and part.shares_products
+                else {}
+            ),
         }
         for group in range(part.n_groups)
         for step in range(steps)

@@ -25,17 +25,19 @@ from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
 from tests.networks import DRAWS, Drawn, draw_network
 
 SLOW = [("delays", 52), ("delays", 68)]  # ten seconds each
+SHARED = range(12)  # each with other hardware; their corners: below
 QUICK = [
     (draw, seed)
     for chosen in (CHOSEN, neuron_corners.CHOSEN)
     for draw, seeds in chosen.items()
     for seed in seeds
     if (draw, seed) not in SLOW
-]
+] + [("shared products", seed) for seed in SHARED]
 LONG = {
     "large": range(42),
     "large with delays": range(200, 218),
     "plain": range(400, 420),
+    "shared products": range(12, 40),
     "delays": (52, 68, *range(400, 410)),
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
@@ -46,6 +48,7 @@ STALLED = [
     *(("plain", seed) for seed in (101, 102, 103)),
     *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
     *(("whole neurons", 9), ("reports", 7), ("reports", 4)),
+    *(("shared products", seed) for seed in (0, 4, 8)),
 ]
 
 
@@ -151,6 +154,33 @@ def test_the_chosen_networks_reach_every_corner() -> None:
             for corner in corners(DRAWS[draw](seed))
         )
         assert {corner for corner in wanted if reached[corner] < times} == set()
+
+
+def test_shared_products_are_drawn_in_every_way() -> None:
+    """Steps of events and of columns, both and none of one, with and without blocks and refreshes
+    that pass; a step of fewer events than products.
+    """
+    found = set()
+    for seed in SHARED:
+        drawn = DRAWS["shared products"](seed)
+        layer = CoreParams(drawn.network.params, drawn.hardware).layers[0]
+        block, hardware = drawn.hardware.block, layer.hardware
+        golden = run(drawn.network, drawn.payloads, block=block, reports=drawn.reports)
+        sparse = layer.sparse_steps(golden.layers[0].addresses)
+        several = "T>1" if block > 1 else "T=1"
+        found |= {
+            f"{several}, {'events' if any_events else 'silent'}" for any_events in sparse.flat
+        }
+        found |= {f"{several}, dilation"} if layer.dilation > 1 else set()
+        found |= {"E=2"} if hardware.events_per_cycle == 2 else set()
+        found |= {"E<K"} if hardware.events_per_cycle < hardware.products_per_cycle else set()
+        found |= {"reports"} if hardware.reports else set()
+        found |= {"held"} if hardware.hold_operands else set()
+    assert found == {
+        *(f"{t}, {what}" for t in ("T=1", "T>1")
+          for what in ("events", "silent", "dilation")),
+        "E=2", "E<K", "reports", "held",
+    }  # fmt: skip
 
 
 def test_the_chosen_neurons_have_every_pair_of_options() -> None:

@@ -58,11 +58,11 @@ def layer(
     external: bool = True,
     recurrent: bool = False,
     dilation: int = 1,
-    reports: bool = False,
+    **others: Any,
 ) -> LayerHardware:
     formats = LayerFormats(payload=Fixed(width, 0, signed=False))
     params = LayerParams(n_inputs, 3, n_state, dilation, formats=formats, recurrent=recurrent)
-    hardware = HardwareParams(2, block=block, events_per_cycle=n_events, reports=reports)
+    hardware = HardwareParams(2, block=block, events_per_cycle=n_events, **others)
     return LayerHardware(params, hardware, external=external)
 
 
@@ -84,6 +84,8 @@ PARTS: dict[str, Part] = {
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
     "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
+    "shared products": layer(9, 8, 4, 1, 2, graded="shared"),
+    "shared products, few columns, blocks of four": layer(6, 8, 1, 4, 1, graded="shared"),
     "reports": layer(5, 8, 0, 1, 2, reports=True),
     "reports, blocks of four": layer(5, 1, 2, 4, 1, reports=True),
     "reports, masks of four": layer(7, 1, 2, 4, 2, external=False, reports=True),

@@ -18,6 +18,7 @@ from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 from rtl.group_schedule import GroupSchedule
+from tests.hardware_layers import GRADED
 from tests.streams import Item, simulate, walk
 
 Part = LayerHardware | ReadoutHardware
@@ -25,9 +26,9 @@ N_CYCLES = 20_000  # more than any case takes
 
 
 def hardware(
-    lanes: int, block: int = 1, n_events: int = 1, n_products: int = 1, *, reports: bool = False
+    lanes: int, block: int = 1, n_events: int = 1, n_products: int = 1, **others: Any
 ) -> HardwareParams:
-    return HardwareParams(lanes, block, n_events, n_products, reports=reports)
+    return HardwareParams(lanes, block, n_events, n_products, **others)
 
 
 PARTS: dict[str, Part] = {
@@ -60,6 +61,12 @@ PARTS: dict[str, Part] = {
     ),
     "reports, blocks of two, dilation of seven": LayerHardware(
         LayerParams(6, 5, 3, dilation=7), hardware(2, 2, 2, reports=True)
+    ),
+    "shared products": LayerHardware(
+        LayerParams(9, 13, 4, dilation=3, formats=GRADED), hardware(4, graded="shared")
+    ),
+    "shared products, blocks of four, two of each": LayerHardware(
+        LayerParams(11, 9, 12, dilation=5, formats=GRADED), hardware(3, 4, 2, 3, graded="shared")
     ),
     "reports of a readout": ReadoutHardware(ReadoutParams(6, 4), hardware(2, reports=True)),
 }
@@ -245,7 +252,8 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
             for of, others in (("plain", 0), ("refreshed", part.dense_steps)):
                 n_events = part.hardware.events_per_cycle
                 sparse = -(-now.addresses // n_events) if now else int(rng.integers(n_inputs + 1))
-                steps = max(sparse, others, part.output_steps)
+                taken = sparse + others if part.shares_products else max(sparse, others)
+                steps = max(taken, part.output_steps)
                 ctx.set(getattr(dut.front, f"{of}_end"), {"last": steps - 1, "single": steps == 1})
             n_timesteps = now.n_timesteps if now else int(rng.integers(part.block + 1))
             ctx.set(dut.front.length, (1 << n_timesteps) - 1)

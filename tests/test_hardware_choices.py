@@ -11,7 +11,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.params import LayerParams
-from tests.hardware_layers import network
+from tests.hardware_layers import GRADED, network
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,26 @@ def test_the_largest_hardware_is_possible() -> None:
     assert HardwareParams(256, 16, 2, 8).lanes == 256
 
 
+@pytest.mark.parametrize(
+    ("layer", "hardware", "message"),
+    [
+        (LayerParams(3, 4, 2), {}, "layer0, which has spikes for inputs: its events take no"),
+        (LayerParams(3, 4, 0, formats=GRADED), {}, "layer0, which has no slow state: its events"),
+        (
+            LayerParams(3, 4, 2, formats=GRADED),
+            {"events_per_cycle": 2},
+            "2 events and 1 product a cycle of layer0: an event takes the multiplier of a product",
+        ),
+    ],
+)
+def test_products_that_cannot_be_shared(
+    layer: LayerParams, hardware: dict[str, int], message: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        CoreParams(network(layer), HardwareParams(graded="shared", **hardware))
+    assert str(caught.value).startswith("graded shared ") and "\n" not in str(caught.value)
+
+
 def test_a_recurrent_layer_has_no_blocks() -> None:
     recurrent = network(LayerParams(3, 4, 2), LayerParams(4, 4, 0, recurrent=True))
     assert possible_blocks(recurrent) == (1,) and CoreParams(recurrent).hardware.block == 1
@@ -59,6 +79,7 @@ def test_a_recurrent_layer_has_no_blocks() -> None:
             {"counters": "errors", "access_counters": True},
             "access_counters with counters errors: use all, or leave out access_counters",
         ),
+        ({"graded": "some"}, "graded 'some': use own or shared"),
         ({"hold_operands": 1}, "hold_operands 1: use True or False"),
     ],
 )

@@ -4,6 +4,8 @@ hand, and, for drawn layers, what they promise.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -296,6 +298,8 @@ def test_multipliers_by_purpose() -> None:
     expected = {"spike": 0, "leak": 4, "state": 8 * 4 * 3, "update": 10, "drive": 0}
     assert LayerHardware(spiking, hardware).multipliers == expected
     assert LayerHardware(graded, hardware).multipliers == expected | {"spike": 64, "drive": 1}
+    sharing = LayerHardware(graded, replace(hardware, graded="shared"))
+    assert sharing.multipliers == expected | {"drive": 1}
     plain = LayerHardware(LayerParams(9, 32, 0, formats=GRADED), hardware)
     assert plain.multipliers == {"spike": 64, "leak": 4}
     core = CoreParams(network(graded, LayerParams(32, 32, 0)), hardware)

@@ -45,9 +45,31 @@ class CoreParams:
                 " closes a block early, and a delay line counts whole ones: use a block of 1"
             )
         self._check_ablations()
+        self._check_graded()
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(
                 f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
+            )
+
+    def _check_graded(self) -> None:
+        """Raise `UserError` where graded inputs cannot share the multipliers of a dense path."""
+        first = self.layers[0]
+        if self.hardware.graded == "own":
+            return
+        if not first.shares_products:
+            has = "spikes for inputs" if first.payload.width == 1 else "no slow state"
+            raise UserError(
+                f"graded {self.hardware.graded} of layer0, which has {has}: its events take no"
+                " multipliers that it could share, so use own"
+            )
+        events, products = (
+            getattr(first.hardware, f"{n}_per_cycle") for n in ("events", "products")
+        )
+        if events > products:
+            raise UserError(
+                f"graded {self.hardware.graded} with {events} events and {products} product a"
+                " cycle of layer0: an event takes the multiplier of a product, so use as many"
+                " products as events"
             )
 
     def _check_ablations(self) -> None:

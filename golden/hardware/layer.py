@@ -87,6 +87,11 @@ class LayerHardware(PartHardware):
         return -(-columns // self.hardware.products_per_cycle)
 
     @property
+    def shares_products(self) -> bool:
+        graded = self.payload.width > 1 and self.params.n_state > 0
+        return graded and self.hardware.graded == "shared"
+
+    @property
     def shared(self) -> bool:
         """Whether events and columns of the slow state take turns on one adder a lane."""
         return "shared-datapath" in self.hardware.ablations and self.params.n_state > 0
@@ -202,8 +207,9 @@ class LayerHardware(PartHardware):
         """Multipliers by what they do; products with a payload of one bit need none."""
         n_events = self.hardware.events_per_cycle
         graded = self.payload.width > 1
+        own = graded and not self.shares_products
         found = {
-            "spike": self.lanes * self.block * n_events * graded,
+            "spike": self.lanes * self.block * n_events * own,
             "leak": self.neuron_fold.units,
         }
         if self.params.n_state:

@@ -21,6 +21,7 @@ from golden.readout_params import ReadoutParams
 BLOCKS = (1, 2, 4, 8, 16)
 MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
 COUNTED = ("all", "errors", "none")
+GRADED = ("own", "shared")
 ABLATIONS = (
     "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
 )  # fmt: skip
@@ -57,6 +58,9 @@ class HardwareParams:
     products_per_cycle
         Products with the slow state that a lane makes in a cycle for each timestep of the block: 1
         to 8.
+    graded
+        Which multipliers take graded inputs, weight times payload: their "own", or those of the
+        dense state path ("shared"), where the columns of a group then follow its events.
     access_counters
         Count the words that each memory reads and writes, and the products and additions.
     trace
@@ -87,6 +91,7 @@ class HardwareParams:
     block: int = 1
     events_per_cycle: int = 1
     products_per_cycle: int = 1
+    graded: str = "own"
     access_counters: bool = False
     trace: bool = False
     reports: bool = False
@@ -104,9 +109,10 @@ class HardwareParams:
             raise UserError(f"block {self.block}: use {right}")
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
-        if self.counters not in COUNTED:
-            right = f"{', '.join(COUNTED[:-1])} or {COUNTED[-1]}"
-            raise UserError(f"counters {self.counters!r}: use {right}")
+        for name, choices in (("counters", COUNTED), ("graded", GRADED)):
+            if (chosen := getattr(self, name)) not in choices:
+                right = " or ".join([", ".join(choices[:-1]), choices[-1]])
+                raise UserError(f"{name} {chosen!r}: use {right}")
         if self.access_counters and self.counters != "all":
             raise UserError(
                 f"access_counters with counters {self.counters}: use all, or leave out"
@@ -235,8 +241,15 @@ class PartHardware(ABC):
         state path takes: the cycles before its first group may be complete, and then those of each
         group until it is.
         """
-        longer = np.maximum(self.sparse_steps(addresses), dense)
-        return 0 * longer, np.maximum(longer, self.output_steps)
+        steps = self.path_steps(addresses, dense)
+        return 0 * steps, np.maximum(steps, self.output_steps)
+
+    def path_steps(self, addresses: Any, dense: Any) -> Any:
+        """Return the steps that the two paths take for a group's sums, with `dense` steps of the
+        dense one.
+        """
+        sparse = self.sparse_steps(addresses)
+        return sparse + dense if self.shares_products else np.maximum(sparse, dense)
 
     @property
     def dilation(self) -> int:
@@ -248,6 +261,13 @@ class PartHardware(ABC):
         return 0
 
     @property
+    def shares_products(self) -> bool:
+        """Whether its events go through the multipliers of a dense state path, whose steps then
+        follow theirs.
+        """
+        return False
+
+    @property
     def output_steps(self) -> int:
         """Cycles that what comes after the sums needs for a group."""
         return self.block * self.interval
@@ -255,8 +275,7 @@ class PartHardware(ABC):
     @property
     def max_steps(self) -> int:
         """The most steps a group can take."""
-        addresses = self.sparse_steps(self.n_addresses)
-        return max(addresses, self.dense_steps, self.output_steps)
+        return max(self.path_steps(self.n_addresses, self.dense_steps), self.output_steps)
 
     @property
     def _behind(self) -> int:

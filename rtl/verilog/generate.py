@@ -77,6 +77,8 @@ def _later(hardware: HardwareParams) -> str:
     found, usual = "", HardwareParams()
     if hardware.segment_words != usual.segment_words:
         found += f" --segment-words {hardware.segment_words}"
+    if hardware.graded != usual.graded:
+        found += f" --graded {hardware.graded}"
     if hardware.counters != usual.counters:
         found += f" --counters {hardware.counters}"
     return found + " --hold-operands" * hardware.hold_operands
