@@ -290,18 +290,24 @@ class Readout(Component):
         with m.If(ending):
             m.d.sync += ended.eq(1)
         m.d.comb += schedule.hold.eq(ending | ended)
-        word = Signal(words.shape(), reset_less=True)
         empty = Signal()  # the sequence had no timestep: what the memory holds is an earlier one's
-        left = Signal(range(readout.lanes + 1))  # lanes of `word` not yet sent
+        valid = Signal()  # `logit` is being sent
+        logit = Signal(shape_of(p.logit), reset_less=True)
+        following = Signal(range(readout.lanes + 1))  # the lane of the word that is sent after it
         reading = Signal(range(3))  # cycles until the addressed word is read
         index = Signal(range(p.n_classes))
         best_index = Signal(range(p.n_classes))
         best = Signal(shape_of(p.logit))
-        logit = word[0]
+        # Nothing else reads meanwhile: the memory shows the word until its last lane is sent.
+        with m.If((reading == 1) | (self.o.valid & self.o.ready)):
+            m.d.sync += [
+                logit.eq(Mux(empty, 0, _choose(list(words), following))),
+                following.eq(following + 1),
+            ]
         better = (index == 0) | (logit > best)
         last = index == p.n_classes - 1
         m.d.comb += [
-            self.o.valid.eq(left != 0),
+            self.o.valid.eq(valid),
             self.o.payload.index.eq(index),
             self.o.payload.logit.eq(logit),
             self.o.payload.best.eq(Mux(better, index, best_index)),
@@ -318,22 +324,33 @@ class Readout(Component):
         with m.If(reading != 0):
             m.d.sync += reading.eq(reading - 1)
             with m.If(reading == 1):
-                m.d.sync += [word.eq(Mux(empty, 0, words.as_value())), left.eq(readout.lanes)]
+                m.d.sync += valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [
-                word.eq(word.as_value() >> p.logit_width),
-                left.eq(left - 1),
                 index.eq(index + 1),
                 best_index.eq(Mux(better, index, best_index)),
                 best.eq(Mux(better, logit, best)),
             ]
             with m.If(last):
-                m.d.sync += [left.eq(0), sending.eq(0), ended.eq(0)]
-            with m.Elif(left == 1):
-                m.d.sync += [sending_group.eq(sending_group + 1), reading.eq(2)]
+                m.d.sync += [valid.eq(0), following.eq(0), sending.eq(0), ended.eq(0)]
+            with m.Elif(following == readout.lanes):
+                m.d.sync += [
+                    valid.eq(0),
+                    following.eq(0),
+                    sending_group.eq(sending_group + 1),
+                    reading.eq(2),
+                ]
         count(
             m,
             self.counts,
             stall_cycles=self.o.valid & ~self.o.ready,
             sequences=self.o.valid & self.o.ready & last,
         )
+
+
+def _choose(values: list[Value], index: Signal) -> Value:
+    """Return `values[index]` by a tree, which takes fewer LUTs than the cases of an `Array`."""
+    for bit in index[: (len(values) - 1).bit_length()]:
+        above = [*values[1::2], values[-1]]  # beside a last one without a partner, itself
+        values = [Mux(bit, odd, even) for even, odd in zip(values[::2], above, strict=False)]
+    return values[0]

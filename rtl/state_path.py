@@ -147,6 +147,10 @@ class StatePath(Component):
             [Signal(shape, name=f"operand_{slot}_{t}", reset_less=True) for t in range(block)]
             for slot in range(per_cycle)
         ]
+        # A product that is not to be added is one of 0: so no lane has to tell. Where a lane's
+        # product may be an event's, or none of this walk's, it has to.
+        told = layer.shares_products or layer.reordered
+        refreshed = Mux(dense, issue.refresh, 0)
         for slot in range(per_cycle):
             for t in range(block):
                 state = self.history.states[slot][t]
@@ -158,15 +162,17 @@ class StatePath(Component):
                 if layer.shares_products:
                     event = self.shared.payloads[slot][t] if slot < n_events else Const(0)
                     chosen = Mux(issue.sparse.any(), event, chosen)
+                if not told:
+                    chosen = Mux(refreshed[t], chosen, 0)
                 with m.If(moving[READ_STAGE]):
                     m.d.sync += operands[slot][t].eq(chosen)
         driven = delay(m, driving, 1, "driven")
-        refresh = delay(m, Mux(dense, issue.refresh, 0), 1, "refresh")
+        refresh = delay(m, refreshed, 1, "refresh")
         used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
         n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
         m.d.comb += self.products.eq(total(n_slots))
         later = MULTIPLY_STAGE - READ_STAGE - 1
-        adding = spread(m, refresh, later + 1, lanes, "adding")
+        adding = spread(m, refresh, later + 1, lanes, "adding") if told else []
         first = spread(m, issue.valid & issue.first, later + 2, lanes, "first")
         # What moves the registers of the lanes: operands, products, sums.
         taking = multiplying = [Const(1)] * lanes
@@ -197,7 +203,9 @@ class StatePath(Component):
                     if layer.shares_products and slot < n_events:
                         m.d.comb += self.shared.products[slot][lane][t].eq(product)
             for t in range(block):
-                added = Mux(adding[lane][t], total(products[t]), 0)
+                added = total(products[t])
+                if told:
+                    added = Mux(adding[lane][t], added, 0)
                 if layer.reordered:
                     m.d.comb += self.sums[t][lane].eq(added)
                     continue
