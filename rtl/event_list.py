@@ -315,7 +315,9 @@ class EventList(Component):
         ]
         addressed = READ_STAGE - 1  # the stage at which the addresses are valid
         asks = stages(m, asked.enable, addressed, "walked")
-        listed = delay(m, read.data, addressed - 1, "walked_addresses", moving=asks[1:])
+        listed = delay(
+            m, read.data, addressed - 1, "walked_addresses", reset_less=True, moving=asks[1:]
+        )
         m.d.comb += asked.addresses.eq(listed)
         for event in range(n_events):
             m.d.comb += write.data[event].eq(arrival.address)

@@ -43,19 +43,19 @@ def move_registers(module: dict[str, Any]) -> int:
         for net, name in driver.items()
         if cells[name]["connections"]["DI"][0] not in products
     }
-    readers = _readers(module)
+    readers = readers_of(module)
     touched: set[str] = set()
     for name, cell in cells.items():
         if cell["type"] == MULTIPLIER:
             touched |= _move(name, cell, cells, driver, readers)
-    readers = _readers(module)
+    readers = readers_of(module)
     unused = [name for name in touched if not readers.get(cells[name]["connections"]["Q"][0])]
     for name in unused:
         del cells[name]
     return len(unused)
 
 
-def _readers(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
+def readers_of(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
     """Return by net: the cells and the ports of theirs that read it; "" is the world outside."""
     found: dict[Any, list[tuple[str, str]]] = {}
     for name, cell in module["cells"].items():

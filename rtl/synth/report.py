@@ -29,6 +29,7 @@ from rtl.synth.dsp_registers import move_registers
 from rtl.synth.floorplan import arrange, multiplier_sites
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.synth.place import PLACERS, Placement, find_placer, place
+from rtl.synth.ram_registers import move_into_rams
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
 
@@ -60,6 +61,7 @@ class Synthesis:
     cells: Counter[str]
     memories_in_ffs: list[str]
     moved: int = 0
+    in_rams: int = 0
     arranged: int = 0
 
     @property
@@ -90,8 +92,9 @@ def synthesize(
     netlist = folder / "netlist.json"
     content = read_netlist(netlist)
     moved = move_registers(content["modules"][top])
+    in_rams = move_into_rams(content["modules"][top])
     arranged = arrange(content["modules"][top], floorplan, sites) if floorplan else 0
-    if moved or arranged:
+    if moved or in_rams or arranged:
         netlist.write_text(json.dumps(content))
     parts: dict[str, Counter[str]] = {}
     cells: Counter[str] = Counter()
@@ -103,7 +106,9 @@ def synthesize(
             parts.setdefault(part_of(name), Counter())[kind] += counted
     log = (folder / "log.txt").read_text()
     in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
-    return Synthesis(netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), moved, arranged)
+    return Synthesis(
+        netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), moved, in_rams, arranged
+    )
 
 
 def kind_of(cell_type: str, device: Device) -> str | None:
@@ -142,6 +147,7 @@ def summarize(
         "cells": dict(sorted(synthesis.cells.items())),
         "memories_in_ffs": synthesis.memories_in_ffs,
         "ffs_in_multipliers": synthesis.moved,
+        "ffs_in_block_rams": synthesis.in_rams,
         "multipliers_arranged": synthesis.arranged,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }
