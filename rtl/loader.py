@@ -84,6 +84,7 @@ class Loader(Component):
         items = [memory.items for memory in self.core.memories.values()]
         last_items = Array([count - 1 for count in items])
         item = Signal(range(max(items)))
+        last_item = Signal.like(item)
         following = Signal.like(self.o.address)
         fields = LOAD_HEADER(self.i.payload.data)
 
@@ -93,10 +94,11 @@ class Loader(Component):
             m.d.sync += [
                 self.o.memory.eq(fields.memory),
                 following.eq(fields.address),
+                last_item.eq(last_items[fields.memory]),
                 item.eq(0),
             ]
         with m.Elif(self.i.valid):
-            last = item == last_items[self.o.memory]
+            last = item == last_item
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.address.eq(following),

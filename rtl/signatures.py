@@ -249,9 +249,9 @@ class HistoryRead(Signature):
         Word `index` of a buffer is read. Blocks take the two buffers in turn, buffer 1 the first
         after a reset.
     states
-        From the history, a cycle later: `states[slot][timestep]`, row `index * products_per_cycle +
-        slot` of the slow state as it is before each timestep of the block. At the start of a
-        sequence that before the first timestep has no meaning.
+        From the history, two cycles later: `states[slot][timestep]`, row `index *
+        products_per_cycle + slot` of the slow state as it is before each timestep of the block. At
+        the start of a sequence that before the first timestep has no meaning.
     """
 
     ports = HistoryReadPorts
@@ -284,12 +284,12 @@ class SharedProducts(Signature):
     Members
     -------
     payloads
-        `payloads[event][timestep]` in `READ_STAGE`; 0 where the step adds fewer events.
+        `payloads[event][timestep]` in `CHOOSE_STAGE`; 0 where the step adds fewer events.
     weights
-        `weights[event][lane]` in `MULTIPLY_STAGE`.
+        `weights[event][lane]`, when coefficients of the dense path are read.
     products
-        From the dense state path, a cycle later: `products[event][lane][timestep]`, of a step that
-        adds events.
+        From the dense state path, a cycle after `MULTIPLY_STAGE`:
+        `products[event][lane][timestep]`, of a step that adds events.
     """
 
     ports = SharedProductsPorts

@@ -325,8 +325,10 @@ class SlowState(Component):
             write.addr.eq(Cat(word, written.buffer)),
             read.en.eq(self.history.enable),
             read.addr.eq(Cat(self.history.index, self.history.buffer)),
-            self.history.states.as_value().eq(read.data.as_value()),
         ]
+        moving = [delay(m, read.en, 1, "history_read")]
+        found = delay(m, read.data, 1, "history_found", reset_less=True, moving=moving)
+        m.d.comb += self.history.states.as_value().eq(found.as_value())
         for lane_index in range(memory.n_lanes):
             m.d.comb += write.data[lane_index].eq(self.value)
 

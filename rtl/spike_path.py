@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,7 +11,13 @@ from amaranth.lib.wiring import In, Out
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
+from golden.hardware.stages import (
+    CHOOSE_STAGE,
+    MULTIPLY_STAGE,
+    NEURON_STAGE,
+    READ_STAGE,
+    bank_stage,
+)
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import at_multiplier, delay, hold, shape_of, spread, stages, total, weighted
@@ -72,10 +80,9 @@ class SpikePath(Component):
 
     def __init__(self, part: Part, accumulator: Fixed, memory: MemoryParams, number: int) -> None:
         self.part, self.accumulator, self.memory = part, accumulator, memory
+        self.stage = bank_stage(part.payload.width > 1, part.hardware.hold_operands)
         n_events, block = part.hardware.events_per_cycle, part.block
-        self.weights = Bank(
-            memory, number, n_reads=n_events, registered=True, holds=part.hardware.hold_operands
-        )
+        self.weights = Bank(memory, number, n_reads=n_events, registered=True, holds=True)
         members = {
             "issue": In(issue_layout(part)),
             "events": Out(ListRead(part)),
@@ -90,7 +97,7 @@ class SpikePath(Component):
 
     @property
     def latency(self) -> int:
-        return READ_STAGE + self.weights.latency + 2  # the products, then the sums
+        return NEURON_STAGE
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -101,18 +108,23 @@ class SpikePath(Component):
 
         now = Mux(self.issue.valid, self.issue.sparse, 0)
         # Input stationary, an event is read for the first group, and used for all.
-        reading = now.any() & (self.issue.group == 0) if is_input_stationary(part) else now.any()
-        m.d.comb += [self.events.enable.eq(reading), self.events.index.eq(self.issue.step)]
+        asking = now.any() & (self.issue.group == 0) if is_input_stationary(part) else now.any()
+        m.d.comb += [self.events.enable.eq(asking), self.events.index.eq(self.issue.step)]
         starts = self.issue.valid & self.issue.first
         taken = self.issue.valid if is_reordered(part) else starts | now.any()
         moving = stages(m, taken, MULTIPLY_STAGE, "moving")
         moves = [self.issue.walking, *moving[1:]]
         base = delay(m, self.issue.weight_base, READ_STAGE - 1, "weight_base", moving=moves)
         sparse = delay(m, now, READ_STAGE, "sparse")
-        for event in range(n_events):  # addressed in `READ_STAGE`
+        waits = self.stage - READ_STAGE  # of an address, until it is read
+        for event in range(n_events):
+            address = Signal.like(weights.address[event], name=f"address_{event}")
             with m.If(moving[READ_STAGE - 1]):
-                m.d.sync += weights.address[event].eq(base + self.events.addresses[event])
-        m.d.comb += [weights.enable.eq(sparse), self.weight_reads.eq(total(sparse))]
+                m.d.sync += address.eq(base + self.events.addresses[event])
+            asked = delay(m, address, waits, f"asked_{event}", moving=moving[READ_STAGE:])
+            m.d.comb += weights.address[event].eq(asked)
+        reading = delay(m, sparse, waits, "reading")
+        m.d.comb += [weights.enable.eq(reading), self.weight_reads.eq(total(reading))]
         # In `READ_STAGE`; 0 where the step adds fewer events.
         payload_shape = shape_of(part.payload)
         shape = data.ArrayLayout(data.ArrayLayout(payload_shape, block), n_events)
@@ -125,8 +137,11 @@ class SpikePath(Component):
         fires = [payloads[event][t].any() for event in range(n_events) for t in range(block)]
         m.d.comb += self.additions.eq(total(fires))
         if part.shares_products:
-            self._add_shared(m, used, starts, moving)
+            chosen = delay(m, used, CHOOSE_STAGE - READ_STAGE, "chosen")
+            m.d.comb += self.shared.payloads.eq(chosen)
+            self._add_shared(m, starts, moving)
             return m
+        words = self.words(m)
         # What goes to every lane. A payload of one bit is inverted: so it is the product's reset.
         inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)
         sent = spread(m, used.as_value() ^ inverted, later, lanes, "sent", init=inverted.value)
@@ -142,8 +157,7 @@ class SpikePath(Component):
                         product_shape, name=f"product_{event}_{t}_{lane}", reset_less=True
                     )
                     payload = shape(sent[lane] ^ inverted)[event][t]
-                    # The weight is valid in `MULTIPLY_STAGE`.
-                    taken = product.eq(weighted(weights.words[event][lane], payload))
+                    taken = product.eq(weighted(words[event][lane], payload))
                     if payload_width == 1:  # no multiplier
                         hold(m, multiplying[lane], taken)
                     else:
@@ -158,15 +172,15 @@ class SpikePath(Component):
                 m.d.comb += self.sums[t][lane].eq(held)
         return m
 
-    def _add_shared(self, m: Module, used: Value, starts: Value, moving: list[Value]) -> None:
-        """Give the weights and payloads that are `used` to the dense state path, and add the
-        products that it makes of them.
-        """
+    def words(self, m: Module) -> Any:
+        """Return the weights that are read, in `MULTIPLY_STAGE`."""
+        waits = MULTIPLY_STAGE - self.stage - self.weights.latency
+        return delay(m, self.weights.words, waits, "weight", reset_less=True)
+
+    def _add_shared(self, m: Module, starts: Value, moving: list[Value]) -> None:
+        """Give what is read to the dense state path, and add the products that it makes of it."""
         lanes, n_events = self.part.lanes, self.part.hardware.events_per_cycle
-        m.d.comb += [
-            self.shared.payloads.eq(used),
-            self.shared.weights.eq(self.weights.words),
-        ]
+        m.d.comb += self.shared.weights.eq(self.weights.words)
         added = delay(m, Mux(self.issue.valid, self.issue.sparse.any(), 0), MULTIPLY_STAGE, "added")
         summing = spread(m, added, 1, lanes, "summing")
         adding = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "adding")

@@ -10,7 +10,13 @@ from amaranth.lib.wiring import In, Out
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE, STATE_STAGE
+from golden.hardware.stages import (
+    CHOOSE_STAGE,
+    MULTIPLY_STAGE,
+    NEURON_STAGE,
+    STATE_STAGE,
+    bank_stage,
+)
 from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import at_multiplier, delay, hold, pipeline, shape_of, spread, stages, total
@@ -48,7 +54,7 @@ class StatePath(Component):
     history
         The read of the slow states before each timestep, asked for in `STATE_STAGE`.
     drives
-        `drives[buffer][timestep]`: those of a step are used in `READ_STAGE`.
+        `drives[buffer][timestep]`: those of a step are used in `CHOOSE_STAGE`.
     shared
         Where the layer `shares_products`: events whose products the multipliers make in steps that
         are not dense; those of an event in the place of a column's.
@@ -74,9 +80,7 @@ class StatePath(Component):
         self.layer = layer
         slots = layer.block * layer.hardware.products_per_cycle
         summed = layer.added["columns"] if layer.reordered else layer.params.current_sum
-        self.coefficients = Bank(
-            layer.memories["p"], number, registered=True, holds=layer.hardware.hold_operands
-        )
+        self.coefficients = Bank(layer.memories["p"], number, registered=True, holds=True)
         members = {
             "issue": In(issue_layout(layer)),
             "history": Out(HistoryRead(layer)),
@@ -88,24 +92,25 @@ class StatePath(Component):
         }
         if layer.shares_products:
             members["shared"] = In(SharedProducts(layer))
+        self.stage = bank_stage(True, layer.hardware.hold_operands)
         super().__init__(members)
 
     @property
     def latency(self) -> int:
-        return READ_STAGE + self.coefficients.latency + 2  # the products, then the sums
+        return NEURON_STAGE
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
         lanes, block, hardware = layer.lanes, layer.block, layer.hardware
         per_cycle, n_events = hardware.products_per_cycle, hardware.events_per_cycle
-        issues = pipeline(m, self.issue, "valid", READ_STAGE, "issue", self.issue.walking)
-        early, issue = issues[STATE_STAGE], issues[READ_STAGE]
+        issues = pipeline(m, self.issue, "valid", CHOOSE_STAGE, "issue", self.issue.walking)
+        early, issue = issues[STATE_STAGE], issues[CHOOSE_STAGE]
         moves = self.issue.valid & (layer.reordered | self.issue.first | self.issue.dense)
         if layer.shares_products:
             moves |= self.issue.valid & self.issue.sparse.any()
         moving = stages(m, moves, MULTIPLY_STAGE, "moving")
-        dense = delay(m, self.issue.valid & self.issue.dense, READ_STAGE, "dense")
+        dense = delay(m, self.issue.valid & self.issue.dense, self.stage, "dense")
         m.submodules.coefficients = coefficients = self.coefficients
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         address = Signal(coefficients.address[0].shape())  # of the next step in the block
@@ -116,7 +121,7 @@ class StatePath(Component):
         choosing = delay(m, self.issue.start, STATE_STAGE - 1, "choosing")
         with m.If(choosing):
             m.d.sync += buffer.eq(~buffer)
-        starting = delay(m, choosing, READ_STAGE - STATE_STAGE, "starting")
+        starting = delay(m, choosing, self.stage - STATE_STAGE, "starting")
         with m.If(starting):
             m.d.sync += address.eq(0)
         reading = early.valid & early.dense
@@ -131,7 +136,7 @@ class StatePath(Component):
             self.history.index.eq(early.column if layer.shares_products else early.step),
         ]
 
-        # Stage READ_STAGE: what the slow state's memory held a stage before. It is registered, and
+        # `CHOOSE_STAGE`: what the slow state's memory held, registered. It is registered again, and
         # a stage later into the multipliers' operands, one of its own for each lane, as the bank
         # registers coefficients.
         column = issue.column if layer.shares_products else issue.step
@@ -150,7 +155,7 @@ class StatePath(Component):
         # A product that is not to be added is one of 0: so no lane has to tell. Where a lane's
         # product may be an event's, or none of this walk's, it has to.
         told = layer.shares_products or layer.reordered
-        refreshed = Mux(dense, issue.refresh, 0)
+        refreshed = Mux(issue.valid & issue.dense, issue.refresh, 0)
         for slot in range(per_cycle):
             for t in range(block):
                 state = self.history.states[slot][t]
@@ -164,14 +169,14 @@ class StatePath(Component):
                     chosen = Mux(issue.sparse.any(), event, chosen)
                 if not told:
                     chosen = Mux(refreshed[t], chosen, 0)
-                with m.If(moving[READ_STAGE]):
+                with m.If(moving[CHOOSE_STAGE]):
                     m.d.sync += operands[slot][t].eq(chosen)
         driven = delay(m, driving, 1, "driven")
         refresh = delay(m, refreshed, 1, "refresh")
         used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
         n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
         m.d.comb += self.products.eq(total(n_slots))
-        later = MULTIPLY_STAGE - READ_STAGE - 1
+        later = MULTIPLY_STAGE - CHOOSE_STAGE - 1
         adding = spread(m, refresh, later + 1, lanes, "adding") if told else []
         first = spread(m, issue.valid & issue.first, later + 2, lanes, "first")
         # What moves the registers of the lanes: operands, products, sums.
@@ -180,9 +185,10 @@ class StatePath(Component):
             taking = spread(m, moving[MULTIPLY_STAGE - 2], 1, lanes, "taking")
             multiplying = spread(m, moving[MULTIPLY_STAGE - 1], 1, lanes, "multiplying")
         summing = spread(m, moving[MULTIPLY_STAGE], 1, lanes, "summing")
+        waits = MULTIPLY_STAGE - self.stage - self.coefficients.latency  # of words that are read
         weighing: list[Value] = []
         if layer.shares_products:
-            weighing = spread(m, issue.sparse.any(), later + 1, lanes, "weighing")
+            weighing = spread(m, issue.sparse.any(), later + 1 - waits, lanes, "weighing")
         for lane in range(lanes):
             products: list[list[Signal]] = [[] for _ in range(block)]
             for slot in range(per_cycle):
@@ -190,6 +196,7 @@ class StatePath(Component):
                 if layer.shares_products and slot < n_events:
                     weight = self.shared.weights[slot][lane]
                     factor = Mux(weighing[lane], weight, factor)
+                factor = delay(m, factor, waits, f"factor_{slot}_{lane}", reset_less=True)
                 for t in range(block):
                     value = Signal(shape, name=f"value_{slot}_{t}_{lane}", reset_less=True)
                     product = Signal(
@@ -216,5 +223,5 @@ class StatePath(Component):
         return m
 
 
-assert READ_STAGE == STATE_STAGE + 1, "where the operands are chosen"
+assert CHOOSE_STAGE == STATE_STAGE + 2, "the memory, and its register"
 assert NEURON_STAGE == MULTIPLY_STAGE + 2, "the products, then the sums"

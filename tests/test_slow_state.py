@@ -126,7 +126,7 @@ class Model:
                 self.inputs[there] |= {
                     "history.enable": 1, "history.buffer": (number + 1) % 2, "history.index": step
                 }  # fmt: skip
-                self.history[there + 1] = {
+                self.history[there + 2] = {
                     slot * layer.block + t: int(states[t][step * per_cycle + slot])
                     for t in refresh
                     if block.first + t > 0

@@ -13,7 +13,7 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import HardwareParams
-from golden.hardware.stages import NEURON_STAGE, READ_STAGE, STATE_STAGE
+from golden.hardware.stages import CHOOSE_STAGE, NEURON_STAGE, STATE_STAGE, bank_stage
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath
 from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
@@ -105,7 +105,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                     "history_read": 1, "history_index": step["step"],
                     "history_buffer": n_started % 2,
                 }  # fmt: skip
-                reads[issued + READ_STAGE] |= {"p_read": 1}
+                reads[issued + bank_stage(True, hold=False)] |= {"p_read": 1}
                 word = [
                     states[t, column + slot]
                     if column + slot < d
@@ -115,9 +115,11 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                 ]
                 buffers = draw(rng, f.x, layer.n_lists, block)
                 buffers[list_buffer] = drives
-                put[issued + STATE_STAGE + 1]["history.states"] = join(word, f.m.width)
-                put[issued + READ_STAGE]["drives"] = join(buffers.ravel(), f.x.width)
-                products[issued + READ_STAGE + 1] = min(per_cycle, d + 1 - column) * len(refreshed)
+                put[issued + CHOOSE_STAGE]["history.states"] = join(word, f.m.width)
+                put[issued + CHOOSE_STAGE]["drives"] = join(buffers.ravel(), f.x.width)
+                products[issued + CHOOSE_STAGE + 1] = min(per_cycle, d + 1 - column) * len(
+                    refreshed
+                )
             if step["last"] and refreshed:
                 known = states.copy()
                 known[0] *= not fresh

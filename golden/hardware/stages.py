@@ -9,9 +9,11 @@ stage constant         what happens
 ===== ================ ==========================================================
 0                      the group schedule issues the step
 2     `STATE_STAGE`    slow states are addressed
-3     `READ_STAGE`     weights and coefficients are addressed
-5     `MULTIPLY_STAGE` operands are registered
-7     `NEURON_STAGE`   sums are complete; membranes, biases, logits are addressed
+3     `READ_STAGE`     payloads are read; `bank_stage`: weights are addressed, or a
+                       stage later
+4     `CHOOSE_STAGE`   slow states are read; what the dense path multiplies is chosen
+6     `MULTIPLY_STAGE` operands are registered
+8     `NEURON_STAGE`   sums are complete; membranes, biases, logits are addressed
 ===== ================ ==========================================================
 """
 
@@ -19,8 +21,9 @@ from __future__ import annotations
 
 STATE_STAGE = 2
 READ_STAGE = 3
-MULTIPLY_STAGE = 5
-NEURON_STAGE = 7
+CHOOSE_STAGE = 4
+MULTIPLY_STAGE = 6
+NEURON_STAGE = 8
 
 MEMBRANE_READ = 1  # from a membrane's address to its operand register, at least
 MEMBRANE_LOOP = 2  # from a membrane's operand register to that of its next timestep, at least
@@ -47,3 +50,13 @@ RING_WIDTH = 32  # bits of a word of a delay ring
 MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder
 RESULT_SETS = 2  # reports that wait to be sent, where there are reports
 MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update between refreshes
+
+
+def bank_stage(multiplied: bool, hold: bool) -> int:
+    """Return the stage in which a word of weights or coefficients is addressed.
+
+    It passes a register in `MULTIPLY_STAGE`. Where it is `multiplied` on an FPGA, that is the
+    multiplier's, and one before it the block RAM's: they lie apart. On a chip (`hold`:
+    `HardwareParams.hold_operands`) one is enough, as for words that are added.
+    """
+    return MULTIPLY_STAGE - BANK_LATENCY - 1 - (multiplied and not hold)
