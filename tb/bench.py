@@ -42,7 +42,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import markdown, plot, summary
@@ -323,7 +323,8 @@ def run_bench(
 
     def work(shape: str, hardware: HardwareParams) -> list[tuple[dict[str, Any], Comparison]]:
         h = hardware
-        name = f"{shape}-{h.lanes}-{h.block}-{h.events_per_cycle}-{h.products_per_cycle}"
+        turned = (h.lanes, h.block, h.events_per_cycle, h.products_per_cycle)
+        name = "-".join([shape, *(listed(of, "_") for of in turned)])
         measured = plan[shape, hardware]
         job = build(measured[0][0], hardware, folder / name, optimize)
         return [measure(case, reasons, job) for case, reasons in measured]
@@ -345,9 +346,9 @@ def run_bench(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    keys = ("network", "lanes", "block", "events_per_cycle", "products_per_cycle")
+    keys = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     order = {case.name: index for index, case in enumerate(cases)}
-    rows.sort(key=lambda row: (order[row["network"]], *(row[key] for key in keys[1:])))
+    rows.sort(key=lambda row: (order[row["network"]], *(np.ravel(row[k]).tolist() for k in keys)))
     return rows, differences
 
 

@@ -179,7 +179,7 @@ def core_block_rams(core: CoreParams) -> int:
     for part in core.parts.values():
         total += sum(map(block_rams, part.buffers.values()))
         for name, memory in part.memories.items():
-            reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
+            reads = part.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
             if name != "scalars":
                 segments = (replace(memory, depth=depth) for depth in memory.segments)
                 total += sum(block_rams(segment, reads) for segment in segments)
