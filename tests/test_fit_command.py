@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from dmp_core.__main__ import main
 from dmp_core.fit_command import front_table, plot
-from golden.cost.search import Budget, Candidate, core_block_rams, fit, measure_activity
+from golden.cost.activity import measure_activity
+from golden.cost.search import Budget, Candidate, core_block_rams, fit
 from golden.hardware.part import HardwareParams
 from golden.manifest import read_core
 from tests.networks import draw_network
@@ -56,7 +57,7 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     marked = [line.split() for line in rows if line.strip().startswith("->")]
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    cells = [*(str(hardware[name]) for name in shape), f"{chosen['cycles']:.1f}"]
+    cells = [*(listed(hardware[name], ",") for name in shape), f"{chosen['cycles']:.1f}"]
     cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.2f}"]
     assert marked == [["->", *cells]]
 

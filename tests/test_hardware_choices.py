@@ -121,7 +121,8 @@ def test_numbers_that_no_part_can_have(given: dict[str, Any], message: str) -> N
 @pytest.mark.parametrize("given", [(1, 2), (1, 2, 1, 1)])
 def test_a_number_for_every_part(name: str, given: tuple[int, ...]) -> None:
     params = network(LayerParams(3, 4, 2), LayerParams(4, 4, 0))
-    hardware: Any = HardwareParams(**{name: given})
+    turned: dict[str, Any] = {name: given}
+    hardware = HardwareParams(**turned)
     message = (
         f"{name} {', '.join(map(str, given))}: the network has 2 layers and a readout, so use 3"
         " numbers, or one for all"
