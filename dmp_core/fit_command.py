@@ -242,8 +242,13 @@ def command(
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))
+    rows = len(thinned(front, chosen))
     click.echo(
-        f"{len(front)} cores that no other beats; chosen: {chosen.cycles:.1f} cycles a timestep,"
+        f"{len(front)} cores that no other one beats"
+        + f", {rows} of them shown" * (rows < len(front))
+    )
+    click.echo(
+        f"chosen     {chosen.cycles:.1f} cycles a timestep,"
         f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )

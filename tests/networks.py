@@ -377,6 +377,28 @@ def draw_neurons(seed: int) -> Drawn:
     return draw_whole(seed, max_neurons=20, max_inputs=14)
 
 
+def with_parts(drawn: Drawn) -> Drawn:
+    """Return the same network on hardware whose parts have lanes, events and products of their
+    own.
+    """
+    rng = np.random.default_rng([drawn.seed, 11])
+    n_parts = len(drawn.network.layers) + (drawn.network.params.output is not None)
+    hardware = replace(
+        drawn.hardware,
+        lanes=tuple(rng.integers(1, 13, n_parts).tolist()),
+        events_per_cycle=tuple(rng.integers(1, 3, n_parts).tolist()),
+        products_per_cycle=tuple(rng.integers(1, 9, n_parts).tolist()),
+    )
+    return replace(drawn, hardware=hardware)
+
+
+def draw_parts(seed: int) -> Drawn:
+    """Draw a small network of any kind, each of whose parts has hardware of its own."""
+    kinds = (draw_small, partial(draw_small, delays=True), draw_loop, draw_neurons)
+    drawn = with_parts(kinds[seed % 4](seed))
+    return with_reports(drawn) if seed % 3 == 2 else drawn
+
+
 DRAWS: dict[str, Callable[[int], Drawn]] = {
     "large": draw_network,
     "large with delays": partial(draw_network, delays=True),
@@ -386,6 +408,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "loop": draw_loop,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
+    "parts": draw_parts,
     "reports": lambda seed: with_reports(draw_neurons(seed)),
 }
 
