@@ -29,8 +29,9 @@ from tb.report import summarize, utilisation
 from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests import neuron_corners
+from tests.ablated_networks import draw_ablated
 from tests.corners import VERILATED
-from tests.networks import DRAWS, Drawn, draw_ablated, draw_network, draw_recurrent
+from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"
