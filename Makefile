@@ -39,6 +39,7 @@ OUT ?= build/$(NAME)
 
 # A network in a folder is called by the folder's path: others may have the same last name.
 NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
+COMMA = ,
 RUN = .venv/bin/python
 DMP = $(RUN) -m dmp_core
 SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(GRADED), --graded $(GRADED))$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
@@ -60,6 +61,7 @@ help: ## Show the targets and the variables
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           GRADED=$(GRADED) (own, shared: the multipliers that take graded inputs)"
+	@echo "           LANES, EVENTS and PRODUCTS: one number, or one each of the layers and then the readout (LANES=4,8,10)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every REPORTS timesteps)"
 	@echo "           CHIP=$(CHIP) (CHIP=1: registers hold next to multipliers too, and memories lie in segments of 256 words) COUNTERS=$(COUNTERS) (all, errors, none)"
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
@@ -84,8 +86,11 @@ quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
 check = $(if $(call matches,$(1),$(2)),,$(error $(1)=$($(1)): use $(3)))
 WHOLE = a whole number from 1
+EACH = [1-9][0-9]*(,[1-9][0-9]*)*
+OR_EACH = , or one each of the layers and the readout, as 4,8,10
 checked:
-	$(foreach name,LANES BLOCK EVENTS PRODUCTS EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,LANES EVENTS PRODUCTS,$(call check,$(name),$(EACH),$(WHOLE)$(OR_EACH)))
+	$(foreach name,BLOCK EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
 	$(foreach name,DIGITS CYCLES REPORTS CUT,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,COUNTERS,(all|errors|none)?,all or errors or none)
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
@@ -171,7 +176,7 @@ docs: .venv/installed-docs ## Write what is generated in the pages again, and bu
 	$(RUN) -m sphinx -W --keep-going --quiet docs build/docs
 
 bench-testset: BLOCK = 8
-bench-testset: OUT = build/testset/$(NAME)-$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS)
+bench-testset: OUT = build/testset/$(NAME)-$(subst $(COMMA),_,$(LANES)-$(BLOCK)-$(EVENTS)-$(PRODUCTS))
 bench-testset: .venv/installed-run ## Run a whole test set through the Verilog of NET without trace ports, on JOBS processes
 	$(DMP) testset $(CORE) $(if $(DIGITS),--digits $(DIGITS)) --jobs $(JOBS) $(if $(DATA),--data "$(DATA)")
 

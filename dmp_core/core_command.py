@@ -21,7 +21,7 @@ from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.part import HardwareParams
-from golden.manifest import MANIFEST
+from golden.manifest import MANIFEST, unlisted
 
 # Where the files of a core lie is `--out`; what a command writes lies beside them.
 CORE = "the core of NETWORK (a shipped one, a folder, or a core's manifest.json)"
@@ -114,9 +114,7 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")
     try:
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
-        shape = {str(option.name): hardware[option.name] for option in SHAPE}
-        shape["ablations"] = tuple(shape["ablations"])
-        shape |= asked
+        shape = {str(option.name): unlisted(hardware[option.name]) for option in SHAPE} | asked
         HardwareParams(**shape)  # or raise
         return shape
     except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:

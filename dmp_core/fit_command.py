@@ -20,20 +20,13 @@ from export.claim import check_claim, claim
 from export.sequences import check_count
 from export.store import find_dataset, load_network
 from golden.command_line import DATA, Command, Count, Number, count_option
-from golden.cost.search import (
-    Activity,
-    Budget,
-    Candidate,
-    Objective,
-    configurations,
-    fit,
-    measure_activity,
-    with_latency,
-)
+from golden.cost.activity import Activity, measure_activity
+from golden.cost.search import Budget, Candidate, Objective, core_choices, fit, pareto, with_latency
 from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
+from golden.hardware.part import listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
@@ -44,6 +37,7 @@ if TYPE_CHECKING:
 SYNTHETIC = "shd"
 CHOSEN = "fit.json"
 RATE = 20.0
+SHOWN = 24  # rows of the table
 FOR_A_CHIP: dict[str, Any] = {"hold_operands": True, "segment_words": 256}  # make's CHIP=1
 
 
@@ -88,9 +82,23 @@ def microjoules(candidate: Candidate) -> str:
     return f"{energy:.{sum(energy < limit for limit in (10, 100))}f}"
 
 
+def thinned(front: Sequence[Candidate], chosen: Candidate) -> list[Candidate]:
+    """Return some of a front, in its order, the chosen one among them: evenly, and first of those
+    that are beaten in cycles and multipliers alone by no other one.
+    """
+    cheap = pareto(replace(one, block_rams=0) for one in front)
+    costs = {(one.cycles, one.multipliers) for one in cheap}
+    some = [one for one in front if (one.cycles, one.multipliers) in costs]
+    if len(front) <= SHOWN:
+        some = list(front)
+    places = {round(i * (len(some) - 1) / (SHOWN - 2)) for i in range(SHOWN - 1)}
+    kept = [one for i, one in enumerate(some) if i in places or len(some) <= SHOWN]
+    return [one for one in front if one in kept or one.hardware == chosen.hardware]
+
+
 def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
-    """Return the front as a table, the chosen configuration marked; with energies and latencies
-    where they are known of all.
+    """Return the front as a table of at most `SHOWN` rows, the chosen configuration marked; with
+    energies and latencies where they are known of all.
     """
     told = all(candidate.energy is not None for candidate in front)
     timed = all(candidate.latency is not None for candidate in front)
@@ -98,37 +106,37 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
     rows = [
         [
             "->" if candidate.hardware == chosen.hardware else "",
-            candidate.hardware.lanes,
+            listed(candidate.hardware.lanes, ","),
             candidate.hardware.block,
-            candidate.hardware.events_per_cycle,
-            candidate.hardware.products_per_cycle,
+            listed(candidate.hardware.events_per_cycle, ","),
+            listed(candidate.hardware.products_per_cycle, ","),
             f"{candidate.cycles:.1f}",
             candidate.multipliers,
             candidate.block_rams,
             *([microjoules(candidate)] if told else []),
             *([f"{candidate.latency:.0f}"] if timed else []),
         ]
-        for candidate in front
+        for candidate in thinned(front, chosen)
     ]
     return table([*header, *["uJ"] * told, *["latency"] * timed], rows)
 
 
 def plot(
-    name: str, front: Sequence[Candidate], priced: Sequence[Candidate], chosen: Candidate
+    name: str, front: Sequence[Candidate], found: Sequence[Candidate], chosen: Candidate
 ) -> Figure:
-    """Return a picture of cycles against multipliers, of all that were priced; beside it, where it
-    is told, of cycles against energy, of the front.
+    """Return a picture of cycles against multipliers, of the cores that none of their block beats;
+    beside it, where it is told, of cycles against energy, of the front.
     """
     from matplotlib.figure import Figure
 
     told = chosen.energy is not None
     figure = Figure(figsize=(7 + 5 * told, 5), layout="constrained")
     panels = figure.subplots(1, 1 + told, squeeze=False)[0]
-    _draw(panels[0], "multipliers", "multipliers", priced, front, chosen)
+    _draw(panels[0], "multipliers", "multipliers", found, front, chosen)
     if told:
         _draw(panels[1], "energy", "energy of a sequence (uJ, estimated)", front, front, chosen)
     panels[0].legend(fontsize="small")
-    figure.suptitle(f"{name}: every core that was priced, and the one chosen")
+    figure.suptitle(f"{name}: the cores that no other one of their T beats, and the one chosen")
     return figure
 
 
@@ -208,13 +216,18 @@ def command(
     rate: float | None,
     out: Path | None,
 ) -> None:
-    """Choose lanes, timesteps a block, events and products a cycle for network NAME (a shipped one,
-    a folder, or shd: drawn, of the size for spoken digits) under a budget.
+    """Choose timesteps a block, and for each layer and the readout its lanes, events and products a
+    cycle, for network NAME (a shipped one, a folder, or shd: drawn, of the size for spoken digits)
+    under a budget.
 
     Without --cycles and --latency the fastest core within the budget, with them the one with the
     fewest multipliers, or with --objective the one that takes least of it. Cycles are predicted on
     the network's own events; block RAMs are estimated, and so is the energy of a chip, as by dmp
     energy --estimate --hold-operands --segment-words 256.
+
+    All cores are searched for those that no other one beats in cycles, multipliers and block RAMs.
+    Of these alone the energy and the latency are told: of those of each block where --energy or
+    --objective energy asks for it, else of those of all.
     """
     activity = load_activity(name, count, rate, data)
     out = out or Path("build") / activity.network.params.name
@@ -222,15 +235,20 @@ def command(
     budget = Budget(multipliers, block_rams, cycles, latency, energy)
     technology, estimate = read_technology(), read_estimate()
     tell = energy_of(activity, technology, estimate)
-    with tqdm(total=len(configurations(activity, reports)), desc="priced", unit="core") as bar:
-        chosen, front, priced = fit(
+    with tqdm(total=len(core_choices(activity, reports)), desc="searched", unit="block") as bar:
+        chosen, front, found = fit(
             activity, budget, bar.update, objective=objective, energy=tell, reports=reports
         )
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)
     click.echo(front_table(front, chosen))
+    rows = len(thinned(front, chosen))
     click.echo(
-        f"{len(priced)} priced; chosen: {chosen.cycles:.1f} cycles a timestep,"
+        f"{len(front)} cores that no other one beats"
+        + f", {rows} of them shown" * (rows < len(front))
+    )
+    click.echo(
+        f"chosen     {chosen.cycles:.1f} cycles a timestep,"
         f" {chosen.multipliers} multipliers, about {chosen.block_rams} block RAMs,"
         f" {chosen.latency:.0f} cycles for a sequence alone"
     )
@@ -242,7 +260,7 @@ def command(
     content = {"chosen": asdict(chosen), "front": [asdict(candidate) for candidate in front]}
     write_whole(out / CHOSEN, json.dumps(content, indent=1) + "\n")
     network = activity.network.params.name
-    save_picture(plot(network, front, priced, chosen), out / "fit.png")
+    save_picture(plot(network, front, found, chosen), out / "fit.png")
     claim(out, name)
     click.echo(f"wrote {out / CHOSEN} and {out / 'fit.png'}")
     if name != SYNTHETIC:

@@ -188,13 +188,14 @@ class Integers:
         self,
         folder: str | Path,
         *,
-        lanes: int = 8,
+        lanes: int | tuple[int, ...] = 8,
         block: int = 1,
-        events_per_cycle: int = 1,
-        products_per_cycle: int = 1,
+        events_per_cycle: int | tuple[int, ...] = 1,
+        products_per_cycle: int | tuple[int, ...] = 1,
         reports: bool = False,
     ) -> Core:
-        """Write a core of this shape into a folder: manifest, memory images, Verilog.
+        """Write a core of this shape into a folder: manifest, memory images, Verilog. A tuple has
+        one number for each layer, then one for the readout if there is one: `lanes=(4, 8, 10)`.
 
         Raises
         ------

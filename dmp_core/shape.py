@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from golden.hardware.part import ABLATIONS, COUNTED, GRADED, HardwareParams
@@ -9,19 +11,44 @@ from golden.hardware.part import ABLATIONS, COUNTED, GRADED, HardwareParams
 DEFAULT = HardwareParams()
 
 
+class _Each(click.ParamType):
+    """A whole number of all parts of a core, or one each, with commas."""
+
+    name = "integer"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "N[,N...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, ...]:
+        if not isinstance(value, str):
+            return value
+        try:
+            first, *others = map(int, value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number, nor one for each part, as 4,8,10")
+        return (first, *others) if others else first
+
+
+def _each(name: str, default: int, text: str) -> click.Option:
+    text += "; or one each of the layers and the readout, with commas"
+    return click.Option([name], default=default, show_default=True, type=_Each(), help=text)
+
+
 def _whole(name: str, default: int, text: str) -> click.Option:
     return click.Option([name], default=default, show_default=True, type=int, help=text)
 
 
 SHAPE = [
-    _whole("--lanes", DEFAULT.lanes, "Neurons processed together"),
+    _each("--lanes", DEFAULT.lanes, "Neurons processed together"),
     _whole("--block", DEFAULT.block, "Timesteps taken at once: 1, 2, 4, 8 or 16"),
-    _whole(
+    _each(
         "--events-per-cycle",
         DEFAULT.events_per_cycle,
         "Events that a layer adds in a cycle: 1 or 2",
     ),
-    _whole(
+    _each(
         "--products-per-cycle",
         DEFAULT.products_per_cycle,
         "Columns of the dense path that a lane multiplies in a cycle: 1 to 8",

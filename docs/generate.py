@@ -24,7 +24,7 @@ from golden.errors import report_user_errors
 from golden.formats import Fixed
 from golden.hardware import stages
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.integer import run
 from golden.params import LayerFormats
 from rtl.verilog.register_pages import markdown
@@ -142,7 +142,7 @@ def costs() -> str:
         turned.append(hardware.products_per_cycle)
         bits = f"{core.memory_bits / 1024:.0f}"
         rows.append(
-            [*map(str, turned), f"{cycles[slowest]:.1f}", str(core.multipliers), bits, slowest]
+            [*map(listed, turned), f"{cycles[slowest]:.1f}", str(core.multipliers), bits, slowest]
         )
     columns = ["L", "T", "E", "K", "Cycles a timestep", "Multipliers", "Memory, kbit", "Slowest"]
     return table(columns, rows)

@@ -24,6 +24,7 @@ from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.memory import SEGMENT_WORDS
+from golden.hardware.part import listed
 from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")
@@ -179,8 +180,8 @@ def error_lines(estimate: Estimate) -> list[str]:
 def _core(report: dict[str, Any]) -> str:
     """Return what tells a core from others, and what it ran where that is drawn."""
     told = [
-        f"{report['network']}, {report['lanes']} lanes",
-        *(f"{name} = {report[key]}" for name, key in SHAPE.items() if report[key] > 1),
+        f"{report['network']}, {listed(report['lanes'])} lanes",
+        *(f"{name} = {listed(report[key])}" for name, key in SHAPE.items() if report[key] != 1),
         *["operands hold"] * report["hold_operands"],
         *[f"segments of {report['segment_words']}"] * (report["segment_words"] != SEGMENT_WORDS),
         *[f"counters: {report['counters']}"] * (report["counters"] != "all"),

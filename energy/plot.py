@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from golden.hardware.part import listed
+
 if TYPE_CHECKING:  # half a second to load, and only a picture needs it
     from matplotlib.figure import Figure
 
@@ -29,7 +31,7 @@ def plot_energy(summary: dict[str, Any]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("energy of an inference (uJ)")
     axes.set_title(
-        f"{summary['network']}, {summary['lanes']} lanes, T = {summary['block']}:"
+        f"{summary['network']}, {listed(summary['lanes'])} lanes, T = {summary['block']}:"
         f" {energy['inference']:.2f} uJ an inference ({summary['technology']['name']})"
     )
     axes.legend()

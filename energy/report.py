@@ -14,7 +14,7 @@ from energy.netlist import Netlist
 from energy.technology import Technology
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.runs import Run
 from golden.table import table
 
@@ -194,8 +194,9 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
     cut = ran["timesteps"] < ran["of_timesteps"]
     length = f"{ran['timesteps']} timesteps" + f" (cut from {ran['of_timesteps']})" * cut
     yield (
-        f"{summary['network']}, {summary['lanes']} lanes, T = {summary['block']},"
-        f" E = {summary['events_per_cycle']}, K = {summary['products_per_cycle']}, in"
+        f"{summary['network']}, {listed(summary['lanes'])} lanes, T = {summary['block']},"
+        f" E = {listed(summary['events_per_cycle'])}, K = {listed(summary['products_per_cycle'])},"
+        " in"
         f" {summary['technology']['name']}, {summary['technology']['voltage']:g} V"
     )
     if summary["ablations"]:

@@ -17,7 +17,7 @@ from export.store import find_folder, load_network
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
 from golden.quantize import without_dependency_breaking
@@ -40,7 +40,8 @@ def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -
     path = write_core(network, core, folder)
     claim(folder, name)
     bits = sum(memory.bits for memory in core.memories.values())
-    click.echo(f"wrote {path}: {len(core.memories)} memories, {bits} bits, {hardware.lanes} lanes")
+    lanes = listed(core.hardware.lanes)
+    click.echo(f"wrote {path}: {len(core.memories)} memories, {bits} bits, {lanes} lanes")
     return path
 
 

@@ -54,10 +54,15 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
         )
     try:
         network = NetworkParams.from_dict(manifest["network"])
-        hardware = from_dict(HardwareParams, manifest["hardware"], ablations=tuple)
+        hardware = from_dict(HardwareParams, manifest["hardware"], default=unlisted)
         images = manifest["images"]
         if not isinstance(images, dict) or not all(isinstance(i, dict) for i in images.values()):
             raise UserError(f"{path} has no table of images: export again")
         return CoreParams(network, hardware), images
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not a manifest of schema version {version}: {error}") from None
+
+
+def unlisted(value: Any) -> Any:
+    """Return what JSON held: its lists were tuples."""
+    return tuple(value) if isinstance(value, list) else value

@@ -16,10 +16,12 @@ import json
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import MOST, HardwareParams
 from golden.params import MAX_INPUTS, LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 
@@ -175,14 +177,21 @@ def register_map(core: CoreParams) -> dict[str, Register]:
     network, hardware = core.network, core.hardware
     first, readout = network.layers[0], network.output
     n_classes, logit_width = (readout.n_classes, readout.logit_width) if readout else (0, 0)
+    most = {name: int(np.max(getattr(hardware, name))) for name in MOST}
     parameters = {
         "INPUTS": (first.n_inputs, "inputs of the network"),
         "CLASSES": (n_classes, "classes"),
         "LAYERS": (len(network.layers), "layers, without the readout"),
-        "LANES": (hardware.lanes, "neurons processed together"),
+        "LANES": (most["lanes"], "neurons that a part processes together, at most"),
         "BLOCK": (hardware.block, "timesteps taken at once"),
-        "EVENTS_PER_CYCLE": (hardware.events_per_cycle, "events that a layer adds in a cycle"),
-        "PRODUCTS_PER_CYCLE": (hardware.products_per_cycle, "products of a lane in a cycle"),
+        "EVENTS_PER_CYCLE": (
+            most["events_per_cycle"],
+            "events that a part adds in a cycle, at most",
+        ),
+        "PRODUCTS_PER_CYCLE": (
+            most["products_per_cycle"],
+            "products of a lane in a cycle, at most",
+        ),
         "PAYLOAD_WIDTH": (first.formats.payload.width, "bits of an event's payload"),
         "LOGIT_WIDTH": (logit_width, "bits of a logit, before its sign is extended"),
         "MEMORIES": (len(core.memories), "memories to load"),

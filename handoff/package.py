@@ -13,6 +13,7 @@ from export.core import read_images
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
+from golden.hardware.part import listed
 from golden.interface import Interface, read_interface, read_verilog
 from handoff.constraints import write_constraints
 from handoff.fusesoc import SIMULATION_OPTIONS, core_name, describe_core
@@ -51,7 +52,7 @@ def _description(core: CoreParams) -> str:
     layers = " and ".join(layer.summary for layer in core.network.layers)
     return (
         f"near-memory spiking core, {core.network.layers[0].n_inputs} inputs, {layers},"
-        f" {core.network.readout.n_classes} classes, {core.hardware.lanes} lanes"
+        f" {core.network.readout.n_classes} classes, {listed(core.hardware.lanes)} lanes"
     )
 
 

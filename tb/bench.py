@@ -25,6 +25,7 @@ from export.images import pack
 from export.items import load_items
 from export.store import load_digits, load_network
 from golden.command_line import Command
+from golden.cost.activity import Activity, measure_activity
 from golden.cost.cycles import Part, refreshes
 from golden.cost.other_designs import (
     input_stationary_bits,
@@ -33,7 +34,8 @@ from golden.cost.other_designs import (
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.cost.search import Activity, Budget, configurations, fit, measure_activity, price
+from golden.cost.part_search import EVENTS
+from golden.cost.search import Budget, fit, price
 from golden.cost.spans import spans, totals
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
@@ -42,7 +44,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import MOST, HardwareParams, listed
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import markdown, plot, summary
@@ -101,12 +103,13 @@ def find_hardware(activity: Activity) -> dict[HardwareParams, list[str]]:
     def add(hardware: HardwareParams, reason: str) -> None:
         found.setdefault(replace(hardware, access_counters=True), []).append(reason)
 
+    columns = max(layer.n_state for layer in activity.network.params.layers) + 1
     for lanes in LANES:
         for block in BLOCKS:
             candidates = [
-                price(activity, replace(hardware, lanes=lanes, block=block))
-                for hardware in configurations(activity)
-                if hardware.lanes == 1 and hardware.block == 1
+                price(activity, HardwareParams(lanes, block, events, products))
+                for events in EVENTS
+                for products in range(1, min(MOST["products_per_cycle"], columns) + 1)
             ]
             best = min(candidates, key=lambda c: (c.cycles * c.multipliers, c.costs))
             add(best.hardware, "fitted")
@@ -323,7 +326,8 @@ def run_bench(
 
     def work(shape: str, hardware: HardwareParams) -> list[tuple[dict[str, Any], Comparison]]:
         h = hardware
-        name = f"{shape}-{h.lanes}-{h.block}-{h.events_per_cycle}-{h.products_per_cycle}"
+        turned = (h.lanes, h.block, h.events_per_cycle, h.products_per_cycle)
+        name = "-".join([shape, *(listed(of, "_") for of in turned)])
         measured = plan[shape, hardware]
         job = build(measured[0][0], hardware, folder / name, optimize)
         return [measure(case, reasons, job) for case, reasons in measured]
@@ -345,9 +349,9 @@ def run_bench(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    keys = ("network", "lanes", "block", "events_per_cycle", "products_per_cycle")
+    keys = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     order = {case.name: index for index, case in enumerate(cases)}
-    rows.sort(key=lambda row: (order[row["network"]], *(row[key] for key in keys[1:])))
+    rows.sort(key=lambda row: (order[row["network"]], *(np.ravel(row[k]).tolist() for k in keys)))
     return rows, differences
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golden.hardware.part import listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _COLUMNS: dict[str, Callable[[Row], str]] = {
-    "L": lambda row: str(row["lanes"]),
+    "L": lambda row: listed(row["lanes"]),
     "T": lambda row: str(row["block"]),
-    "E": lambda row: str(row["events_per_cycle"]),
-    "K": lambda row: str(row["products_per_cycle"]),
+    "E": lambda row: listed(row["events_per_cycle"]),
+    "K": lambda row: listed(row["products_per_cycle"]),
     "multipliers": lambda row: str(row["multipliers"]),
     "memory kbit": lambda row: f"{row['memory_bits'] / 1000:.0f}",
     "cycles": lambda row: f"{row['cycles_measured']:.2f}",
@@ -106,7 +107,7 @@ def summary(rows: Sequence[Row]) -> str:
     lines = (
         (
             row["network"],
-            *(row[name] for name in names),
+            *(listed(row[name]) for name in names),
             f"{row['cycles_measured']:.2f}",
             f"{row['cycles_bound']:.2f}",
             row["bound_part"],
@@ -119,7 +120,7 @@ def summary(rows: Sequence[Row]) -> str:
 
 def _memories(rows: Sequence[Row]) -> list[str]:
     """What 4 lanes read and write, and what a list costs against stored accumulators."""
-    least = min(row["lanes"] for row in rows)
+    least = min(row["lanes"] for row in rows if isinstance(row["lanes"], int))
     chosen = {row["block"]: row for row in rows if row["lanes"] == least}
     kinds = [name for name in chosen[min(chosen)]["bits_per_timestep"]]
     kinds += [name for row in chosen.values() for name in row["bits_per_timestep"]]
@@ -177,6 +178,7 @@ def plot_cycles(rows: Sequence[Row]) -> Figure:
         mine = [row for row in rows if row["network"] == name]
         for block in sorted({row["block"] for row in mine}):
             of_block = [row for row in mine if row["block"] == block]
+            of_block = [row for row in of_block if isinstance(row["lanes"], int)]
             lanes = sorted({row["lanes"] for row in of_block})
             best = [min(r["cycles_measured"] for r in of_block if r["lanes"] == n) for n in lanes]
             axes.plot(lanes, best, "o-", label=f"T = {block}")

@@ -28,6 +28,7 @@ from golden.command_line import DATA, NETWORK, Command, Count, count_option
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
+from golden.hardware.part import listed
 from golden.integer import NetworkIntegers, run
 from golden.interface import read_verilog
 from golden.manifest import digest
@@ -214,7 +215,7 @@ def lines(found: dict[str, Any], labels: np.ndarray) -> list[str]:
     right = int((labels == np.array(found["classes"])).sum())
     known = f", of which {right} right" if (labels >= 0).all() else ""
     return [
-        f"{found['network']}, {found['lanes']} lanes, over a UART at the pins",
+        f"{found['network']}, {listed(found['lanes'])} lanes, over a UART at the pins",
         f"sequences    {found['digits']}{known}",
         f"compared     {found['compared']} values; {found['mismatches']} differ from golden's",
         f"error flags  0x{found['error_flags']:x}",

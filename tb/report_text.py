@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.params import LayerParams, NetworkParams
 from golden.table import table
 
@@ -31,8 +31,9 @@ def _formats(layer: LayerParams) -> list[str]:
     return [f"{name} {fmt}" for name, fmt in formats.items()]
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+def counted(count: int | tuple[int, ...], noun: str) -> str:
+    """Return a number, or those of the parts of a core, with what it counts."""
+    return f"{listed(count)} {noun}{'s' * (count != 1)}"
 
 
 def describe_hardware(hardware: HardwareParams) -> str:

@@ -21,7 +21,8 @@ import click
 from tqdm import tqdm
 
 from golden.command_line import Command
-from golden.cost.search import Budget, fit, measure_activity
+from golden.cost.activity import measure_activity
+from golden.cost.search import Budget, fit
 from golden.data.dataset import load_dataset
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.train.topology import find_topology

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golden.hardware.part import listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
@@ -63,7 +64,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['memory_bits'] / 1000:.0f}",
         f"{row['cycles_per_sequence']:.0f}",
         f"{products(row):.0f}",
-        ", ".join(map(str, shape)),
+        ", ".join(listed(of, "/") for of in shape),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.cost.search import measure_activity
+from golden.cost.activity import measure_activity
 from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams

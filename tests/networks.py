@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.formats import SPIKE, Fixed
+from golden.formats import Fixed
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
-from golden.quantize import without_dependency_breaking
 from golden.readout_params import ReadoutParams
 from golden.runs import LayerRun
 
@@ -348,19 +347,6 @@ def with_reports(drawn: Drawn) -> Drawn:
     return replace(drawn, hardware=hardware, reports=tuple(reports))
 
 
-def draw_ablated(seed: int, ablations: tuple[str, ...]) -> Drawn:
-    """Draw a small network of plain layers that receive spikes, whose core is ablated."""
-    drawn = draw_network(seed, n_timesteps=5, max_neurons=9, max_inputs=8)
-    first, *others = (replace(layer, dilation=1) for layer in drawn.network.params.layers)
-    first = replace(first, formats=replace(first.formats, payload=SPIKE))
-    params = replace(drawn.network.params, layers=(first, *others))
-    network = replace(drawn.network, params=params)
-    if "no-dependency-breaking" in ablations:
-        network = without_dependency_breaking(network)
-    hardware = HardwareParams(drawn.hardware.lanes, access_counters=True, ablations=ablations)
-    return replace(drawn, network=network, hardware=hardware, payloads=np.sign(drawn.payloads))
-
-
 def draw_small(seed: int, *, delays: bool = False) -> Drawn:
     """Draw a network that is soon simulated."""
     return draw_network(seed, max_neurons=24, max_inputs=20, delays=delays)
@@ -391,6 +377,20 @@ def draw_shared(seed: int) -> Drawn:
     return replace(drawn, hardware=replace(hardware, events_per_cycle=events, graded="shared"))
 
 
+def with_parts(drawn: Drawn) -> Drawn:
+    """Return the same network on hardware each of whose parts has numbers of its own."""
+    rng, n = np.random.default_rng([drawn.seed, 11]), len(drawn.network.layers) + 1
+    limits = {"lanes": 12, "events_per_cycle": 2, "products_per_cycle": 8}
+    turned = {name: tuple(rng.integers(1, most + 1, n).tolist()) for name, most in limits.items()}
+    return replace(drawn, hardware=replace(drawn.hardware, **turned))
+
+
+def draw_parts(seed: int) -> Drawn:
+    """Draw a small network of any kind, each of whose parts has hardware of its own."""
+    drawn = with_parts(DRAWS[("plain", "delays", "loop", "whole neurons")[seed % 4]](seed))
+    return with_reports(drawn) if seed % 3 == 2 else drawn
+
+
 DRAWS: dict[str, Callable[[int], Drawn]] = {
     "large": draw_network,
     "large with delays": partial(draw_network, delays=True),
@@ -400,6 +400,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "loop": draw_loop,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
+    "parts": draw_parts,
     "reports": lambda seed: with_reports(draw_neurons(seed)),
     "shared products": draw_shared,
 }

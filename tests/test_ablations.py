@@ -30,7 +30,8 @@ from golden.quantize import quantize, without_dependency_breaking
 from golden.readout_params import ReadoutParams
 from golden.reals import LayerReals, NetworkReals
 from tb.report_text import describe
-from tests.networks import Drawn, draw_ablated
+from tests.ablated_networks import draw_ablated
+from tests.networks import Drawn
 from tests.test_core import check_cycles, simulate_and_check
 
 SETS = [

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tb.bench
+from golden.cost.activity import measure_activity
 from golden.cost.cycles import accesses
 from golden.cost.other_designs import (
     input_stationary_bits,
@@ -18,7 +19,7 @@ from golden.cost.other_designs import (
     released_rtl_cycles,
     released_rtl_multipliers,
 )
-from golden.cost.search import configurations, core_block_rams, measure_activity, price
+from golden.cost.search import core_block_rams, cores, price
 from golden.data.speech import SpokenDigits
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams
@@ -75,7 +76,14 @@ def test_hardware_of_every_size_and_within_budgets() -> None:
         "multipliers of the released RTL": (released_rtl_multipliers(CoreParams(params)), None),
         "fastest on an ECP5-85F": (156, 208),
     }
-    priced = [price(activity, one) for one in configurations(activity)]
+    priced = [
+        price(activity, HardwareParams(n, block, events, products))
+        for n in LANES
+        for block in BLOCKS
+        for events in (1, 2)
+        for products in range(1, 9)
+    ]
+    front = cores(activity)
     for reason, (multipliers, rams) in budgets.items():
         [one] = [h for h, reasons in found.items() if reason in reasons]
         core = CoreParams(params, one)
@@ -83,7 +91,7 @@ def test_hardware_of_every_size_and_within_budgets() -> None:
         assert rams is None or core_block_rams(core) <= rams
         assert price(activity, one).cycles == min(
             c.cycles
-            for c in priced
+            for c in (*priced, *front)
             if c.multipliers <= multipliers and (rams is None or c.block_rams <= rams)
         )
     for one in fitted[::5]:

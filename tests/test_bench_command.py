@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tb.bench
-from golden.cost.search import measure_activity
+from golden.cost.activity import measure_activity
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import HardwareParams

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from golden.cost.cycles import accesses, block_cycles, dropped_events
 from golden.cost.spans import KINDS, spans, totals
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
+from golden.hardware.layer import LayerHardware
 from golden.integer import run
 from golden.runs import Run
 from tb.simulate import by_timestep
@@ -26,13 +28,15 @@ from tests.networks import DRAWS, Drawn, draw_network
 
 SLOW = [("delays", 52), ("delays", 68)]  # ten seconds each
 SHARED = range(12)  # each with other hardware; their corners: below
+PARTS = (0, 1, 2, 3, 5, 7, 8, 9)  # each with hardware of its own
 QUICK = [
     (draw, seed)
     for chosen in (CHOSEN, neuron_corners.CHOSEN)
     for draw, seeds in chosen.items()
     for seed in seeds
     if (draw, seed) not in SLOW
-] + [("shared products", seed) for seed in SHARED]
+]
+QUICK += [("parts", seed) for seed in PARTS] + [("shared products", seed) for seed in SHARED]
 LONG = {
     "large": range(42),
     "large with delays": range(200, 218),
@@ -41,13 +45,14 @@ LONG = {
     "delays": (52, 68, *range(400, 410)),
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
+    "parts": range(400, 430),
     **{draw: sorted({*seeds} - {*neuron_corners.CHOSEN[draw]})
        for draw, seeds in neuron_corners.PAIRED.items()},
 }  # fmt: skip
 STALLED = [
     *(("plain", seed) for seed in (101, 102, 103)),
     *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
-    *(("whole neurons", 9), ("reports", 7), ("reports", 4)),
+    *(("whole neurons", 9), ("reports", 7), ("reports", 4), ("parts", 14)),
     *(("shared products", seed) for seed in (0, 4, 8)),
 ]
 
@@ -183,6 +188,27 @@ def test_shared_products_are_drawn_in_every_way() -> None:
     }  # fmt: skip
 
 
+def test_the_parts_that_are_simulated_differ() -> None:
+    """In lanes, events and products, next to each other, of each kind of network."""
+    differ: Counter[str] = Counter()
+    for seed in PARTS:
+        drawn = DRAWS["parts"](seed)
+        parts = list(CoreParams(drawn.network.params, drawn.hardware).parts.values())
+        for one, other in pairwise(parts):
+            layers = [part for part in (one, other) if isinstance(part, LayerHardware)]
+            differ["lanes"] += one.lanes != other.lanes
+            differ["events"] += one.hardware.events_per_cycle != other.hardware.events_per_cycle
+            differ["products"] += (
+                len({layer.hardware.products_per_cycle for layer in layers if layer.columns}) > 1
+            )
+        differ["delays"] += any(part.delayed for part in parts)
+        differ["recurrent"] += any(layer.recurrent for layer in drawn.network.params.layers)
+        differ["reports"] += bool(drawn.reports)
+        differ["blocks"] += drawn.hardware.block > 1
+        differ["graded"] += parts[0].payload.width > 1
+    assert min(differ.values()) >= 2 and len(differ) == 8, differ
+
+
 def test_the_chosen_neurons_have_every_pair_of_options() -> None:
     """And they reach every corner twice; those that are run as Verilog have every option twice."""
     found: dict[tuple[str, int], set[str]] = {}
@@ -253,7 +279,7 @@ def test_a_word_of_a_ring_is_read_in_the_cycle_in_which_an_item_leaves() -> None
         *STALLED,
         *long(CHOSEN),
         *long(neuron_corners.CHOSEN),
-        *long({"plain": (100,), "loop": (20, 23), "loop and delays": (71,)}),
+        *long({"plain": (100,), "loop": (20, 23), "loop and delays": (71,), "parts": (20,)}),
     ],
 )
 def test_stalls_change_no_value(draw: str, seed: int) -> None:

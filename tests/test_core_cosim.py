@@ -29,8 +29,9 @@ from tb.report import summarize, utilisation
 from tb.sim_command import main
 from tb.simulate import Simulation, build_core_model, simulate, simulate_items
 from tests import neuron_corners
+from tests.ablated_networks import draw_ablated
 from tests.corners import VERILATED
-from tests.networks import DRAWS, Drawn, draw_ablated, draw_network, draw_recurrent
+from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"
@@ -66,10 +67,11 @@ def check_waiting(simulation: Simulation) -> None:
 
 
 QUICK = [(draw, seed) for draw, seeds in VERILATED.items() for seed in seeds]
-QUICK += [("whole neurons", 157)]  # tests/test_reports.py has reports
+QUICK += [("whole neurons", 157), ("parts", 15)]  # tests/test_reports.py has reports
 # A large network for each of some blocks, events and products, and two with own spikes.
 LARGE = [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
 LARGE += [("large loop", seed) for seed in (2, 4)]
+LARGE += [("parts", seed) for seed in (4, 30)]
 LARGE += [
     (draw, seed)
     for draw, seeds in neuron_corners.VERILATED.items()

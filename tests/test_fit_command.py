@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dmp_core.__main__ import main
-from dmp_core.fit_command import front_table, plot
-from golden.cost.search import Budget, Candidate, core_block_rams, fit, measure_activity
-from golden.hardware.part import HardwareParams
+from dmp_core.fit_command import SHOWN, front_table, plot, thinned
+from golden.cost.activity import measure_activity
+from golden.cost.search import Budget, Candidate, core_block_rams, fit
+from golden.hardware.part import HardwareParams, listed
 from golden.manifest import read_core
 from tests.networks import draw_network
 from tests.pictures import faults
@@ -52,11 +53,11 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
 
     lines = result.stdout.splitlines()
     header = next(i for i, line in enumerate(lines) if line.split()[:2] == ["lanes", "block"])
-    rows = lines[header + 2 : header + 2 + len(front)]
+    rows = lines[header + 2 : header + 2 + min(len(front), SHOWN)]
     marked = [line.split() for line in rows if line.strip().startswith("->")]
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    cells = [*(str(hardware[name]) for name in shape), f"{chosen['cycles']:.1f}"]
+    cells = [*(listed(hardware[name], ",") for name in shape), f"{chosen['cycles']:.1f}"]
     cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.2f}"]
     assert marked == [["->", *cells]]
 
@@ -89,6 +90,22 @@ def test_no_texts_overlap_in_the_picture(seed: int, told: bool) -> None:
     chosen, front, priced = fit(activity, Budget(), energy=of_lanes if told else None)
     figure = plot("some", front, priced, chosen)
     assert not faults(figure) and len(figure.axes) == 1 + told
+
+
+def test_a_long_front_is_thinned() -> None:
+    """Its ends and the chosen one stay, in order; what others beat but in block RAMs goes first."""
+    front = [
+        Candidate(HardwareParams(1 + i, block), float(100 - i), 10 + i + 5 * beaten, 9 - beaten)
+        for i in range(60)
+        for block, beaten in ((1, False), (2, True))
+    ]
+    chosen = front[51]
+    some = thinned(front, chosen)
+    assert SHOWN - 1 <= len(some) <= SHOWN and some == [one for one in front if one in some]
+    assert front[0] in some and front[-2] in some and chosen in some
+    assert [one for one in some if one.hardware.block == 2] == [chosen]
+    assert thinned(front[:SHOWN], chosen) == front[:SHOWN]
+    assert len(front_table(front, chosen).splitlines()) == len(some) + 2
 
 
 def test_latencies_are_in_the_table_where_they_are_known() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from golden.errors import UserError
@@ -86,3 +88,65 @@ def test_a_recurrent_layer_has_no_blocks() -> None:
 def test_what_is_no_choice_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         HardwareParams(**given)
+
+
+# Numbers of each part
+
+
+def test_each_part_has_its_own_numbers() -> None:
+    params = network(LayerParams(3, 40, 4), LayerParams(40, 30, 0), n_classes=9)
+    core = CoreParams(params, HardwareParams((5, 6, 7), 2, (1, 2, 1), (3, 2, 8)))
+    turned = [(p.hardware.lanes, p.hardware.events_per_cycle) for p in core.parts.values()]
+    assert turned == [(5, 1), (6, 2), (7, 1)]
+    assert [part.lanes for part in core.parts.values()] == [5, 6, 7]
+    assert [layer.hardware.products_per_cycle for layer in core.layers] == [3, 2]
+    assert {part.hardware.block for part in core.parts.values()} == {2}
+    assert core.memories["layer0.w_f"].n_lanes == 5 and core.memories["readout.w_o"].n_lanes == 7
+
+
+def test_spikes_out_have_no_readout_and_no_number() -> None:
+    params = replace(network(LayerParams(3, 40, 4), LayerParams(40, 30, 0)), output=None)
+    core = CoreParams(params, HardwareParams((5, 6)))
+    assert [part.lanes for part in core.parts.values()] == [5, 6]
+    with pytest.raises(UserError, match=r"^lanes 5, 6, 7: the network has 2 layers, so use 2 num"):
+        CoreParams(params, HardwareParams((5, 6, 7)))
+
+
+def test_equal_numbers_are_one() -> None:
+    assert HardwareParams((4, 4, 4), 1, (2, 2), (3,)) == HardwareParams(4, 1, 2, 3)
+    assert HardwareParams((np.int64(4), 5)).lanes == (4, 5)
+    assert HardwareParams(4).of_part(7) == HardwareParams(4)
+    assert HardwareParams((4, 5), 2).of_part(1) == HardwareParams(5, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lanes": (4, 0)}, "lanes 0: use a whole number, 1 to 256"),
+        ({"lanes": (4, "5")}, "lanes '5': use a whole number, 1 to 256"),
+        ({"lanes": [4, 5]}, "lanes [4, 5]: use a whole number, 1 to 256"),
+        ({"lanes": ()}, "lanes of no part: use a whole number, or one for each part"),
+        ({"products_per_cycle": (1, 9)}, "products_per_cycle 9: use a whole number, 1 to 8"),
+        (
+            {"events_per_cycle": (1, 2), "ablations": ("no-fusion",)},
+            "the ablation no-fusion with events_per_cycle 1, 2: use 1 of each, and no reports",
+        ),
+    ],
+)
+def test_numbers_that_no_part_can_have(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        HardwareParams(**given)
+
+
+@pytest.mark.parametrize("name", ["lanes", "events_per_cycle", "products_per_cycle"])
+@pytest.mark.parametrize("given", [(1, 2), (1, 2, 1, 1)])
+def test_a_number_for_every_part(name: str, given: tuple[int, ...]) -> None:
+    params = network(LayerParams(3, 4, 2), LayerParams(4, 4, 0))
+    turned: dict[str, Any] = {name: given}
+    hardware = HardwareParams(**turned)
+    message = (
+        f"{name} {', '.join(map(str, given))}: the network has 2 layers and a readout, so use 3"
+        " numbers, or one for all"
+    )
+    with pytest.raises(UserError, match=f"^{message}$"):
+        CoreParams(params, hardware)

@@ -55,7 +55,7 @@ def commands(folder: Path) -> list[list[str]]:
     return [part.split("\n") for part in (folder / "arguments").read_text().split("\n\n")[:-1]]
 
 
-def shape(*values: int) -> list[str]:
+def shape(*values: int | str) -> list[str]:
     """Return the options of these lanes, timesteps a block, events and products a cycle."""
     options = ("--lanes", "--block", "--events-per-cycle", "--products-per-cycle")
     return [
@@ -67,7 +67,7 @@ def dmp(command: str, *arguments: str) -> list[str]:
     return ["-m", "dmp_core", command, *arguments]
 
 
-def core(network: str = "smnist", out: str = "build/smnist", *values: int) -> list[str]:
+def core(network: str = "smnist", out: str = "build/smnist", *values: int | str) -> list[str]:
     """Return what names a core: its network, its shape and its folder."""
     return [network, *shape(*(values or (8, 1, 1, 1))), "--out", out]
 
@@ -134,7 +134,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        "LANES=abc", "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
+        "LANES=abc", "LANES=4,", "LANES=4,0", "LANES=4 8", "BLOCK=1,2", "EVENTS=1,x",
+        "LANES=", "LANES=0", "LANES=-1", "LANES=1.5", "LANES='", 'LANES="', "BLOCK=x",
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "COUNTERS=one", "CLOCK=0",
         "CLOCK=-5", "CLOCK=nan", "CLOCK=", "ABLATE=no;fusion", "DATA=/dev/null", "DATA=nowhere",
@@ -156,6 +157,17 @@ def test_what_can_be_is_taken(clone: Path) -> None:
     for data in (".", "Makefile"):
         done = make(clone, "sim", f"DATA={data}")
         assert done.returncode == 0 and commands(clone)[-1][-2:] == ["--data", data]
+
+
+def test_parts_have_numbers_of_their_own(clone: Path) -> None:
+    """And no default folder has a comma in its name."""
+    parts = ("LANES=4,8,10", "EVENTS=1,2,1", "PRODUCTS=2,3,1")
+    done = make(clone, "sim", "bench-testset", *parts)
+    assert done.returncode == 0, done.stderr
+    simulated, tested = commands(clone)
+    assert simulated[3:] == core("smnist", "build/smnist", "4,8,10", 1, "1,2,1", "2,3,1")
+    out = "build/testset/smnist-4_8_10-8-1_2_1-2_3_1"
+    assert tested[tested.index("--out") + 1] == out and "," not in out
 
 
 @pytest.mark.parametrize(("target", "asks"), [("sim", True), ("package", True), ("host", False)])

@@ -19,10 +19,12 @@ from export.images import pack, unpack
 from export.store import names
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
 from tests.test_images import assert_same
 
+PARTS = "the network has 2 layers and a readout, so use 3 numbers, or one for all"
+NEITHER = "is neither a whole number, nor one for each part, as 4,8,10"
 UNKNOWN = (
     f"error: unknown network 'nonesuch': use a folder, or a shipped one: {', '.join(names())}\n"
 )
@@ -261,6 +263,10 @@ def test_an_image_of_something_else_is_named(written: Path) -> None:
             "--lanes 6 --block 4 --events-per-cycle 2 --products-per-cycle 5",
             HardwareParams(lanes=6, block=4, events_per_cycle=2, products_per_cycle=5),
         ),
+        (
+            "--lanes 4,8,10 --events-per-cycle 1,2,1 --products-per-cycle 3,3,3",
+            HardwareParams((4, 8, 10), events_per_cycle=(1, 2, 1), products_per_cycle=3),
+        ),
     ],
 )
 def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_path: Path) -> None:
@@ -270,7 +276,7 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
     core, images = read_images(out / "manifest.json")
     assert core.hardware == hardware and core.network.name == "rows"
     bits = sum(len(words) * core.memories[name].width for name, words in images.items())
-    assert f"{len(images)} memories, {bits} bits, {hardware.lanes} lanes" in result.stdout
+    assert f"{len(images)} memories, {bits} bits, {listed(hardware.lanes)} lanes" in result.stdout
 
 
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
@@ -311,6 +317,14 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
             "error: products_per_cycle 9: use a whole number, 1 to 8\n",
         ),
         (["nonesuch"], UNKNOWN),
+        (
+            ["rows", "--lanes", "4,8"],
+            f"error: lanes 4, 8: {PARTS}\n",
+        ),
+        (
+            ["rows", "--lanes", "4,8,"],
+            f"error: Invalid value for '--lanes': '4,8,' {NEITHER}: see main export --help\n",
+        ),
     ],
 )
 def test_the_command_refuses_in_one_line(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
+from operator import le
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,41 +17,182 @@ from dmp_core.fit_command import energy_of
 from energy.command import measure_work
 from energy.estimate import read_estimate
 from energy.technology import read_technology
+from golden.cost.activity import Activity, measure_activity
+from golden.cost.part_search import (
+    EVENTS,
+    Choices,
+    Costs,
+    as_one,
+    lane_choices,
+    part_choices,
+    product_choices,
+)
 from golden.cost.search import (
-    LANES,
     Budget,
     Candidate,
+    Objective,
     choose,
-    configurations,
+    core_choices,
+    cores,
     fit,
+    least_latency,
     pareto,
     price,
     with_latency,
 )
 from golden.errors import UserError
-from golden.hardware.core import CoreParams
+from golden.hardware.core import CoreParams, possible_blocks
+from golden.hardware.layer import LayerHardware
 from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.readout import ReadoutHardware
+from golden.params import LayerParams
+from golden.readout_params import ReadoutParams
+from tests.hardware_layers import network
+from tests.networks import draw_network
 from tests.search_inputs import draw_activity, of_lanes
 
 
-def test_configurations_are_those_worth_a_price() -> None:
-    activity = draw_activity(2)  # at most 29 neurons, 5 rows of the slow state
-    found = configurations(activity)
-    lanes = [*(n for n in LANES if n < 29), 29]
-    assert len(found) == len(set(found)) == len(lanes) * len(BLOCKS) * 2 * 6
-    assert {one.lanes for one in found} == set(lanes)
-    assert {one.products_per_cycle for one in found} == set(range(1, 7))
+def uniform(activity: Activity, lanes: Iterable[int]) -> list[Candidate]:
+    """Return cores whose parts have the same numbers."""
+    return [
+        price(activity, HardwareParams(n, block, events, products))
+        for n in lanes
+        for block in possible_blocks(activity.network.params)
+        for events in (1, 2)
+        for products in range(1, 9)
+    ]
+
+
+def beats(one: Candidate, other: Candidate) -> bool:
+    """Whether one costs no more of anything."""
+    return all(a <= b for a, b in zip(one.costs, other.costs, strict=True))
+
+
+def test_choices_for_a_part_are_those_worth_a_price() -> None:
+    """100 neurons are 1 to 4 groups of 100, 50, 34 and 25 lanes; 35, 36 and 40 lanes are as many
+    groups as 34, and 5, 6 or 8 of their neurons share a unit. 12 columns of a slow state of 11.
+    """
+    params = LayerParams(9, 100, 11)
+    part = LayerHardware(params, HardwareParams(1, 4))
+    lanes = lane_choices(part)
+    groups = {n: [of for of in lanes if -(-100 // of) == n] for n in (1, 2, 3, 4)}
+    assert groups[1] == [100] and groups[3] == [34, 35, 36, 40, 48]
+    assert groups[2][0] == 50 and groups[4][0] == 25
+    assert {-(-100 // n) for n in lanes} == {-(-100 // n) for n in range(1, 101)}
+    assert product_choices(part) == [1, 2, 3, 4, 6]
+    choices = part_choices(part)
+    assert len(choices) == len(set(choices)) == len(lanes) * len(EVENTS) * 5
+    assert {choice.block for choice in choices} == {4}
+    readout = ReadoutHardware(ReadoutParams(9, 300), HardwareParams())
+    assert max(lane_choices(readout)) <= 256 and product_choices(readout) == [1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_is_joined_is_what_brute_force_finds(seed: int) -> None:
+    """Costs drawn at random, many of them equal: of all combinations, those that nothing beats."""
+    rng = np.random.default_rng(seed)
+    drawn = [[tuple(of) for of in rng.integers(1, 9, (12, 3)).tolist()] for _ in range(3)]
+    found = Choices(Costs.of([(3.5, 0, 2)]), np.zeros((1, 0, 3), int))
+    for costs in drawn:
+        numbers = np.arange(len(costs)).repeat(3).reshape(-1, 1, 3)
+        found = found.with_part(Choices(Costs.of(costs), numbers))
+    every = {}
+    for picks in product(*(range(len(costs)) for costs in drawn)):
+        cycles, multipliers, rams = zip(
+            *(of[pick] for of, pick in zip(drawn, picks, strict=True)), strict=True
+        )
+        every[picks] = max(3.5, *cycles), sum(multipliers), 2 + sum(rams)
+    costs = set(every.values())
+    wanted = {one for one in costs if not any(o != one and all(map(le, o, one)) for o in costs)}
+    total = found.costs
+    mine = list(
+        zip(*(of.tolist() for of in (total.cycles, total.multipliers, total.block_rams)),
+            strict=True)
+    )  # fmt: skip
+    assert len(mine) == len(set(mine)) and set(mine) == wanted and len(wanted) > 5
+    for numbers, cost in zip(found.numbers, mine, strict=True):
+        assert every[tuple(numbers[:, 0].tolist())] == cost
+
+
+@pytest.mark.parametrize("seed", [23, 27, 30])
+def test_the_cores_found_are_those_of_brute_force(seed: int) -> None:
+    """Of every combination of all numbers that the parts of a small network can have, also those
+    that are no choice for a part.
+    """
+    drawn = draw_network(seed, n_sequences=2, n_timesteps=12, max_neurons=9, max_inputs=6)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    params = activity.network.params
+    [layer], readout = params.layers, params.readout
+    found = cores(activity)
+    assert all(price(activity, one.hardware) == one for one in found)
+    numbers = range(1, layer.n_neurons + 1), range(1, readout.n_classes + 1), EVENTS, EVENTS
+    for block in (1, 4):
+        every = [
+            price(activity, HardwareParams((n, classes), block, (e, of), k))
+            for n, classes, e, of in product(*numbers)
+            for k in range(1, 9)
+        ]
+        mine = [one.costs for one in found if one.hardware.block == block]
+        assert sorted(mine) == [one.costs for one in pareto(every)]
+    assert len(found) > 4 and any(isinstance(one.hardware.lanes, tuple) for one in found)
+
+
+@pytest.mark.parametrize("seed", [3, 5])
+def test_no_core_beats_those_found(seed: int) -> None:
+    """Any core of a network of several layers costs no less than one that is found."""
+    drawn = draw_network(seed, n_sequences=2, n_timesteps=12, max_neurons=30, max_inputs=6)
+    activity = measure_activity(drawn.network, drawn.payloads)
+    params = activity.network.params
+    sizes = [*(layer.n_neurons for layer in params.layers), params.readout.n_classes]
+    assert len(sizes) > 2
+    rng, front = np.random.default_rng(seed), cores(activity)
+    for _ in range(300):
+        one = price(
+            activity,
+            HardwareParams(
+                tuple(int(rng.integers(1, n + 1)) for n in sizes),
+                int(rng.choice(BLOCKS)),
+                tuple(rng.choice(EVENTS, len(sizes)).tolist()),
+                tuple(rng.integers(1, 9, len(sizes)).tolist()),
+            ),
+        )
+        assert any(beats(other, one) for other in front), one
+
+
+def test_numbers_that_make_the_same_core_are_one() -> None:
+    """7 lanes of 3 classes are 3 lanes of them, and a part without a slow state makes no
+    products.
+    """
+    params = network(LayerParams(5, 20, 4), LayerParams(20, 9, 0), n_classes=3)
+    core = CoreParams(params, HardwareParams(1, 2, reports=True))
+    turned = (7, 2, 4), (7, 2, 1), (3, 2, 1)
+    found = as_one(core, np.array(turned))
+    assert found == HardwareParams(7, 2, 2, 4, reports=True)
+    assert as_one(core, np.array([*turned[:2], (2, 1, 1)])) == replace(
+        found, lanes=(7, 7, 2), events_per_cycle=(2, 2, 1)
+    )
+    deep = CoreParams(network(LayerParams(5, 20, 4), LayerParams(20, 9, 4), n_classes=3))
+    assert as_one(deep, np.array(turned)).products_per_cycle == (4, 1, 1)
+
+
+def test_cores_of_one_number_are_searched_too() -> None:
+    activity = draw_activity(2)
+    front = pareto(cores(activity))
+    for one in uniform(activity, (1, 3, 8, 16, 29)):
+        assert any(beats(other, one) for other in front), one
 
 
 def test_a_fit_to_an_energy() -> None:
-    """The front is one of energy too: the choice is the best of all that were priced."""
+    """The front is one of energy too: the choice is the best of the cores of every block that no
+    other one of it beats.
+    """
     activity = draw_activity(2)
-    chosen, front, priced = fit(activity, Budget(), objective="energy", energy=of_lanes)
-    told = [replace(one, energy=of_lanes(one)) for one in priced]
-    energies = sorted(of_lanes(one) for one in priced)
+    chosen, front, found = fit(activity, Budget(), objective="energy", energy=of_lanes)
+    told = [replace(one, energy=of_lanes(one)) for one in found]
+    energies = sorted(of_lanes(one) for one in found)
     assert chosen.energy == energies[0] and chosen in front
     assert front == pareto(told, energy=True) and len(front) > len(pareto(told))
-    most = energies[len(energies) // 8]
+    most = energies[3]
     budget = Budget(energy=most)
     allowed = [one for one in told if of_lanes(one) <= most]
     chosen, front, _ = fit(activity, budget, energy=of_lanes)
@@ -56,10 +201,10 @@ def test_a_fit_to_an_energy() -> None:
     for one, key in ((chosen, "cycles"), (fewest, "multipliers")):
         least = min(getattr(one, key) for one in allowed)
         assert getattr(one, key) == least
-    assert chosen.cycles > min(one.cycles for one in priced)
+    assert chosen.cycles > min(one.cycles for one in found)
     plain, front, _ = fit(activity, Budget(), energy=of_lanes)
     assert plain.cycles < chosen.cycles and plain.energy == of_lanes(plain)
-    assert front == [replace(one, energy=of_lanes(one)) for one in pareto(priced)]
+    assert front == [replace(one, energy=of_lanes(one)) for one in pareto(found)]
     with pytest.raises(UserError, match=f"the least energy {energies[0]:.2f} uJ"):
         choose(told, Budget(energy=energies[0] / 2))
 
@@ -145,25 +290,31 @@ def test_a_choice_is_the_best_within_the_budget(
 def test_a_fit_is_the_best_of_all(budget: Budget) -> None:
     activity = draw_activity(2)
     done: list[int] = []
-    chosen, front, priced = fit(activity, budget, done.append)
-    assert sum(done) == len(priced) == len(configurations(activity))
-    assert [one.hardware for one in priced] == configurations(activity)
-    assert chosen in front and budget.allows(chosen)
-    assert chosen.costs == choose(priced, budget).costs
+    chosen, front, found = fit(activity, budget, done.append)
+    assert sum(done) == len(core_choices(activity))
+    assert front == [one for one in pareto(found) if budget.allows(one)]
+    assert chosen in front
+    assert chosen.costs == choose(found, budget).costs
     assert chosen == price(activity, chosen.hardware)
     assert chosen.multipliers == CoreParams(activity.network.params, chosen.hardware).multipliers
 
 
-def test_a_fit_to_a_latency() -> None:
+@pytest.mark.parametrize("objective", ["multipliers", "cycles"])
+def test_a_fit_to_a_latency(objective: Objective) -> None:
+    """It is the best of all, of which few are looked at."""
     activity = draw_activity(2)
     _, front, _ = fit(activity, Budget())
     timed = [with_latency(activity, one) for one in front]
-    most = sorted(one.latency or 0 for one in timed)[len(timed) // 2]
-    chosen, front, _ = fit(activity, Budget(latency=most))
-    assert front == timed
-    fewest = min(one.multipliers for one in timed if (one.latency or 0) <= most)
-    assert chosen.multipliers == fewest and chosen.latency is not None and chosen.latency <= most
-    with pytest.raises(UserError, match=r"shortest latency is \d+ cycles"):
+    for one in timed:
+        assert 0 < least_latency(activity, one.hardware) < (one.latency or 0)
+    latencies = sorted(one.latency or 0 for one in timed)
+    most = latencies[len(timed) // 2]
+    chosen, found, _ = fit(activity, Budget(latency=most), objective=objective)
+    allowed = [one for one in timed if (one.latency or 0) <= most]
+    assert chosen == choose(allowed, Budget(), objective) and chosen in found
+    looked = [one for one in found if one.latency is not None]
+    assert len(looked) < len(timed) and set(looked) <= set(timed)
+    with pytest.raises(UserError, match=rf"shortest latency is {latencies[0]:.0f} cycles"):
         fit(activity, Budget(latency=10))
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.cost.activity import Activity, measure_activity
 from golden.cost.search import (
-    Activity,
     block_rams,
-    configurations,
     core_block_rams,
+    core_choices,
     delay_cycles,
-    measure_activity,
     part_cycles,
     price,
     with_latency,
@@ -30,7 +29,7 @@ from golden.integer import LayerIntegers, NetworkIntegers, run, without_readout
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from tests.networks import draw_network, draw_recurrent
-from tests.search_inputs import draw_activity
+from tests.search_inputs import draw_activity, draw_hardware
 
 
 def layer(
@@ -122,7 +121,7 @@ def test_a_recurrent_networks_activity_is_that_of_a_run() -> None:
     drawn = draw_recurrent(6)
     activity = measure_activity(drawn.network, drawn.payloads)
     golden = run(drawn.network, drawn.payloads)
-    assert set(activity.addresses) == {1} and {c.block for c in configurations(activity)} == {1}
+    assert set(activity.addresses) == {1} == {of.block for of in core_choices(activity)}
     received = [*(layer.addresses for layer in golden.layers), golden.readout_addresses]
     for expected, counted in zip(received, activity.addresses[1], strict=True):
         assert np.array_equal(expected, counted)
@@ -183,19 +182,30 @@ def steady_cycles(activity: Activity, hardware: HardwareParams) -> float:
 @pytest.mark.parametrize("seed", range(12))
 def test_prices_against_the_timeline(seed: int) -> None:
     """Networks of every size and state on a steady load of whole blocks: half of the prices are
-    exact to 1 %, none is too high by more than 2 %. The price is that of the slowest part: where
+    exact to 3 %, none is too high by more than 2 %. The price is that of the slowest part: where
     parts are slow in turns (dilations that differ, blocks as long as a third of the sequence) the
     core takes longer, but never by more than a third.
     """
     network = draw_network(seed).network
     n_inputs = network.params.layers[0].n_inputs
     activity = measure_activity(network, draw_events(0.3 * n_inputs, 5, seed, 48, n_inputs))
-    every = configurations(activity)
-    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:24]]
+    some = draw_hardware(activity, seed, 24)
     share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
     assert 0.75 < min(share) and max(share) < 1.02
-    assert 0.99 < np.median(share) < 1.01
+    assert 0.97 < np.median(share) < 1.01
     assert np.mean(np.array(share) > 0.9) >= 0.75
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_prices_of_parts_with_numbers_of_their_own(seed: int) -> None:
+    """As above; more parts are about as slow as the slowest one, and wait for each other."""
+    network = draw_network(seed).network
+    n_inputs = network.params.layers[0].n_inputs
+    activity = measure_activity(network, draw_events(0.3 * n_inputs, 5, seed, 48, n_inputs))
+    some = draw_hardware(activity, seed, 24, each=True)
+    assert sum(isinstance(one.lanes, tuple) for one in some) > 20
+    share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
+    assert 0.75 < min(share) and max(share) < 1.02 and np.median(share) > 0.95
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -204,8 +214,7 @@ def test_prices_of_recurrent_networks_against_the_timeline(seed: int) -> None:
     network = draw_recurrent(seed).network
     n_inputs = network.params.layers[0].n_inputs
     activity = measure_activity(network, draw_events(0.3 * n_inputs, 4, seed, 40, n_inputs))
-    every = configurations(activity)
-    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
+    some = draw_hardware(activity, seed, 8)
     share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
     assert 0.75 < min(share) and max(share) < 1.01 and np.median(share) > 0.98
 
@@ -219,8 +228,7 @@ def test_prices_without_a_readout_against_the_timeline(seed: int) -> None:
     network = without_readout(drawn.params, drawn.layers)
     n_inputs = network.params.layers[0].n_inputs
     activity = measure_activity(network, draw_events(0.1 * n_inputs, 4, seed, 48, n_inputs))
-    every = configurations(activity)
-    some = [every[i] for i in np.random.default_rng(seed).permutation(len(every))[:8]]
+    some = draw_hardware(activity, seed, 8)
     prices = [price(activity, one).cycles for one in some]
     share = [cost / steady_cycles(activity, one) for cost, one in zip(prices, some, strict=True)]
     assert 0.75 < min(share) and max(share) < 1.02 and np.median(share) > 0.96

@@ -1,9 +1,10 @@
 """Choose hardware for a network from the events that it receives: no Torch, no RTL.
 
-Every configuration of lanes, block, events and products a cycle is priced: cycles a timestep of the
-slowest part (`golden.cost.cycles`, on measured events), multipliers, block RAMs, and energy where a
-caller can tell it. Those that no other one beats in what matters are the Pareto front; the budgets
-choose from it.
+Cores are priced: cycles a timestep of the slowest part (`golden.cost.cycles`, on measured events),
+multipliers, block RAMs, and energy where a caller can tell it. For each choice for a whole core
+(`core_choices`: the timesteps a block) all lanes, events and products a cycle of every part are
+searched (`golden.cost.part_search`). Those cores that no other one beats in what matters are the
+Pareto front; the budgets choose from it.
 """
 
 from __future__ import annotations
@@ -11,98 +12,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import le
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from golden.blocks import block_lengths, count_arrivals
+from golden.blocks import block_lengths
+from golden.cost.activity import Activity, by_block
 from golden.cost.cycles import Part, block_cycles, loop_cycles, refreshes
-from golden.cost.operands import used_operands
+from golden.cost.part_search import Costs, cheapest
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import HardwareParams, listed
 from golden.hardware.stages import DELAY_LATENCY
-from golden.integer import NetworkIntegers, run
-from golden.runs import Run
 
-LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 # A DP16KD of the ECP5: bits of a word, words.
 _BLOCK_RAM_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 Objective = Literal["cycles", "multipliers", "energy"]
 _DISTRIBUTED_WORDS = 64  # up to which a memory of the ECP5 lies in its LUTs
-
-
-@dataclass(frozen=True)
-class Activity:
-    """What a network did with B sequences of K timesteps.
-
-    `run` is the traced golden run; `addresses` the distinct addresses (B, blocks) that each layer
-    and the readout received, for each block that a core can have, and `arrivals` the same before
-    delays: what `LayerRun` calls arrivals and slots, None for a layer without delays; `items`
-    (B, K) what enters the first layer's list; `used` the share of each layer's
-    operands that is not zero.
-    """
-
-    network: NetworkIntegers
-    payloads: np.ndarray
-    run: Run
-    addresses: dict[int, list[np.ndarray]]
-    arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]]
-    items: np.ndarray
-    used: list[float]
-
-    @property
-    def n_timesteps(self) -> int:
-        return self.payloads.shape[1]
-
-    def of_block(self, block: int) -> Run:
-        """Return the run with its addresses counted for this block."""
-        addresses = self.addresses[block]
-        layers = [
-            replace(layer, addresses=found)
-            for layer, found in zip(self.run.layers, addresses, strict=False)
-        ]
-        for index, arrived in enumerate(self.arrivals[block]):
-            if arrived is not None:
-                arrivals, slots = arrived
-                layers[index] = replace(layers[index], arrivals=arrivals, arrival_slots=slots)
-        lengths = block_lengths(self.n_timesteps, block)
-        return replace(self.run, layers=layers, readout_addresses=addresses[-1], lengths=lengths)
-
-
-def measure_activity(network: NetworkIntegers, payloads: np.ndarray) -> Activity:
-    """Run sequences (B, K, M) through the golden network and count what its parts receive."""
-    golden = run(network, payloads, trace=True)
-    sent = [payloads != 0, *(layer.spikes for layer in golden.layers)]
-    delayed = [*(layer.delayed for layer in golden.layers), None]
-    received = [d if d is not None else s for d, s in zip(delayed, sent, strict=True)]
-    # A timestep's events, own spikes among them, have distinct addresses.
-    events = [*(layer.events for layer in golden.layers), golden.layers[-1].spike_counts]
-    addresses = {1: events}
-    for block in possible_blocks(network.params)[1:]:
-        addresses[block] = []
-        for spikes in received:
-            assert spikes is not None
-            addresses[block].append(by_block(spikes, block).any(2).sum(2))
-    arrivals: dict[int, list[tuple[np.ndarray, np.ndarray] | None]] = {b: [] for b in addresses}
-    for block, found in arrivals.items():
-        for index, (params, layer) in enumerate(
-            zip(network.params.layers, network.layers, strict=True)
-        ):
-            values = sent[index]
-            assert values is not None
-            found.append(
-                count_arrivals(layer.delays, values, block, external=index == 0)
-                if params.max_delay
-                else None
-            )
-    used = list(map(used_operands, network.params.layers, golden.layers))
-    for layer in golden.layers:
-        layer.keep_only_spikes()  # of other values nothing depends here
-    return Activity(network, payloads, golden, addresses, arrivals, events[0] + 1, used)
 
 
 @dataclass(frozen=True)
@@ -134,8 +63,9 @@ class Candidate:
         """Return the variables that `make` builds it with."""
         h = self.hardware
         return (
-            f"LANES={h.lanes} BLOCK={h.block} EVENTS={h.events_per_cycle}"
-            f" PRODUCTS={h.products_per_cycle}" + " REPORTS=1" * h.reports
+            f"LANES={listed(h.lanes, ',')} BLOCK={h.block}"
+            f" EVENTS={listed(h.events_per_cycle, ',')}"
+            f" PRODUCTS={listed(h.products_per_cycle, ',')}" + " REPORTS=1" * h.reports
         )
 
 
@@ -172,18 +102,26 @@ def block_rams(memory: MemoryParams, n_reads: int = 1) -> int:
     return min(-(-memory.width // w) * -(-memory.depth // d) for w, d in shapes)
 
 
+def part_block_rams(part: Part) -> int:
+    """Return an estimate of the ECP5's block RAMs for the memories of a part."""
+    total = sum(map(block_rams, part.buffers.values()))
+    for name, memory in part.memories.items():
+        reads = part.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
+        if name != "scalars":
+            segments = (replace(memory, depth=depth) for depth in memory.segments)
+            total += sum(block_rams(segment, reads) for segment in segments)
+    return total
+
+
 def core_block_rams(core: CoreParams) -> int:
     """Return an estimate of the ECP5's block RAMs for all memories of a core."""
+    return outlet_block_rams(core) + sum(map(part_block_rams, core.parts.values()))
+
+
+def outlet_block_rams(core: CoreParams) -> int:
+    """Return an estimate of those of what turns blocks of spikes into timesteps, if it is there."""
     outlet = core.spike_output
-    total = sum(map(block_rams, outlet.buffers.values())) if outlet else 0
-    for part in core.parts.values():
-        total += sum(map(block_rams, part.buffers.values()))
-        for name, memory in part.memories.items():
-            reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
-            if name != "scalars":
-                segments = (replace(memory, depth=depth) for depth in memory.segments)
-                total += sum(block_rams(segment, reads) for segment in segments)
-    return total
+    return sum(map(block_rams, outlet.buffers.values())) if outlet else 0
 
 
 def part_cycles(
@@ -227,11 +165,33 @@ def delay_cycles(part: LayerHardware, delayed: np.ndarray, items: np.ndarray) ->
     return float(cycles.sum(1).mean() + sequence_end) / delayed.shape[1]
 
 
-def by_block(values: np.ndarray, block: int) -> np.ndarray:
-    """Return (B, blocks, block, ...) of (B, K, ...), with zeros after the last timestep."""
-    missing = [(0, 0)] * values.ndim
-    missing[1] = 0, -values.shape[1] % block
-    return np.pad(values, missing).reshape(len(values), -1, block, *values.shape[2:])
+def link_cycles(activity: Activity, core: CoreParams) -> float:
+    """Return the cycles a timestep on average of the slowest of what is between parts: items that
+    pass, one a cycle, and delay lines.
+    """
+    n_timesteps = activity.n_timesteps
+    items = [activity.items, *(found + 1 for found in activity.addresses[core.hardware.block][1:])]
+    if core.spike_output:  # which leave by timesteps
+        items.append(activity.run.layers[-1].spike_counts + 1)
+    entering = np.count_nonzero(activity.payloads, axis=2) + 1
+    return max(
+        *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
+        *(
+            delay_cycles(part, layer.delayed, entering)
+            for part, layer in zip(core.layers, activity.run.layers, strict=True)
+            if layer.delayed is not None
+        ),
+    )
+
+
+def price_part(activity: Activity, index: int, part: Part) -> tuple[float, int, int]:
+    """Return what a layer, or the readout, costs: its cycles a timestep on average, multipliers,
+    block RAMs.
+    """
+    spikes = [*(layer.spikes for layer in activity.run.layers), None][index]
+    addresses = activity.addresses[part.block][index]
+    cycles = part_cycles(part, addresses, activity.n_timesteps, spikes)
+    return cycles, sum(part.multipliers.values()), part_block_rams(part)
 
 
 def price(activity: Activity, hardware: HardwareParams) -> Candidate:
@@ -243,54 +203,54 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     a part.
     """
     core = CoreParams(activity.network.params, hardware)
-    addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
-    items = [activity.items, *(found + 1 for found in addresses[1:])]
-    if core.spike_output:  # which leave by timesteps
-        items.append(activity.run.layers[-1].spike_counts + 1)
-    spikes = [*(layer.spikes for layer in activity.run.layers), None]
-    received = zip(addresses, spikes, strict=True)  # those of the output last
-    cycles = max(
-        *(
-            part_cycles(part, found, n_timesteps, sent)
-            for part, (found, sent) in zip(core.parts.values(), received, strict=False)
-        ),
-        *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
-        *(
-            delay_cycles(part, layer.delayed, np.count_nonzero(activity.payloads, axis=2) + 1)
-            for part, layer in zip(core.layers, activity.run.layers, strict=True)
-            if layer.delayed is not None
-        ),
-    )
+    parts = [price_part(activity, i, part) for i, part in enumerate(core.parts.values())]
+    cycles = max(link_cycles(activity, core), *(cycles for cycles, _, _ in parts))
     return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
 
 
-def configurations(activity: Activity, reports: bool = False) -> list[HardwareParams]:
-    """Return every configuration that is worth a price: more lanes than neurons, or more products
-    than columns, are not. All are to have reports, or none.
+def core_choices(activity: Activity, reports: bool = False) -> list[HardwareParams[int]]:
+    """Return what may be chosen for a whole core, on one lane each. All are to have reports, or
+    none.
     """
-    params = activity.network.params
-    most = max(layer.n_neurons for layer in params.layers)
-    columns = max(layer.n_state for layer in params.layers) + 1
-    lanes = [n for n in LANES if n < most] + [most]
     return [
-        HardwareParams(n, block, events, products, reports=reports)
-        for n in lanes
-        if n <= 256
-        for block in possible_blocks(params)
-        for events in (1, 2)
-        for products in range(1, min(8, columns) + 1)
+        HardwareParams(1, block, reports=reports)
+        for block in possible_blocks(activity.network.params)
     ]
+
+
+def cores(
+    activity: Activity, progress: Callable[[int], object] = lambda n: None, reports: bool = False
+) -> list[Candidate]:
+    """Return for each of the choices for a whole core the cores that no other one with it beats.
+    `progress` is called with 1 for each of these choices.
+    """
+    found = []
+    for hardware in core_choices(activity, reports):
+        core = CoreParams(activity.network.params, hardware)
+        parts = list(core.parts.values())
+
+        def of_part(
+            index: int, hardware: HardwareParams[int], parts: list[Part] = parts
+        ) -> tuple[float, int, int]:
+            return price_part(activity, index, replace(parts[index], hardware=hardware))
+
+        least = link_cycles(activity, core), 0, outlet_block_rams(core)
+        found += [Candidate(of, *costs) for of, costs in cheapest(core, of_part, least)]
+        progress(1)
+    return found
 
 
 def pareto(candidates: Iterable[Candidate], energy: bool = False) -> list[Candidate]:
     """Return the candidates that no other one beats in all costs, the fastest first; or with
     `energy` in this as well, the one that takes least first.
     """
+    if not energy:
+        given = list(candidates)
+        kept = Costs.of([one.costs for one in given]).unbeaten() if given else []
+        return sorted((given[place] for place in kept), key=lambda one: one.costs)
     front: dict[tuple[float, ...], Candidate] = {}
-    costs = Candidate.costs_with_energy.fget if energy else Candidate.costs.fget
-    assert costs is not None
-    for candidate in sorted(candidates, key=costs):
-        cost = costs(candidate)
+    for candidate in sorted(candidates, key=lambda one: one.costs_with_energy):
+        cost = candidate.costs_with_energy
         if not any(all(map(le, other, cost)) for other in front):
             front[cost] = candidate
     return list(front.values())
@@ -335,13 +295,55 @@ def choose(
             + (f", the shortest latency is {min(latencies):.0f} cycles" if latencies else "")
             + (f", the least energy {min(energies):.2f} uJ" if energies else "")
         )
+    return min(allowed, key=_order(budget, objective))
+
+
+def _order(budget: Budget, objective: Objective | None) -> Callable[[Candidate], Any]:
+    """Return what is least of the best candidate."""
     asked = budget.cycles is not None or budget.latency is not None
     objective = objective or ("multipliers" if asked else "cycles")
     if objective == "energy":
-        return min(allowed, key=lambda c: c.costs_with_energy)
+        return lambda c: c.costs_with_energy
     if objective == "cycles":
-        return min(allowed, key=lambda c: c.costs)
-    return min(allowed, key=lambda c: (c.multipliers, c.block_rams, c.cycles))
+        return lambda c: c.costs
+    return lambda c: (c.multipliers, c.block_rams, c.cycles)
+
+
+def least_latency(activity: Activity, hardware: HardwareParams) -> int:
+    """Return the cycles that the first sequence takes at least: the steps of the slowest part."""
+    core = CoreParams(activity.network.params, hardware)
+    lengths = block_lengths(activity.n_timesteps, hardware.block)
+    received = activity.addresses[hardware.block]
+    return max(
+        int(block_cycles(part, addresses[0], lengths).sum())
+        for part, addresses in zip(core.parts.values(), received, strict=False)
+    )
+
+
+def with_latencies(
+    activity: Activity, front: Sequence[Candidate], budget: Budget, objective: Objective | None
+) -> list[Candidate]:
+    """Return a front with the latency of its best candidate within the budget, and of those that
+    had to be looked at to find it; where there is none, with the shortest latency.
+    """
+    assert budget.latency is not None
+    least = {one.hardware: least_latency(activity, one.hardware) for one in front}
+    timed: dict[HardwareParams, Candidate] = {}
+
+    def found() -> list[Candidate]:
+        return [timed.get(one.hardware, one) for one in front]
+
+    for one in sorted(front, key=_order(budget, objective)):
+        if least[one.hardware] <= budget.latency:
+            timed[one.hardware] = with_latency(activity, one)
+            if budget.allows(timed[one.hardware]):
+                return found()
+    shortest = min((one.latency or 0 for one in timed.values()), default=np.inf)
+    for one in sorted(front, key=lambda one: least[one.hardware]):
+        if one.hardware not in timed and least[one.hardware] < shortest:
+            timed[one.hardware] = with_latency(activity, one)
+            shortest = min(shortest, timed[one.hardware].latency or 0)
+    return found()
 
 
 def fit(
@@ -353,30 +355,32 @@ def fit(
     energy: Callable[[Candidate], float] | None = None,
     reports: bool = False,
 ) -> tuple[Candidate, list[Candidate], list[Candidate]]:
-    """Return the chosen configuration, the front that it was chosen from, and all that were priced.
+    """Return the chosen configuration, the front that it was chosen from, and the cores that no
+    other one beats of those with the same choices for a whole core (the timesteps a block).
 
     `energy` tells that of a candidate. Where a budget or the objective asks for it, it must be
-    there, and the front is also one of energy; else it is told of the front only, and so are
-    latencies, where the budget limits them. `progress` is called with 1 after every configuration
-    priced. With `reports` the cores have them, but the sequences ask for none.
+    there; it is then told of all these cores within the other budgets, and the front is also one
+    of energy. Else it is told of the front only. Where the budget limits it, the latency is told
+    of as many of the front as the choice needs. So a core that is not in the front is not chosen,
+    though it may take less energy, or a shorter time alone. `progress` is called with 1 for each
+    choice for a whole core. With `reports` the cores have them, but the sequences ask for none.
     """
-    priced = []
-    for hardware in configurations(activity, reports):
-        priced.append(price(activity, hardware))
-        progress(1)
+    found = cores(activity, progress, reports)
 
     def within(candidates: list[Candidate], limits: Budget) -> list[Candidate]:
-        found = [candidate for candidate in candidates if limits.allows(candidate)]
-        return found or [choose(candidates, limits)]  # says why there is none
+        allowed = [candidate for candidate in candidates if limits.allows(candidate)]
+        return allowed or [choose(candidates, limits)]  # says why there is none
 
     def told(candidates: list[Candidate]) -> list[Candidate]:
         return [replace(c, energy=energy(c)) for c in candidates] if energy else candidates
 
-    area = within(priced, replace(budget, latency=None, energy=None))
+    area = within(found, replace(budget, latency=None, energy=None))
     if budget.energy is not None or objective == "energy":
         front = pareto(within(told(area), Budget(energy=budget.energy)), energy=True)
     else:
         front = told(pareto(area))
-    if budget.latency is not None:
-        front = [with_latency(activity, candidate) for candidate in front]
-    return choose(front, budget, objective), front, priced
+    if budget.latency is None:
+        return choose(front, budget, objective), front, found
+    front = with_latencies(activity, front, budget, objective)
+    known = [candidate for candidate in front if candidate.latency is not None]
+    return choose(known, budget, objective), front, found

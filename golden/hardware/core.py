@@ -28,6 +28,7 @@ class CoreParams:
     hardware: HardwareParams = field(default_factory=HardwareParams)
 
     def __post_init__(self) -> None:
+        self.hardware.check_parts(len(self.network.layers), self.network.output is not None)
         if self.hardware.block not in possible_blocks(self.network):
             raise UserError(
                 f"block {self.hardware.block} for a recurrent layer, whose own spikes come back"
@@ -106,14 +107,15 @@ class CoreParams:
     @cached_property
     def layers(self) -> tuple[LayerHardware, ...]:
         return tuple(
-            LayerHardware(layer, self.hardware, external=index == 0)
+            LayerHardware(layer, self.hardware.of_part(index), external=index == 0)
             for index, layer in enumerate(self.network.layers)
         )
 
     @cached_property
     def readout(self) -> ReadoutHardware:
         """The readout; or raise `UserError`, where the spikes of the last layer leave the core."""
-        return ReadoutHardware(self.network.readout, self.hardware)
+        hardware = self.hardware.of_part(len(self.network.layers))
+        return ReadoutHardware(self.network.readout, hardware)
 
     @cached_property
     def spike_output(self) -> SpikeOutputHardware | None:

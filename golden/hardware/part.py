@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
 MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
+# One number for all parts of a core, or one each: the layers in order, then the readout.
+Each = TypeVar("Each", bound=int | tuple[int, ...], covariant=True)
 COUNTED = ("all", "errors", "none")
 GRADED = ("own", "shared")
 ABLATIONS = (
@@ -42,9 +45,19 @@ class EventKind(IntEnum):
     REPORT = 4
 
 
+def listed(each: int | Sequence[int], separator: str = ", ") -> str:
+    """Return a number of all parts, or those of each, in words."""
+    return separator.join(map(str, [each] if isinstance(each, int) else each))
+
+
 @dataclass(frozen=True)
-class HardwareParams:
+class HardwareParams(Generic[Each]):
     """What the user turns on the core.
+
+    `lanes`, `events_per_cycle` and `products_per_cycle` are one number for all parts of the core,
+    or a tuple: one for each layer in order, then one for the readout where there is one. A tuple of
+    equal numbers is kept as the number. A readout makes no products: its number of them changes
+    nothing. `HardwareParams[int]` is that of a single part.
 
     Parameters
     ----------
@@ -87,10 +100,10 @@ class HardwareParams:
         is.
     """
 
-    lanes: int = 8
+    lanes: Each = cast(Any, 8)
     block: int = 1
-    events_per_cycle: int = 1
-    products_per_cycle: int = 1
+    events_per_cycle: Each = cast(Any, 1)
+    products_per_cycle: Each = cast(Any, 1)
     graded: str = "own"
     access_counters: bool = False
     trace: bool = False
@@ -102,7 +115,7 @@ class HardwareParams:
 
     def __post_init__(self) -> None:
         for name, most in MOST.items():
-            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, most))
+            object.__setattr__(self, name, _check_each(name, getattr(self, name), most))
         right = "1, 2, 4, 8 or 16 timesteps"
         object.__setattr__(self, "block", check_whole("block", self.block, 1, right=right))
         if self.block not in BLOCKS:
@@ -126,6 +139,22 @@ class HardwareParams:
             raise UserError(f"segment_words {words}: use {right}")
         object.__setattr__(self, "segment_words", words)
 
+    def of_part(self, index: int) -> HardwareParams[int]:
+        """Return the hardware of a layer, or of the readout, which comes after the layers."""
+        own = {name: of[index] for name in MOST if isinstance(of := getattr(self, name), tuple)}
+        return replace(cast(HardwareParams[int], self), **own)
+
+    def check_parts(self, n_layers: int, readout: bool) -> None:
+        """Raise `UserError` where there are other numbers than those of a network's parts."""
+        parts = f"{n_layers} layer{'s' * (n_layers != 1)}{' and a readout' * readout}"
+        for name in MOST:
+            given = getattr(self, name)
+            if isinstance(given, tuple) and len(given) != n_layers + readout:
+                raise UserError(
+                    f"{name} {listed(given)}: the network has {parts}, so use"
+                    f" {n_layers + readout} numbers, or one for all"
+                )
+
     def _check_ablations(self) -> None:
         if self.ablations != tuple(name for name in ABLATIONS if name in self.ablations):
             raise UserError(
@@ -136,14 +165,24 @@ class HardwareParams:
             raise UserError("the ablation no-run-ahead: use it with no-dependency-breaking")
         turned = {
             f"block {self.block}": self.block > 1,
-            f"events_per_cycle {self.events_per_cycle}": self.events_per_cycle > 1,
-            f"products_per_cycle {self.products_per_cycle}": self.products_per_cycle > 1,
+            f"events_per_cycle {listed(self.events_per_cycle)}": self.events_per_cycle != 1,
+            f"products_per_cycle {listed(self.products_per_cycle)}": self.products_per_cycle != 1,
             "reports": self.reports,
         }
         if self.ablations and (found := [name for name, is_on in turned.items() if is_on]):
             raise UserError(
                 f"the ablation {self.ablations[0]} with {found[0]}: use 1 of each, and no reports"
             )
+
+
+def _check_each(name: str, value: Any, most: int) -> int | tuple[int, ...]:
+    """Return a number of all parts, or those of each, in the form in which they are kept."""
+    if not isinstance(value, tuple):
+        return check_whole(name, value, 1, most)
+    if not value:
+        raise UserError(f"{name} of no part: use a whole number, or one for each part")
+    found = tuple(check_whole(name, of, 1, most) for of in value)
+    return found[0] if len(set(found)) == 1 else found
 
 
 @dataclass(frozen=True)
@@ -156,7 +195,7 @@ class PartHardware(ABC):
     """
 
     params: LayerParams | ReadoutParams
-    hardware: HardwareParams
+    hardware: HardwareParams[int]
     external: bool = False
 
     @property

@@ -51,7 +51,7 @@ def expected_macros(core: CoreParams) -> dict[str, Macro]:
             depths = [memory.depth - (name == "masks")]
             if name in hardware.memories:
                 depths = memory.segments
-            reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
+            reads = hardware.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
             for index, depth in enumerate(depths):
                 if depth > 1 and name != "scalars":
                     where = f"{part}.{name}" + (f"[{index}]" if len(depths) > 1 else "")

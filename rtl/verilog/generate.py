@@ -13,7 +13,7 @@ from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import MOST, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
@@ -93,11 +93,12 @@ def _shape_of(core: CoreParams) -> str:
 def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
     """Return the comment that opens the Verilog: the same for the same manifest and version."""
     hardware = core.hardware
-    given = ", ".join(f"{name} {value}" for name, value in asdict(hardware).items())
+    each = {name: listed(getattr(hardware, name), ",") for name in MOST}
+    given = ", ".join(f"{name} {value}" for name, value in (asdict(hardware) | each).items())
     command = (
-        f"dmp rtl {core.network.name} --lanes {hardware.lanes} --block"
-        f" {hardware.block} --events-per-cycle {hardware.events_per_cycle}"
-        f" --products-per-cycle {hardware.products_per_cycle}"
+        f"dmp rtl {core.network.name} --lanes {each['lanes']} --block"
+        f" {hardware.block} --events-per-cycle {each['events_per_cycle']}"
+        f" --products-per-cycle {each['products_per_cycle']}"
         f"{' --access-counters' * hardware.access_counters}{' --trace' * hardware.trace}"
         f"{' --reports' * hardware.reports}{_later(hardware)}"
         f"{''.join(f' --ablate {name}' for name in hardware.ablations)}{options}"
