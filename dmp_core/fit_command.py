@@ -102,7 +102,9 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
     """
     told = all(candidate.energy is not None for candidate in front)
     timed = all(candidate.latency is not None for candidate in front)
-    header = ["", "lanes", "block", "events", "products", "cycles", "multipliers", "RAMs"]
+    shared = any(candidate.hardware.graded != "own" for candidate in front)
+    header = ["", "lanes", "block", "events", "products", *["graded"] * shared]
+    header += ["cycles", "multipliers", "RAMs"]
     rows = [
         [
             "->" if candidate.hardware == chosen.hardware else "",
@@ -110,6 +112,7 @@ def front_table(front: Sequence[Candidate], chosen: Candidate) -> str:
             candidate.hardware.block,
             listed(candidate.hardware.events_per_cycle, ","),
             listed(candidate.hardware.products_per_cycle, ","),
+            *([candidate.hardware.graded] if shared else []),
             f"{candidate.cycles:.1f}",
             candidate.multipliers,
             candidate.block_rams,

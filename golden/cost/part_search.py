@@ -117,6 +117,7 @@ def part_choices(part: PartHardware) -> list[HardwareParams[int]]:
         for n in lane_choices(part)
         for events in EVENTS
         for products in product_choices(part)
+        if events <= products or not part.shares_products
     ]
 
 

@@ -25,7 +25,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.part import GRADED, HardwareParams, listed
 from golden.hardware.stages import DELAY_LATENCY
 
 # A DP16KD of the ECP5: bits of a word, words.
@@ -65,7 +65,9 @@ class Candidate:
         return (
             f"LANES={listed(h.lanes, ',')} BLOCK={h.block}"
             f" EVENTS={listed(h.events_per_cycle, ',')}"
-            f" PRODUCTS={listed(h.products_per_cycle, ',')}" + " REPORTS=1" * h.reports
+            f" PRODUCTS={listed(h.products_per_cycle, ',')}"
+            + f" GRADED={h.graded}" * (h.graded != "own")
+            + " REPORTS=1" * h.reports
         )
 
 
@@ -209,12 +211,16 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
 
 
 def core_choices(activity: Activity, reports: bool = False) -> list[HardwareParams[int]]:
-    """Return what may be chosen for a whole core, on one lane each. All are to have reports, or
-    none.
+    """Return what may be chosen for a whole core, on one lane each: the timesteps of a block, and
+    where inputs are graded whose multipliers take them. All are to have reports, or none.
     """
+    params = activity.network.params
+    first = params.layers[0]
+    graded = GRADED if first.formats.payload.width > 1 and first.n_state else GRADED[:1]
     return [
-        HardwareParams(1, block, reports=reports)
-        for block in possible_blocks(activity.network.params)
+        HardwareParams(1, block, graded=multipliers, reports=reports)
+        for block in possible_blocks(params)
+        for multipliers in graded
     ]
 
 
