@@ -16,7 +16,7 @@ from golden.hardware.part import HardwareParams
 from golden.params import NetworkParams, from_dict
 
 VERSION = "0.2.0"  # of the project; pyproject.toml reads it here
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 MANIFEST = "manifest.json"
 
 

@@ -38,7 +38,14 @@ LATER: dict[type, tuple[str, ...]] = {
     LayerParams: ("own_reset", "synapse", "per_neuron", "decay_rounding", "state_first"),
     LayerFormats: ("y", "alpha", "synapse_bias_width"),
     ReadoutParams: ("leaky", "leak", "decay_rounding", "report"),
-    HardwareParams: ("reports", "segment_words", "counters", "hold_operands", "ablations"),
+    HardwareParams: (
+        "reports",
+        "segment_words",
+        "counters",
+        "hold_operands",
+        "ablations",
+        "list_buffers",
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, LIST_BUFFERS, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 
@@ -17,6 +17,7 @@ HARDWARE = st.builds(
     block=st.sampled_from(BLOCKS),
     events_per_cycle=st.integers(1, 2),
     products_per_cycle=st.integers(1, 8),
+    list_buffers=st.sampled_from(LIST_BUFFERS),
 )
 LAYERS = st.builds(
     LayerHardware,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from golden.formats import SPIKE, Fixed
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, LIST_BUFFERS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
 from golden.quantize import without_dependency_breaking
@@ -163,6 +163,7 @@ def draw_network(
         products_per_cycle=int(rng.choice([1, 1, 2, 3, int(rng.integers(1, 9))])),
         access_counters=True,
         hold_operands=seed % 2 == 1,
+        list_buffers=LIST_BUFFERS[seed // 2 % 2],
     )
     n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))

@@ -59,10 +59,11 @@ def layer(
     recurrent: bool = False,
     dilation: int = 1,
     reports: bool = False,
+    list_buffers: int = 3,
 ) -> LayerHardware:
     formats = LayerFormats(payload=Fixed(width, 0, signed=False))
     params = LayerParams(n_inputs, 3, n_state, dilation, formats=formats, recurrent=recurrent)
-    hardware = HardwareParams(2, block=block, events_per_cycle=n_events, reports=reports)
+    hardware = HardwareParams(2, block, n_events, reports=reports, list_buffers=list_buffers)
     return LayerHardware(params, hardware, external=external)
 
 
@@ -84,6 +85,9 @@ PARTS: dict[str, Part] = {
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
     "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
+    "six buffers": layer(5, 8, 3, 1, 2, list_buffers=6),
+    "six buffers, masks of four": layer(9, 1, 3, 4, 1, external=False, list_buffers=6),
+    "six buffers, reports": layer(4, 1, 1, 1, 1, reports=True, list_buffers=6),
     "reports": layer(5, 8, 0, 1, 2, reports=True),
     "reports, blocks of four": layer(5, 1, 2, 4, 1, reports=True),
     "reports, masks of four": layer(7, 1, 2, 4, 2, external=False, reports=True),
@@ -180,6 +184,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     seen: Counter[str] = Counter()
     offered: Item | None = None
     left = READ_STAGE + 1  # cycles after the last release
+    phase = 7 * block * part.n_lists  # cycles in which lists fill, or are released often
 
     def read(cycle: int) -> dict[str, int]:
         """Read a word of the front list, if it is open and has any."""
@@ -208,7 +213,9 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
             offered = items.popleft()
         opened = bool(model.closed) and model.closed[0].opens <= cycle
         full = model.full(cycle)
-        release = bool(opened and rng.random() < (0.5 if cycle // (20 * block) % 2 else 0.1 * full))
+        second = offered is not None and model._reports(offered) and not model._may_report()
+        waits = 0.1 * (full or second)
+        release = bool(opened and rng.random() < (0.5 if cycle // phase % 2 else waits))
         release = release and not model.due  # a report goes before what is to follow it
         taken = model.due and rng.random() < 0.2
         now = model.predict(cycle, offered, release)
@@ -260,8 +267,15 @@ def test_parts_cover_the_corners() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["spikes of a layer", "masks of two", "masks of sixteen", "recurrent spikes", "readout"],
-)
+    [
+        "spikes of a layer",
+        "masks of two",
+        "masks of sixteen",
+        "recurrent spikes",
+        "readout",
+        "six buffers",
+    ],
+)  # fmt: skip
 def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
     """Ends of blocks that always wait are taken `block` cycles apart until all buffers are full;
     each list opens `close_latency` cycles after its end, and a released buffer is filled as soon as

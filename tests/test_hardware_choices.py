@@ -21,6 +21,7 @@ from tests.hardware_layers import network
         ({"lanes": -1}, "lanes -1: use a whole number, 1 to 256"),
         ({"lanes": 257}, "lanes 257: use a whole number, 1 to 256"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
+        *(({"list_buffers": n}, f"list_buffers {n}: use 3 or 6") for n in (0, 1, 4, 7)),
         *(
             ({"events_per_cycle": e}, f"events_per_cycle {e}: use a whole number, 1 to 2")
             for e in (0, 3)

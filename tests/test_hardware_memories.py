@@ -13,7 +13,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams, address_width, load_header
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, LIST_BUFFERS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
@@ -42,6 +42,21 @@ def test_memories_that_cannot_be_addressed() -> None:
     assert len(CoreParams(network(*chain)).memories) == 254
     with pytest.raises(UserError, match="257 memories: at most 256 can be addressed"):
         CoreParams(network(*chain, LayerParams(1, 1, 0)))
+
+
+@pytest.mark.parametrize("buffers", LIST_BUFFERS)
+def test_every_buffer_of_a_list_has_its_words(buffers: int) -> None:
+    """100 inputs: twice 64 words of two addresses, 128 of payloads of four timesteps; drives wait
+    as long as their lists.
+    """
+    hardware = HardwareParams(4, block=4, events_per_cycle=2, list_buffers=buffers)
+    params = LayerParams(100, 30, 5, dilation=9)
+    for part in (LayerHardware(params, hardware), ReadoutHardware(ReadoutParams(100, 3), hardware)):
+        assert part.n_lists == buffers
+        assert part.buffers["list"].depth == buffers * 64
+        assert {part.buffers[f"payloads{e}"].depth for e in range(2)} == {buffers * 128}
+    layer = LayerHardware(params, hardware)
+    assert layer.buffers["drives"].depth == 4 * (buffers + 3 + 1) and layer.state_update.lag == 3
 
 
 @pytest.mark.parametrize("events", [1, 2])

@@ -173,21 +173,21 @@ def alter_image(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not a manifest"),
         (
             lambda path: path.write_text("[1, 2]"),
-            "has schema version None; this generator reads 6: export again",
+            "has schema version None; this generator reads 7: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=99)),
-            "has schema version 99; this generator reads 6: export again",
+            "has schema version 99; this generator reads 7: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=3)),
-            "has schema version 3; this generator reads 6: export again",
+            "has schema version 3; this generator reads 7: export again",
         ),
         (
             edit(lambda m: m.update(schema_version=1, hardware={"lanes": 3, "trace": True})),
-            "has schema version 1; this generator reads 6: export again",
+            "has schema version 1; this generator reads 7: export again",
         ),
-        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 6: 'network'"),
+        (edit(lambda m: m.pop("network")), "is not a manifest of schema version 7: 'network'"),
         (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
         (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
@@ -276,11 +276,11 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     drawn = draw_network(5)
     hardware = HardwareParams(
-        3, 4, 2, 5, access_counters=True, segment_words=64, hold_operands=True
+        3, 4, 2, 5, access_counters=True, segment_words=64, hold_operands=True, list_buffers=6
     )
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
-    assert manifest["schema_version"] == 6 and manifest["hardware"] == {
+    assert manifest["schema_version"] == 7 and manifest["hardware"] == {
         "lanes": 3,
         "block": 4,
         "events_per_cycle": 2,
@@ -292,6 +292,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "counters": "all",
         "hold_operands": True,
         "ablations": [],
+        "list_buffers": 6,
     }
     assert read_images(path)[0].hardware == hardware
 

@@ -239,8 +239,8 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
 
     Its cycles are those of the part that is the slowest on average, or of the items that pass
     between two parts, one a cycle. Where parts are slow in turns, or a sequence has few blocks, the
-    core takes more (a sixth is common, a third the most seen), since only three blocks wait before
-    a part.
+    core takes more (a sixth is common, a third the most seen), since only few blocks wait before a
+    part (`HardwareParams.list_buffers`).
     """
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps

@@ -14,11 +14,12 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.memory import MAX_DEPTH, SEGMENT_WORDS, MemoryParams, address_width
 from golden.hardware.stages import CLOSE_LATENCY
-from golden.param_checks import check_type, check_whole
+from golden.param_checks import check_one_of, check_type, check_whole
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
+LIST_BUFFERS = (3, 6)
 MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
 COUNTED = ("all", "errors", "none")
 ABLATIONS = (
@@ -81,6 +82,9 @@ class HardwareParams:
         event, and each column, goes through all groups, whose sums lie in a memory. Each is for
         blocks of one timestep and for one event and one product a cycle; the readout stays as it
         is.
+    list_buffers
+        Buffers of each event list: 3 or 6. Three are the least: one is walked, one waits while its
+        slow states are made, one fills. With six a part takes more of a burst while it is busy.
     """
 
     lanes: int = 8
@@ -94,14 +98,15 @@ class HardwareParams:
     counters: str = "all"
     hold_operands: bool = False
     ablations: tuple[str, ...] = ()
+    list_buffers: int = LIST_BUFFERS[0]
 
     def __post_init__(self) -> None:
         for name, most in MOST.items():
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, most))
-        right = "1, 2, 4, 8 or 16 timesteps"
-        object.__setattr__(self, "block", check_whole("block", self.block, 1, right=right))
-        if self.block not in BLOCKS:
-            raise UserError(f"block {self.block}: use {right}")
+        block = check_one_of("block", self.block, BLOCKS, " timesteps")
+        object.__setattr__(self, "block", block)
+        buffers = check_one_of("list_buffers", self.list_buffers, LIST_BUFFERS)
+        object.__setattr__(self, "list_buffers", buffers)
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
         if self.counters not in COUNTED:
@@ -211,7 +216,10 @@ class PartHardware(ABC):
         """Whether its event list gets timesteps; a layer sends blocks, and so does a delay line."""
         return self.external and not self.delayed
 
-    n_lists = 3  # buffers of the event list: walked; waiting, while slow states are made; filling
+    @property
+    def n_lists(self) -> int:
+        """Buffers of the event list."""
+        return self.hardware.list_buffers
 
     @cached_property
     def lanes(self) -> int:

@@ -79,6 +79,8 @@ def _later(hardware: HardwareParams) -> str:
         found += f" --segment-words {hardware.segment_words}"
     if hardware.counters != usual.counters:
         found += f" --counters {hardware.counters}"
+    if hardware.list_buffers != usual.list_buffers:
+        found += f" --list-buffers {hardware.list_buffers}"
     return found + " --hold-operands" * hardware.hold_operands
 
 
