@@ -58,7 +58,7 @@ help: ## Show the targets and the variables
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
-	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
+	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2, 4) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every REPORTS timesteps)"
 	@echo "           CHIP=$(CHIP) (CHIP=1: registers hold next to multipliers too, and memories lie in segments of 256 words) COUNTERS=$(COUNTERS) (all, errors, none)"
 	@echo "           LISTS=$(LISTS) (buffers of each event list: 3, 6; six take up bursts)"

@@ -19,7 +19,7 @@ SHAPE = [
     _whole(
         "--events-per-cycle",
         DEFAULT.events_per_cycle,
-        "Events that a layer adds in a cycle: 1 or 2",
+        "Events that a layer adds in a cycle: 1, 2 or 4",
     ),
     _whole(
         "--products-per-cycle",

@@ -38,9 +38,11 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
 
 
 def check_one_of(name: str, value: Any, allowed: Sequence[int], unit: str = "") -> int:
-    """Return a whole number that is one of a few, also NumPy's, as Python's; or raise
-    `UserError`.
+    """Return a whole number that is one of a few, or of a range, also NumPy's, as Python's; or
+    raise `UserError`.
     """
+    if isinstance(allowed, range):
+        return check_whole(name, value, min(allowed), max(allowed))
     right = f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}{unit}"
     whole = check_whole(name, value, min(allowed), max(allowed), right)
     if whole not in allowed:

@@ -20,7 +20,7 @@ from golden.cost.spans import KINDS, spans
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, LIST_BUFFERS, PartHardware
+from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, PartHardware
 from golden.integer import run
 from golden.runs import LayerRun, Run
 from tests.networks import DRAWS, Drawn
@@ -35,6 +35,7 @@ CHOSEN: dict[str, tuple[int, ...]] = {
     ),
     "loop": (86, 163, 175, 259, 263, 266, 285, 327, 330, 359, 393),
     "loop and delays": (81, 303, 307),
+    "four events": (23, 30, 34, 37, 48, 102, 114, 148, 190, 191),
 }  # fmt: skip
 # The same of those that run as Verilog.
 VERILATED: dict[str, tuple[int, ...]] = {
@@ -42,6 +43,7 @@ VERILATED: dict[str, tuple[int, ...]] = {
     "delays": (66, 303),
     "loop": (310, 388),
     "loop and delays": (280,),
+    "four events": (47,),
 }
 TIMES = 2  # how many of the chosen networks reach each corner, at least
 
@@ -52,7 +54,7 @@ BY_BLOCK = ("T=1", "T>1")
 # component is listed by twos.
 HARDWARE = {
     *(f"{lanes} lanes" for lanes in range(1, 9)),
-    *(f"T={block}, E={events}" for block, events in product(BLOCKS, (1, 2))),
+    *(f"T={block}, E={events}" for block, events in product(BLOCKS, EVENTS)),
     *(f"T={block}, K={products}" for block, products in product(BLOCKS, ("1", "2", "3", "more"))),
     *(f"T={block}, a partial block" for block in SEVERAL),
     *(f"{several}, {buffers} buffers" for several, buffers in product(BY_BLOCK, LIST_BUFFERS)),
@@ -63,7 +65,7 @@ NETWORK = {
     *(f"d={d}" for d in (0, 1, 2, 5, 12)),
     *(f"T={block}, a slow state" for block in BLOCKS),
     *(f"T={block}, graded" for block in BLOCKS),
-    *(f"E={events}, graded" for events in (1, 2)),
+    *(f"E={events}, graded" for events in EVENTS),
     *(f"{several}, dilation {n}" for several, n in product(BY_BLOCK, (1, 2, 3, 4))),
     *(f"{several}, slow states {than} drives" for several, than in product(
         BY_BLOCK, ("narrower than", "as wide as", "wider than"))),
@@ -92,13 +94,13 @@ DELAYS = {
     *(f"delays of up to {most}" for most in ("1", "2", "17", "more than a sequence")),
     *(f"delays before {place}" for place in ("the first layer", "a later layer")),
     *(f"delays, T={block}" for block in BLOCKS),
-    *(f"delays, E={events}" for events in (1, 2)),
+    *(f"delays, E={events}" for events in EVENTS),
     "delays into two blocks", "delays of a ring of one word", "delays of a ring of many words",
     "delays before a slow state",
 }  # fmt: skip
 RECURRENT = {
     *(f"layers {places}" for places in ("r", "rr", "rf", "fr", "rff", "frf", "ffr")),
-    *(f"recurrent, E={events}" for events in (1, 2)),
+    *(f"recurrent, E={events}" for events in EVENTS),
     *(f"recurrent, {what}" for what in (
         "graded", "spikes", "after a layer", "one group", "many groups", "last spikes are dropped",
         "all neurons spike", "few spikes", "delays")),
@@ -109,11 +111,11 @@ CORNERS = HARDWARE | NETWORK | MICROARCHITECTURE | DELAYS | RECURRENT
 # components.
 SHAPES = {
     *(f"T={block}, a slow state" for block in BLOCKS),
-    "T=1, E=1", "T=1, E=2", "T=1, 6 buffers", "T>1, 6 buffers",
+    "T=1, E=1", "T=1, E=2", "T=1, E=4", "T=1, 6 buffers", "T>1, 6 buffers",
     *(f"{several}, slow states {than} drives" for several, than in product(
         BY_BLOCK, ("narrower than", "wider than"))),
     *(f"{several}, membranes {how}" for several, how in product(BY_BLOCK, ("relaxed", "quick"))),
-    *(f"E={events}, graded" for events in (1, 2)),
+    *(f"E={events}, graded" for events in EVENTS),
     "T=1, K=more", "T>1, dilation 2", "T=1, dilation 3", "3 layers", "fold of T=2", "updates lag",
     "updates relaxed", "updates by many", "layer: drains", "later, reset to to_value",
     "first, reset to subtract", "drive saturates", "state saturates", "membrane saturates",

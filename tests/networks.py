@@ -373,6 +373,12 @@ def draw_loop(seed: int) -> Drawn:
     return draw_recurrent(seed, **sizes)
 
 
+def draw_four(seed: int) -> Drawn:
+    """Draw a small network whose parts add four events a cycle: plain, with delays or recurrent."""
+    drawn = (draw_small, partial(draw_small, delays=True), draw_loop)[seed % 3](seed)
+    return replace(drawn, hardware=replace(drawn.hardware, events_per_cycle=4))
+
+
 def draw_neurons(seed: int) -> Drawn:
     """Draw a small network of whole neurons."""
     return draw_whole(seed, max_neurons=20, max_inputs=14)
@@ -385,6 +391,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "plain": draw_small,
     "delays": partial(draw_small, delays=True),
     "loop": draw_loop,
+    "four events": draw_four,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
     "reports": lambda seed: with_reports(draw_neurons(seed)),

@@ -13,7 +13,7 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import BLOCKS, EventKind, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from golden.params import LayerFormats, LayerParams
@@ -83,6 +83,11 @@ PARTS: dict[str, Part] = {
     "recurrent spikes": layer(6, 1, 0, 1, 2, recurrent=True),
     "recurrent, graded": layer(9, 8, 0, 1, 1, recurrent=True),
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
+    "spikes, four a cycle": layer(9, 1, 2, 1, 4),
+    "one input, four a cycle": layer(1, 8, 0, 1, 4),
+    "graded blocks of two, four a cycle": layer(14, 8, 2, 2, 4),
+    "masks of eight, four a cycle": layer(11, 1, 3, 8, 4, external=False),
+    "recurrent, four a cycle": layer(6, 1, 0, 1, 4, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
     "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
     "six buffers": layer(5, 8, 3, 1, 2, list_buffers=6),
@@ -260,8 +265,8 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
 def test_parts_cover_the_corners() -> None:
     for external in (False, True):
         parts = [part for part in PARTS.values() if part.external == external]
-        assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
-    assert {part.block for part in PARTS.values()} == set(BLOCKS) - {8}
+        assert {part.hardware.events_per_cycle for part in parts} == set(EVENTS)
+    assert {part.block for part in PARTS.values()} == set(BLOCKS)
     assert {part.has_payloads for part in PARTS.values()} == {False, True}
 
 

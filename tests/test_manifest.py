@@ -197,7 +197,7 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].update(events_per_cycle=3)),
-            "events_per_cycle 3: use a whole number, 1 to 2",
+            "events_per_cycle 3: use 1, 2 or 4",
         ),
         (
             edit(lambda m: m["hardware"].update(products_per_cycle=9)),
@@ -304,7 +304,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         (["rows", "--block", "3"], "error: block 3: use 1, 2, 4, 8 or 16 timesteps\n"),
         (
             ["rows", "--events-per-cycle", "0"],
-            "error: events_per_cycle 0: use a whole number, 1 to 2\n",
+            "error: events_per_cycle 0: use 1, 2 or 4\n",
         ),
         (
             ["rows", "--products-per-cycle", "9"],

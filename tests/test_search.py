@@ -26,7 +26,7 @@ from golden.cost.search import (
 )
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, HardwareParams
 from tests.search_inputs import draw_activity, of_lanes
 
 
@@ -34,7 +34,7 @@ def test_configurations_are_those_worth_a_price() -> None:
     activity = draw_activity(2)  # at most 29 neurons, 5 rows of the slow state
     found = configurations(activity)
     lanes = [*(n for n in LANES if n < 29), 29]
-    assert len(found) == len(set(found)) == len(lanes) * len(BLOCKS) * 2 * 6
+    assert len(found) == len(set(found)) == len(lanes) * len(BLOCKS) * len(EVENTS) * 6
     assert {one.lanes for one in found} == set(lanes)
     assert {one.products_per_cycle for one in found} == set(range(1, 7))
 

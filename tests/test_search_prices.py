@@ -70,10 +70,13 @@ def test_block_rams_of_a_memory(width: int, depth: int, n_reads: int, expected: 
     assert block_rams(memory, n_reads) == expected
 
 
-@pytest.mark.parametrize(("block", "events", "expected"), [(1, 1, 2), (1, 2, 3), (2, 1, 3)])
+@pytest.mark.parametrize(
+    ("block", "events", "expected"), [(1, 1, 2), (1, 2, 3), (1, 4, 5), (2, 1, 3)]
+)
 def test_block_rams_of_a_core(block: int, events: int, expected: int) -> None:
-    """Weights of 200 words of 32 bits, read twice by two events; a list of three times 128 words;
-    with blocks also as many payloads, a copy an event. All else has a few words.
+    """Weights of 200 words of 32 bits, read twice by two events, in two copies by four; a list of
+    three times 128 words; with blocks also as many payloads, a copy an event. All else has a few
+    words.
     """
     network = NetworkParams("one", (LayerParams(100, 8, 0),), ReadoutParams(8, 3))
     assert core_block_rams(CoreParams(network, HardwareParams(4, block, events))) == expected

@@ -23,7 +23,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import EVENTS, HardwareParams
 from golden.hardware.stages import DELAY_LATENCY
 from golden.integer import NetworkIntegers, run
 from golden.runs import Run
@@ -179,10 +179,10 @@ def core_block_rams(core: CoreParams) -> int:
     for part in core.parts.values():
         total += sum(map(block_rams, part.buffers.values()))
         for name, memory in part.memories.items():
-            reads = core.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
             if name != "scalars":
-                segments = (replace(memory, depth=depth) for depth in memory.segments)
-                total += sum(block_rams(segment, reads) for segment in segments)
+                segments = [replace(memory, depth=depth) for depth in memory.segments]
+                copies = part.copies(name)
+                total += sum(block_rams(segment, n) for segment in segments for n in copies)
     return total
 
 
@@ -277,7 +277,7 @@ def configurations(activity: Activity, reports: bool = False) -> list[HardwarePa
         for n in lanes
         if n <= 256
         for block in possible_blocks(params)
-        for events in (1, 2)
+        for events in EVENTS
         for products in range(1, min(8, columns) + 1)
     ]
 

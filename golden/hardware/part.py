@@ -12,7 +12,13 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware.memory import MAX_DEPTH, SEGMENT_WORDS, MemoryParams, address_width
+from golden.hardware.memory import (
+    MAX_DEPTH,
+    SEGMENT_WORDS,
+    MemoryParams,
+    address_width,
+    read_copies,
+)
 from golden.hardware.stages import CLOSE_LATENCY
 from golden.param_checks import check_one_of, check_type, check_whole
 from golden.params import LayerParams
@@ -20,7 +26,9 @@ from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
 LIST_BUFFERS = (3, 6)
-MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
+EVENTS = (1, 2, 4)
+CHOICES = {"lanes": range(1, 257), "events_per_cycle": EVENTS, "products_per_cycle": range(1, 9)}
+SPIKE_WEIGHTS = ("w_f", "w_o")  # the memories that are read once an event
 COUNTED = ("all", "errors", "none")
 ABLATIONS = (
     "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
@@ -54,7 +62,8 @@ class HardwareParams:
         Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
         once for all of them.
     events_per_cycle
-        Events that a layer adds in a cycle: 1 or 2.
+        Events that a layer adds in a cycle: 1, 2 or 4. A memory of weights has two read ports; with
+        4 there are two copies of it.
     products_per_cycle
         Products with the slow state that a lane makes in a cycle for each timestep of the block: 1
         to 8.
@@ -101,8 +110,8 @@ class HardwareParams:
     list_buffers: int = LIST_BUFFERS[0]
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
-            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, most))
+        for name, allowed in CHOICES.items():
+            object.__setattr__(self, name, check_one_of(name, getattr(self, name), allowed))
         block = check_one_of("block", self.block, BLOCKS, " timesteps")
         object.__setattr__(self, "block", block)
         buffers = check_one_of("list_buffers", self.list_buffers, LIST_BUFFERS)
@@ -167,6 +176,12 @@ class PartHardware(ABC):
         """Return by name the memories that are loaded, in segments as the hardware has them."""
         words = self.hardware.segment_words
         return {memory.name: replace(memory, segment_words=words) for memory in memories}
+
+    def copies(self, name: str) -> list[int]:
+        """Return the read ports of each copy of a memory: of one that is not of the weights that
+        events add, there is one copy with one port.
+        """
+        return read_copies(self.hardware.events_per_cycle if name in SPIKE_WEIGHTS else 1)
 
     @property
     @abstractmethod
