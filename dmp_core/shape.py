@@ -46,7 +46,7 @@ SHAPE = [
     _each(
         "--events-per-cycle",
         DEFAULT.events_per_cycle,
-        "Events that a layer adds in a cycle: 1 or 2",
+        "Events that a layer adds in a cycle: 1, 2 or 4",
     ),
     _each(
         "--products-per-cycle",
@@ -74,6 +74,11 @@ SHAPE = [
         DEFAULT.segment_words,
         "Words of a segment of a deep memory: fewer take less energy and more logic",
     ),
+    _whole(
+        "--list-buffers",
+        DEFAULT.list_buffers,
+        "Blocks that fit before a layer: 3 or 6; six take up bursts",
+    ),
     click.Option(
         ["--counters"],
         type=click.Choice(COUNTED),
@@ -96,5 +101,5 @@ SHAPE = [
     ),
 ]
 # What dmp fit leaves open.
-BESIDE_FIT = ("access_counters", "segment_words", "counters", "hold_operands")
+BESIDE_FIT = ("access_counters", "segment_words", "counters", "hold_operands", "list_buffers")
 TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")

@@ -17,7 +17,7 @@ from tb.bench import memory_bits
 
 # What the golden model calls a memory, by its place in a part; a deep one is several.
 NAMES = {
-    r"layer\d+\.spike_path\.weights\.words_\d+": "w_f",
+    r"layer\d+\.spike_path\.weights\.words_\d+(_copy_\d+)?": "w_f",
     r"layer\d+\.state_path\.coefficients\.words_\d+": "p",
     r"layer\d+\.slow_state\.coefficients\.words_\d+": "ab",
     r"layer\d+\.slow_state\.values": "m",
@@ -28,14 +28,14 @@ NAMES = {
     r"layer\d+\.sums\.sums_\d+": "sums",
     r"layer\d+\.sums\.currents_\d+": "currents",
     r"\w+\.events\.addresses": "list",
-    r"readout\.spike_path\.weights\.words_\d+": "w_o",
+    r"readout\.spike_path\.weights\.words_\d+(_copy_\d+)?": "w_o",
 }
 
 
 def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> int:
     """Return how many memories have done what the golden model says of a run with the core's block.
-    Where a segment of a memory became registers, whose accesses nobody counts, the others have done
-    at most that.
+    Where a segment or a copy of a memory became registers, whose accesses nobody counts, the others
+    have done at most that.
 
     Raises
     ------
@@ -57,8 +57,10 @@ def check_accesses(core: CoreParams, run: Run, found: dict[str, Accesses]) -> in
     for name, count in done.items():
         expected = int(golden.get(name, np.zeros(1)).sum())
         part, of = name.rsplit("_", 1)[0].split(".")
-        loaded = core.parts[part].memories.get(of)
-        whole = loaded is None or segments[f"{part}.{of}"] >= len(loaded.segments)
+        hardware = core.parts[part]
+        loaded = hardware.memories.get(of)
+        n_copies = len(hardware.copies(of))
+        whole = loaded is None or segments[f"{part}.{of}"] >= n_copies * len(loaded.segments)
         if count > expected or (whole and count < expected):
             raise UserError(f"{name} are {count} in the gates, {expected} in the golden model")
     return checked

@@ -90,8 +90,7 @@ def count(core: CoreParams, run: Run, work: Work, registers: int) -> dict[str, f
         elif kind == "additions":
             products += number * part.lanes * (part.payload.width > 1)
         else:
-            reads = part.hardware.events_per_cycle if of in ("w_f", "w_o") else 1
-            taken = mean_of_words(part, of, partial(block_rams, n_reads=reads))
+            taken = mean_of_words(part, of, partial(block_rams, n_reads=part.copies(of)[0]))
             blocks += number * taken
             if not taken:
                 bits += number * mean_of_words(part, of, lambda m: m.width)

@@ -37,6 +37,19 @@ def check_choice(name: str, value: Any, allowed: Sequence[str]) -> None:
         raise UserError(f"{name} {shown(value)}: use {right}")
 
 
+def check_one_of(name: str, value: Any, allowed: Sequence[int], unit: str = "") -> int:
+    """Return a whole number that is one of a few, or of a range, also NumPy's, as Python's; or
+    raise `UserError`.
+    """
+    if isinstance(allowed, range):
+        return check_whole(name, value, min(allowed), max(allowed))
+    right = f"{', '.join(map(str, allowed[:-1]))} or {allowed[-1]}{unit}"
+    whole = check_whole(name, value, min(allowed), max(allowed), right)
+    if whole not in allowed:
+        raise UserError(f"{name} {whole}: use {right}")
+    return whole
+
+
 def check_type(name: str, value: Any, kind: type | UnionType, right: str) -> None:
     """Raise `UserError` where an argument is of another type: name, value, what is right."""
     if not isinstance(value, kind):

@@ -21,7 +21,7 @@ import numpy as np
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.hardware.part import MOST, HardwareParams
+from golden.hardware.part import CHOICES, HardwareParams
 from golden.params import MAX_INPUTS, LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 
@@ -47,6 +47,7 @@ LATER: dict[type, tuple[str, ...]] = {
         "hold_operands",
         "ablations",
         "graded",
+        "list_buffers",
     ),
 }
 
@@ -177,7 +178,7 @@ def register_map(core: CoreParams) -> dict[str, Register]:
     network, hardware = core.network, core.hardware
     first, readout = network.layers[0], network.output
     n_classes, logit_width = (readout.n_classes, readout.logit_width) if readout else (0, 0)
-    most = {name: int(np.max(getattr(hardware, name))) for name in MOST}
+    most = {name: int(np.max(getattr(hardware, name))) for name in CHOICES}
     parameters = {
         "INPUTS": (first.n_inputs, "inputs of the network"),
         "CLASSES": (n_classes, "classes"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from amaranth.hdl import Array as Choice
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.hardware.memory import MemoryParams, address_width
+from golden.hardware.memory import READ_PORTS, MemoryParams, address_width, read_copies
 from golden.hardware.stages import BANK_LATENCY
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import delay, shape_of
@@ -18,7 +20,7 @@ from rtl.signatures import LoadBus, LoadBusPorts
 
 
 class Bank(Component):
-    """Hold one value a lane in every word. One or two ports read; the load bus writes.
+    """Hold one value a lane in every word. One or several ports read; the load bus writes.
 
     A deep memory lies in segments of `segment_words` words, of which a read enables one.
 
@@ -27,8 +29,9 @@ class Bank(Component):
     memory, number
         Its shape, and its number on the load bus.
     n_reads
-        Read ports. The last of two shares its address with the write port, as a block RAM of two
-        ports does.
+        Read ports. A memory has two at the most; for more, all is held in several copies. The
+        second port of a copy shares its address with the write port, as a block RAM of two ports
+        does.
     registered
         What is read passes a register of its segment before it is chosen from the segments.
     holds
@@ -84,9 +87,11 @@ class Bank(Component):
         low_bits = address_width(min(memory.depth, memory.segment_words))
         writing, loaded, word = collect(m, self.load, self.number, memory)
         read_words: list[list[Value]] = [[] for _ in range(self.n_reads)]
-        for index, depth in enumerate(segments):
+        placed = product(enumerate(segments), enumerate(read_copies(self.n_reads)))
+        for (index, depth), (copy, n_reads) in placed:
             name = "words" if len(segments) == 1 else f"words_{index}"
-            m.submodules[name] = words = Memory(
+            suffix = f"_copy_{copy}" if copy else ""
+            m.submodules[name + suffix] = words = Memory(
                 shape=memory.width, depth=depth, init=[], attrs=NEVER_COLLIDES
             )
             write = words.write_port()
@@ -96,12 +101,12 @@ class Bank(Component):
                 write.addr.eq(loaded[:bits]),
                 write.data.eq(word),
             ]
-            for port in range(self.n_reads):
+            for port in range(copy * READ_PORTS, copy * READ_PORTS + n_reads):
                 wanted = self.address[port]
                 read = words.read_port()
                 address: Value = wanted[:bits]
-                if port == 1:
-                    address = Signal.like(write.addr, name=f"shared_address_{index}")
+                if port % READ_PORTS == 1:
+                    address = Signal.like(write.addr, name=f"shared_address_{index}{suffix}")
                     m.d.comb += [
                         address.eq(Mux(writing, loaded[:bits], wanted[:bits])),
                         write.addr.eq(address),
@@ -110,12 +115,12 @@ class Bank(Component):
                     read.en.eq(self.enable[port] & (wanted[low_bits:] == index)),
                     read.addr.eq(address),
                 ]
-                name, found = f"segment_{index}_of_{port}", read.data
+                name_of_read, found = f"segment_{index}_of_{port}", read.data
                 if self.registered:
                     moving = None
                     if self.holds or len(segments) > 1:
                         moving = [delay(m, read.en, 1, f"enabled_{index}_of_{port}")]
-                    found = delay(m, found, 1, name, reset_less=True, moving=moving)
+                    found = delay(m, found, 1, name_of_read, reset_less=True, moving=moving)
                 read_words[port].append(found)
         for port, found in enumerate(read_words):
             chosen = Signal(address_bits - low_bits, name=f"chosen_{port}")

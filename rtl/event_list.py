@@ -6,12 +6,13 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, hold, shape_of, stages
+from rtl.fixed import delay, delay_rare, hold, one_hot, shape_of, stages
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -283,14 +284,15 @@ class EventList(Component):
     def _end(self, count: Value, dense: int) -> Value:
         """Where a walk of `count` addresses and of `dense` steps of the dense path ends."""
         part = self.part
-        sparse = count if part.hardware.events_per_cycle == 1 else (count + 1) >> 1
+        n_events = part.hardware.events_per_cycle
+        sparse = count if n_events == 1 else (count + (n_events - 1)) >> exact_log2(n_events)
         least = max(dense, part.output_steps)
         following = dense if part.shares_products else 0  # steps after those of the events
         longer = sparse > least - following
         last = Mux(longer, sparse - (1 - following), least - 1)
-        bits = address_width(part.max_steps)
+        width = address_width(part.max_steps)
         # Of as many bits as the layout has, whatever the widths of the counts.
-        return Cat(Cat(last, Const(0, bits))[:bits], ~longer if least == 1 else Const(0, 1))
+        return Cat(Cat(last, Const(0, width))[:width], ~longer if least == 1 else Const(0, 1))
 
     def _store(
         self, m: Module, filling: Signal, front: Signal, count: Signal, listing: Value
@@ -305,10 +307,10 @@ class EventList(Component):
         )
         write, read = addresses.write_port(granularity=1), addresses.read_port()
         word_bits = address_width(-(-part.n_addresses // n_events))
-        place = count if n_events == 1 else count[1:]
-        event_of_word = 1 if n_events == 1 else Cat(~count[0], count[0])
+        bits = exact_log2(n_events)  # of the count, that say which event of a word
+        place = count[bits:]
         m.d.comb += [
-            write.en.eq(Mux(listing, event_of_word, 0)),
+            write.en.eq(Mux(listing, one_hot(count[:bits]), 0)),
             write.addr.eq(Cat(Cat(place, Const(0, word_bits))[:word_bits], filling)),
             read.en.eq(asked.enable),
             read.addr.eq(Cat(Cat(asked.index, Const(0, word_bits))[:word_bits], front)),

@@ -49,6 +49,14 @@ def weighted(weight: Value, payload: Value) -> Value:
     return Mux(payload[0], weight, 0).as_signed() if len(payload) == 1 else weight * payload
 
 
+def one_hot(number: Value) -> Value:
+    """Return a bit for each number that a value can be: that of the one that it is."""
+    hot: list[Value] = [Const(1)] if len(number) == 0 else [~number[0], number[0]]
+    for bit in number[1:]:
+        hot = [*(here & ~bit for here in hot), *(here & bit for here in hot)]
+    return Cat(hot)
+
+
 def total(values: Iterable[Any]) -> Any:
     """Return the sum of values, of which there is at least one; no bit is lost on top."""
     first, *others = values

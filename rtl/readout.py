@@ -301,7 +301,9 @@ class Readout(Component):
         # Nothing else reads meanwhile: the memory shows the word until its last lane is sent.
         with m.If((reading == 1) | (self.o.valid & self.o.ready)):
             m.d.sync += [
-                logit.eq(Mux(empty, 0, _choose(list(words), following))),
+                logit.eq(
+                    Mux(empty, 0, _choose([words[i] for i in range(readout.lanes)], following))
+                ),
                 following.eq(following + 1),
             ]
         better = (index == 0) | (logit > best)

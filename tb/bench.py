@@ -34,7 +34,6 @@ from golden.cost.other_designs import (
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.cost.part_search import EVENTS
 from golden.cost.search import Budget, fit, price
 from golden.cost.spans import spans, totals
 from golden.cost.timeline import Timeline
@@ -44,7 +43,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import MOST, HardwareParams, listed
+from golden.hardware.part import CHOICES, EVENTS, HardwareParams, listed
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_report import markdown, plot, summary
@@ -109,7 +108,7 @@ def find_hardware(activity: Activity) -> dict[HardwareParams, list[str]]:
             candidates = [
                 price(activity, HardwareParams(lanes, block, events, products))
                 for events in EVENTS
-                for products in range(1, min(MOST["products_per_cycle"], columns) + 1)
+                for products in range(1, min(max(CHOICES["products_per_cycle"]), columns) + 1)
             ]
             best = min(candidates, key=lambda c: (c.cycles * c.multipliers, c.costs))
             add(best.hardware, "fitted")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -20,19 +20,22 @@ from golden.cost.spans import KINDS, spans
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, PartHardware
+from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, PartHardware
 from golden.integer import run
-from golden.runs import LayerRun
+from golden.runs import LayerRun, Run
 from tests.networks import DRAWS, Drawn
 
 # By their draw in `DRAWS`, the seeds of those that run in Amaranth's simulator.
 CHOSEN: dict[str, tuple[int, ...]] = {
-    "plain": (23, 35, 48, 49, 112, 139, 148, 180, 190, 200, 254, 267, 296, 345, 352, 353, 356),
+    "plain": (
+        23, 32, 33, 35, 48, 49, 112, 139, 148, 180, 190, 200, 254, 267, 296, 345, 352, 353, 356,
+    ),
     "delays": (
         52, 68, 139, 148, 163, 186, 190, 195, 210, 259, 278, 296, 303, 345, 353, 356, 394,
     ),
     "loop": (86, 163, 175, 259, 263, 266, 285, 327, 330, 359, 393),
     "loop and delays": (81, 303, 307),
+    "four events": (23, 30, 34, 37, 48, 102, 114, 148, 190, 191),
 }  # fmt: skip
 # The same of those that run as Verilog.
 VERILATED: dict[str, tuple[int, ...]] = {
@@ -40,6 +43,7 @@ VERILATED: dict[str, tuple[int, ...]] = {
     "delays": (66, 303),
     "loop": (310, 388),
     "loop and delays": (280,),
+    "four events": (47,),
 }
 TIMES = 2  # how many of the chosen networks reach each corner, at least
 
@@ -50,16 +54,18 @@ BY_BLOCK = ("T=1", "T>1")
 # component is listed by twos.
 HARDWARE = {
     *(f"{lanes} lanes" for lanes in range(1, 9)),
-    *(f"T={block}, E={events}" for block, events in product(BLOCKS, (1, 2))),
+    *(f"T={block}, E={events}" for block, events in product(BLOCKS, EVENTS)),
     *(f"T={block}, K={products}" for block, products in product(BLOCKS, ("1", "2", "3", "more"))),
     *(f"T={block}, a partial block" for block in SEVERAL),
+    *(f"{several}, {buffers} buffers" for several, buffers in product(BY_BLOCK, LIST_BUFFERS)),
+    *(f"{several}, more than 3 buffers are full" for several in BY_BLOCK),
 }  # fmt: skip
 NETWORK = {
     *(f"{count} layers" for count in (1, 2, 3)),
     *(f"d={d}" for d in (0, 1, 2, 5, 12)),
     *(f"T={block}, a slow state" for block in BLOCKS),
     *(f"T={block}, graded" for block in BLOCKS),
-    *(f"E={events}, graded" for events in (1, 2)),
+    *(f"E={events}, graded" for events in EVENTS),
     *(f"{several}, dilation {n}" for several, n in product(BY_BLOCK, (1, 2, 3, 4))),
     *(f"{several}, slow states {than} drives" for several, than in product(
         BY_BLOCK, ("narrower than", "as wide as", "wider than"))),
@@ -88,13 +94,13 @@ DELAYS = {
     *(f"delays of up to {most}" for most in ("1", "2", "17", "more than a sequence")),
     *(f"delays before {place}" for place in ("the first layer", "a later layer")),
     *(f"delays, T={block}" for block in BLOCKS),
-    *(f"delays, E={events}" for events in (1, 2)),
+    *(f"delays, E={events}" for events in EVENTS),
     "delays into two blocks", "delays of a ring of one word", "delays of a ring of many words",
     "delays before a slow state",
 }  # fmt: skip
 RECURRENT = {
     *(f"layers {places}" for places in ("r", "rr", "rf", "fr", "rff", "frf", "ffr")),
-    *(f"recurrent, E={events}" for events in (1, 2)),
+    *(f"recurrent, E={events}" for events in EVENTS),
     *(f"recurrent, {what}" for what in (
         "graded", "spikes", "after a layer", "one group", "many groups", "last spikes are dropped",
         "all neurons spike", "few spikes", "delays")),
@@ -105,11 +111,11 @@ CORNERS = HARDWARE | NETWORK | MICROARCHITECTURE | DELAYS | RECURRENT
 # components.
 SHAPES = {
     *(f"T={block}, a slow state" for block in BLOCKS),
-    "T=1, E=1", "T=1, E=2",
+    "T=1, E=1", "T=1, E=2", "T=1, E=4", "T=1, 6 buffers", "T>1, 6 buffers",
     *(f"{several}, slow states {than} drives" for several, than in product(
         BY_BLOCK, ("narrower than", "wider than"))),
     *(f"{several}, membranes {how}" for several, how in product(BY_BLOCK, ("relaxed", "quick"))),
-    *(f"E={events}, graded" for events in (1, 2)),
+    *(f"E={events}, graded" for events in EVENTS),
     "T=1, K=more", "T>1, dilation 2", "T=1, dilation 3", "3 layers", "fold of T=2", "updates lag",
     "updates relaxed", "updates by many", "layer: drains", "later, reset to to_value",
     "first, reset to subtract", "drive saturates", "state saturates", "membrane saturates",
@@ -154,6 +160,7 @@ def corners(drawn: Drawn) -> set[str]:
     found = {
         f"T={block}, E={hardware.events_per_cycle}",
         f"T={block}, K={products if products < 4 else 'more'}",
+        f"{several}, {hardware.list_buffers} buffers",
         f"{len(core.layers)} layers",
         f"layers {''.join('fr'[layer.params.recurrent] for layer in core.layers)}",
         *(f"{layer.lanes} lanes" for layer in core.layers),
@@ -162,6 +169,8 @@ def corners(drawn: Drawn) -> set[str]:
         found.add(f"T={block}, a partial block")
     timeline = Timeline(core, drawn.payloads, golden.layers, reports)
     stop = int(timeline.ends[-1])
+    if hardware.list_buffers > 3 and _needs_more(drawn, golden, timeline):
+        found.add(f"{several}, more than 3 buffers are full")
     for turns in timeline.turns:
         found |= {f"{several}, a cycle of {span.kind}" for span in spans(turns, stop)}
     for name, part in core.parts.items():
@@ -176,6 +185,13 @@ def corners(drawn: Drawn) -> set[str]:
         if layer.params.recurrent:
             found |= {f"recurrent, {what}" for what in _of_loop(layer, done, index > 0)}
     return found
+
+
+def _needs_more(drawn: Drawn, golden: Run, timeline: Timeline) -> bool:
+    """Return whether the core would take another time with three buffers."""
+    fewer = CoreParams(drawn.network.params, replace(drawn.hardware, list_buffers=3))
+    other = Timeline(fewer, drawn.payloads, golden.layers, drawn.reports)
+    return not np.array_equal(other.starts, timeline.starts)
 
 
 def _of_groups(part: PartHardware) -> Iterator[str]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 
@@ -15,8 +15,9 @@ HARDWARE = st.builds(
     HardwareParams,
     lanes=st.integers(1, 40),
     block=st.sampled_from(BLOCKS),
-    events_per_cycle=st.integers(1, 2),
+    events_per_cycle=st.sampled_from(EVENTS),
     products_per_cycle=st.integers(1, 8),
+    list_buffers=st.sampled_from(LIST_BUFFERS),
 )
 LAYERS = st.builds(
     LayerHardware,

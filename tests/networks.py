@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from golden.formats import Fixed
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, LIST_BUFFERS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
 from golden.readout_params import ReadoutParams
@@ -163,6 +163,7 @@ def draw_network(
         products_per_cycle=int(rng.choice([1, 1, 2, 3, int(rng.integers(1, 9))])),
         access_counters=True,
         hold_operands=seed % 2 == 1,
+        list_buffers=LIST_BUFFERS[seed // 2 % 2],
     )
     n_timesteps = n_timesteps or int(rng.choice([5, 11, hardware.block + 3]))
     payloads = draw_payloads(rng, payload, (n_sequences, n_timesteps, sizes[0]))
@@ -359,6 +360,12 @@ def draw_loop(seed: int) -> Drawn:
     return draw_recurrent(seed, **sizes)
 
 
+def draw_four(seed: int) -> Drawn:
+    """Draw a small network whose parts add four events a cycle: plain, with delays or recurrent."""
+    drawn = (draw_small, partial(draw_small, delays=True), draw_loop)[seed % 3](seed)
+    return replace(drawn, hardware=replace(drawn.hardware, events_per_cycle=4))
+
+
 def draw_neurons(seed: int) -> Drawn:
     """Draw a small network of whole neurons."""
     return draw_whole(seed, max_neurons=20, max_inputs=14)
@@ -398,6 +405,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "plain": draw_small,
     "delays": partial(draw_small, delays=True),
     "loop": draw_loop,
+    "four events": draw_four,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
     "parts": draw_parts,

@@ -10,7 +10,7 @@ from golden.cost.activity import Activity, measure_activity
 from golden.cost.part_search import part_choices
 from golden.cost.search import Candidate, core_choices
 from golden.hardware.core import CoreParams
-from golden.hardware.part import MOST, HardwareParams
+from golden.hardware.part import CHOICES, HardwareParams
 from tests.networks import draw_network
 
 
@@ -33,8 +33,9 @@ def draw_hardware(
         options = map(part_choices, core.parts.values())
         picks = [of[rng.integers(len(of))] for of in options]
         if not each:
-            picks = [picks[rng.integers(len(core.layers))]] * len(picks)
-        turned = {name: tuple(getattr(of, name) for of in picks) for name in MOST}
+            layers = 1 if core.hardware.graded == "shared" else len(core.layers)
+            picks = [picks[rng.integers(layers)]] * len(picks)
+        turned = {name: tuple(getattr(of, name) for of in picks) for name in CHOICES}
         found.append(replace(core.hardware, **turned))
     return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import LIST_BUFFERS, HardwareParams
 from golden.hardware.stages import DRIVE_LATENCY
 from golden.params import LayerFormats, LayerParams
 from rtl.drive import Drive
@@ -48,7 +48,9 @@ def test_values_are_as_the_equation_says(name: str, block: int, coefficients: st
     f = FORMATS[name]
     masks = name == "spikes"
     params = LayerParams(N_INPUTS, 3, 2, formats=f)
-    layer = LayerHardware(params, HardwareParams(2, block=block), external=not masks)
+    layer = LayerHardware(
+        params, HardwareParams(2, block=block, list_buffers=LIST_BUFFERS[masks]), external=not masks
+    )
     if coefficients == "any":
         w_x = rng.integers(f.w_x.min, f.w_x.max + 1, N_INPUTS)
         w_x[:4] = f.w_x.min, f.w_x.max, f.w_x.min // 2, f.w_x.max // 2

@@ -13,7 +13,7 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import BLOCKS, EventKind, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, EventKind, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from golden.params import LayerFormats, LayerParams
@@ -82,10 +82,18 @@ PARTS: dict[str, Part] = {
     "recurrent spikes": layer(6, 1, 0, 1, 2, recurrent=True),
     "recurrent, graded": layer(9, 8, 0, 1, 1, recurrent=True),
     "recurrent, behind a layer": layer(4, 1, 0, 1, 1, external=False, recurrent=True),
+    "spikes, four a cycle": layer(9, 1, 2, 1, 4),
+    "one input, four a cycle": layer(1, 8, 0, 1, 4),
+    "graded blocks of two, four a cycle": layer(14, 8, 2, 2, 4),
+    "masks of eight, four a cycle": layer(11, 1, 3, 8, 4, external=False),
+    "recurrent, four a cycle": layer(6, 1, 0, 1, 4, recurrent=True),
     "readout": ReadoutHardware(ReadoutParams(7, 4), HardwareParams(2, block=4, events_per_cycle=2)),
     "one input, many states": layer(1, 8, 40, 1, 1, dilation=10),
     "shared products": layer(9, 8, 4, 1, 2, graded="shared"),
-    "shared products, few columns, blocks of four": layer(6, 8, 1, 4, 1, graded="shared"),
+    "shared products, few columns, blocks of four": layer(8, 8, 1, 4, 1, graded="shared"),
+    "six buffers": layer(5, 8, 3, 1, 2, list_buffers=6),
+    "six buffers, masks of four": layer(9, 1, 3, 4, 1, external=False, list_buffers=6),
+    "six buffers, reports": layer(4, 1, 1, 1, 1, reports=True, list_buffers=6),
     "reports": layer(5, 8, 0, 1, 2, reports=True),
     "reports, blocks of four": layer(5, 1, 2, 4, 1, reports=True),
     "reports, masks of four": layer(7, 1, 2, 4, 2, external=False, reports=True),
@@ -182,6 +190,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     seen: Counter[str] = Counter()
     offered: Item | None = None
     left = READ_STAGE + 1  # cycles after the last release
+    phase = 7 * block * part.n_lists  # cycles in which lists fill, or are released often
 
     def read(cycle: int) -> dict[str, int]:
         """Read a word of the front list, if it is open and has any."""
@@ -210,7 +219,9 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
             offered = items.popleft()
         opened = bool(model.closed) and model.closed[0].opens <= cycle
         full = model.full(cycle)
-        release = bool(opened and rng.random() < (0.5 if cycle // (20 * block) % 2 else 0.1 * full))
+        second = offered is not None and model._reports(offered) and not model._may_report()
+        waits = 0.1 * (full or second)
+        release = bool(opened and rng.random() < (0.5 if cycle // phase % 2 else waits))
         release = release and not model.due  # a report goes before what is to follow it
         taken = model.due and rng.random() < 0.2
         now = model.predict(cycle, offered, release)
@@ -255,15 +266,22 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
 def test_parts_cover_the_corners() -> None:
     for external in (False, True):
         parts = [part for part in PARTS.values() if part.external == external]
-        assert {part.hardware.events_per_cycle for part in parts} == {1, 2}
-    assert {part.block for part in PARTS.values()} == set(BLOCKS) - {8}
+        assert {part.hardware.events_per_cycle for part in parts} == set(EVENTS)
+    assert {part.block for part in PARTS.values()} == set(BLOCKS)
     assert {part.has_payloads for part in PARTS.values()} == {False, True}
 
 
 @pytest.mark.parametrize(
     "name",
-    ["spikes of a layer", "masks of two", "masks of sixteen", "recurrent spikes", "readout"],
-)
+    [
+        "spikes of a layer",
+        "masks of two",
+        "masks of sixteen",
+        "recurrent spikes",
+        "readout",
+        "six buffers",
+    ],
+)  # fmt: skip
 def test_empty_blocks_close_as_fast_as_their_drives_leave(name: str) -> None:
     """Ends of blocks that always wait are taken `block` cycles apart until all buffers are full;
     each list opens `close_latency` cycles after its end, and a released buffer is filled as soon as

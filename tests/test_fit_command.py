@@ -57,7 +57,8 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     marked = [line.split() for line in rows if line.strip().startswith("->")]
     hardware = chosen["hardware"]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    cells = [*(listed(hardware[name], ",") for name in shape), f"{chosen['cycles']:.1f}"]
+    cells = [listed(hardware[name], ",") for name in shape]
+    cells += [hardware["graded"], f"{chosen['cycles']:.1f}"]
     cells += [str(chosen["multipliers"]), str(chosen["block_rams"]), f"{chosen['energy']:.2f}"]
     assert marked == [["->", *cells]]
 
@@ -68,6 +69,7 @@ def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     assert variables.pop("REPORTS", None) == ("1" if reports else None)
     names = {"LANES": "lanes", "BLOCK": "block"}
     names |= {"EVENTS": "events-per-cycle", "PRODUCTS": "products-per-cycle"}
+    names |= {"GRADED": "graded"} if "GRADED" in variables else {}
     options = [part for key, name in names.items() for part in (f"--{name}", variables.pop(key))]
     assert not variables
     built = CliRunner().invoke(

@@ -52,6 +52,9 @@ PARTS: dict[str, Part] = {
         LayerParams(20, 5, 3, dilation=4), hardware(3, 8, 2)
     ),
     "blocks of sixteen": LayerHardware(LayerParams(40, 5, 12, dilation=5), hardware(4, 16, 2, 3)),
+    "four events a cycle": LayerHardware(LayerParams(21, 9, 2), hardware(2, n_events=4)),
+    "blocks of two, four events a cycle": LayerHardware(LayerParams(30, 5, 4), hardware(2, 2, 4)),
+    "readout of four events a cycle": ReadoutHardware(ReadoutParams(13, 7), hardware(3, 1, 4)),
     "readout": ReadoutHardware(ReadoutParams(6, 10), hardware(3)),
     "readout of many groups": ReadoutHardware(ReadoutParams(3, 12), hardware(1)),
     "readout of blocks": ReadoutHardware(ReadoutParams(13, 3), hardware(4, 4, 2)),

@@ -23,10 +23,8 @@ from tests.hardware_layers import GRADED, network
         ({"lanes": -1}, "lanes -1: use a whole number, 1 to 256"),
         ({"lanes": 257}, "lanes 257: use a whole number, 1 to 256"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
-        *(
-            ({"events_per_cycle": e}, f"events_per_cycle {e}: use a whole number, 1 to 2")
-            for e in (0, 3)
-        ),
+        *(({"list_buffers": n}, f"list_buffers {n}: use 3 or 6") for n in (0, 1, 4, 7)),
+        *(({"events_per_cycle": e}, f"events_per_cycle {e}: use 1, 2 or 4") for e in (0, 3, 8)),
         *(
             ({"products_per_cycle": k}, f"products_per_cycle {k}: use a whole number, 1 to 8")
             for k in (0, 9)
@@ -39,7 +37,7 @@ def test_impossible_hardware(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_the_largest_hardware_is_possible() -> None:
-    assert HardwareParams(256, 16, 2, 8).lanes == 256
+    assert HardwareParams(256, 16, 4, 8).lanes == 256
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams, address_width, load_header
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
@@ -44,10 +44,25 @@ def test_memories_that_cannot_be_addressed() -> None:
         CoreParams(network(*chain, LayerParams(1, 1, 0)))
 
 
-@pytest.mark.parametrize("events", [1, 2])
+@pytest.mark.parametrize("buffers", LIST_BUFFERS)
+def test_every_buffer_of_a_list_has_its_words(buffers: int) -> None:
+    """100 inputs: twice 64 words of two addresses, 128 of payloads of four timesteps; drives wait
+    as long as their lists.
+    """
+    hardware = HardwareParams(4, block=4, events_per_cycle=2, list_buffers=buffers)
+    params = LayerParams(100, 30, 5, dilation=9)
+    for part in (LayerHardware(params, hardware), ReadoutHardware(ReadoutParams(100, 3), hardware)):
+        assert part.n_lists == buffers
+        assert part.buffers["list"].depth == buffers * 64
+        assert {part.buffers[f"payloads{e}"].depth for e in range(2)} == {buffers * 128}
+    layer = LayerHardware(params, hardware)
+    assert layer.buffers["drives"].depth == 4 * (buffers + 3 + 1) and layer.state_update.lag == 3
+
+
+@pytest.mark.parametrize("events", EVENTS)
 def test_a_recurrent_layers_own_spikes_have_places_and_weights(events: int) -> None:
-    """100 inputs and 30 neurons, 8 groups of 4; three lists of 130 or twice 65 addresses of 8 bits,
-    each in as many words as a power of two has.
+    """100 inputs and 30 neurons, 8 groups of 4; three lists of 130, twice 65 or four times 33
+    addresses of 8 bits, each in as many words as a power of two has.
     """
     params = LayerParams(100, 30, 0, formats=GRADED, recurrent=True)
     part = LayerHardware(params, HardwareParams(4, events_per_cycle=events))
@@ -55,9 +70,9 @@ def test_a_recurrent_layers_own_spikes_have_places_and_weights(events: int) -> N
     places = part.buffers["list"]
     assert (places.depth, places.width) == (3 * 256 // events, 8 * events)
     assert part.buffers["payloads0"].depth == 3 * 256
-    assert part.max_steps == part.sparse_steps(130) == 130 // events
-    # 11 stages, 4 of the encoder, one until the list is open.
-    assert (part.close_latency, part.loop_latency) == (1, 16)
+    assert part.max_steps == part.sparse_steps(130) == -(-130 // events)
+    # 12 stages, 4 of the encoder, one until the list is open.
+    assert (part.close_latency, part.loop_latency) == (1, 17)
     plain = LayerHardware(LayerParams(100, 30, 0), HardwareParams(4))
     assert (plain.close_latency, plain.loop_latency, plain.n_addresses) == (5, 0, 100)
 
@@ -122,6 +137,22 @@ def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     assert set(LayerHardware(spiking, two).buffers) == {"list", "u", "masks"}
     assert sizes(LayerHardware(graded, one).buffers)["payloads0"] == (3 * 16, 1, 8)
     assert "payloads1" in LayerHardware(graded, two).buffers
+
+
+@pytest.mark.parametrize(("events", "copies"), [(1, [1]), (2, [2]), (4, [2, 2])])
+def test_weights_have_a_copy_for_every_two_events(events: int, copies: list[int]) -> None:
+    """The bits of copies are bits of the core; graded events have multipliers, each its own."""
+    hardware = HardwareParams(4, events_per_cycle=events)
+    core = CoreParams(network(LayerParams(9, 8, 3, formats=GRADED)), hardware)
+    layer, readout = core.layers[0], core.readout
+    assert layer.copies("w_f") == readout.copies("w_o") == copies
+    others = [layer.copies(name) for name in layer.memories if name != "w_f"]
+    assert all(found == [1] for found in [*others, readout.copies("b_o")])
+    memories = [m for part in core.parts.values() for m in (part.memories | part.buffers).values()]
+    weights = [layer.memories["w_f"], readout.memories["w_o"]]
+    again = (len(copies) - 1) * sum(memory.bits for memory in weights)
+    assert core.memory_bits == sum(memory.bits for memory in memories) + again
+    assert layer.multipliers["spike"] == 4 * events
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.part import BLOCKS, EVENTS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
@@ -39,7 +39,7 @@ HARDWARE = st.builds(
     HardwareParams,
     lanes=st.one_of(st.integers(1, 16), st.just(70)),
     block=st.sampled_from(BLOCKS),
-    events_per_cycle=st.integers(1, 2),
+    events_per_cycle=st.sampled_from(EVENTS),
     products_per_cycle=st.integers(1, 8),
 )
 

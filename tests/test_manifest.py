@@ -199,7 +199,7 @@ def alter_image(path: Path) -> None:
         ),
         (
             edit(lambda m: m["hardware"].update(events_per_cycle=3)),
-            "events_per_cycle 3: use a whole number, 1 to 2",
+            "events_per_cycle 3: use 1, 2 or 4",
         ),
         (
             edit(lambda m: m["hardware"].update(products_per_cycle=9)),
@@ -282,7 +282,7 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     drawn = draw_network(5)
     hardware = HardwareParams(
-        3, 4, 2, 5, graded="own", access_counters=True, segment_words=64, hold_operands=True
+        3, 4, 2, 5, access_counters=True, segment_words=64, hold_operands=True, list_buffers=6
     )
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
@@ -299,6 +299,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "counters": "all",
         "hold_operands": True,
         "ablations": [],
+        "list_buffers": 6,
     }
     assert read_images(path)[0].hardware == hardware
 
@@ -310,7 +311,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         (["rows", "--block", "3"], "error: block 3: use 1, 2, 4, 8 or 16 timesteps\n"),
         (
             ["rows", "--events-per-cycle", "0"],
-            "error: events_per_cycle 0: use a whole number, 1 to 2\n",
+            "error: events_per_cycle 0: use 1, 2 or 4\n",
         ),
         (
             ["rows", "--products-per-cycle", "9"],

@@ -38,7 +38,7 @@ def test_every_core_has_the_memories_of_its_parameters(
 ) -> None:
     drawn = draw(seed, max_neurons=8, max_inputs=9, **options)
     block = 1 if any(layer.recurrent for layer in drawn.network.params.layers) else 2
-    core = CoreParams(drawn.network.params, HardwareParams(2, block, products_per_cycle=2))
+    core = CoreParams(drawn.network.params, HardwareParams(2, block, 4 // block, 2))
     manifest = write_core(drawn.network, core, tmp_path)
     macros = check_netlist(generate(manifest), core)
     # All memories but registers, which are small: scalars, and what has one word.
@@ -48,6 +48,8 @@ def test_every_core_has_the_memories_of_its_parameters(
     single = [memory.bits for memory in memories if memory.depth == 1]
     scalars = sum(layer.memories["scalars"].bits for layer in core.layers)
     assert bits == core.memory_bits - mask_bits - sum(single) - scalars
+    if core.hardware.events_per_cycle == 4:
+        assert macros["layer0.w_f"] == macros["layer0.w_f (copy 1)"]
 
 
 def test_the_table_lists_macros_by_shape(manifest: Path) -> None:

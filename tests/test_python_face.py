@@ -128,7 +128,7 @@ def any_(value: Any) -> Any:
         (lambda: INTEGERS.compile("core", block=3), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (
             lambda: INTEGERS.compile("core", events_per_cycle=3),
-            "events_per_cycle 3: use a whole nu",
+            "events_per_cycle 3: use 1, 2 or 4",
         ),
         (lambda: INTEGERS.compile("core", products_per_cycle=9), "products_per_cycle 9: use a who"),
         (lambda: INTEGERS.compile("core", reports=any_(1)), "reports 1: use True or False"),

@@ -120,10 +120,11 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
         replace(hardware, counters="none"),
         replace(hardware, hold_operands=True),
         replace(hardware, graded="shared"),
+        replace(hardware, list_buffers=6),
     ]
     shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 16
+    assert len(shapes - {0xBDFBFC40}) == 17
 
 
 def test_what_has_no_room_is_named() -> None:

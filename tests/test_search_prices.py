@@ -69,10 +69,13 @@ def test_block_rams_of_a_memory(width: int, depth: int, n_reads: int, expected: 
     assert block_rams(memory, n_reads) == expected
 
 
-@pytest.mark.parametrize(("block", "events", "expected"), [(1, 1, 2), (1, 2, 3), (2, 1, 3)])
+@pytest.mark.parametrize(
+    ("block", "events", "expected"), [(1, 1, 2), (1, 2, 3), (1, 4, 5), (2, 1, 3)]
+)
 def test_block_rams_of_a_core(block: int, events: int, expected: int) -> None:
-    """Weights of 200 words of 32 bits, read twice by two events; a list of three times 128 words;
-    with blocks also as many payloads, a copy an event. All else has a few words.
+    """Weights of 200 words of 32 bits, read twice by two events, in two copies by four; a list of
+    three times 128 words; with blocks also as many payloads, a copy an event. All else has a few
+    words.
     """
     network = NetworkParams("one", (LayerParams(100, 8, 0),), ReadoutParams(8, 3))
     assert core_block_rams(CoreParams(network, HardwareParams(4, block, events))) == expected
@@ -182,7 +185,7 @@ def steady_cycles(activity: Activity, hardware: HardwareParams) -> float:
 @pytest.mark.parametrize("seed", range(12))
 def test_prices_against_the_timeline(seed: int) -> None:
     """Networks of every size and state on a steady load of whole blocks: half of the prices are
-    exact to 3 %, none is too high by more than 2 %. The price is that of the slowest part: where
+    exact to 4 %, none is too high by more than 2 %. The price is that of the slowest part: where
     parts are slow in turns (dilations that differ, blocks as long as a third of the sequence) the
     core takes longer, but never by more than a third.
     """
@@ -192,7 +195,7 @@ def test_prices_against_the_timeline(seed: int) -> None:
     some = draw_hardware(activity, seed, 24)
     share = [price(activity, one).cycles / steady_cycles(activity, one) for one in some]
     assert 0.75 < min(share) and max(share) < 1.02
-    assert 0.97 < np.median(share) < 1.01
+    assert 0.96 < np.median(share) < 1.01
     assert np.mean(np.array(share) > 0.9) >= 0.75
 
 

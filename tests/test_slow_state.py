@@ -13,7 +13,7 @@ import pytest
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import LIST_BUFFERS, HardwareParams
 from golden.hardware.stages import CLOSE_LATENCY, DRIVE_LATENCY, STATE_STAGE
 from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState
@@ -44,7 +44,9 @@ def make_layer(
 ) -> LayerHardware:
     formats = NARROW_STATE if (n_state + n_groups) % 2 else WIDE_STATE
     params = LayerParams(3, 2 * n_groups, n_state, dilation, formats=formats)
-    return LayerHardware(params, HardwareParams(2, block, products_per_cycle=products))
+    buffers = LIST_BUFFERS[n_groups % 2]
+    hardware = HardwareParams(2, block, products_per_cycle=products, list_buffers=buffers)
+    return LayerHardware(params, hardware)
 
 
 @dataclass

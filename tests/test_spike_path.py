@@ -37,6 +37,12 @@ PARTS: dict[str, Part] = {
         LayerParams(8, 4, 1, dilation=3, formats=GRADED), hardware(2, 4, 2)
     ),
     "one input, two a cycle": LayerHardware(LayerParams(1, 3, 0), hardware(2, 2, 2)),
+    "spikes, four a cycle": LayerHardware(LayerParams(11, 10, 3), hardware(4, 1, 4)),
+    "graded blocks, four a cycle": LayerHardware(
+        LayerParams(10, 5, 1, dilation=3, formats=GRADED), hardware(3, 2, 4)
+    ),
+    "two inputs, four a cycle": LayerHardware(LayerParams(2, 3, 0), hardware(2, 4, 4)),
+    "readout, four a cycle": ReadoutHardware(ReadoutParams(9, 5), hardware(2, 1, 4)),
     "readout": ReadoutHardware(ReadoutParams(9, 5), hardware(2, 1, 1)),
     "readout of masks, two a cycle": ReadoutHardware(ReadoutParams(9, 5), hardware(8, 4, 2)),
 }

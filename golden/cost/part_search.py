@@ -15,10 +15,9 @@ import numpy as np
 
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import MOST, HardwareParams, PartHardware
+from golden.hardware.part import CHOICES, EVENTS, HardwareParams, PartHardware
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
-EVENTS = tuple(1 << power for power in range(MOST["events_per_cycle"].bit_length()))
 _FOLDS = 8  # neurons that share a unit: lanes are tried that so many of them divide
 
 
@@ -99,14 +98,14 @@ def lane_choices(part: PartHardware) -> list[int]:
             lanes = -(-fewest // fold) * fold
             if lanes <= n and -(-n // lanes) == groups:
                 found.add(lanes)
-    return sorted(lanes for lanes in found if lanes <= MOST["lanes"])
+    return sorted(lanes for lanes in found if lanes <= max(CHOICES["lanes"]))
 
 
 def product_choices(part: PartHardware) -> list[int]:
     """Return the fewest products a cycle for every number of steps of the dense path."""
     if not isinstance(part, LayerHardware) or not part.columns:
         return [1]
-    found = {-(-part.columns // k): k for k in range(MOST["products_per_cycle"], 0, -1)}
+    found = {-(-part.columns // k): k for k in range(max(CHOICES["products_per_cycle"]), 0, -1)}
     return sorted(found.values())
 
 

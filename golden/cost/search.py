@@ -108,10 +108,10 @@ def part_block_rams(part: Part) -> int:
     """Return an estimate of the ECP5's block RAMs for the memories of a part."""
     total = sum(map(block_rams, part.buffers.values()))
     for name, memory in part.memories.items():
-        reads = part.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
         if name != "scalars":
-            segments = (replace(memory, depth=depth) for depth in memory.segments)
-            total += sum(block_rams(segment, reads) for segment in segments)
+            segments = [replace(memory, depth=depth) for depth in memory.segments]
+            copies = part.copies(name)
+            total += sum(block_rams(segment, n) for segment in segments for n in copies)
     return total
 
 
@@ -201,8 +201,8 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
 
     Its cycles are those of the part that is the slowest on average, or of the items that pass
     between two parts, one a cycle. Where parts are slow in turns, or a sequence has few blocks, the
-    core takes more (a sixth is common, a third the most seen), since only three blocks wait before
-    a part.
+    core takes more (a sixth is common, a third the most seen), since only few blocks wait before a
+    part (`HardwareParams.list_buffers`).
     """
     core = CoreParams(activity.network.params, hardware)
     parts = [price_part(activity, i, part) for i, part in enumerate(core.parts.values())]

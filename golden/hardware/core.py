@@ -151,9 +151,11 @@ class CoreParams:
 
     @property
     def memory_bits(self) -> int:
-        """Bits of all memories, those that the core writes itself included."""
+        """Bits of all memories, each copy and those that the core writes itself included."""
         parts = self.parts.values()
-        found = [m for p in parts for m in (*p.memories.values(), *p.buffers.values())]
+        loaded = [(p, name, m) for p in parts for name, m in p.memories.items()]
+        found = [memory for p, name, memory in loaded for _ in p.copies(name)]
+        found += [memory for p in parts for memory in p.buffers.values()]
         if self.spike_output is not None:
             found += self.spike_output.buffers.values()
         return sum(memory.bits for memory in found)

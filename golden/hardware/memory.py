@@ -12,6 +12,7 @@ MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
 MAX_ITEMS = 1 << 12  # of the load stream, for a word: 256 lanes of 8 products of 64 bits
 SEGMENT_WORDS = 1 << 10  # of a segment, unless the user says another number
+READ_PORTS = 2  # of a memory, at most: the second one shares its address with the write port
 LOAD_WIDTH = 32  # data bits of an item of the load stream
 
 
@@ -23,6 +24,14 @@ def load_header(memory: int, address: int = 0) -> int:
 def address_width(depth: int) -> int:
     """Return the bits that address `depth` words (at least 1)."""
     return max(1, math.ceil(math.log2(depth)))
+
+
+def read_copies(n_reads: int) -> list[int]:
+    """Return the read ports of each copy of a memory of which `n_reads` words are read in a cycle.
+    All copies are written at once.
+    """
+    full, rest = divmod(n_reads, READ_PORTS)
+    return [READ_PORTS] * full + [rest] * (rest > 0)
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,25 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.formats import Fixed
-from golden.hardware.memory import MAX_DEPTH, SEGMENT_WORDS, MemoryParams, address_width
+from golden.hardware.memory import (
+    MAX_DEPTH,
+    SEGMENT_WORDS,
+    MemoryParams,
+    address_width,
+    read_copies,
+)
 from golden.hardware.stages import CLOSE_LATENCY
-from golden.param_checks import check_type, check_whole
+from golden.param_checks import check_one_of, check_type, check_whole
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
-MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
 # One number for all parts of a core, or one each: the layers in order, then the readout.
 Each = TypeVar("Each", bound=int | tuple[int, ...], covariant=True)
+LIST_BUFFERS = (3, 6)
+EVENTS = (1, 2, 4)
+CHOICES = {"lanes": range(1, 257), "events_per_cycle": EVENTS, "products_per_cycle": range(1, 9)}
+SPIKE_WEIGHTS = ("w_f", "w_o")  # the memories that are read once an event
 COUNTED = ("all", "errors", "none")
 GRADED = ("own", "shared")
 ABLATIONS = (
@@ -67,7 +76,8 @@ class HardwareParams(Generic[Each]):
         Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
         once for all of them.
     events_per_cycle
-        Events that a layer adds in a cycle: 1 or 2.
+        Events that a layer adds in a cycle: 1, 2 or 4. A memory of weights has two read ports; with
+        4 there are two copies of it.
     products_per_cycle
         Products with the slow state that a lane makes in a cycle for each timestep of the block: 1
         to 8.
@@ -98,6 +108,9 @@ class HardwareParams(Generic[Each]):
         event, and each column, goes through all groups, whose sums lie in a memory. Each is for
         blocks of one timestep and for one event and one product a cycle; the readout stays as it
         is.
+    list_buffers
+        Buffers of each event list: 3 or 6. Three are the least: one is walked, one waits while its
+        slow states are made, one fills. With six a part takes more of a burst while it is busy.
     """
 
     lanes: Each = cast(Any, 8)
@@ -112,14 +125,15 @@ class HardwareParams(Generic[Each]):
     counters: str = "all"
     hold_operands: bool = False
     ablations: tuple[str, ...] = ()
+    list_buffers: int = LIST_BUFFERS[0]
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
-            object.__setattr__(self, name, _check_each(name, getattr(self, name), most))
-        right = "1, 2, 4, 8 or 16 timesteps"
-        object.__setattr__(self, "block", check_whole("block", self.block, 1, right=right))
-        if self.block not in BLOCKS:
-            raise UserError(f"block {self.block}: use {right}")
+        for name, allowed in CHOICES.items():
+            object.__setattr__(self, name, _check_each(name, getattr(self, name), allowed))
+        block = check_one_of("block", self.block, BLOCKS, " timesteps")
+        object.__setattr__(self, "block", block)
+        buffers = check_one_of("list_buffers", self.list_buffers, LIST_BUFFERS)
+        object.__setattr__(self, "list_buffers", buffers)
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
         for name, choices in (("counters", COUNTED), ("graded", GRADED)):
@@ -141,13 +155,13 @@ class HardwareParams(Generic[Each]):
 
     def of_part(self, index: int) -> HardwareParams[int]:
         """Return the hardware of a layer, or of the readout, which comes after the layers."""
-        own = {name: of[index] for name in MOST if isinstance(of := getattr(self, name), tuple)}
+        own = {name: of[index] for name in CHOICES if isinstance(of := getattr(self, name), tuple)}
         return replace(cast(HardwareParams[int], self), **own)
 
     def check_parts(self, n_layers: int, readout: bool) -> None:
         """Raise `UserError` where there are other numbers than those of a network's parts."""
         parts = f"{n_layers} layer{'s' * (n_layers != 1)}{' and a readout' * readout}"
-        for name in MOST:
+        for name in CHOICES:
             given = getattr(self, name)
             if isinstance(given, tuple) and len(given) != n_layers + readout:
                 raise UserError(
@@ -175,13 +189,13 @@ class HardwareParams(Generic[Each]):
             )
 
 
-def _check_each(name: str, value: Any, most: int) -> int | tuple[int, ...]:
+def _check_each(name: str, value: Any, allowed: Sequence[int]) -> int | tuple[int, ...]:
     """Return a number of all parts, or those of each, in the form in which they are kept."""
     if not isinstance(value, tuple):
-        return check_whole(name, value, 1, most)
+        return check_one_of(name, value, allowed)
     if not value:
         raise UserError(f"{name} of no part: use a whole number, or one for each part")
-    found = tuple(check_whole(name, of, 1, most) for of in value)
+    found = tuple(check_one_of(name, of, allowed) for of in value)
     return found[0] if len(set(found)) == 1 else found
 
 
@@ -207,6 +221,12 @@ class PartHardware(ABC):
         """Return by name the memories that are loaded, in segments as the hardware has them."""
         words = self.hardware.segment_words
         return {memory.name: replace(memory, segment_words=words) for memory in memories}
+
+    def copies(self, name: str) -> list[int]:
+        """Return the read ports of each copy of a memory: of one that is not of the weights that
+        events add, there is one copy with one port.
+        """
+        return read_copies(self.hardware.events_per_cycle if name in SPIKE_WEIGHTS else 1)
 
     @property
     @abstractmethod
@@ -256,7 +276,10 @@ class PartHardware(ABC):
         """Whether its event list gets timesteps; a layer sends blocks, and so does a delay line."""
         return self.external and not self.delayed
 
-    n_lists = 3  # buffers of the event list: walked; waiting, while slow states are made; filling
+    @property
+    def n_lists(self) -> int:
+        """Buffers of the event list."""
+        return self.hardware.list_buffers
 
     @cached_property
     def lanes(self) -> int:

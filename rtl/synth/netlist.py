@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import click
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
+from golden.hardware.memory import READ_PORTS
 from golden.interface import read_verilog
 from golden.manifest import read_core
 from golden.table import table
@@ -22,7 +24,6 @@ from rtl.verilog.yosys import read_netlist, run_yosys
 LATCHES = ("$dlatch", "$adlatch", "$dlatchsr", "$sr")
 ASYNCHRONOUS = ("$adff", "$adffe", "$aldff", "$aldffe", "$dffsr", "$dffsre")
 UNCLOCKED = ("drives",)  # a short queue whose head must be there at once: a register file
-MAX_READS = 2  # ports of a memory; the second one shares its address with the write port
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +41,7 @@ class Macro:
 
 def expected_macros(core: CoreParams) -> dict[str, Macro]:
     """Return the memory macros of a core by the names of `golden.hardware`, the segments of a deep
-    one numbered.
+    one and further copies numbered.
 
     A memory of one word is a register, and so are the scalars and the first word of a queue of
     masks.
@@ -51,10 +52,11 @@ def expected_macros(core: CoreParams) -> dict[str, Macro]:
             depths = [memory.depth - (name == "masks")]
             if name in hardware.memories:
                 depths = memory.segments
-            reads = hardware.hardware.events_per_cycle if name in ("w_f", "w_o") else 1
-            for index, depth in enumerate(depths):
+            kinds = product(enumerate(hardware.copies(name)), enumerate(depths))
+            for (copy, reads), (index, depth) in kinds:
                 if depth > 1 and name != "scalars":
                     where = f"{part}.{name}" + (f"[{index}]" if len(depths) > 1 else "")
+                    where += f" (copy {copy})" if copy else ""
                     clocked = name not in UNCLOCKED
                     found[where] = Macro(part, depth, memory.width, reads, clocked)
     return found
@@ -68,7 +70,7 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
     UserError
         The netlist has a latch, a register with an asynchronous input, a combinational loop, a wire
         with several drivers or none, or a memory that has not one write port and at most
-        `MAX_READS` read ports.
+        `READ_PORTS` read ports.
     """
     text = read_verilog(verilog)
     refused = " ".join(f"t:{kind}" for kind in (*LATCHES, *ASYNCHRONOUS))
@@ -105,7 +107,7 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
 
 def _macro(name: str, given: dict[str, int]) -> Macro:
     reads, writes = given["RD_PORTS"], given["WR_PORTS"]
-    if writes != 1 or reads > MAX_READS:
+    if writes != 1 or reads > READ_PORTS:
         raise UserError(
             f"memory {name} has {writes} write and {reads} read ports: no macro can be that"
         )

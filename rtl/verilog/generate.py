@@ -13,7 +13,7 @@ from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import MOST, HardwareParams, listed
+from golden.hardware.part import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
@@ -81,6 +81,8 @@ def _later(hardware: HardwareParams) -> str:
         found += f" --graded {hardware.graded}"
     if hardware.counters != usual.counters:
         found += f" --counters {hardware.counters}"
+    if hardware.list_buffers != usual.list_buffers:
+        found += f" --list-buffers {hardware.list_buffers}"
     return found + " --hold-operands" * hardware.hold_operands
 
 
@@ -93,7 +95,7 @@ def _shape_of(core: CoreParams) -> str:
 def _header(top: str, core: CoreParams, manifest: Path, options: str) -> str:
     """Return the comment that opens the Verilog: the same for the same manifest and version."""
     hardware = core.hardware
-    each = {name: listed(getattr(hardware, name), ",") for name in MOST}
+    each = {name: listed(getattr(hardware, name), ",") for name in CHOICES}
     given = ", ".join(f"{name} {value}" for name, value in (asdict(hardware) | each).items())
     command = (
         f"dmp rtl {core.network.name} --lanes {each['lanes']} --block"
