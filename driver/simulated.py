@@ -6,7 +6,6 @@ It stands still between calls, so the cycles of a run depend on nothing else.
 from __future__ import annotations
 
 import ctypes
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from driver.transport import Silence, check_response
 from golden.cost.cycles import watchdog_cycles
 from golden.hardware.core import CoreParams
-from golden.interface import read_verilog
+from golden.interface import read_verilog, without_head
 from golden.manifest import read_core
 from tb.verilator import build_library
 
@@ -29,8 +28,6 @@ class Simulated:
     ----------
     manifest
         `dmp rtl MANIFEST --top axi` must have written its Verilog, beside it.
-    cache
-        Where built libraries are kept [default: `verilator` beside the manifest].
     optimize
         The C++ compiler's option for the model: a short run is over sooner with -O0.
     shared_object
@@ -41,13 +38,12 @@ class Simulated:
         self,
         manifest: Path,
         *,
-        cache: Path | None = None,
         optimize: str = "-O3",
         shared_object: Path | None = None,
     ) -> None:
         core, _ = read_core(manifest)
         if shared_object is None:
-            shared_object = self._build(manifest, core, cache, optimize)
+            shared_object = self._build(manifest, core, optimize)
         library = ctypes.CDLL(str(shared_object))
         self._declare(library)
         self._library = library
@@ -55,15 +51,13 @@ class Simulated:
         self._top: int | None = library.axi_new()
 
     @staticmethod
-    def _build(manifest: Path, core: CoreParams, cache: Path | None, optimize: str) -> Path:
+    def _build(manifest: Path, core: CoreParams, optimize: str) -> Path:
         verilog = read_verilog(
             manifest.parent / f"{core.network.name}_axi.v",
             f"dmp rtl {manifest} --top axi",
         )
-        # The head names the network and the hash of its weights: the model depends on neither.
-        body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)
-        sources = {"core.v": body, SHIM.name: SHIM.read_text()}
-        return build_library(sources, TOP, cache or manifest.parent / "verilator", optimize)
+        sources = {"core.v": without_head(verilog), SHIM.name: SHIM.read_text()}
+        return build_library(sources, TOP, manifest.parent / "verilator", optimize)
 
     @staticmethod
     def _declare(library: ctypes.CDLL) -> None:

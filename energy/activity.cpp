@@ -1,6 +1,6 @@
 // Counts what the watched bits of a model of gates do (energy/model.py): of the first words every
 // change from a cycle to the next, of the others every cycle at 1. Values are those that have
-// settled before the rising edge. tb/batch.cpp follows in the same file; WORDS and LEVEL_WORD (the
+// settled before the rising edge. tb/compiled.cpp follows in the same file; WORDS and LEVEL_WORD (the
 // first word of levels) are defined before.
 
 #include <cstdint>

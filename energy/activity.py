@@ -16,7 +16,8 @@ from energy.netlist import Net, Netlist
 from energy.technology import Technology
 from golden.errors import UserError
 from golden.interface import Interface
-from tb.batch import SHIM, Batch, Job, LoadedCore, run_chunk
+from tb.batch import Batch, Job, LoadedCore, run_chunk
+from tb.compiled import SHIM
 from tb.verilator import build_library
 from tb.wrapper import SHELL
 

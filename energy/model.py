@@ -132,8 +132,8 @@ def _memory(index: int, memory: Memory) -> list[str]:
 
 
 def write_shell(interface: Interface, watched: Watched) -> str:
-    """Return the Verilog of module `shell`, for `tb.batch`: the model behind registers at all its
-    inputs, so that what depends on an input is evaluated once a cycle.
+    """Return the Verilog of module `shell`, for `tb.compiled`: the model behind registers at all
+    its inputs, so that what depends on an input is evaluated once a cycle.
 
     The ports are those of `tb.wrapper.write_shell`, and `nets`. A stream that enters passes a
     register with valid and ready, which adds a cycle and loses none.

@@ -5,6 +5,7 @@ streams, its counters and error flags. Written and read here only; its Verilog i
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -170,3 +171,10 @@ def read_verilog(path: Path, command: str = "dmp rtl") -> str:
             f"{path} does not end with a module's end: generate the core again ({command})"
         )
     return text
+
+
+def without_head(verilog: str) -> str:
+    """Return generated Verilog without the comments that it opens with: they name the network and
+    the hash of its weights, on which a model of it does not depend.
+    """
+    return re.sub(r"\A(//[^\n]*\n)*", "", verilog)

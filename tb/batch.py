@@ -1,8 +1,7 @@
 """`dmp testset`: run a whole test set through the generated Verilog, and hold its results,
 its counters and its busy cycles against the golden model.
 
-The core is Verilated into a shared library that is called once a sample, which leaves Python out of
-its cycles. Weights are loaded when it runs: one library serves every network of that shape.
+The core is Verilated into a shared library (see `tb.compiled`) that is called once a sample.
 
     from tb.batch import prepare, run_batch
     batch = run_batch(prepare(Path("build/rows/manifest.json")), payloads)
@@ -11,8 +10,6 @@ its cycles. Weights are loaded when it runs: one library serves every network of
 
 from __future__ import annotations
 
-import ctypes
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,17 +31,16 @@ from export.items import load_items, to_items
 from export.sequences import first_sequences
 from export.store import find_dataset, shipped_sequences
 from golden.command_line import DATA_WHOLE, NETWORK, Command, Count, count_option
-from golden.cost.cycles import settle_cycles, watchdog_cycles
+from golden.cost.cycles import settle_cycles
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
 from golden.interface import Interface, read_interface, read_verilog
 from tb.compare import CHUNK, Comparison, expected_counters
+from tb.compiled import CompiledCore, build_compiled
 from tb.report import CLOCK_MHZ, utilisation, write_report
-from tb.verilator import build_library, environment
-from tb.wrapper import SHELL, write_shell
+from tb.verilator import environment
 
-SHIM = Path(__file__).with_suffix(".cpp")
 REPORT = "testset.json"
 
 
@@ -124,64 +120,44 @@ class LoadedCore:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._patience = watchdog_cycles(job.core)
-        self._settle = settle_cycles(job.core)
-        library = ctypes.CDLL(str(job.shared_object))
-        pointer, number = ctypes.c_void_p, ctypes.c_int64
-        self._run, self._counters, self._delete = (
-            library.core_run, library.core_counters, library.core_delete
-        )  # fmt: skip
-        library.core_new.restype, library.core_new.argtypes = pointer, []
-        library.core_load.restype = self._run.restype = number
-        library.core_load.argtypes = [pointer, pointer, number, number]
-        self._run.argtypes = [pointer, pointer, number, pointer, pointer, number, number, number]
-        self._counters.restype, self._counters.argtypes = None, [pointer, pointer, number]
-        self._delete.restype, self._delete.argtypes = None, [pointer]
-        self._core = library.core_new()
-        load = np.ascontiguousarray(job.load, np.uint64)
-        taken = library.core_load(self._core, load.ctypes.data, len(load), self._patience)
-        if taken != len(load):
-            raise UserError(f"the core took {taken} of {len(load)} items of its load stream")
+        self._core = CompiledCore(job.shared_object, job.core, job.interface, job.load)
 
     def run(self, payloads: np.ndarray) -> Chain:
         """Run sequences (B, K, M) back to back."""
-        interface = self._job.interface
-        n_classes = self._job.core.network.readout.n_classes
+        core, interface = self._job.core, self._job.interface
+        n_classes = core.network.readout.n_classes
         expected = len(payloads) * n_classes
         kind, address, payload = to_items(payloads).T
         items = interface.pack("i_events", kind=kind, address=address, payload=payload)
-        packed, cycles = np.zeros(expected, np.uint64), np.zeros(expected, np.int64)
-        counters = np.zeros(len(interface.counters), "u4")
-        found = self._run(
-            self._core, items.ctypes.data, len(items), packed.ctypes.data, cycles.ctypes.data,
-            expected, self._patience, 0,
-        )  # fmt: skip
+        ran = self._core.run(items, len(payloads), n_results=expected)
         self.on_results()
-        found += self._run(self._core, None, 0, None, None, 0, self._patience, self._settle)
-        results = {
-            name: values.reshape(-1, n_classes)
-            for name, values in interface.unpack("o_results", packed).items()
-        }
+        found = ran.taken + self._core.run(items[:0], 0, settle=settle_cycles(core)).taken
         classes = np.arange(n_classes)
-        in_order = bool((results["index"] == classes).all())
-        last = bool((results["last"] == (classes == n_classes - 1)).all())
-        if found != expected or not in_order or not last:
-            raise UserError(
-                f"the core sent {found} results{'' if in_order else ' out of order'}, where"
-                f" {expected} are due; it is stuck, or it is not the core of this manifest"
-            )
-        self._counters(self._core, counters.ctypes.data, len(counters))
-        named = dict(zip(interface.counters, counters.tolist(), strict=True))
-        return Chain(
-            results["logit"], results["best"][:, -1], cycles.reshape(-1, n_classes)[:, -1], named
+        results = interface.unpack("o_results", ran.results)
+        whole = len(ran.results) == expected
+        in_order = whole and bool(
+            (results["index"].reshape(-1, n_classes) == classes).all()
+            and (results["last"].reshape(-1, n_classes) == (classes == n_classes - 1)).all()
         )
+        if found != expected or not in_order:
+            raise UserError(
+                f"the core sent {found} results{' out of order' if whole and not in_order else ''},"
+                f" where {expected} are due; it is stuck, or it is not the core of this manifest"
+            )
+        counters = self._core.counters()
+        self._core.clear()
+        logits, best, ends = (
+            values.reshape(-1, n_classes)
+            for values in (results["logit"], results["best"], ran.cycles)
+        )
+        return Chain(logits, best[:, -1], ends[:, -1], counters)
 
     def on_results(self) -> None:
         """Do what is to be done in the cycle after the last result, before the core has settled."""
 
     def close(self) -> None:
         """Free the model."""
-        self._delete(self._core)
+        self._core.close()
 
 
 def run_chunk(loaded: LoadedCore, job: Job, payloads: np.ndarray, first: int = 0) -> Batch:
@@ -239,23 +215,18 @@ def _work(payloads: np.ndarray, first: int) -> Batch:
     return run_chunk(_loaded, _job, payloads, first)
 
 
-def prepare(manifest: Path, *, cache: Path | None = None, optimize: str = "-O3") -> Job:
+def prepare(manifest: Path, *, optimize: str = "-O3") -> Job:
     """Read a manifest's core and build its library; `make rtl` must have written its Verilog.
 
     Parameters
     ----------
-    cache
-        Where built libraries are kept [default: `verilator` beside the manifest].
     optimize
         The C++ compiler's option for the model.
     """
     core, images = read_images(manifest)
     interface = read_interface(manifest)
     verilog = read_verilog(manifest.parent / f"{core.network.name}.v")
-    # The head names the network and the hash of its weights, on which the model does not depend.
-    body = re.sub(r"\A(//[^\n]*\n)*", "", verilog)
-    sources = {"core.v": body, f"{SHELL}.sv": write_shell(interface), SHIM.name: SHIM.read_text()}
-    library = build_library(sources, SHELL, cache or manifest.parent / "verilator", optimize)
+    library = build_compiled(verilog, interface, manifest.parent / "verilator", optimize)
     load = load_items(interface, core, images)
     return Job(library, core, unpack(images, core), interface, load)
 

@@ -135,7 +135,7 @@ def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> 
     )
     if done.returncode:
         raise UserError(f"the Verilog of {folder.name} was not generated: {done.stderr.strip()}")
-    return prepare(manifest, cache=folder.parent / "verilator", optimize=optimize)
+    return prepare(manifest, optimize=optimize)
 
 
 def measure(case: Case, reasons: list[str], job: Job) -> tuple[dict[str, Any], Comparison]:

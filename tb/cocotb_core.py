@@ -1,12 +1,13 @@
 """The cocotb side of the testbench: load the core, send events, take what it sends, read counters.
 
 It runs inside the simulator. It reads its job from the file that `DMP_CORE_JOB` names (see
-`tb.simulate`) and leaves counters and error flags in `status.npz`. What the core sends and its
+`tb.drivers`) and leaves counters and error flags in `status.npz`. What the core sends and its
 traces are written down by the testbench's Verilog.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
@@ -21,44 +22,40 @@ JOB_VARIABLE = "DMP_CORE_JOB"
 STATUS_FILE = "status.npz"
 COUNTER_CYCLES = 3  # from the reading of a counter to that of the next
 PERIOD = 2
-# Gaps in cycles between transfers. The long ones let the stall of one side reach the other through
-# the whole core.
-GAPS = (0, 0, 0, 1, 1, 2, 3, 7, 20, 60, 400)
-GAPS_OF_RESULTS = (0, 0, 1, 2, 5, 30, 300, 1500)  # which are few
 
 
-async def send(dut: Any, stream: str, payloads: list[int], stalls: random.Random | None) -> None:
-    """Transfer payloads into a stream, with random gaps and a payload of noise in them when
-    `stalls` is given.
+async def send(dut: Any, stream: str, payloads: list[int], gaps: list[int]) -> None:
+    """Transfer payloads into a stream, before each its gap: cycles in which nothing is valid, and
+    the payload is noise.
     """
     valid, payload = getattr(dut, f"{stream}__valid"), getattr(dut, f"{stream}__payload")
     transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
-    width = len(payload)
-    for value in payloads:
-        if stalls and (gap := stalls.choice(GAPS)):
+    width, noise = len(payload), random.Random(stream)
+    for value, gap in zip(payloads, gaps, strict=True):
+        if gap:
             valid.value = 0
-            for _ in range(min(gap, 3)):
-                payload.value = stalls.getrandbits(width)
+            noisy = min(gap, 3)
+            for _ in range(noisy):
+                payload.value = noise.getrandbits(width)
                 await FallingEdge(dut.clk)
-            if gap > 3:
-                await Timer(PERIOD * (gap - 3), "step")
+            await Timer(PERIOD * (gap - noisy + 1), "step")  # to a falling edge
         payload.value = value
         valid.value = 1
         await transferred
     valid.value = 0
 
 
-async def take(dut: Any, stream: str, n_ends: int, stalls: random.Random | None) -> None:
-    """Let out what the core sends until `n_ends` ends came (see `tb.logs.core_logs`), with random
-    gaps when `stalls` is given.
+async def take(dut: Any, stream: str, n_ends: int, gaps: list[int]) -> None:
+    """Let out what the core sends until `n_ends` ends came (see `tb.logs.core_logs`), before each
+    transfer a gap, of these over and over.
     """
     ready = getattr(dut, f"{stream}__ready")
     transferred = ValueChange(getattr(dut, f"{stream.split('_')[1]}_toggle"))
-    gaps = GAPS_OF_RESULTS if stream == "o_results" else GAPS
+    following = itertools.cycle(gaps)
     while int(dut.ends.value) < n_ends:
-        if stalls and (gap := stalls.choice(gaps)):
+        if gap := next(following):
             ready.value = 0
-            await Timer(PERIOD * gap - 1, "step")  # to a falling edge
+            await Timer(PERIOD * gap + 1, "step")  # to a falling edge
         ready.value = 1
         await transferred
     ready.value = 0
@@ -76,11 +73,7 @@ async def read_counters(dut: Any, count: int) -> list[int]:
 
 async def work(dut: Any, job: dict[str, Any]) -> None:
     """Reset and load the core, run every sequence, and leave what the core counted."""
-    seed, output = int(job["stalls_seed"]), str(job["output"])
-    stalls = [
-        random.Random(f"{seed}-{side}") if seed >= 0 else None
-        for side in ("load", "events", "results")
-    ]
+    output, gaps = str(job["output"]), job["output_gaps"].tolist()
     Clock(dut.clk, PERIOD, "step", impl="gpi").start()  # toggled in C++: Python never wakes for it
     for name in ("i_events__valid", "i_load__valid", f"{output}__ready", "i_counter", "i_clear"):
         getattr(dut, name).value = 0
@@ -88,9 +81,10 @@ async def work(dut: Any, job: dict[str, Any]) -> None:
     await ClockCycles(dut.clk, 4)
     dut.rst.value = 0
     await ClockCycles(dut.clk, 2)
-    await send(dut, "i_load", job["load"].tolist(), stalls[0])
-    taking = cocotb.start_soon(take(dut, output, int(job["n_ends"]), stalls[2]))
-    await send(dut, "i_events", job["events"].tolist(), stalls[1])
+    await send(dut, "i_load", job["load"].tolist(), job["load_gaps"].tolist())
+    await ClockCycles(dut.clk, 2)
+    taking = cocotb.start_soon(take(dut, output, int(job["n_ends"]), gaps))
+    await send(dut, "i_events", job["events"].tolist(), job["event_gaps"].tolist())
     await taking
     await ClockCycles(dut.clk, int(job["settle_cycles"]))
     counters = await read_counters(dut, int(job["n_counters"]))

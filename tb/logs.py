@@ -120,6 +120,13 @@ def _numbers(nibbles: np.ndarray, element: Fixed) -> np.ndarray:
     return signed
 
 
+def end_mask(interface: Interface) -> int:
+    """Return the bits of the output's payload that are not all 0 in an end."""
+    fields = interface.fields[interface.output]
+    end = fields["last" if "last" in fields else "kind"]
+    return (1 << end.width) - 1 << end.offset
+
+
 def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
     """Return every log of a core by name: input `items`; what leaves it, `sent`; the `ends` among
     these transfers, of results (the last one of a report or a sequence) or of spikes (of a timestep
@@ -138,8 +145,8 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
         Column(field.name, payload, Fixed(field.width, signed=field.signed), offset=field.offset)
         for field in fields.values()
     )
-    end = fields["last" if "last" in fields else "kind"]  # is not 0 in an end
-    ends = f"{transfer} && {payload}[{end.offset + end.width - 1}:{end.offset}] != 0"
+    width = interface.ports[payload].width
+    ends = f"{transfer} && ({payload} & {width}'d{end_mask(interface)}) != 0"
     logs = [
         Log("items", "i_events__valid && i_events__ready", (cycle,)),
         Log(SENT, transfer, sent),

@@ -15,11 +15,12 @@ from golden.command_line import REPORT_EVERY, Command, Count
 from golden.errors import report_user_errors
 from golden.picture import save_picture
 from tb.compare import compare
+from tb.drivers import build_core_model
 from tb.plot import plot_report
 from tb.report import summarize, write_report
 from tb.report_text import describe, lines
 from tb.sequences import find_sequences, sequence_options
-from tb.simulate import build_core_model, simulate
+from tb.simulate import simulate
 
 
 @click.command(cls=Command, context_settings={"show_default": True})

@@ -1,4 +1,4 @@
-"""Run sequences through the generated Verilog of a core, under cocotb on Verilator.
+"""Run sequences through the generated Verilog of a core, on Verilator.
 
     from tb.simulate import simulate
     simulation = simulate(Path("build/smnist/manifest.json"), payloads)
@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,23 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from export.core import read_images
 from export.images import Images
-from export.items import load_items, to_items
+from export.items import to_items
 from golden.blocks import block_lengths, block_starts
-from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.interface import Interface, read_interface, read_verilog
+from golden.interface import Interface
 from golden.manifest import read_core
-from tb import cocotb_core
-from tb.logs import ENDS, Log, core_logs
+from tb.drivers import Status, build_core_model, drive
+from tb.logs import Log, core_logs
 from tb.outputs import Output, ends_of_sequence, read_output
-from tb.verilator import build_model, empty_run_folder, run_model
-from tb.wrapper import TOP, write_wrapper
-
-JOB = "job.npz"
 
 
 def by_timestep(words: np.ndarray, layer: LayerHardware, lengths: np.ndarray) -> np.ndarray:
@@ -75,7 +68,7 @@ class LayerTrace:
 
 
 @dataclass(frozen=True)
-class Simulation(Output):
+class Simulation(Output, Status):
     """What a core did with B sequences: what it sent, and what it counted.
 
     `reports` are the numbers of timesteps after which each sequence asked for the results so far.
@@ -93,10 +86,6 @@ class Simulation(Output):
     reports: tuple[int, ...]
     first_cycle: int
     stalls_seed: int | None
-    counters: dict[str, int]
-    errors: dict[str, bool]
-    counters_cleared: dict[str, int]
-    errors_cleared: dict[str, bool]
     seconds: float
 
     @cached_property
@@ -158,48 +147,6 @@ class Simulation(Output):
         return log.read(self.folder, first * lines, count * lines)
 
 
-@dataclass(frozen=True)
-class Model:
-    """A core's Verilated model in `folder`, with all that was read to build it."""
-
-    core: CoreParams
-    images: Images
-    interface: Interface
-    verilog: Path
-    folder: Path
-
-
-def build_core_model(manifest: Path, *, optimize: str = "-O2", waves: bool = False) -> Model:
-    """Build the model of a manifest's core, unless that is done already; `make rtl` must have
-    written its Verilog.
-
-    Parameters
-    ----------
-    optimize
-        The C++ compiler's option for the model: a short run is over sooner with -O0.
-    waves
-        Whether it can write its signals into a file.
-
-    Raises
-    ------
-    UserError
-        A file is missing or does not fit the others, or there is no Verilator to use.
-    """
-    core, images = read_images(manifest)
-    interface = read_interface(manifest)
-    verilog = manifest.parent / f"{core.network.name}.v"
-    text = read_verilog(verilog)
-    wrapper = write_wrapper(interface, core_logs(core, interface).values(), watchdog_cycles(core))
-    folder = build_model(
-        {verilog.name: text, f"{TOP}.sv": wrapper},
-        TOP,
-        manifest.parent / "verilator",
-        optimize,
-        waves=waves,
-    )
-    return Model(core, images, interface, verilog, folder)
-
-
 def simulate(
     manifest: Path,
     payloads: np.ndarray,
@@ -208,6 +155,7 @@ def simulate(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    cocotb: bool = False,
     waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
@@ -225,12 +173,12 @@ def simulate(
     folder
         Where the run's files go [default: `sim` beside the manifest]; what an earlier run left
         there is replaced.
-    optimize
+    optimize, cocotb
         See `build_core_model`.
     waves
-        An FST file for every signal in every cycle [default: none is written].
+        An FST file for every signal in every cycle, written under cocotb [default: none is].
     progress
-        Called with the number of sequences that have ended since its last call.
+        Called with the number of sequences that have ended since its last call; never under cocotb.
 
     Raises
     ------
@@ -247,6 +195,7 @@ def simulate(
         stalls_seed=stalls_seed,
         folder=folder,
         optimize=optimize,
+        cocotb=cocotb,
         waves=waves,
         progress=progress,
     )
@@ -262,6 +211,7 @@ def simulate_items(
     stalls_seed: int | None = None,
     folder: Path | None = None,
     optimize: str = "-O2",
+    cocotb: bool = False,
     waves: Path | None = None,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Simulation:
@@ -270,47 +220,34 @@ def simulate_items(
     """
     if len(reports) and not read_core(manifest)[0].hardware.reports:
         raise UserError(f"the core of {manifest} sends no reports: export it with --reports")
-    model = build_core_model(manifest, optimize=optimize, waves=waves is not None)
-    core, images, interface = model.core, model.images, model.interface
-    folder = empty_run_folder(folder or manifest.parent / "sim", JOB)
-    logs = core_logs(core, interface)
-    n_ends = ends_of_sequence(core, n_timesteps, len(reports))
+    model = build_core_model(manifest, optimize=optimize, cocotb=cocotb, waves=waves is not None)
+    core, interface, logs = model.core, model.interface, core_logs(model.core, model.interface)
+    folder = (folder or manifest.parent / "sim").resolve()
+    n_ends, ended = ends_of_sequence(core, n_timesteps, len(reports)), 0
     kind, address, payload = items.T
-    np.savez(
-        folder / JOB,
-        load=load_items(interface, core, images),
-        events=interface.pack("i_events", kind=kind, address=address, payload=payload),
-        output=interface.output,
-        n_ends=n_sequences * n_ends,
-        n_counters=len(interface.counters),
-        settle_cycles=settle_cycles(core),
-        stalls_seed=-1 if stalls_seed is None else stalls_seed,
-    )
+
+    def count(new: int) -> None:
+        nonlocal ended
+        ended += new
+        progress(ended // n_ends - (ended - new) // n_ends)
+
     started = time.monotonic()
-    with _watch(lambda: logs[ENDS].n_lines(folder) // n_ends, progress):
-        run_model(
-            model.folder,
-            TOP,
-            cocotb_core.__name__,
-            folder,
-            {cocotb_core.JOB_VARIABLE: str(folder / JOB)},
-            waves=None if waves is None else waves.resolve(),
-        )
+    status = drive(
+        model,
+        interface.pack("i_events", kind=kind, address=address, payload=payload),
+        n_sequences * n_ends,
+        folder,
+        stalls_seed=stalls_seed,
+        waves=waves,
+        progress=count,
+    )
     seconds = time.monotonic() - started
     output = read_output(folder, logs, core, n_sequences, n_timesteps, len(reports))
-    with np.load(folder / cocotb_core.STATUS_FILE) as status:
-        counters, cleared = (
-            dict(zip(interface.counters, status[key].tolist(), strict=True))
-            for key in ("counters", "counters_cleared")
-        )
-        errors, errors_cleared = (
-            {name: bool(int(status[key]) >> i & 1) for i, name in enumerate(interface.errors)}
-            for key in ("errors", "errors_cleared")
-        )
     return Simulation(
         **vars(output),
+        **vars(status),
         core=core,
-        images=images,
+        images=model.images,
         interface=interface,
         folder=folder,
         verilog=model.verilog,
@@ -320,35 +257,4 @@ def simulate_items(
         first_cycle=int(logs["items"].read(folder, 0, 1)["cycle"][0, 0]),
         stalls_seed=stalls_seed,
         seconds=seconds,
-        counters=counters,
-        errors=errors,
-        counters_cleared=cleared,
-        errors_cleared=errors_cleared,
     )
-
-
-class _watch:
-    """Call `progress` with what `count` grows by, from a thread, while the block runs."""
-
-    def __init__(self, count: Callable[[], int], progress: Callable[[int], object]) -> None:
-        self._count, self._progress, self._done = count, progress, 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._report()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.5):
-            self._report()
-
-    def _report(self) -> None:
-        count = self._count()
-        if count > self._done:
-            self._progress(count - self._done)
-            self._done = count

@@ -26,11 +26,12 @@ from golden.picture import save_picture
 from golden.table import table
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import Comparison, compare
+from tb.drivers import build_core_model
 from tb.plot_timeline import NAMES, plot_timeline
 from tb.report import write_report
 from tb.report_text import describe_hardware
 from tb.sequences import find_sequences, sequence_options
-from tb.simulate import Simulation, build_core_model, simulate
+from tb.simulate import Simulation, simulate
 
 
 def find_spans(core: CoreParams, timeline: Timeline) -> dict[str, list[Span]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import importlib.metadata
 import importlib.util
@@ -11,8 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,12 +18,11 @@ import cocotb_tools.config
 import find_libpython
 from cocotb_tools.runner import get_runner
 
-from golden.cache import cache_folder
 from golden.errors import UserError
+from tb.model_cache import build_once, kept_in
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
-UNBUILDABLE = r'[\s#:;"]'  # in a path, to make or to Verilator
 # The Verilog is generated, so style warnings have no reader.
 ARGUMENTS = ("--cc", "--build", "-j", "2", "--no-timing", "-Wno-lint", "-Wno-style",
              "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
@@ -95,59 +92,6 @@ def environment(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _build_once(
-    sources: Mapping[str, str],
-    flags: tuple[object, ...],
-    product: str,
-    cache: Path,
-    build: Callable[[Path, Path], None],
-) -> Path:
-    """Return the folder in `cache` that `build` made from `sources` (text by file name).
-
-    It is known by the hash of sources and flags, and built unless it has its `product` already.
-    `build` is called with the folder that holds the sources and the path of a log, and raises
-    `RuntimeError` where it fails.
-    """
-    key = hashlib.sha256(repr((sorted(sources.items()), flags)).encode())
-    folder = cache.resolve() / key.hexdigest()[:16]
-    if (folder / product).exists():
-        return folder
-    wrong = re.search(UNBUILDABLE, str(folder))
-    if wrong:
-        what = "a space" if wrong[0].isspace() else f"a {wrong[0]}"
-        raise UserError(
-            f"make cannot build in '{folder.parent}', whose path has {what}: use a folder without"
-            " one (--out)"
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved: an interrupted build leaves nothing, and of two builds at once either
-    # may win.
-    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache)).resolve()
-    log = cache / f"{folder.name}.log"
-    try:
-        for name, text in sources.items():
-            (partial / name).write_text(text)
-        try:
-            build(partial, log)
-        except RuntimeError as error:
-            why = _reason(log) or error
-            raise UserError(f"Verilator could not build the core ({why}): see {log}") from None
-        try:
-            partial.rename(folder)
-        except OSError:
-            if not (folder / product).exists():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # it is there no more where it was moved
-    return folder
-
-
-def _reason(log: Path) -> str | None:
-    """Return the line of a log that says what went wrong, if there is one."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return next((x for x in lines if re.search("%Error|error:|No space left", x)), None)
-
-
 def _verilate(
     verilator: Path, folder: Path, log: Path, arguments: Iterable[str], variables: dict[str, str]
 ) -> None:
@@ -168,37 +112,30 @@ def _versions(verilator: Path) -> tuple[str, ...]:
         [str(verilator / "verilator"), "--version"],
         ["g++", "-march=native", "-dM", "-E", "-x", "c++", os.devnull],
     )
-    return (str(verilator), *(
+    return tuple(
         subprocess.run(command, capture_output=True, text=True, check=False).stdout
         for command in commands
-    ))  # fmt: skip
+    )
 
 
-def _runtime(verilator: Path, arguments: tuple[str, ...], beside: Path) -> Path:
+def _runtime(verilator: Path, arguments: tuple[str, ...], cache: Path) -> Path:
     """Return the archive of the part of Verilator that every model with these arguments has; build
-    it unless that was done for this user, or, without a cache of the user's, in `beside`.
+    it unless `cache` has it.
     """
-    try:
-        kept = cache_folder() / "verilator"
-        kept.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # a user without a home
-        kept = beside
-    if re.search(UNBUILDABLE, str(kept)) or not os.access(kept, os.W_OK):
-        kept = beside
     sources = {"nothing.v": "module nothing; endmodule\n"}
 
     def build(folder: Path, log: Path) -> None:
         _verilate(verilator, folder, log, (*arguments, *sources), {"OPT_GLOBAL": "-O2"})
 
     flags = (arguments, _versions(verilator))
-    return _build_once(sources, flags, RUNTIME, kept, build) / RUNTIME
+    return build_once(sources, flags, RUNTIME, cache, build) / RUNTIME
 
 
 def _build(
     sources: Mapping[str, str],
     top: str,
     product: str,
-    cache: Path,
+    beside: Path,
     optimize: str,
     arguments: tuple[str, ...],
     link: tuple[str, ...],
@@ -207,7 +144,7 @@ def _build(
     large: bool = False,
 ) -> Path:
     """Return the folder of a model of `sources`, Verilog and C++, that has `product`; build it
-    unless `cache` has it.
+    unless that was done for this user, or, without a cache of the user's, in `beside`.
 
     Parameters
     ----------
@@ -220,7 +157,7 @@ def _build(
     large
         Compile its files one by one, whatever `optimize` is: all at once takes gigabytes.
     """
-    verilator = find_verilator()
+    verilator, cache = find_verilator(), kept_in(beside)
     arguments = (*ARGUMENTS, *arguments)
     variables = {"OPT_FAST": optimize, "OPT_SLOW": "-O0"}
     if (
@@ -235,11 +172,9 @@ def _build(
         linked = {"VK_GLOBAL_OBJS": "", "LOADLIBES": str(runtime)}
         these = (*arguments, "--exe", "--top-module", top, "-o", product, *link, *sources)
         _verilate(verilator, folder, log, these, variables | linked)
-        for header in folder.glob("*.gch"):  # 70 MB each
-            header.unlink()
 
     flags = (top, product, arguments, link, variables, _versions(verilator), versions)
-    return _build_once(sources, flags, product, cache, build)
+    return build_once(sources, flags, product, cache, build)
 
 
 def _check_libpython() -> None:
@@ -265,13 +200,13 @@ def _check_waves_headers() -> None:
 def build_model(
     sources: Mapping[str, str],
     top: str,
-    cache: Path,
+    beside: Path,
     optimize: str = "-O2",
     *,
     waves: bool = False,
 ) -> Path:
     """Return the folder of the Verilated model of `sources` (text by file name); build it unless
-    `cache` has it.
+    that was done for this user, or, without a cache of the user's, in `beside`.
 
     A model is known by the hash of its sources and flags, of the versions of Verilator and of the
     compiler, and of those of Python and cocotb, whose libraries it loads. `optimize` is the C++
@@ -287,25 +222,25 @@ def build_model(
     )  # fmt: skip
     arguments = (*MODEL_ARGUMENTS, *(WAVES_ARGUMENTS if waves else ()))
     versions = (sys.version, importlib.metadata.version("cocotb"))
-    return _build(sources, top, top, cache, optimize, arguments, link, versions)
+    return _build(sources, top, top, beside, optimize, arguments, link, versions)
 
 
 def build_library(
     sources: Mapping[str, str],
     top: str,
-    cache: Path,
+    beside: Path,
     optimize: str = "-O3",
     *,
     large: bool = False,
 ) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
-    machine's processor; build it unless `cache` has it. See `build_model`.
+    machine's processor; build it unless that was done. See `build_model`.
 
     A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
     """
     cut = ("--output-split-cfuncs", "1000") if large else ()
     link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *cut)
-    folder = _build(sources, top, LIBRARY, cache, optimize, LIBRARY_ARGUMENTS, link, large=large)
+    folder = _build(sources, top, LIBRARY, beside, optimize, LIBRARY_ARGUMENTS, link, large=large)
     return folder / LIBRARY
 
 

@@ -22,8 +22,9 @@ from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
 from tb.cocotb_core import PERIOD
+from tb.drivers import build_core_model
 from tb.sequences import find_sequences, sequence_options
-from tb.simulate import build_core_model, simulate
+from tb.simulate import simulate
 from tb.wrapper import TOP
 
 CORE = f"{TOP}.core"

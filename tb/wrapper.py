@@ -28,15 +28,11 @@ def write_wrapper(interface: Interface, logs: Iterable[Log], watchdog_cycles: in
     signals = [f"    logic [{p.width - 1}:0] {p.name} /*verilator public_flat_rw*/;" for p in ports]
     connections = ",\n".join(f"        .{p.name}({p.name})" for p in ports)
     active = ["(i_load__valid && i_load__ready)", *(f"({log.valid})" for log in logs)]
-    opened = [
-        f'    integer file_{i};\n    initial file_{i} = $fopen("{log.file}", "w");'
-        for i, log in enumerate(logs)
-    ]
-    written = [_write(i, log) for i, log in enumerate(logs)]
     toggles = [
         _toggle(stream.split("_")[1], f"{stream}__valid && {stream}__ready")
         for stream in (*STREAMS_IN, interface.output)
     ]
+    of_ends = next(log.valid for log in logs if log.name == ENDS)
     newline = "\n"
     return f"""// Written by tb.wrapper.
 module {TOP};
@@ -46,18 +42,16 @@ module {TOP};
         .clk(clk),
 {connections}
     );
-    logic [{CYCLE.width - 1}:0] cycle = 0;
-    always @(posedge clk) cycle <= cycle + 1;
 {newline.join(toggles)}
     logic [31:0] ends /*verilator public_flat_rw*/ = 0;
+    always @(posedge clk) if (!rst && {of_ends}) ends <= ends + 1;
     logic [63:0] idle = 0;
     logic stuck /*verilator public_flat_rw*/ = 0;
     always @(posedge clk) begin
         idle <= (rst || {" || ".join(active)}) ? 0 : idle + 1;
         if (idle == {watchdog_cycles}) stuck <= 1;
     end
-{newline.join(opened)}
-{newline.join(written)}
+{_write_logs(logs)}
 endmodule
 """
 
@@ -69,45 +63,67 @@ def _toggle(name: str, transfer: str) -> str:
     )
 
 
-def _write(index: int, log: Log) -> str:
-    values = ", ".join(column.expression for column in log.columns)
-    line = "%h" * len(log.columns)
-    # Progress is read off the file of the ends while the simulation runs.
-    counted = f" $fflush(file_{index}); ends <= ends + 1;" if log.name == ENDS else ""
-    return (
-        f"    always @(posedge clk) if (!rst && {log.valid}) begin"
-        f' $fwrite(file_{index}, "{line}\\n", {values});{counted} end'
-    )
+def _write_logs(logs: Iterable[Log]) -> str:
+    """Return the Verilog that writes logs into the folder that the argument `+logs=` names."""
+    opened, written, closed = [], [], []
+    for i, log in enumerate(logs):
+        values = ", ".join(column.expression for column in log.columns)
+        line = "%h" * len(log.columns)
+        opened.append(f'        file_{i} = $fopen({{folder, "/{log.file}"}}, "w");')
+        closed.append(f"        $fclose(file_{i});")
+        written.append(
+            f"    integer file_{i};\n    always @(posedge clk) if (!rst && {log.valid})"
+            f' $fwrite(file_{i}, "{line}\\n", {values});'
+        )
+    newline = "\n"
+    return f"""    logic [{CYCLE.width - 1}:0] cycle = 0;
+    always @(posedge clk) cycle <= cycle + 1;
+{newline.join(written)}
+    string folder;
+    initial begin
+        if (!$value$plusargs("logs=%s", folder)) folder = ".";
+{newline.join(opened)}
+    end
+    final begin
+{newline.join(closed)}
+    end"""
 
 
-def write_shell(interface: Interface) -> str:
-    """Return the Verilog of module `shell`: the core without its trace ports, for `tb.batch`.
+def write_shell(interface: Interface, logs: Iterable[Log] = ()) -> str:
+    """Return the Verilog of module `shell`: the core without its trace ports, for `tb.compiled`. It
+    writes `logs`, which may be of trace ports.
 
     Its ports are the core's, with single underscores. All that is no stream passes a register on
     its way in: a model evaluates what depends on an input twice a cycle, and everything depends on
     `rst`.
     """
-    ports = [port for port in interface.ports.values() if not port.name.startswith("trace")]
-    lines, connections = [], []
-    for port in ports:
-        name = port.name.replace("__", "_")
-        lines.append(f"    {port.direction} logic [{port.width - 1}:0] {name}")
-        held = port.direction == "input" and port.name != "clk" and "__" not in port.name
-        connections.append(f"        .{port.name}({'held_' if held else ''}{name})")
-    registers = [
-        f"    logic [{port.width - 1}:0] held_{port.name};\n"
-        f"    always @(posedge clk) held_{port.name} <= {port.name};"
-        for port in ports
-        if f"        .{port.name}(held_{port.name})" in connections
-    ]
-    listed, newline = ",\n", "\n"
+    ports, body, connections = [], [], []
+    for port in interface.ports.values():
+        bits, inner = f"[{port.width - 1}:0]", port.name
+        if port.name.startswith("trace"):
+            body.append(f"    wire {bits} {inner};")
+        else:
+            outer = port.name.replace("__", "_")
+            ports.append(f"    {port.direction} logic {bits} {outer}")
+            if outer != inner:
+                pair = (inner, outer) if port.direction == "input" else (outer, inner)
+                body += [f"    wire {bits} {inner};", "    assign {} = {};".format(*pair)]
+            elif port.direction == "input" and port.name != "clk":
+                inner = f"held_{outer}"
+                body += [
+                    f"    logic {bits} {inner};",
+                    f"    always @(posedge clk) {inner} <= {outer};",
+                ]
+        connections.append(f"        .{port.name}({inner})")
+    logs, listed, newline = list(logs), ",\n", "\n"
     return f"""// Written by tb.wrapper.
 module {SHELL} (
-{listed.join(lines)}
+{listed.join(ports)}
 );
-{newline.join(registers)}
+{newline.join(body)}
     {interface.top} core (
 {listed.join(connections)}
     );
+{_write_logs(logs) if logs else ""}
 endmodule
 """

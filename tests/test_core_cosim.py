@@ -1,5 +1,5 @@
-"""The whole core in Verilator under cocotb, random networks and shipped ones: every value against
-the golden model.
+"""The whole core in Verilator, random networks under cocotb and shipped ones from C++: every value
+against the golden model.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
 from tb.cocotb_core import COUNTER_CYCLES
 from tb.compare import compare
+from tb.drivers import build_core_model
 from tb.report import summarize, utilisation
 from tb.sim_command import main
-from tb.simulate import Simulation, build_core_model, simulate, simulate_items
+from tb.simulate import Simulation, simulate, simulate_items
 from tests import neuron_corners
 from tests.ablated_networks import draw_ablated
 from tests.corners import VERILATED
@@ -128,6 +129,7 @@ def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
             reports=drawn.reports,
             stalls_seed=stalls_seed,
             optimize=FAST,
+            cocotb=True,
         )
         comparison = compare(simulation, drawn.payloads)
         assert comparison.mismatches == 0, comparison.first

@@ -26,8 +26,9 @@ from golden.hardware.part import HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
 from tb.compare import Comparison, compare
+from tb.drivers import build_core_model
 from tb.sim_command import main
-from tb.simulate import Simulation, build_core_model, simulate
+from tb.simulate import Simulation, simulate
 from tests.conftest import Shared
 from tests.networks import draw_whole
 from tests.small_core import make_small_core

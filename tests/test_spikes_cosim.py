@@ -30,7 +30,8 @@ from golden.errors import UserError
 from golden.hardware.part import EventKind
 from golden.integer import run, without_readout
 from tb.compare import compare
-from tb.simulate import Simulation, build_core_model, simulate
+from tb.drivers import build_core_model
+from tb.simulate import Simulation, simulate
 from tests.conftest import Shared
 from tests.networks import DRAWS
 from tests.pictures import faults, texts_of

@@ -1,4 +1,4 @@
-"""What is checked before a model is built, and which builds are kept."""
+"""What is checked before a model is built, and which builds are the same."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from golden.errors import UserError
 from tb import verilator as verilator_module
+from tb.model_cache import CHECKED
 from tb.verilator import (
     LIBRARY,
     RUNTIME,
@@ -49,6 +50,7 @@ class FakeVerilator:
         program = folder / "verilator"
         program.write_text(PROGRAM)
         program.chmod(0o755)
+        self.cache = folder.parent / "home" / "dmp-core" / "verilator"
         self.say("5.040")
 
     def say(self, version: str) -> None:
@@ -81,7 +83,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, fake: FakeVerilator
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "cache")
     assert fake.built()
-    assert not list((tmp_path / "cache").iterdir())
+    assert not [path for path in fake.cache.iterdir() if path.suffix != ".log"]
 
 
 def test_a_model_is_built_once_for_each_version_of_what_it_needs(
@@ -109,15 +111,15 @@ def test_a_model_is_built_once_for_each_version_of_what_it_needs(
 def test_models_of_all_cores_share_a_runtime(tmp_path: Path, fake: FakeVerilator) -> None:
     """A library has another one: it is position-independent code."""
     for core in ("one", "two"):
-        build(tmp_path / core)
+        build_model({"core.v": core}, "core", tmp_path)
     for core in ("one", "two"):
-        build_library({"core.v": ""}, "core", tmp_path / core)
+        build_library({"core.v": core}, "core", tmp_path)
     libraries = [RUNTIME, LIBRARY, LIBRARY]
     assert fake.built() == [RUNTIME, "core", "core", *libraries]
 
 
 @pytest.mark.parametrize("home", ["a file", "a space"])
-def test_a_runtime_is_beside_the_model_where_the_user_has_no_cache(
+def test_models_are_beside_the_core_where_the_user_has_no_cache(
     home: str, tmp_path: Path, fake: FakeVerilator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
@@ -132,11 +134,12 @@ def test_a_runtime_is_beside_the_model_where_the_user_has_no_cache(
 def test_a_real_model_has_no_runtime_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of Verilator's own is compiled, and no precompiled header is left."""
+    """Nothing of Verilator's own is compiled, and nothing but the model is left."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = build_model({"core.v": "module core; endmodule\n"}, "core", tmp_path, "-O1")
     log = model.with_suffix(".log").read_text()
     assert "-c -o verilator.o" in log and "-c -o verilated" not in log and RUNTIME in log
-    assert not list(model.glob("*.gch"))
+    assert {path.name for path in model.iterdir()} == {"core", CHECKED}
 
 
 @pytest.mark.parametrize(
@@ -144,8 +147,11 @@ def test_a_real_model_has_no_runtime_of_its_own(
 )
 @pytest.mark.parametrize("make", [build_model, build_library])
 def test_a_folder_that_make_cannot_read_is_named(
-    make: Any, name: str, what: str, tmp_path: Path
+    make: Any, name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where the user has no cache, it is the core's."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     folder = tmp_path / name / "verilator"
     with pytest.raises(UserError, match=f"{name}/verilator', whose path has a {what}: ") as error:
         make({"core.v": "module core; endmodule\n"}, "core", folder)
