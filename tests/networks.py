@@ -375,10 +375,9 @@ def draw_shared(seed: int) -> Drawn:
     """Draw a small network with graded inputs that share the multipliers of the dense state path,
     every third one of whole neurons, every third one with reports.
     """
-    for drawn in map(DRAWS[("plain", "whole neurons", "reports")[seed % 3]], count(1000 * seed)):
-        first = drawn.network.params.layers[0]
-        if first.formats.payload.width > 1 and first.n_state:
-            break
+    draws = map(DRAWS[("plain", "whole neurons", "reports")[seed % 3]], count(1000 * seed))
+    layers = ((drawn, drawn.network.params.layers[0]) for drawn in draws)
+    drawn = next(d for d, first in layers if first.formats.payload.width > 1 and first.n_state)
     hardware = drawn.hardware
     events = min(hardware.events_per_cycle, hardware.products_per_cycle)
     return replace(drawn, hardware=replace(hardware, events_per_cycle=events, graded="shared"))
