@@ -190,14 +190,16 @@ def lowest_piece(
     and which others are. Not to be called within a condition.
     """
     pieces = pieces_of(word, width)
-    # Signals, as simulators compute an expression again in every place that it stands in.
-    taken = Signal(len(pieces))
-    before = Signal.like(taken)
-    lowest = Signal.like(taken)
-    others = Signal.like(taken)
+    # Signals, as simulators compute an expression again in every place that it stands in; one a
+    # piece, as Verilator takes bits of one that are made of others for a loop.
+    takes = [Signal(name=f"takes_{n}") for n in range(len(pieces))]
+    taken = Cat(takes)
+    before = Signal(len(pieces))
+    lowest = Signal.like(before)
+    others = Signal.like(before)
     m.d.comb += [
         taken.eq(Cat(piece.any() for piece in pieces) if used is None else used),
-        before.eq(Cat(taken[:n].any() for n in range(len(pieces)))),
+        before.eq(Cat(Cat(takes[:n]).any() for n in range(len(pieces)))),
         lowest.eq(taken & ~before),
         others.eq(taken & before),
     ]

@@ -95,6 +95,14 @@ def test_an_ablated_core(ablations: tuple[str, ...], tmp_path: Path) -> None:
     check_core(draw_ablated(114, ablations), 114, tmp_path)
 
 
+def test_a_last_segment_of_one_lane(tmp_path: Path) -> None:
+    """Of four, where the encoder looks for the first with spikes."""
+    drawn = DRAWS["large"](104)
+    assert max(layer.n_neurons for layer in drawn.network.params.layers) >= 25
+    hardware = replace(drawn.hardware, lanes=25, block=1)
+    check_core(replace(drawn, hardware=hardware), 104, tmp_path)
+
+
 def test_errors_before_delays(tmp_path: Path) -> None:
     """They are found by the delay line. Delays are before both layers: of one timestep, and of up
     to as many as a sequence has; the second one of its blocks is a partial one.
