@@ -36,6 +36,8 @@ from golden.cost.search import (
     cores,
     fit,
     least_latency,
+    link_cycles,
+    outlet_block_rams,
     pareto,
     price,
     with_latency,
@@ -45,6 +47,7 @@ from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
+from golden.integer import without_readout
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 from tests.hardware_layers import network
@@ -163,6 +166,22 @@ def test_no_core_beats_those_found(seed: int) -> None:
             ),
         )
         assert any(beats(other, one) for other in front), one
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_cores_pay_for_what_is_between_their_parts(sends: bool) -> None:
+    """Items that pass bound the fastest ones; spikes that leave by timesteps take block RAMs."""
+    drawn = draw_network(4 if sends else 0, n_sequences=2, n_timesteps=24, max_neurons=90)
+    network = drawn.network
+    if sends:
+        network = without_readout(network.params, network.layers)
+    activity = measure_activity(network, drawn.payloads)
+    found = cores(activity)
+    assert all(price(activity, one.hardware) == one for one in found)
+    fastest = min(found, key=lambda one: one.costs)
+    assert fastest.cycles == link_cycles(activity, CoreParams(network.params, fastest.hardware))
+    outlets = {outlet_block_rams(CoreParams(network.params, one.hardware)) for one in found}
+    assert (max(outlets) > 0) == sends
 
 
 def test_numbers_that_make_the_same_core_are_one() -> None:
