@@ -11,7 +11,7 @@ from rtl.synth.dsp_registers import REGISTER, Cells, readers_of
 BLOCK_RAM = "DP16KD"
 WIDE = 36  # bits of a word that takes the outputs of both ports; the second one reads
 # Of a register that a block RAM has as well: with the clock, never reset.
-FITS = {"CLKMUX": ("CLK",), "CEMUX": ("1 ", "CE"), "REGSET": ("RESET",), "SRMODE": (None,)}
+FITS = {"CLKMUX": ("CLK",), "CEMUX": ("1 ", "CE"), "REGSET": ("RESET",)}
 
 Register = tuple[Any, Any]  # the nets of its clock and of its enable
 
