@@ -283,7 +283,7 @@ def edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (lambda path: path.write_text("not json"), "is not a manifest"),
         (lambda path: path.write_bytes(b"\xff\x00"), "is not a manifest"),
         (edit(lambda m: m.update(schema_version=1)), "schema version 1"),
-        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 1024"),
         (edit(lambda m: m["hardware"].update(block=3)), "use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].pop("block")), "HardwareParams needs exactly"),
         (edit(lambda m: m["hardware"].update(lanes=4.0)), "lanes is 4.0: it must be of type int"),

@@ -17,9 +17,9 @@ from tests.hardware_layers import network
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lanes": 0}, "lanes 0: use a whole number, 1 to 256"),
-        ({"lanes": -1}, "lanes -1: use a whole number, 1 to 256"),
-        ({"lanes": 257}, "lanes 257: use a whole number, 1 to 256"),
+        ({"lanes": 0}, "lanes 0: use a whole number, 1 to 1024"),
+        ({"lanes": -1}, "lanes -1: use a whole number, 1 to 1024"),
+        ({"lanes": 1025}, "lanes 1025: use a whole number, 1 to 1024"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
         *(
             ({"events_per_cycle": e}, f"events_per_cycle {e}: use a whole number, 1 to 2")

@@ -23,7 +23,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import MOST, HardwareParams
 from golden.hardware.stages import DELAY_LATENCY
 from golden.integer import NetworkIntegers, run
 from golden.runs import Run
@@ -275,7 +275,7 @@ def configurations(activity: Activity, reports: bool = False) -> list[HardwarePa
     return [
         HardwareParams(n, block, events, products, reports=reports)
         for n in lanes
-        if n <= 256
+        if n <= MOST["lanes"]
         for block in possible_blocks(params)
         for events in (1, 2)
         for products in range(1, min(8, columns) + 1)

@@ -19,7 +19,7 @@ from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
 BLOCKS = (1, 2, 4, 8, 16)
-MOST = {"lanes": 256, "events_per_cycle": 2, "products_per_cycle": 8}
+MOST = {"lanes": 1024, "events_per_cycle": 2, "products_per_cycle": 8}
 COUNTED = ("all", "errors", "none")
 ABLATIONS = (
     "shared-datapath", "no-dependency-breaking", "no-run-ahead", "no-fusion", "input-stationary"
@@ -48,7 +48,7 @@ class HardwareParams:
     Parameters
     ----------
     lanes
-        Neurons processed together: 1 to 256.
+        Neurons processed together: 1 to 1024.
     block
         Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
         once for all of them.
