@@ -19,9 +19,9 @@ from tests.hardware_layers import GRADED, network
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lanes": 0}, "lanes 0: use a whole number, 1 to 256"),
-        ({"lanes": -1}, "lanes -1: use a whole number, 1 to 256"),
-        ({"lanes": 257}, "lanes 257: use a whole number, 1 to 256"),
+        ({"lanes": 0}, "lanes 0: use a whole number, 1 to 1024"),
+        ({"lanes": -1}, "lanes -1: use a whole number, 1 to 1024"),
+        ({"lanes": 1025}, "lanes 1025: use a whole number, 1 to 1024"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
         *(({"list_buffers": n}, f"list_buffers {n}: use 3 or 6") for n in (0, 1, 4, 7)),
         *(({"events_per_cycle": e}, f"events_per_cycle {e}: use 1, 2 or 4") for e in (0, 3, 8)),
@@ -53,7 +53,7 @@ def test_the_largest_hardware_is_possible() -> None:
     ],
 )
 def test_products_that_cannot_be_shared(
-    layer: LayerParams, hardware: dict[str, int], message: str
+    layer: LayerParams, hardware: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         CoreParams(network(layer), HardwareParams(graded="shared", **hardware))
@@ -120,9 +120,9 @@ def test_equal_numbers_are_one() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lanes": (4, 0)}, "lanes 0: use a whole number, 1 to 256"),
-        ({"lanes": (4, "5")}, "lanes '5': use a whole number, 1 to 256"),
-        ({"lanes": [4, 5]}, "lanes [4, 5]: use a whole number, 1 to 256"),
+        ({"lanes": (4, 0)}, "lanes 0: use a whole number, 1 to 1024"),
+        ({"lanes": (4, "5")}, "lanes '5': use a whole number, 1 to 1024"),
+        ({"lanes": [4, 5]}, "lanes [4, 5]: use a whole number, 1 to 1024"),
         ({"lanes": ()}, "lanes of no part: use a whole number, or one for each part"),
         ({"products_per_cycle": (1, 9)}, "products_per_cycle 9: use a whole number, 1 to 8"),
         (

@@ -190,7 +190,7 @@ def alter_image(path: Path) -> None:
             "has schema version 1; this generator reads 7: export again",
         ),
         (edit(lambda m: m.pop("network")), "is not a manifest of schema version 7: 'network'"),
-        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 256"),
+        (edit(lambda m: m["hardware"].update(lanes=0)), "lanes 0: use a whole number, 1 to 1024"),
         (edit(lambda m: m["hardware"].update(block=3)), "block 3: use 1, 2, 4, 8 or 16 timesteps"),
         (edit(lambda m: m["hardware"].update(block=True)), "block is True: it must be of type int"),
         (
@@ -307,7 +307,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rows", "--lanes", "0"], "error: lanes 0: use a whole number, 1 to 256\n"),
+        (["rows", "--lanes", "0"], "error: lanes 0: use a whole number, 1 to 1024\n"),
         (["rows", "--block", "3"], "error: block 3: use 1, 2, 4, 8 or 16 timesteps\n"),
         (
             ["rows", "--events-per-cycle", "0"],

@@ -116,11 +116,11 @@ def any_(value: Any) -> Any:
     [
         (
             lambda: INTEGERS.compile("core", lanes=any_("8")),
-            "lanes '8': use a whole number, 1 to 256",
+            "lanes '8': use a whole number, 1 to 1024",
         ),
         (lambda: INTEGERS.compile("core", lanes=any_(8.0)), "lanes 8.0: use a whole number, 1 to"),
-        (lambda: INTEGERS.compile("core", lanes=True), "lanes True: use a whole number, 1 to 256"),
-        (lambda: INTEGERS.compile("core", lanes=0), "lanes 0: use a whole number, 1 to 256"),
+        (lambda: INTEGERS.compile("core", lanes=True), "lanes True: use a whole number, 1 to 1024"),
+        (lambda: INTEGERS.compile("core", lanes=0), "lanes 0: use a whole number, 1 to 1024"),
         (
             lambda: INTEGERS.compile("core", block=any_(None)),
             "block None: use 1, 2, 4, 8 or 16",

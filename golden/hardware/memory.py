@@ -10,7 +10,8 @@ from golden.formats import Fixed
 
 MAX_DEPTH = 1 << 24  # words of one memory: the load stream addresses 24 bits
 MAX_MEMORIES = 1 << 8
-MAX_ITEMS = 1 << 12  # of the load stream, for a word: 256 lanes of 8 products of 64 bits
+MAX_WIDTH = 1 << 16  # bits of a word: 1,024 lanes of 8 products of 8 bits
+MAX_ITEMS = 1 << 12  # of the load stream, for a word: the loader numbers them in 12 bits
 SEGMENT_WORDS = 1 << 10  # of a segment, unless the user says another number
 READ_PORTS = 2  # of a memory, at most: the second one shares its address with the write port
 LOAD_WIDTH = 32  # data bits of an item of the load stream
@@ -50,6 +51,11 @@ class MemoryParams:
         if self.depth > MAX_DEPTH:
             raise UserError(
                 f"memory {self.name} has {self.depth} words: at most {MAX_DEPTH} can be addressed"
+            )
+        if self.width > MAX_WIDTH:
+            raise UserError(
+                f"memory {self.name} has words of {self.width} bits: use fewer lanes or products,"
+                f" for {MAX_WIDTH} bits at most"
             )
 
     @property

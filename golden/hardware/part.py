@@ -30,7 +30,7 @@ BLOCKS = (1, 2, 4, 8, 16)
 Each = TypeVar("Each", bound=int | tuple[int, ...], covariant=True)
 LIST_BUFFERS = (3, 6)
 EVENTS = (1, 2, 4)
-CHOICES = {"lanes": range(1, 257), "events_per_cycle": EVENTS, "products_per_cycle": range(1, 9)}
+CHOICES = {"lanes": range(1, 1025), "events_per_cycle": EVENTS, "products_per_cycle": range(1, 9)}
 SPIKE_WEIGHTS = ("w_f", "w_o")  # the memories that are read once an event
 COUNTED = ("all", "errors", "none")
 GRADED = ("own", "shared")
@@ -71,7 +71,7 @@ class HardwareParams(Generic[Each]):
     Parameters
     ----------
     lanes
-        Neurons processed together: 1 to 256.
+        Neurons processed together: 1 to 1024.
     block
         Timesteps taken at once: 1, 2, 4, 8 or 16. Each address and each coefficient is then read
         once for all of them.

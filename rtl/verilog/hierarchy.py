@@ -11,7 +11,6 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from amaranth.lib.memory import Memory
 from rtl.component import Component
 from rtl.verilog.aliases import with_driver_names
 from rtl.verilog.names import with_plain_names
+from rtl.verilog.quick import quick_amaranth
 
 ROOT = Path(__file__).parents[2]
 CLOCK, RESET = "clk", "rst"
@@ -84,7 +84,8 @@ class Hierarchy:
         self.sources = sources
         self.modules: list[ModuleText] = []
         self._numbers: dict[str, int] = {}
-        number = self._add(top, Fragment.get(top, None))
+        with quick_amaranth():
+            number = self._add(top, Fragment.get(top, None))
         self._place(number, "")
         self.names = self._choose_names(name)
 
@@ -104,8 +105,7 @@ class Hierarchy:
         children: dict[str, int] = {}
         self._separate(fragment, "", children)
         ports = ports_of(component)
-        with _quick_memories():
-            text, _ = rtlil.convert_fragment(fragment, ports, "module", emit_src=self.sources)
+        text, _ = rtlil.convert_fragment(fragment, ports, "module", emit_src=self.sources)
         outputs, inputs = (
             {f"\\{value.name}" for instance in _instances(fragment)
              for value, flow in instance.ports.values() if flow == of and isinstance(value, Signal)}
@@ -173,36 +173,6 @@ class Hierarchy:
             others = [other for other in names if re.fullmatch(rf"{name}(_\d+)?", other)]
             names.append(f"{name}_{len(others) + 1}" if others else name)
         return names
-
-
-@contextmanager
-def _quick_memories() -> Iterator[None]:
-    """Let Amaranth write the zeros that a memory starts with at once, and not bit by bit: that took
-    three fourths of the time of a large network.
-    """
-    amaranths = rtlil.ModuleEmitter.emit_memory
-
-    def emit(emitter: Any, index: int, cell: Any) -> None:
-        (amaranths if any(cell.init) else _emit_zeros)(emitter, index, cell)
-
-    rtlil.ModuleEmitter.emit_memory = emit
-    try:
-        yield
-    finally:
-        rtlil.ModuleEmitter.emit_memory = amaranths
-
-
-def _emit_zeros(emitter: Any, index: int, cell: Any) -> None:
-    """Write a memory that starts with zeros, as Amaranth does."""
-    width, bits = cell.width, cell.width * cell.depth
-    ports = {
-        "ADDR": emitter.sigspec(), "DATA": f"{bits}'{'0' * bits}", "EN": f"{width}'{'1' * width}"
-    }  # fmt: skip
-    parameters = {
-        "MEMID": emitter.memories[index].memid, "ABITS": 0, "WIDTH": width, "WORDS": cell.depth,
-        "PRIORITY": 0,
-    }  # fmt: skip
-    emitter.builder.cell("$meminit_v2", ports=ports, parameters=parameters, src_loc=cell.src_loc)
 
 
 def _merge(fragment: Any, inner: Any) -> None:
