@@ -55,13 +55,13 @@ def test_too_wide_a_word_is_refused() -> None:
 
 
 class Register(Component):
-    """A register of many bits."""
+    """A register of many bits, set from an input of some."""
 
     i: Signal
     o: Signal
 
-    def __init__(self, width: int) -> None:
-        super().__init__({"i": In(width), "o": Out(width)})
+    def __init__(self, input_width: int, width: int) -> None:
+        super().__init__({"i": In(input_width), "o": Out(width)})
         self.width = width
 
     @property
@@ -76,10 +76,12 @@ class Register(Component):
         return m
 
 
-def test_too_wide_a_register_is_refused() -> None:
-    assert Hierarchy(Register(CELL_BITS), "top").text()
-    with pytest.raises(UserError, match=f"a register of {CELL_BITS + 1} bits: at most {CELL_BITS}"):
-        Hierarchy(Register(CELL_BITS + 1), "top")
+def test_what_amaranth_cannot_number_is_refused() -> None:
+    """The input has a clock and a reset beside it, and numbers 0 and 1 are constants."""
+    assert Hierarchy(Register(CELL_BITS - 4, CELL_BITS), "top").text()
+    for widths, what in (((CELL_BITS, 8), "inputs"), ((8, CELL_BITS + 1), "a register")):
+        with pytest.raises(UserError, match=f"has {what} of {CELL_BITS + 1} bits, and at most"):
+            Hierarchy(Register(*widths), "top")
 
 
 def test_a_quick_netlist_has_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from amaranth.hdl import _nir  # pyright: ignore[reportAttributeAccessIssue]
 
 from golden.errors import UserError
 
-CELL_BITS = 1 << 16  # of a register or a memory's word, to Amaranth
+CELL_BITS = 1 << 16  # of a register, or of a component's inputs together, to Amaranth
 
 ALLOCATIONS = 1_000_000  # between two looks for garbage: some hundred megabytes
 
@@ -44,8 +44,17 @@ def _value(cls: Any, nets: Any = ()) -> Any:
 
 
 def _net_of_cell(cls: Any, cell: int, bit: int) -> Any:
-    """Return the net of a bit of a cell, as narrow as `_add_value_cell` lets it be."""
+    """Return the net of a bit of a cell."""
+    if bit >= CELL_BITS:
+        raise _too_wide("inputs", bit + 1)
     return cls(cell << 16 | bit)
+
+
+def _too_wide(what: str, width: int) -> UserError:
+    return UserError(
+        f"a component of the core has {what} of {width} bits, and at most {CELL_BITS} can be"
+        " generated: use fewer lanes, or fewer timesteps or products at once"
+    )
 
 
 def _resolve_value(netlist: Any, value: Any) -> Any:
@@ -63,10 +72,7 @@ def _resolve_value(netlist: Any, value: Any) -> Any:
 def _add_value_cell(netlist: Any, width: int, cell: Any) -> Any:
     """Add a cell whose output is one value; raise `UserError` where it is too wide."""
     if width > CELL_BITS:
-        raise UserError(
-            f"the core has a register of {width} bits: at most {CELL_BITS} can be generated, so use"
-            " fewer lanes, or fewer timesteps or products at once"
-        )
+        raise _too_wide("a register", width)
     base = netlist.add_cell(cell) << 16
     return _nir.Value(map(_nir.Net, range(base, base + width)))
 
