@@ -45,6 +45,7 @@ LATER: dict[type, tuple[str, ...]] = {
         "hold_operands",
         "ablations",
         "list_buffers",
+        "link_items",
     ),
 }
 

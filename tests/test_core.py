@@ -46,6 +46,7 @@ STALLED = [
     *(("plain", seed) for seed in (101, 102, 103)),
     *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
     *(("whole neurons", 9), ("reports", 7), ("reports", 4)),
+    *(("wide links", 21), ("wide links", 107)),
 ]
 
 

@@ -238,13 +238,16 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """Return what a configuration costs.
 
     Its cycles are those of the part that is the slowest on average, or of the items that pass
-    between two parts, one a cycle. Where parts are slow in turns, or a sequence has few blocks, the
-    core takes more (a sixth is common, a third the most seen), since only few blocks wait before a
-    part (`HardwareParams.list_buffers`).
+    between two parts, one a cycle; a wide link is taken to be full. Where parts are slow in turns,
+    or a sequence has few blocks, the core takes more (a sixth is common, a third the most seen),
+    since only few blocks wait before a part (`HardwareParams.list_buffers`).
     """
     core = CoreParams(activity.network.params, hardware)
     addresses, n_timesteps = activity.addresses[hardware.block], activity.n_timesteps
-    items = [activity.items, *(found + 1 for found in addresses[1:])]
+    links = [part.received_items for part in core.parts.values()][1:]
+    links += [1] * (len(addresses) - 1 - len(links))  # what leaves the core
+    sent = zip(addresses[1:], links, strict=True)
+    items = [activity.items, *(-(-found // width) + 1 for found, width in sent)]
     if core.spike_output:  # which leave by timesteps
         items.append(activity.run.layers[-1].spike_counts + 1)
     spikes = [*(layer.spikes for layer in activity.run.layers), None]
