@@ -79,6 +79,11 @@ SHAPE = [
         DEFAULT.list_buffers,
         "Blocks that fit before a layer: 3 or 6; six take up bursts",
     ),
+    _whole(
+        "--link-items",
+        DEFAULT.link_items,
+        "Events a cycle on the links between layers, not at the core's input: 1, 2 or 4",
+    ),
     click.Option(
         ["--counters"],
         type=click.Choice(COUNTED),
@@ -101,5 +106,12 @@ SHAPE = [
     ),
 ]
 # What dmp fit leaves open.
-BESIDE_FIT = ("access_counters", "segment_words", "counters", "hold_operands", "list_buffers")
+BESIDE_FIT = (
+    "access_counters",
+    "segment_words",
+    "counters",
+    "hold_operands",
+    "list_buffers",
+    "link_items",
+)
 TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")

@@ -22,12 +22,12 @@ NAMES = {
     r"layer\d+\.slow_state\.coefficients\.words_\d+": "ab",
     r"layer\d+\.slow_state\.values": "m",
     r"layer\d+\.slow_state\.history_words": "history",
-    r"layer\d+\.drive\.weights\.words_\d+": "w_x",
+    r"layer\d+\.drive\.weights\.words_\d+(_copy_\d+)?": "w_x",
     r"layer\d+\.neurons\.biases\.words_\d+": "c",
     r"layer\d+\.neurons\.u": "u",
     r"layer\d+\.sums\.sums_\d+": "sums",
     r"layer\d+\.sums\.currents_\d+": "currents",
-    r"\w+\.events\.addresses": "list",
+    r"\w+\.events\.addresses(_\d+)?": "list",
     r"readout\.spike_path\.weights\.words_\d+(_copy_\d+)?": "w_o",
 }
 

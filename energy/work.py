@@ -139,7 +139,7 @@ def _state_update(part: LayerHardware, counts: Terms, share: float, cycles: floa
 
 def _lists(part: Part, counts: Terms, cycles: float) -> Terms:
     words = counts["list_reads"] + counts["list_writes"]
-    return {"words": words * part.buffers["list"].width, "cycles": cycles}
+    return {"words": words * part.list_memory.width, "cycles": cycles}
 
 
 def _memories(part: Part, counts: Terms, cycles: float, technology: Technology) -> float:
@@ -159,7 +159,7 @@ def mean_of_words(part: Part, of: str, tell: Callable[[MemoryParams], float]) ->
     """Return what `tell` says of an access to a memory, called as its access counters call it: the
     mean over its words, each of which lies in one of its segments.
     """
-    memory = (part.memories | part.buffers)[MEMORIES.get(of, of)]
+    memory = (part.memories | part.buffers | {"list": part.list_memory})[MEMORIES.get(of, of)]
     depths = memory.segments if of in part.memories else [memory.depth]
     return sum(depth * tell(replace(memory, depth=depth)) for depth in depths) / sum(depths)
 

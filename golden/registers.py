@@ -48,6 +48,7 @@ LATER: dict[type, tuple[str, ...]] = {
         "ablations",
         "graded",
         "list_buffers",
+        "link_items",
     ),
 }
 

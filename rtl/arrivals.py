@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, ShapeLike, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,8 @@ class Arrivals(Component):
         Timesteps of a block.
     by_timesteps
         Which of the two forms the stream has.
+    items
+        Events that may come at once, by blocks.
     reports
         The stream may ask for results. A report first closes the block that has begun, and is taken
         after that; within a timestep, it is ignored and reported as unclosed.
@@ -74,15 +76,19 @@ class Arrivals(Component):
         *,
         by_timesteps: bool,
         reports: bool = False,
+        items: int = 1,
     ) -> None:
         self.n_inputs, self.n_addresses = n_inputs, n_addresses
         self.block, self.by_timesteps, self.reports = block, by_timesteps, reports
+        self.items = items
         told = payload if by_timesteps else 1
         members = {
-            "i": In(stream.Signature(event_layout(n_addresses, payload, reports=reports))),
+            "i": In(
+                stream.Signature(event_layout(n_addresses, payload, reports=reports, items=items))
+            ),
             "room": In(1),
             "may_end": In(1),
-            "o": Out(Arrival(n_addresses, told, block)),
+            "o": Out(Arrival(n_addresses, told, block, items)),
             "timestep_ended": Out(1),
             "errors": Out(InputErrors()),
         }
@@ -100,7 +106,10 @@ class Arrivals(Component):
         is_end = item.kind == EventKind.END_TIMESTEP
         is_sequence_end = item.kind == EventKind.END_SEQUENCE
         transfer = self.i.valid & self.i.ready
-        event = transfer & (item.kind == EventKind.EVENT) & (item.payload != 0)
+        payloads = [item.payload] if self.items == 1 else list(item.payload)
+        event, *others = (
+            transfer & (item.kind == EventKind.EVENT) & (payload != 0) for payload in payloads
+        )
         m.d.comb += [
             o.address.eq(item.address),
             self.timestep_ended.eq(transfer & is_end),
@@ -115,11 +124,11 @@ class Arrivals(Component):
                 m.d.comb += self.reported.eq(transfer & is_report)
             m.d.comb += [
                 self.i.ready.eq(ready),
-                o.fires.eq(event),
+                o.fires.eq(Cat(event, *others) if others else event),
                 o.payload.eq(1),
                 o.timesteps.eq(item.payload),
                 o.closed.eq(self.timestep_ended),
-                o.closing_timesteps.eq(item.payload),
+                o.closing_timesteps.eq(payloads[0]),
             ]
             return m
 

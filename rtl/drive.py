@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +14,18 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import DRIVE_LATENCY
 from rtl.bank import Bank
 from rtl.component import Component
-from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, weighted
+from rtl.fixed import (
+    align,
+    at_multiplier,
+    delay,
+    hold,
+    ones,
+    saturate,
+    shape_of,
+    stages,
+    total,
+    weighted,
+)
 from rtl.layouts import Array, drives_layout
 from rtl.signatures import Arrival, ArrivalPorts, LoadBus, LoadBusPorts, NewDrive, NewDrivePorts
 
@@ -20,8 +34,8 @@ class Drive(Component):
     """Sum the drives of a block's timesteps while events arrive, x = clamp(rshift(w_x . s + b_x),
     0, max); then send them, one a cycle.
 
-    Never stalls; takes at most one event a cycle. Two ends of blocks are at least as many cycles
-    apart as a block has timesteps.
+    Never stalls; takes as many events a cycle as the layer receives. Two ends of blocks are at
+    least as many cycles apart as a block has timesteps.
 
     Parameters
     ----------
@@ -44,10 +58,10 @@ class Drive(Component):
     saturated
         It had to be clamped from above.
     w_x_read
-        A word of w_x is read.
+        Words of w_x that are read.
 
     Latency: `DRIVE_LATENCY` cycles from the end of a block to the drive of its first timestep;
-    throughput: one event a cycle.
+    throughput: one event a cycle, or as many as come at once.
     """
 
     arrival: ArrivalPorts
@@ -63,17 +77,18 @@ class Drive(Component):
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
         f, block = layer.params.formats, layer.block
-        self.weights = Bank(layer.memories["w_x"], number)
+        items = layer.received_items
+        self.weights = Bank(layer.memories["w_x"], number, n_reads=items)
         super().__init__(
             {
-                "arrival": In(Arrival(layer.params.n_inputs, shape_of(f.payload), block)),
+                "arrival": In(Arrival(layer.params.n_inputs, shape_of(f.payload), block, items)),
                 "closing_buffer": In(address_width(layer.n_lists)),
                 "closing_fresh": In(1),
                 "bias": In(shape_of(f.b_x)),
                 "values": Out(drives_layout(layer)),
                 "o": Out(NewDrive(layer)),
                 "saturated": Out(1),
-                "w_x_read": Out(1),
+                "w_x_read": Out(range(items + 1)),
                 "load": In(LoadBus()),
             }
         )
@@ -92,19 +107,24 @@ class Drive(Component):
         # Cycle 0: the event. 1: its weight. 2: the product. 3: the sums; a cycle later, the end of
         # the block.
         m.d.comb += [
-            weights.address[0].eq(arrival.address),
             weights.enable.eq(arrival.fires),
-            self.w_x_read.eq(arrival.fires),
+            self.w_x_read.eq(ones(arrival.fires)),
         ]
         fires = stages(m, arrival.fires, 1, "fires")
         payload = delay(m, arrival.payload, 1, "payload")
-        timesteps = delay(m, Mux(arrival.fires, arrival.timesteps, 0), 2, "timesteps")
-        product = Signal(total_shape)
-        taken = product.eq(weighted(weights.words[0][0], payload))
-        if len(payload) == 1:  # no multiplier
-            hold(m, fires[1], taken)
-        else:
-            hold(m, at_multiplier(layer.hardware, fires[1]), taken)
+        products: list[tuple[Value, Signal]] = []  # each with its timesteps
+        for n, (event, address, marks) in enumerate(arrival.each()):
+            suffix = f"_{n}" if n else ""
+            fired = fires[1] if len(arrival.fires) == 1 else fires[1][n]
+            m.d.comb += weights.address[n].eq(address)
+            timesteps = delay(m, Mux(event, marks, 0), 2, f"timesteps{suffix}")
+            product = Signal(total_shape, name=f"product{suffix}")
+            taken = product.eq(weighted(weights.words[n][0], payload))
+            if len(payload) == 1:  # no multiplier
+                hold(m, fired, taken)
+            else:
+                hold(m, at_multiplier(layer.hardware, fired), taken)
+            products.append((timesteps, product))
         ending = data.StructLayout(
             {"timesteps": block, "buffer": self.closing_buffer.shape(), "fresh": 1}
         )
@@ -120,10 +140,12 @@ class Drive(Component):
         discarded = delay(m, arrival.discarded, 3, "discarded")
         totals = [Signal(total_shape, name=f"total_{t}") for t in range(block)]
         leaving = [Signal(total_shape, name=f"leaving_{t}") for t in range(block)]
-        with m.If(timesteps.any() | closed | discarded):
-            for t, total in enumerate(totals):
-                kept = Mux(closed | discarded, 0, total)
-                m.d.sync += total.eq(kept + Mux(timesteps[t], product, 0))
+        coming = reduce(or_, (timesteps.any() for timesteps, _ in products))
+        with m.If(coming | closed | discarded):
+            for t, held in enumerate(totals):
+                kept = Mux(closed | discarded, 0, held)
+                added = (Mux(timesteps[t], product, 0) for timesteps, product in products)
+                m.d.sync += held.eq(kept + total(added))
 
         # 4: a closed block's sums leave, one a cycle. 5: with the bias. 6: rounded, clamped.
         left = Signal(block)  # timesteps still to come

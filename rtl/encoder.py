@@ -12,22 +12,21 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
-from golden.hardware.stages import MASK_QUEUE_DEPTH
+from golden.hardware.stages import MASK_QUEUE_DEPTH, MASK_SEGMENT
 from rtl.component import Component
 from rtl.queue import Queue
 from rtl.signatures import GroupSpikes, GroupSpikesPorts
 from rtl.streams import event_layout
-
-SEGMENT = 8  # lanes of a group that are looked through in a cycle
 
 
 class Encoder(Component):
     """Send the spikes of each group as events, one for each neuron that spikes in the block, in
     ascending address, then the markers.
 
-    A cycle an event or marker, none on silent neurons: a group without spikes is not even queued.
-    Its consumer may stall it. Its queue holds `MASK_QUEUE_DEPTH` groups; whoever produces one has
-    reserved room for it.
+    A cycle an item, none on silent neurons. An item is a marker, or an event, or on a wide link as
+    many as it takes of a segment of `MASK_SEGMENT` lanes. A group without spikes is not even
+    queued. Its consumer may stall it. Its queue holds `MASK_QUEUE_DEPTH` groups; whoever produces
+    one has reserved room for it.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class Encoder(Component):
         The events: the address of the neuron, a bit for each timestep in which it spikes; an end of
         block has one for each timestep of the block.
 
-    Latency: 4 cycles from a group to its first event; throughput: one event a cycle.
+    Latency: 4 cycles from a group to its first event; throughput: one item a cycle.
     """
 
     room: Signal
@@ -71,7 +70,12 @@ class Encoder(Component):
                 "i": In(GroupSpikes(layer)),
                 "o": Out(
                     stream.Signature(
-                        event_layout(layer.params.n_neurons, layer.block, reports=layer.reports)
+                        event_layout(
+                            layer.params.n_neurons,
+                            layer.block,
+                            reports=layer.reports,
+                            items=layer.sent_items,
+                        )
                     )
                 ),
             }
@@ -108,7 +112,7 @@ class Encoder(Component):
 
         # The group being sent, lowest lane first: what is left of one segment of it, and which of
         # those that follow have spikes. `o` is a register after it.
-        segment = min(lanes, SEGMENT)
+        segment = min(lanes, MASK_SEGMENT)
         n_segments = -(-lanes // segment)
         left = Signal(segment * block)
         index = Signal(range(n_segments))  # of the segment
@@ -122,7 +126,10 @@ class Encoder(Component):
         marked = marks.as_value().any()
         pending = left.any() | marked
         lowest, sent, rest = lowest_lane(m, left, block)
-        address = index * segment + lowest  # in the group
+        found = [(lowest, sent)]
+        for _ in range(self.layer.sent_items - 1):
+            lowest, sent, rest = lowest_lane(m, rest, block)
+            found.append((lowest, sent))
         advance = ~self.o.valid | self.o.ready
         ends = Mux(left.any(), ~rest.any() & ~following.any() & ~marked, 1)
         m.d.comb += queue.o.ready.eq(~pending | (advance & ends))
@@ -132,10 +139,18 @@ class Encoder(Component):
         with m.If(advance):
             m.d.sync += self.o.valid.eq(pending)
         with m.If(advance & pending):
-            m.d.sync += [
-                event.payload.eq(Mux(left.any(), sent, marks.timesteps)),
-                event.address.eq(Mux(left.any(), first + address, 0)),
-            ]
+            for n, (lowest, sent) in enumerate(found):
+                address = index * segment + lowest  # in the group
+                several = len(found) > 1
+                ending = Const(0) if n else marks.timesteps
+                m.d.sync += [
+                    (event.payload[n] if several else event.payload).eq(
+                        Mux(left.any(), sent, ending)
+                    ),
+                    (event.address[n] if several else event.address).eq(
+                        Mux(left.any(), first + address, 0)
+                    ),
+                ]
             with m.If(left.any()):
                 m.d.sync += [event.kind.eq(EventKind.EVENT), left.eq(rest)]
                 with m.If(~rest.any()):

@@ -12,7 +12,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, hold, one_hot, shape_of, stages
+from rtl.fixed import delay, delay_rare, hold, one_hot, shape_of, stages, total
 from rtl.layouts import Part, walk_end_layout
 from rtl.signatures import (
     Arrival,
@@ -85,14 +85,16 @@ class EventList(Component):
         self.part = part
         n_addresses, block, n_lists = part.n_addresses, part.block, part.n_lists
         payload = shape_of(part.payload)
-        received = payload if part.by_timesteps else block
+        received, items = payload if part.by_timesteps else block, part.received_items
         super().__init__(
             {
                 "i": In(
-                    stream.Signature(event_layout(n_addresses, received, reports=part.reports))
+                    stream.Signature(
+                        event_layout(n_addresses, received, reports=part.reports, items=items)
+                    )
                 ),
-                "arrival": Out(Arrival(n_addresses, payload, block)),
-                "first": Out(1),
+                "arrival": Out(Arrival(n_addresses, payload, block, items)),
+                "first": Out(items),
                 "closing_buffer": Out(address_width(n_lists)),
                 "closing_fresh": Out(1),
                 "errors": Out(InputErrors()),
@@ -113,10 +115,11 @@ class EventList(Component):
         m.submodules.arrivals = arrivals = Arrivals(
             part.params.n_inputs,
             n_addresses,
-            self.i.payload.payload.shape(),
+            shape_of(part.payload) if part.by_timesteps else block,
             block,
             by_timesteps=part.by_timesteps,
             reports=part.reports,
+            items=part.received_items,
         )
         wiring.connect(m, wiring.flipped(self.i), arrivals.i)
         arrived = arrivals.o
@@ -134,7 +137,7 @@ class EventList(Component):
             arrivals.may_end.eq(pause == 0),
             self.closing_buffer.eq(filling),
             self.closing_fresh.eq(fresh),
-            arrival.fires.eq(arrived.fires & ~self.errors.repeated),
+            arrival.fires.eq(arrived.fires if part.wide else arrived.fires & ~self.errors.repeated),
             arrival.address.eq(arrived.address),
             arrival.payload.eq(arrived.payload),
             arrival.timesteps.eq(arrived.timesteps),
@@ -146,8 +149,8 @@ class EventList(Component):
         ]
         self._find_repeated(m, arrivals)
 
-        with m.If(self.first):
-            m.d.sync += count.eq(count + 1)
+        with m.If(self.first.any() if part.wide else self.first):
+            m.d.sync += count.eq(count + (total(self.first) if part.wide else 1))
         ending = arrival.closed | arrival.discarded
         with m.If(ending):
             m.d.sync += [
@@ -169,7 +172,10 @@ class EventList(Component):
         # In a timestep alone, an event that comes again is written too, but not counted: the next
         # one overwrites it.
         once = arrived.fires & (count < n_addresses)
-        self._store(m, filling, front, count, once if block == 1 else self.first)
+        if part.wide:
+            self._store_several(m, filling, front, count)
+        else:
+            self._store(m, filling, front, count, once if block == 1 else self.first)
         return m
 
     def _after(self, buffer: Value) -> Value:
@@ -222,7 +228,7 @@ class EventList(Component):
                 seen_in_block = Signal(n_addresses)
                 new = ~seen_in_block.bit_select(arrival.address, 1)
                 self._mark(m, seen_in_block, arrival.fires, arrival.closed | arrival.discarded)
-        m.d.comb += self.first.eq(arrival.fires & new)
+        m.d.comb += self.first.eq(arrival.fires if part.wide else arrival.fires & new)
 
     def _mark(self, m: Module, marks: Signal, fires: Value, ends: Value) -> None:
         """Set the mark of the address that arrives; where it `ends`, clear all. One enable for all
@@ -348,3 +354,46 @@ class EventList(Component):
             ]
             for index in range(block):
                 m.d.comb += write.data[index].eq(Mux(arrival.timesteps[index], arrival.payload, 0))
+
+    def _store_several(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
+        """The memories where several events come at once, one for each event of a word, which has
+        its payloads beside its address: the events go to the next places, maybe of two words.
+        """
+        part, arrival, asked = self.part, self.arrival, self.read
+        n_events, bits = part.hardware.events_per_cycle, exact_log2(part.hardware.events_per_cycle)
+        place, offset = count[bits:], count[:bits]
+        row_bits = address_width(-(-part.n_addresses // n_events))
+        entry = data.StructLayout(
+            {"address": address_width(part.n_addresses)}
+            | ({"payloads": part.block} if part.has_payloads else {})
+        )
+        addressed = READ_STAGE - 1  # the stage at which the addresses are valid
+        asks = stages(m, asked.enable, addressed, "walked")
+        for bank in range(n_events):
+            memory = Memory(
+                shape=entry,
+                depth=part.buffers[f"list{bank}"].depth,
+                init=[],
+                attrs=NEVER_COLLIDES,
+            )
+            m.submodules[f"addresses_{bank}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            number = (bank + n_events - offset)[:bits]  # of the event that comes here
+            row = place + (offset > bank)
+            m.d.comb += [
+                write.addr.eq(Cat(Cat(row, Const(0, row_bits))[:row_bits], filling)),
+                read.en.eq(asked.enable),
+                read.addr.eq(Cat(Cat(asked.index, Const(0, row_bits))[:row_bits], front)),
+            ]
+            for n, (fires, address, timesteps) in enumerate(arrival.each()):
+                with m.If(number == n):
+                    m.d.comb += [write.en.eq(fires), write.data.address.eq(address)]
+                    if part.has_payloads:
+                        m.d.comb += write.data.payloads.eq(timesteps)
+            name = f"walked_{bank}"
+            listed = delay(m, read.data, addressed - 1, name, moving=asks[1:])
+            m.d.comb += asked.addresses[bank].eq(listed.address)
+            payloads: Value = Const((1 << part.block) - 1)
+            if part.has_payloads:
+                payloads = delay(m, listed.payloads, 1, f"{name}_payloads", moving=asks[addressed:])
+            m.d.comb += asked.payloads[bank].as_value().eq(payloads)

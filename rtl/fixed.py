@@ -63,6 +63,11 @@ def total(values: Iterable[Any]) -> Any:
     return sum(others, first)
 
 
+def ones(bits: Value) -> Value:
+    """Return how many bits of a value are set."""
+    return bits if len(bits) == 1 else total(bits)
+
+
 def delay(
     m: Module,
     value: Any,

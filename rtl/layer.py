@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -102,11 +102,12 @@ class Layer(Component):
             self.state_path = StatePath(layer, numbers["p"])
             self.slow_state = SlowState(layer, numbers["ab"])
         received = shape_of(f.payload) if layer.external else layer.block
+        arriving = event_layout(
+            p.n_inputs, received, reports=layer.reports, items=layer.received_items
+        )
         members = {
-            "i": In(stream.Signature(event_layout(p.n_inputs, received, reports=layer.reports))),
-            "o": Out(
-                stream.Signature(event_layout(p.n_neurons, layer.block, reports=layer.reports))
-            ),
+            "i": In(stream.Signature(arriving)),
+            "o": Out(stream.Signature(self.encoder.o.payload.shape())),
             "load": In(LoadBus()),
             "counts": Out(counts_signature(layer)),
         }
@@ -214,7 +215,7 @@ class Layer(Component):
             input_stall_cycles=self.i.valid & ~self.i.ready,
             stall_cycles=schedule.stalled,
             state_wait_cycles=schedule.state_wait,
-            spikes=Mux(sent, total(self.o.payload.payload), 0),
+            spikes=Mux(sent, total(Value.cast(self.o.payload.payload)), 0),
             membrane_saturations=neurons.saturations,
         )
         if layer.params.synapse:

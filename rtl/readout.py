@@ -80,7 +80,12 @@ class Readout(Component):
             {
                 "i": In(
                     stream.Signature(
-                        event_layout(p.n_inputs, readout.block, reports=readout.reports)
+                        event_layout(
+                            p.n_inputs,
+                            readout.block,
+                            reports=readout.reports,
+                            items=readout.received_items,
+                        )
                     )
                 ),
                 "o": Out(stream.Signature(result_layout(p.n_classes, p.logit_width))),

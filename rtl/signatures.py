@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ShapeLike, Signal
+from amaranth.hdl import ShapeLike, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -170,12 +170,19 @@ class ListRead(Signature):
 
 class ArrivalPorts(wiring.PureInterface):
     fires: Signal
-    address: Signal
+    address: Any
     payload: Signal
-    timesteps: Signal
+    timesteps: Any
     closed: Signal
     closing_timesteps: Signal
     discarded: Signal
+
+    def each(self) -> list[tuple[Value, Value, Value]]:
+        """Return of each event that may come whether it `fires`, its address and timesteps."""
+        if len(self.fires) == 1:
+            return [(self.fires, self.address, self.timesteps)]
+        events = range(len(self.fires))
+        return [(self.fires[n], self.address[n], self.timesteps[n]) for n in events]
 
 
 class Arrival(Signature):
@@ -190,17 +197,24 @@ class Arrival(Signature):
         A block ends; a bit for each timestep that it has.
     discarded
         A sequence ends: events since the last timestep are void.
+
+    Where several `items` come at once, `fires` has a bit for each, the lowest ones first, and there
+    are as many addresses and timesteps; `each` tells them apart.
     """
 
     ports = ArrivalPorts
 
-    def __init__(self, n_addresses: int, payload: ShapeLike, block: int) -> None:
+    def __init__(self, n_addresses: int, payload: ShapeLike, block: int, items: int = 1) -> None:
+        address: ShapeLike = address_width(n_addresses)
+        timesteps: ShapeLike = block
+        if items > 1:
+            address, timesteps = (data.ArrayLayout(of, items) for of in (address, timesteps))
         super().__init__(
             {
-                "fires": Out(1),
-                "address": Out(address_width(n_addresses)),
+                "fires": Out(items),
+                "address": Out(address),
                 "payload": Out(payload),
-                "timesteps": Out(block),
+                "timesteps": Out(timesteps),
                 "closed": Out(1),
                 "closing_timesteps": Out(block),
                 "discarded": Out(1),

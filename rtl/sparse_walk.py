@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Out
 
 from golden.hardware.layer import LayerHardware
 from rtl.event_list import EventList
-from rtl.fixed import total
+from rtl.fixed import ones, total
 from rtl.group_schedule import GroupSchedule
 from rtl.layouts import Part
 from rtl.signatures import InputErrorPorts
@@ -25,7 +25,10 @@ def counts_signature(part: Part) -> wiring.Signature:
     most = dict.fromkeys(part.counters, 1)
     several = {
         "timesteps": part.block,
-        "spikes": part.block,
+        "events": part.received_items,
+        "list_reads": n_events if part.wide else 1,
+        "list_writes": part.received_items,
+        "w_x_reads": part.received_items,
         "membrane_saturations": part.lanes,
         "synapse_saturations": part.lanes,
         "logit_saturations": part.lanes,
@@ -36,6 +39,8 @@ def counts_signature(part: Part) -> wiring.Signature:
         "spike_additions": n_events * part.block,
         "state_products": part.block * part.hardware.products_per_cycle,
     }
+    if isinstance(part, LayerHardware):
+        several["spikes"] = part.block * part.sent_items
     if isinstance(part, LayerHardware) and part.delayed:
         ring = part.delay_ring
         several |= {"ring_reads": ring.memories, "ring_writes": ring.memories * (ring.depth + 1)}
@@ -70,7 +75,7 @@ def connect_walk(
         blocks=issue.start,
         busy_cycles=schedule.busy,
         starved_cycles=schedule.starved,
-        events=events.arrival.fires,
+        events=ones(events.arrival.fires),
     )
     if part.external:
         count(
@@ -81,13 +86,14 @@ def connect_walk(
             unclosed=errors.unclosed,
         )
     if part.accesses:
-        count(m, counts, list_reads=events.read.enable, list_writes=events.first)
-        if part.has_payloads:
-            n_events = part.hardware.events_per_cycle
-            reads: Any = Mux(issue.valid, issue.sparse, 0)
+        n_events = part.hardware.events_per_cycle
+        reads = Mux(events.read.enable, n_events, 0) if part.wide else events.read.enable
+        count(m, counts, list_reads=reads, list_writes=ones(events.first))
+        if "payload_reads" in part.list_accesses:
+            events_read: Any = Mux(issue.valid, issue.sparse, 0)
             count(
                 m,
                 counts,
-                payload_reads=total(reads),
+                payload_reads=total(events_read),
                 payload_writes=Mux(events.arrival.fires, n_events, 0),
             )

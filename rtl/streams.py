@@ -12,22 +12,28 @@ from rtl.fixed import shape_of
 
 
 def event_layout(
-    n_addresses: int, payload: ShapeLike, *, reports: bool = False
+    n_addresses: int, payload: ShapeLike, *, reports: bool = False, items: int = 1
 ) -> data.StructLayout:
     """Return the layout of an event stream's items; `kind` is an `EventKind`, with `reports` or
     without. An event with a payload of 0 is no event.
 
     Between the parts of a core that takes blocks of timesteps, the payload has a bit for each
-    timestep of the block: those in which the address fires, or, at its end, those it has.
+    timestep of the block: those in which the address fires, or, at its end, those it has. On a wide
+    link several `items` of one kind come at once, with an address and a payload each: events in
+    ascending order, those of payload 0 behind the others; of an end, only the first payload counts.
     """
     kinds = max(EventKind if reports else set(EventKind) - {EventKind.REPORT})
     return data.StructLayout(
         {
             "kind": address_width(kinds + 1),
-            "address": address_width(n_addresses),
-            "payload": payload,
+            "address": _several(address_width(n_addresses), items),
+            "payload": _several(payload, items),
         }
     )
+
+
+def _several(shape: ShapeLike, items: int) -> ShapeLike:
+    return shape if items == 1 else data.ArrayLayout(shape, items)
 
 
 def input_layout(core: CoreParams) -> data.StructLayout:

@@ -277,7 +277,7 @@ def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float
     """Return the bits read and written a timestep, by access."""
     found = {}
     for name, part in core.parts.items():
-        memories = {**part.memories, **part.buffers}
+        memories = {**part.memories, **part.buffers, "list": part.list_memory}
         for what in part.accesses:
             memory, _, kind = what.rpartition("_")
             if kind not in ("reads", "writes"):

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from unittest.mock import patch
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from golden.cost.spans import KINDS, spans
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, PartHardware
+from golden.hardware.part import BLOCKS, EVENTS, LINK_ITEMS, LIST_BUFFERS, PartHardware
 from golden.integer import run
 from golden.runs import LayerRun, Run
 from tests.networks import DRAWS, Drawn
@@ -36,6 +37,9 @@ CHOSEN: dict[str, tuple[int, ...]] = {
     "loop": (86, 163, 175, 259, 263, 266, 285, 327, 330, 359, 393),
     "loop and delays": (81, 303, 307),
     "four events": (23, 30, 34, 37, 48, 102, 114, 148, 190, 191),
+    "wide links": (
+        11, 14, 17, 21, 23, 37, 92, 103, 107, 114, 131, 133, 144, 160, 196, 202, 254, 283, 293, 296,
+    ),
 }  # fmt: skip
 # The same of those that run as Verilog.
 VERILATED: dict[str, tuple[int, ...]] = {
@@ -44,6 +48,7 @@ VERILATED: dict[str, tuple[int, ...]] = {
     "loop": (310, 388),
     "loop and delays": (280,),
     "four events": (47,),
+    "wide links": (37, 206),
 }
 TIMES = 2  # how many of the chosen networks reach each corner, at least
 
@@ -106,12 +111,18 @@ RECURRENT = {
         "all neurons spike", "few spikes", "delays")),
     *(f"recurrent, {what}" for what in ("1 timestep", "2 timesteps", "more timesteps")),
 }  # fmt: skip
-CORNERS = HARDWARE | NETWORK | MICROARCHITECTURE | DELAYS | RECURRENT
+LINKS = {
+    *(f"link of {items}, T={block}" for items, block in product(LINK_ITEMS[1:], BLOCKS)),
+    *(f"link of {items}, {what}" for items, what in product(LINK_ITEMS[1:], (
+        "E=4", "reports", "a slow state", "segments share no item", "items that are partly full"))),
+}  # fmt: skip
+CORNERS = HARDWARE | NETWORK | MICROARCHITECTURE | DELAYS | RECURRENT | LINKS
 # What shapes the Verilog: each corner once is enough, since values and cycles are those of the
 # components.
 SHAPES = {
     *(f"T={block}, a slow state" for block in BLOCKS),
     "T=1, E=1", "T=1, E=2", "T=1, E=4", "T=1, 6 buffers", "T>1, 6 buffers",
+    "link of 2, T=4", "link of 4, a slow state",
     *(f"{several}, slow states {than} drives" for several, than in product(
         BY_BLOCK, ("narrower than", "wider than"))),
     *(f"{several}, membranes {how}" for several, how in product(BY_BLOCK, ("relaxed", "quick"))),
@@ -169,6 +180,8 @@ def corners(drawn: Drawn) -> set[str]:
         found.add(f"T={block}, a partial block")
     timeline = Timeline(core, drawn.payloads, golden.layers, reports)
     stop = int(timeline.ends[-1])
+    if hardware.link_items > 1 and _tells_segments(drawn, golden, timeline):
+        found.add(f"link of {hardware.link_items}, segments share no item")
     if hardware.list_buffers > 3 and _needs_more(drawn, golden, timeline):
         found.add(f"{several}, more than 3 buffers are full")
     for turns in timeline.turns:
@@ -182,6 +195,10 @@ def corners(drawn: Drawn) -> set[str]:
         if layer.delayed:
             delays = drawn.network.layers[index].delays
             found |= set(_of_delays(layer, done, delays, n_timesteps, index > 0))
+        if layer.sent_items > 1:
+            found |= {f"link of {layer.sent_items}, {what}" for what in _of_link(layer, done)}
+            if index + 1 < len(core.layers) and core.layers[index + 1].params.n_state:
+                found.add(f"link of {layer.sent_items}, a slow state")
         if layer.params.recurrent:
             found |= {f"recurrent, {what}" for what in _of_loop(layer, done, index > 0)}
     return found
@@ -191,6 +208,14 @@ def _needs_more(drawn: Drawn, golden: Run, timeline: Timeline) -> bool:
     """Return whether the core would take another time with three buffers."""
     fewer = CoreParams(drawn.network.params, replace(drawn.hardware, list_buffers=3))
     other = Timeline(fewer, drawn.payloads, golden.layers, drawn.reports)
+    return not np.array_equal(other.starts, timeline.starts)
+
+
+def _tells_segments(drawn: Drawn, golden: Run, timeline: Timeline) -> bool:
+    """Return whether the core would take another time if all lanes of a group shared items."""
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    with patch("golden.cost.core_timeline.MASK_SEGMENT", 256):
+        other = Timeline(core, drawn.payloads, golden.layers, drawn.reports)
     return not np.array_equal(other.starts, timeline.starts)
 
 
@@ -296,6 +321,20 @@ def _of_loop(layer: LayerHardware, done: LayerRun, later: bool) -> Iterator[str]
         yield "few spikes"
     if layer.delayed:
         yield "delays"
+
+
+def _of_link(layer: LayerHardware, done: LayerRun) -> Iterator[str]:
+    """What a layer reaches that sends more spikes at once than an item of its link holds."""
+    assert done.spikes is not None
+    if done.spike_counts.max() <= layer.sent_items:
+        return
+    yield f"T={layer.block}"
+    if layer.hardware.events_per_cycle == 4:
+        yield "E=4"
+    if layer.reports:
+        yield "reports"
+    if (done.spikes.sum(2) % layer.sent_items).any():
+        yield "items that are partly full"
 
 
 def choose(

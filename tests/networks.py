@@ -366,6 +366,18 @@ def draw_four(seed: int) -> Drawn:
     return replace(drawn, hardware=replace(drawn.hardware, events_per_cycle=4))
 
 
+def draw_wide(seed: int) -> Drawn:
+    """Draw a small network with links of two or four items, to parts that add as many events a
+    cycle or more; of every other one, results are asked for at any time.
+    """
+    drawn = draw_small(seed)
+    events, items = ((2, 2), (4, 2), (4, 4))[seed % 3]
+    lanes = (3, 8, 13, 20)[seed // 3 % 4]
+    hardware = replace(drawn.hardware, lanes=lanes, events_per_cycle=events, link_items=items)
+    drawn = replace(drawn, hardware=hardware)
+    return with_reports(drawn) if seed % 2 else drawn
+
+
 def draw_neurons(seed: int) -> Drawn:
     """Draw a small network of whole neurons."""
     return draw_whole(seed, max_neurons=20, max_inputs=14)
@@ -405,6 +417,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "delays": partial(draw_small, delays=True),
     "loop": draw_loop,
     "four events": draw_four,
+    "wide links": draw_wide,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
     "parts": draw_parts,

@@ -54,6 +54,7 @@ STALLED = [
     *(("delays", 14), ("loop", 21), ("loop and delays", 70)),
     *(("whole neurons", 9), ("reports", 7), ("reports", 4), ("parts", 14)),
     *(("shared products", seed) for seed in (0, 4, 8)),
+    *(("wide links", 21), ("wide links", 107)),
 ]
 
 

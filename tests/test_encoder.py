@@ -11,8 +11,9 @@ import pytest
 from amaranth.hdl import Value
 
 from golden.hardware.layer import LayerHardware
+from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind, HardwareParams
-from golden.hardware.stages import MASK_QUEUE_DEPTH
+from golden.hardware.stages import MASK_QUEUE_DEPTH, MASK_SEGMENT
 from golden.params import LayerParams
 from rtl.encoder import Encoder
 from tests.streams import Item, join, simulate, take
@@ -92,6 +93,74 @@ def hand_over(ctx: Any, dut: Encoder, group: Group) -> None:
     ctx.set(Value.cast(dut.i.spikes), group.spikes)
     ctx.set(dut.i.timesteps, group.timesteps)
     ctx.set(dut.i.last_group, group.last_group)
+
+
+def shared(items: list[Item], layer: LayerHardware) -> list[Item]:
+    """Return the items of a wide link, each with its addresses and payloads as words, for those of
+    one that has an event an item: events of a segment of a group share items.
+    """
+    found: list[list[Item]] = []
+    places: list[tuple[int, ...] | None] = []
+    for item in items:
+        group, lane = divmod(item["address"], layer.lanes)
+        event = item["kind"] == EventKind.EVENT
+        place = (group, lane // MASK_SEGMENT) if event else None
+        if event and places and places[-1] == place and len(found[-1]) < layer.sent_items:
+            found[-1].append(item)
+        else:
+            found.append([item])
+            places.append(place)
+    return [
+        {
+            "kind": together[0]["kind"],
+            "address": join([one["address"] for one in together], address_width(layer.n_outputs)),
+            "payload": join([one["payload"] for one in together], layer.block),
+        }
+        for together in found
+    ]
+
+
+def used(item: Item, layer: LayerHardware) -> Item:
+    """Return an item of a wide link without the addresses that have a payload of 0."""
+    width = address_width(layer.n_outputs)
+    payloads = [
+        item["payload"] >> n * layer.block & (1 << layer.block) - 1 for n in range(layer.sent_items)
+    ]
+    addresses = [
+        (item["address"] >> n * width & (1 << width) - 1) * (payload > 0)
+        for n, payload in enumerate(payloads)
+    ]
+    return item | {"address": join(addresses, width)}
+
+
+@pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.3, 0.3)])
+@pytest.mark.parametrize(
+    ("n_neurons", "lanes", "block", "link_items"),
+    [(10, 4, 1, 2), (32, 16, 1, 4), (1, 4, 4, 2), (21, 5, 4, 4), (61, 24, 1, 2), (40, 40, 2, 4)],
+)
+def test_a_wide_link_takes_the_events_of_a_segment(
+    n_neurons: int, lanes: int, block: int, link_items: int, gaps: float, stall: float
+) -> None:
+    """In as few items as they fill, those of payload 0 last; an end is an item of its own."""
+    layer = LayerHardware(
+        LayerParams(3, n_neurons, 0), HardwareParams(lanes, block, 4, link_items=link_items)
+    )
+    rng = np.random.default_rng([n_neurons, lanes, int(gaps * 10), int(stall * 100)])
+    groups, items = draw_groups(rng, layer, 25)
+    expected = shared(items, layer)
+    assert (len(expected) < len(items)) == (n_neurons > 1)
+    dut = Encoder(layer)
+    received: list[Item] = []
+
+    async def collect(ctx: Any) -> None:
+        received.extend(await take(ctx, dut.o, lambda got: len(got) == len(expected), rng, stall))
+        assert await watch(ctx, dut, 10) == [], "an item too many"
+
+    async def testbench(ctx: Any) -> None:
+        await produce(ctx, dut, groups, rng, gaps)
+
+    simulate(dut, testbench, collect)
+    assert [used(item, layer) for item in received] == [used(item, layer) for item in expected]
 
 
 @pytest.mark.parametrize(("gaps", "stall"), [(0, 0), (0, 0.5), (0.6, 0), (0.3, 0.3), (0, 0.95)])

@@ -23,6 +23,7 @@ from tests.hardware_layers import GRADED, network
         ({"lanes": -1}, "lanes -1: use a whole number, 1 to 1024"),
         ({"lanes": 1025}, "lanes 1025: use a whole number, 1 to 1024"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
+        *(({"link_items": n}, f"link_items {n}: use 1, 2 or 4") for n in (0, 3, 8)),
         *(({"list_buffers": n}, f"list_buffers {n}: use 3 or 6") for n in (0, 1, 4, 7)),
         *(({"events_per_cycle": e}, f"events_per_cycle {e}: use 1, 2 or 4") for e in (0, 3, 8)),
         *(
@@ -68,6 +69,64 @@ def test_a_recurrent_layer_has_no_blocks() -> None:
         message = rf"^block {block} for a recurrent layer, .*: use a block of 1$"
         with pytest.raises(UserError, match=message):
             CoreParams(recurrent, HardwareParams(block=block))
+
+
+WIDE = HardwareParams(4, 1, 2, link_items=2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "hardware", "message"),
+    [
+        (
+            [LayerParams(3, 4, 2), LayerParams(4, 4, 0, recurrent=True)],
+            WIDE,
+            (
+                "link_items 2 with own spikes that come back to layer1, one a cycle: use"
+                " link_items of 1"
+            ),
+        ),
+        (
+            [LayerParams(3, 4, 2), LayerParams(4, 4, 2, max_delay=3)],
+            WIDE,
+            (
+                "link_items 2 with delays before layer1, whose line takes one event a cycle: use"
+                " link_items of 1"
+            ),
+        ),
+        (
+            [LayerParams(3, 4, 2), LayerParams(4, 4, 2)],
+            replace(WIDE, events_per_cycle=1),
+            (
+                "link_items 2 to layer1, which adds 1 event a cycle: use at most as many items as"
+                " events"
+            ),
+        ),
+        (
+            [LayerParams(3, 4, 2)],
+            replace(WIDE, link_items=4),
+            (
+                "link_items 4 to readout, which adds 2 events a cycle: use at most as many items as"
+                " events"
+            ),
+        ),
+    ],
+)
+def test_a_link_that_its_ends_cannot_take(
+    layers: list[LayerParams], hardware: HardwareParams, message: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        CoreParams(network(*layers), hardware)
+
+
+def test_what_enters_or_leaves_a_core_is_one_item_a_cycle() -> None:
+    """Delays before the first layer stay possible."""
+    layers = LayerParams(3, 4, 2, max_delay=3), LayerParams(4, 5, 0)
+    core = CoreParams(network(*layers), WIDE)
+    received = [(part.received_items, part.wide) for part in core.parts.values()]
+    assert received == [(1, False), (2, True), (2, True)]
+    assert [layer.sent_items for layer in core.layers] == [2, 2]
+    spiking = CoreParams(replace(network(*layers), output=None), WIDE)
+    assert [layer.sent_items for layer in spiking.layers] == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ layers, what they promise.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,6 +139,21 @@ def test_a_list_of_spikes_of_one_timestep_needs_no_payloads() -> None:
     assert set(LayerHardware(spiking, two).buffers) == {"list", "u", "masks"}
     assert sizes(LayerHardware(graded, one).buffers)["payloads0"] == (3 * 16, 1, 8)
     assert "payloads1" in LayerHardware(graded, two).buffers
+
+
+@pytest.mark.parametrize(("block", "width"), [(1, 7), (4, 7 + 4)])
+def test_a_list_behind_a_wide_link_has_a_memory_an_event(block: int, width: int) -> None:
+    """100 addresses of 7 bits, 25 words of 32, each beside its mask; no payloads apart. As many
+    words of w_x are read at once as events come.
+    """
+    hardware = HardwareParams(4, block, 4, access_counters=True, link_items=4)
+    part = LayerHardware(LayerParams(100, 8, 3), hardware)
+    lists = {name: size for name, size in sizes(part.buffers).items() if "list" in name}
+    assert lists == {f"list{e}": (3 * 32, 1, width) for e in range(4)}
+    assert not any(name.startswith("payload") for name in (*part.buffers, *part.accesses))
+    assert part.list_memory == part.buffers["list0"]
+    assert (part.copies("w_x"), part.copies("w_f"), part.copies("p")) == ([2, 2], [2, 2], [1])
+    assert replace(part, external=True).copies("w_x") == [1]
 
 
 @pytest.mark.parametrize(("events", "copies"), [(1, [1]), (2, [2]), (4, [2, 2])])

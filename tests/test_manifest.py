@@ -282,7 +282,15 @@ def test_the_command_writes_a_core(options: str, hardware: HardwareParams, tmp_p
 def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
     drawn = draw_network(5)
     hardware = HardwareParams(
-        3, 4, 2, 5, access_counters=True, segment_words=64, hold_operands=True, list_buffers=6
+        3,
+        4,
+        2,
+        5,
+        access_counters=True,
+        segment_words=64,
+        hold_operands=True,
+        list_buffers=6,
+        link_items=2,
     )
     path = write_core(drawn.network, CoreParams(drawn.network.params, hardware), tmp_path)
     manifest = json.loads(path.read_text())
@@ -300,6 +308,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "hold_operands": True,
         "ablations": [],
         "list_buffers": 6,
+        "link_items": 2,
     }
     assert read_images(path)[0].hardware == hardware
 

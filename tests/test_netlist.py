@@ -18,7 +18,7 @@ from rtl.synth.netlist import Macro, check_netlist, expected_macros, main, read_
 from rtl.verilog.generate import TOP, generate
 from tests.networks import Drawn, draw_network, draw_recurrent
 
-DRAWN = [(draw_network, 9, {"delays": True}), (draw_recurrent, 4, {})]
+DRAWN = [(draw_network, 9, {"delays": True}), (draw_recurrent, 4, {}), (draw_network, 11, {})]
 SMALL = HardwareParams(2, events_per_cycle=2)
 
 
@@ -38,7 +38,10 @@ def test_every_core_has_the_memories_of_its_parameters(
 ) -> None:
     drawn = draw(seed, max_neurons=8, max_inputs=9, **options)
     block = 1 if any(layer.recurrent for layer in drawn.network.params.layers) else 2
-    core = CoreParams(drawn.network.params, HardwareParams(2, block, 4 // block, 2))
+    core = CoreParams(
+        drawn.network.params,
+        HardwareParams(2, block, 4 // block, 2, link_items=1 if options else block),
+    )
     manifest = write_core(drawn.network, core, tmp_path)
     macros = check_netlist(generate(manifest), core)
     # All memories but registers, which are small: scalars, and what has one word.
@@ -48,6 +51,8 @@ def test_every_core_has_the_memories_of_its_parameters(
     single = [memory.bits for memory in memories if memory.depth == 1]
     scalars = sum(layer.memories["scalars"].bits for layer in core.layers)
     assert bits == core.memory_bits - mask_bits - sum(single) - scalars
+    if any(part.wide for part in core.parts.values()):
+        assert len({name for name in macros if "readout.list" in name}) == 2
     if core.hardware.events_per_cycle == 4:
         assert macros["layer0.w_f"] == macros["layer0.w_f (copy 1)"]
 

@@ -87,7 +87,7 @@ def test_choices_for_a_part_are_those_worth_a_price() -> None:
     assert len(choices) == len(set(choices)) == len(lanes) * len(EVENTS) * 5
     assert {choice.block for choice in choices} == {4}
     readout = ReadoutHardware(ReadoutParams(9, 1100), HardwareParams())
-    assert max(lane_choices(readout)) == 1024 and product_choices(readout) == [1]
+    assert max(lane_choices(readout)) <= 1024 and product_choices(readout) == [1]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

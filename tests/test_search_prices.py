@@ -263,7 +263,9 @@ def test_partial_blocks_are_dear() -> None:
 
 
 def test_a_price_knows_what_passes_between_layers() -> None:
-    """One group adds two events a cycle, but they come one by one."""
+    """One group adds two events a cycle, but they come one by one, or two by two on a wide
+    link.
+    """
     activity = draw_activity(0)
     hardware = HardwareParams(36, 1, 2, 2)
     cycles = price(activity, hardware).cycles
@@ -276,6 +278,9 @@ def test_a_price_knows_what_passes_between_layers() -> None:
         )
     )
     assert cycles == pytest.approx(steady_cycles(activity, hardware), rel=0.02)
+    wide = replace(hardware, link_items=2)
+    assert price(activity, wide).cycles < 0.8 * cycles
+    assert price(activity, wide).cycles == pytest.approx(steady_cycles(activity, wide), rel=0.1)
 
 
 def test_cycles_of_a_delay_line() -> None:

@@ -17,7 +17,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
-from golden.hardware.stages import RESULT_SETS
+from golden.hardware.stages import MASK_SEGMENT, RESULT_SETS
 from golden.runs import LayerRun
 
 
@@ -148,11 +148,10 @@ class CoreTimeline:
         first_issued = decided + 1
         stalls = []
         sends, written = False, 0  # stage at which a group's spikes go to the encoder
-        fires: list[int] = []  # how many neurons of each group
+        items: list[int] = []  # in which the spikes of each group are sent
         if spiking is not None and isinstance(hardware, LayerHardware):
             sends, written = True, hardware.write_stage
-            first_lanes = range(0, len(spiking), hardware.lanes)
-            fires = np.add.reduceat(spiking, first_lanes, dtype=np.int64).tolist()
+            items = _items(hardware, spiking)
         part.own.clear()
         for group in range(hardware.n_groups):
             due = issued + steps
@@ -165,9 +164,9 @@ class CoreTimeline:
             if not sends:
                 continue
             ends, queued = group == hardware.n_groups - 1, issued + written
-            if fires[group] or ends:
+            if items[group] or ends:
                 marker = EventKind.END_TIMESTEP if ends else None
-                reached = self._encode(index, part, queued, fires[group], marker)
+                reached = self._encode(index, part, queued, items[group], marker)
             else:
                 heapq.heappush(part.room, queued)
         if part.recurrent:
@@ -250,8 +249,8 @@ class CoreTimeline:
         fired: int,
         marker: EventKind | None,
     ) -> int:
-        """Send the events of a group that enters the queue at `queued`, then its marker; return the
-        cycle in which its last item is transferred.
+        """Send the `fired` items of a group that enters the queue at `queued`, then its marker;
+        return the cycle in which its last item is transferred.
         """
         part.popped = max(queued + 2, part.popped + 1, part.moved)
         heapq.heappush(part.room, part.popped)
@@ -289,6 +288,20 @@ def _blocks(fired: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     if not len(lengths):
         return fired
     return np.logical_or.reduceat(fired, block_starts(lengths), axis=1)
+
+
+def _items(layer: LayerHardware, spiking: np.ndarray) -> list[int]:
+    """Return in how many items of a link the spikes of each group are sent: those of a segment of
+    lanes share items.
+    """
+    starts = [
+        range(first, first + layer.lanes, MASK_SEGMENT)
+        for first in range(0, layer.n_groups * layer.lanes, layer.lanes)
+    ]
+    padded = np.pad(spiking, (0, layer.n_groups * layer.lanes - len(spiking)))
+    counts = np.add.reduceat(padded, [start for group in starts for start in group], dtype=np.int64)
+    items = -(-counts // layer.sent_items)
+    return items.reshape(layer.n_groups, -1).sum(1).tolist()
 
 
 def _departures(layer: LayerHardware, run: LayerRun, lengths: np.ndarray) -> np.ndarray:

@@ -117,10 +117,10 @@ def _accesses(
     accepted = total if part.by_timesteps else distinct
     counts = {
         "list_writes": distinct + dropped,
-        "list_reads": groups * part.sparse_steps(addresses).sum(1),
+        "list_reads": groups * part.sparse_steps(addresses).sum(1) * (n_events if part.wide else 1),
         "spike_additions": groups * total,
     }
-    if part.has_payloads:
+    if part.has_payloads and not part.wide:
         written = n_events * (accepted + dropped)
         counts |= {"payload_writes": written, "payload_reads": groups * distinct}
     if isinstance(part, ReadoutHardware):

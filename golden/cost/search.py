@@ -172,7 +172,10 @@ def link_cycles(activity: Activity, core: CoreParams) -> float:
     pass, one a cycle, and delay lines.
     """
     n_timesteps = activity.n_timesteps
-    items = [activity.items, *(found + 1 for found in activity.addresses[core.hardware.block][1:])]
+    found = activity.addresses[core.hardware.block][1:]
+    links = [part.received_items for part in core.parts.values()][1:]
+    links += [1] * (len(found) - len(links))  # what leaves the core
+    items = [activity.items, *(-(-n // width) + 1 for n, width in zip(found, links, strict=True))]
     if core.spike_output:  # which leave by timesteps
         items.append(activity.run.layers[-1].spike_counts + 1)
     entering = np.count_nonzero(activity.payloads, axis=2) + 1
@@ -200,9 +203,9 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     """Return what a configuration costs.
 
     Its cycles are those of the part that is the slowest on average, or of the items that pass
-    between two parts, one a cycle. Where parts are slow in turns, or a sequence has few blocks, the
-    core takes more (a sixth is common, a third the most seen), since only few blocks wait before a
-    part (`HardwareParams.list_buffers`).
+    between two parts, one a cycle; a wide link is taken to be full. Where parts are slow in turns,
+    or a sequence has few blocks, the core takes more (a sixth is common, a third the most seen),
+    since only few blocks wait before a part (`HardwareParams.list_buffers`).
     """
     core = CoreParams(activity.network.params, hardware)
     parts = [price_part(activity, i, part) for i, part in enumerate(core.parts.values())]

@@ -12,7 +12,7 @@ from golden.hardware.memory import MAX_MEMORIES, MemoryParams
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
-from golden.params import NetworkParams
+from golden.params import LayerParams, NetworkParams
 
 
 def possible_blocks(network: NetworkParams) -> tuple[int, ...]:
@@ -47,6 +47,7 @@ class CoreParams:
             )
         self._check_ablations()
         self._check_graded()
+        self._check_links()
         if len(self.memories) > MAX_MEMORIES:
             raise UserError(
                 f"{len(self.memories)} memories: at most {MAX_MEMORIES} can be addressed"
@@ -104,10 +105,38 @@ class CoreParams:
                     " many more fractional bits"
                 )
 
+    def _check_links(self) -> None:
+        """Raise `UserError` where a part cannot send or take several events a cycle."""
+        items = self.hardware.link_items
+        for name, part in self.parts.items() if items > 1 else ():
+            params, n_events = part.params, part.hardware.events_per_cycle
+            if isinstance(params, LayerParams) and params.recurrent:
+                raise UserError(
+                    f"link_items {items} with own spikes that come back to {name}, one a cycle: use"
+                    " link_items of 1"
+                )
+            if part.wide and part.delayed:
+                raise UserError(
+                    f"link_items {items} with delays before {name}, whose line takes one event a"
+                    " cycle: use link_items of 1"
+                )
+            if part.received_items > n_events:
+                raise UserError(
+                    f"link_items {items} to {name}, which adds {n_events} event"
+                    f"{'s' * (n_events > 1)} a cycle: use at most as many items as events"
+                )
+
     @cached_property
     def layers(self) -> tuple[LayerHardware, ...]:
+        last = len(self.network.layers) - 1
+        leave = self.network.output is None
         return tuple(
-            LayerHardware(layer, self.hardware.of_part(index), external=index == 0)
+            LayerHardware(
+                layer,
+                self.hardware.of_part(index),
+                external=index == 0,
+                leaves=leave and index == last,
+            )
             for index, layer in enumerate(self.network.layers)
         )
 

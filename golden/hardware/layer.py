@@ -39,6 +39,12 @@ class LayerHardware(PartHardware):
     """
 
     params: LayerParams
+    leaves: bool = False  # its spikes leave the core
+
+    @property
+    def sent_items(self) -> int:
+        """Events that it may send in a cycle."""
+        return 1 if self.leaves else self.hardware.link_items
 
     @property
     def n_outputs(self) -> int:

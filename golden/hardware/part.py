@@ -29,6 +29,7 @@ BLOCKS = (1, 2, 4, 8, 16)
 # One number for all parts of a core, or one each: the layers in order, then the readout.
 Each = TypeVar("Each", bound=int | tuple[int, ...], covariant=True)
 LIST_BUFFERS = (3, 6)
+LINK_ITEMS = (1, 2, 4)
 EVENTS = (1, 2, 4)
 CHOICES = {"lanes": range(1, 1025), "events_per_cycle": EVENTS, "products_per_cycle": range(1, 9)}
 SPIKE_WEIGHTS = ("w_f", "w_o")  # the memories that are read once an event
@@ -111,6 +112,9 @@ class HardwareParams(Generic[Each]):
     list_buffers
         Buffers of each event list: 3 or 6. Three are the least: one is walked, one waits while its
         slow states are made, one fills. With six a part takes more of a burst while it is busy.
+    link_items
+        Items a cycle on the links between parts: 1, 2 or 4. The core's input and its output have
+        one. Who receives several adds at least as many events a cycle.
     """
 
     lanes: Each = cast(Any, 8)
@@ -126,6 +130,7 @@ class HardwareParams(Generic[Each]):
     hold_operands: bool = False
     ablations: tuple[str, ...] = ()
     list_buffers: int = LIST_BUFFERS[0]
+    link_items: int = LINK_ITEMS[0]
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -134,6 +139,8 @@ class HardwareParams(Generic[Each]):
         object.__setattr__(self, "block", block)
         buffers = check_one_of("list_buffers", self.list_buffers, LIST_BUFFERS)
         object.__setattr__(self, "list_buffers", buffers)
+        items = check_one_of("link_items", self.link_items, LINK_ITEMS)
+        object.__setattr__(self, "link_items", items)
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
         for name, choices in (("counters", COUNTED), ("graded", GRADED)):
@@ -181,6 +188,7 @@ class HardwareParams(Generic[Each]):
             f"block {self.block}": self.block > 1,
             f"events_per_cycle {listed(self.events_per_cycle)}": self.events_per_cycle != 1,
             f"products_per_cycle {listed(self.products_per_cycle)}": self.products_per_cycle != 1,
+            f"link_items {self.link_items}": self.link_items > 1,
             "reports": self.reports,
         }
         if self.ablations and (found := [name for name, is_on in turned.items() if is_on]):
@@ -223,10 +231,13 @@ class PartHardware(ABC):
         return {memory.name: replace(memory, segment_words=words) for memory in memories}
 
     def copies(self, name: str) -> list[int]:
-        """Return the read ports of each copy of a memory: of one that is not of the weights that
-        events add, there is one copy with one port.
+        """Return the read ports of each copy of a memory: only of the weights of events several
+        words are read in a cycle.
         """
-        return read_copies(self.hardware.events_per_cycle if name in SPIKE_WEIGHTS else 1)
+        n_events = self.hardware.events_per_cycle
+        return read_copies(
+            {"w_x": self.received_items}.get(name, n_events if name in SPIKE_WEIGHTS else 1)
+        )
 
     @property
     @abstractmethod
@@ -275,6 +286,18 @@ class PartHardware(ABC):
     def by_timesteps(self) -> bool:
         """Whether its event list gets timesteps; a layer sends blocks, and so does a delay line."""
         return self.external and not self.delayed
+
+    @property
+    def received_items(self) -> int:
+        """Events that it may receive in a cycle."""
+        return 1 if self.external else self.hardware.link_items
+
+    @property
+    def wide(self) -> bool:
+        """Whether its list takes several events a cycle. Then each event of a word lies in a memory
+        of its own, beside its payload.
+        """
+        return self.received_items > 1
 
     @property
     def n_lists(self) -> int:
@@ -366,6 +389,9 @@ class PartHardware(ABC):
         n_addresses, n_events = self.n_addresses, self.hardware.events_per_cycle
         address = Fixed(address_width(n_addresses), signed=False)
         depth = self.n_lists << address_width(-(-n_addresses // n_events))
+        if self.wide:
+            entry = Fixed(address.width + self.block * self.has_payloads, signed=False)
+            return [MemoryParams(f"list{e}", depth, 1, entry) for e in range(n_events)]
         found = [MemoryParams("list", depth, n_events, address)]
         if self.has_payloads:  # a copy for each event of a cycle
             depth = self.n_lists << address_width(n_addresses)
@@ -375,7 +401,13 @@ class PartHardware(ABC):
             ]
         return found
 
+    @property
+    def list_memory(self) -> MemoryParams:
+        """What an access to the list reads or writes a word of, or one of several alike."""
+        return self._list_buffers[0]
+
     @cached_property
     def list_accesses(self) -> tuple[str, ...]:
-        payloads = ("payload_reads", "payload_writes") if self.has_payloads else ()
+        apart = self.has_payloads and not self.wide
+        payloads = ("payload_reads", "payload_writes") if apart else ()
         return ("list_reads", "list_writes", *payloads, "spike_additions")

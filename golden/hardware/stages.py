@@ -47,6 +47,7 @@ STATUS_LATENCY = 2  # from an increment to an error flag; one cycle more to a co
 BEAT_QUEUE_DEPTH = 2  # beats that wait to leave an AXI4-Stream top, or have come
 
 RING_WIDTH = 32  # bits of a word of a delay ring
+MASK_SEGMENT = 8  # lanes of a group among which the encoder finds spikes in a cycle
 MASK_QUEUE_DEPTH = 16  # groups between a layer's neuron stage and its encoder
 RESULT_SETS = 2  # reports that wait to be sent, where there are reports
 MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update between refreshes

@@ -83,6 +83,8 @@ def _later(hardware: HardwareParams) -> str:
         found += f" --counters {hardware.counters}"
     if hardware.list_buffers != usual.list_buffers:
         found += f" --list-buffers {hardware.list_buffers}"
+    if hardware.link_items != usual.link_items:
+        found += f" --link-items {hardware.link_items}"
     return found + " --hold-operands" * hardware.hold_operands
 
 
