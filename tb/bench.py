@@ -34,7 +34,7 @@ from golden.cost.other_designs import (
     released_rtl_multipliers,
     released_rtl_weight_words,
 )
-from golden.cost.search import Budget, fit, price
+from golden.cost.search import price
 from golden.cost.spans import spans, totals
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
@@ -43,9 +43,13 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import CHOICES, EVENTS, HardwareParams, listed
+from golden.hardware.part import (
+    HardwareParams,
+    listed,
+)
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
+from tb.bench_cores import find_hardware
 from tb.bench_report import markdown, plot, summary
 from tb.compare import Comparison, expected_counters
 from tb.report import publish, utilisation
@@ -53,9 +57,10 @@ from tb.report import publish, utilisation
 SEED = 0
 RATES = (5, 10, 20, 40)  # events a timestep of the synthetic network
 FITTED_ON = "shd20"  # whose shapes the other rates and the spoken digits use
-LANES, BLOCKS = (4, 8, 16, 32), (1, 4, 8)
+# What the bench turns, in the order of its rows.
+TURNED = ("lanes", "block", "events_per_cycle", "products_per_cycle", "graded", "list_buffers",
+          "link_items")  # fmt: skip
 COPIES = {"payload": "payloads0", "ring": "ring0"}  # of several alike, which count as one
-ECP5_85F = Budget(multipliers=156, block_rams=208)
 
 
 @dataclass(frozen=True)
@@ -88,39 +93,6 @@ def find_cases(data: Path | None, names: Sequence[str]) -> Iterator[Case]:
         payloads = load_spoken(data, "test").events[:40]
         network = draw_network("shd", payloads, SEED)
         yield Case("spoken", "shd", measure_activity(network, payloads))
-
-
-def find_hardware(activity: Activity) -> dict[HardwareParams, list[str]]:
-    """Return the configurations to measure a network on, each with the reasons for it.
-
-    For every number of lanes and timesteps a block, the events and products a cycle with the least
-    cycles times multipliers; on 4, 8 and 16 lanes also one of each; and the fastest ones with the
-    multipliers of the released RTL, and with what an ECP5-85F has.
-    """
-    found: dict[HardwareParams, list[str]] = {}
-
-    def add(hardware: HardwareParams, reason: str) -> None:
-        found.setdefault(replace(hardware, access_counters=True), []).append(reason)
-
-    columns = max(layer.n_state for layer in activity.network.params.layers) + 1
-    for lanes in LANES:
-        for block in BLOCKS:
-            candidates = [
-                price(activity, HardwareParams(lanes, block, events, products))
-                for events in EVENTS
-                for products in range(1, min(max(CHOICES["products_per_cycle"]), columns) + 1)
-            ]
-            best = min(candidates, key=lambda c: (c.cycles * c.multipliers, c.costs))
-            add(best.hardware, "fitted")
-            if lanes <= 16 and block in (1, 8):
-                add(HardwareParams(lanes, block), "one event, one product a cycle")
-    released = released_rtl_multipliers(CoreParams(activity.network.params))
-    for budget, reason in (
-        (Budget(multipliers=released), "multipliers of the released RTL"),
-        (ECP5_85F, "fastest on an ECP5-85F"),
-    ):
-        add(fit(activity, budget)[0].hardware, reason)
-    return found
 
 
 def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> Job:
@@ -229,10 +201,7 @@ def describe(
     their_weights = 4 * float(released_rtl_weight_words(core, events).mean())
     return {
         "network": case.name,
-        "lanes": hardware.lanes,
-        "block": hardware.block,
-        "events_per_cycle": hardware.events_per_cycle,
-        "products_per_cycle": hardware.products_per_cycle,
+        **{name: getattr(hardware, name) for name in TURNED},
         "reasons": reasons,
         "events_per_timestep": [float(e.mean()) for e in events],
         "addresses_per_block": [float(a.mean()) for a in addresses],
@@ -325,8 +294,7 @@ def run_bench(
 
     def work(shape: str, hardware: HardwareParams) -> list[tuple[dict[str, Any], Comparison]]:
         h = hardware
-        turned = (h.lanes, h.block, h.events_per_cycle, h.products_per_cycle)
-        name = "-".join([shape, *(listed(of, "_") for of in turned)])
+        name = "-".join([shape, *(listed(getattr(h, key), "_") for key in TURNED)])
         measured = plan[shape, hardware]
         job = build(measured[0][0], hardware, folder / name, optimize)
         return [measure(case, reasons, job) for case, reasons in measured]
@@ -348,9 +316,8 @@ def run_bench(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    keys = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     order = {case.name: index for index, case in enumerate(cases)}
-    rows.sort(key=lambda row: (order[row["network"]], *(np.ravel(row[k]).tolist() for k in keys)))
+    rows.sort(key=lambda row: (order[row["network"]], *(np.ravel(row[k]).tolist() for k in TURNED)))
     return rows, differences
 
 

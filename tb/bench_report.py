@@ -20,6 +20,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "T": lambda row: str(row["block"]),
     "E": lambda row: listed(row["events_per_cycle"]),
     "K": lambda row: listed(row["products_per_cycle"]),
+    "more": lambda row: ", ".join(_more(row)),
     "multipliers": lambda row: str(row["multipliers"]),
     "memory kbit": lambda row: f"{row['memory_bits'] / 1000:.0f}",
     "cycles": lambda row: f"{row['cycles_measured']:.2f}",
@@ -44,6 +45,15 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "bits moved": lambda row: f"{sum(row['bits_per_timestep'].values()):.0f}",
     "a sequence alone": lambda row: f"{max(row['alone_cycles'])}",
 }
+
+
+def _more(row: Row) -> list[str]:
+    """Say what few cores have."""
+    return [
+        *["graded inputs share multipliers"] * (row["graded"] == "shared"),
+        *[f"{row['list_buffers']} lists"] * (row["list_buffers"] > 3),
+        *[f"links of {row['link_items']} items"] * (row["link_items"] > 1),
+    ]
 
 
 def per_multiplier(row: Row) -> float:
@@ -103,7 +113,18 @@ def markdown(rows: Sequence[Row]) -> str:
 def summary(rows: Sequence[Row]) -> str:
     """Return for a terminal how fast every core is, and what bounds it."""
     names = ("lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers")
-    header = ("network", "L", "T", "E", "K", "mult.", "cycles", "bound", "of", "released RTL")
+    header = (
+        "network",
+        "L",
+        "T",
+        "E",
+        "K",
+        "mult.",
+        "cycles",
+        "bound",
+        "of",
+        "released RTL",
+    )
     lines = (
         (
             row["network"],
@@ -168,7 +189,9 @@ def plot(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 
 def plot_cycles(rows: Sequence[Row]) -> Figure:
-    """Return a picture of cycles against lanes, a network a panel."""
+    """Return a picture of cycles against multipliers, a network a panel: of every core, and below
+    each its bound.
+    """
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["network"] for row in rows))
@@ -176,21 +199,28 @@ def plot_cycles(rows: Sequence[Row]) -> Figure:
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         mine = [row for row in rows if row["network"] == name]
-        for block in sorted({row["block"] for row in mine}):
-            of_block = [row for row in mine if row["block"] == block]
-            of_block = [row for row in of_block if isinstance(row["lanes"], int)]
-            lanes = sorted({row["lanes"] for row in of_block})
-            best = [min(r["cycles_measured"] for r in of_block if r["lanes"] == n) for n in lanes]
-            axes.plot(lanes, best, "o-", label=f"T = {block}")
+        kinds = {"one number for all parts": False, "numbers a part, shared, wider": True}
+        for (label, new), mark in zip(kinds.items(), "os", strict=True):
+            some = [row for row in mine if is_new(row) == new]
+            points = [(row["multipliers"], row["cycles_measured"]) for row in some]
+            axes.plot(*zip(*sorted(points), strict=True), mark, ms=4, label=label) if some else None
+        bounds = sorted((row["multipliers"], row["cycles_bound"]) for row in mine)
+        axes.plot(*zip(*bounds, strict=True), "_", color="black", ms=7, label="bound of each")
         axes.axhline(mine[0]["released_rtl_cycles"], color="black", ls="--", label="released RTL")
         axes.axhline(mine[0]["reckon_cycles"], color="grey", ls=":", label="ReckOn")
-        axes.set(title=name, xlabel="lanes", xscale="log", yscale="log")
-        clear_ticks(axes.xaxis, [1, 2, 4, 8, 16, 32, 64, 128, 256])
+        axes.set(title=name, xlabel="multipliers", xscale="log", yscale="log")
+        clear_ticks(axes.xaxis)
         clear_ticks(axes.yaxis)
     panels[0].set_ylabel("cycles a timestep")
     panels[0].legend(fontsize="small")
     figure.suptitle("Bench: cycles that cores of every size take")
     return figure
+
+
+def is_new(row: Row) -> bool:
+    """Return whether a core has more than one number of each kind for all its parts."""
+    each = (row[name] for name in ("lanes", "events_per_cycle", "products_per_cycle"))
+    return bool(_more(row)) or not all(isinstance(of, int) for of in each)
 
 
 def plot_roofline(rows: Sequence[Row]) -> Figure:

@@ -22,18 +22,11 @@ from golden.cost.other_designs import (
 from golden.cost.search import core_block_rams, cores, price
 from golden.data.speech import SpokenDigits
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.part import EVENTS, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
-from tb.bench import (
-    BLOCKS,
-    LANES,
-    describe,
-    find_cases,
-    find_hardware,
-    memory_bits,
-    product_widths,
-)
+from tb.bench import TURNED, describe, find_cases, memory_bits, product_widths
+from tb.bench_cores import BLOCKS, LANES, find_hardware
 from tb.bench_report import (
     markdown,
     per_multiplier,
@@ -72,7 +65,14 @@ def test_hardware_of_every_size_and_within_budgets() -> None:
         HardwareParams(n, block, access_counters=True) for n in (4, 8, 16) for block in (1, 8)
     ]
     params = activity.network.params
+    at_port = [h for h, reasons in found.items() if "weight port of the released RTL" in reasons]
+    assert [(h.lanes, h.events_per_cycle, h.block) for h in at_port] == [(4, 1, 8), (4, 1, 16)]
+    [six] = [one for one in found if one.list_buffers == 6]
+    assert six.link_items == 2 and replace(six, list_buffers=3, link_items=1) in found
+    eight = CoreParams(params, HardwareParams(8)).multipliers
     budgets = {
+        "multipliers of a core of 8 lanes": (eight, None),
+        "64 multipliers": (64, None),
         "multipliers of the released RTL": (released_rtl_multipliers(CoreParams(params)), None),
         "fastest on an ECP5-85F": (156, 208),
     }
@@ -80,7 +80,7 @@ def test_hardware_of_every_size_and_within_budgets() -> None:
         price(activity, HardwareParams(n, block, events, products))
         for n in LANES
         for block in BLOCKS
-        for events in (1, 2)
+        for events in EVENTS
         for products in range(1, 9)
     ]
     front = cores(activity)
@@ -94,6 +94,9 @@ def test_hardware_of_every_size_and_within_budgets() -> None:
             for c in (*priced, *front)
             if c.multipliers <= multipliers and (rams is None or c.block_rams <= rams)
         )
+        [plain] = [h for h, of in found.items() if f"{reason}, one number for all parts" in of]
+        assert isinstance(plain.lanes, int) and CoreParams(params, plain).multipliers <= multipliers
+        assert price(activity, plain).cycles >= price(activity, one).cycles
     for one in fitted[::5]:
         mine = price(activity, one)
         assert mine.cycles * mine.multipliers == min(
@@ -190,8 +193,8 @@ def test_a_row_against_numbers_by_hand() -> None:
         counters[name] += 3 * index * name.endswith("starved_cycles")
     chain = replace(right, ends=np.array([99, 199, 319]), counters=counters)
     row = describe(case, ["some"], core, chain, timeline, [100, 107, 98])
-    shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    assert [row[name] for name in ("network", "reasons", *shape)] == ["tiny", ["some"], 4, 2, 2, 3]
+    turned = [4, 2, 2, 3, "own", 3, 1]
+    assert [row[name] for name in ("network", "reasons", *TURNED)] == ["tiny", ["some"], *turned]
     # From the first sequence's end to the third one's are 10 timesteps.
     assert row["cycles_measured"] == 22 and row["cycles_per_sequence"] == 110
     assert row["latency_cycles"] == 100 and row["alone_cycles"] == [100, 107, 98]
@@ -296,12 +299,13 @@ def test_tables_have_a_row_a_core() -> None:
         for row in rows
     ]
     for line, row in zip(cores, rows, strict=True):
-        assert line[4] == str(row["multipliers"]) and line[6] == f"{row['cycles_measured']:.2f}"
+        assert line[4] == "" and line[5] == str(row["multipliers"])
+        assert line[7] == f"{row['cycles_measured']:.2f}"
         ratio = row["released_rtl_cycles"] / row["cycles_measured"]
         fair = ratio * row["released_rtl_multipliers"] / row["multipliers"]
         assert per_multiplier(row) == pytest.approx(fair)
-        assert line[8:10] == [f"{row['cycles_bound']:.2f}", row["bound_part"]]
-        assert line[11:13] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
+        assert line[9:11] == [f"{row['cycles_bound']:.2f}", row["bound_part"]]
+        assert line[12:14] == [f"{ratio:.2f}x", f"{fair:.2f}x"]
         assert line[-1] == "110"
     memories = {line[0] for line in tables["memory"]}
     assert memories > {name for row in rows for name in row["bits_per_timestep"]} - {
