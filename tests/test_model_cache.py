@@ -37,7 +37,8 @@ def builds(tmp_path: Path) -> Builds:
 
 
 def age(path: Path, seconds: float) -> None:
-    os.utime(path, (time.time() - seconds,) * 2)
+    then = time.time() - seconds
+    os.utime(path, (then, then))
 
 
 def test_a_build_is_known_by_sources_and_flags(builds: Builds) -> None:

@@ -57,7 +57,12 @@ def test_too_wide_a_word_is_refused() -> None:
 class Register(Component):
     """A register of many bits, set from an input of some."""
 
-    latency = 1
+    i: Signal
+    o: Signal
+
+    @property
+    def latency(self) -> int:
+        return 1
 
     def __init__(self, input_width: int, width: int) -> None:
         super().__init__({"i": In(input_width), "o": Out(width)})
