@@ -60,13 +60,13 @@ class Register(Component):
     i: Signal
     o: Signal
 
-    def __init__(self, input_width: int, width: int) -> None:
-        super().__init__({"i": In(input_width), "o": Out(width)})
-        self.width = width
-
     @property
     def latency(self) -> int:
         return 1
+
+    def __init__(self, input_width: int, width: int) -> None:
+        super().__init__({"i": In(input_width), "o": Out(width)})
+        self.width = width
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
