@@ -51,6 +51,7 @@ from tests.pictures import faults
 # Which cores are measured
 
 
+@pytest.mark.long
 def test_hardware_of_every_size_and_within_budgets() -> None:
     [case] = find_cases(None, ["rows"])
     activity = case.activity

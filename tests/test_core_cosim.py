@@ -95,6 +95,7 @@ def test_an_ablated_core(ablations: tuple[str, ...], tmp_path: Path) -> None:
     check_core(draw_ablated(114, ablations), 114, tmp_path)
 
 
+@pytest.mark.long
 def test_a_last_segment_of_one_lane(tmp_path: Path) -> None:
     """Of four, where the encoder looks for the first with spikes."""
     drawn = DRAWS["large"](104)

@@ -54,8 +54,8 @@ def test_the_first_blocks_behind_a_delay_line(n_inputs: int, words: int) -> None
 
 def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
     """One group of 3 neurons; the first timestep's end is transferred in cycle 0, and its list is
-    open a cycle later, and walked from the next one on. Two own spikes are offered 15 and 16 cycles
-    after its only step, their end after 17: with it comes that of the second timestep, which takes
+    open a cycle later, and walked from the next one on. Two own spikes are offered 16 and 17 cycles
+    after its only step, their end after 18: with it comes that of the second timestep, which takes
     two steps. The end of the sequence waits for one more own spike, which it drops, and passes
     through the layer before the next sequence starts: this one waits for none.
     """
@@ -64,9 +64,9 @@ def test_a_recurrent_layer_waits_for_its_own_spikes() -> None:
     layer = counted([0, 2], [0, 2], [2, 1], repeat=2)
     layer.spikes = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, bool)
     timeline = Timeline(core, np.zeros((2, 2, 3), np.int64), [layer])
-    second = 2 + 17 + 2
-    ended = second + 1 + 16  # the end of the sequence is transferred
-    assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 19]]
+    second = 2 + 18 + 2
+    ended = second + 1 + 17  # the end of the sequence is transferred
+    assert timeline.starts[0].tolist() == [[2, second], [ended + 3, ended + 3 + 20]]
 
 
 @pytest.mark.parametrize(

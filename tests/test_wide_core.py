@@ -27,6 +27,7 @@ from tb.simulate import simulate
 from tests.networks import draw_network
 
 
+@pytest.mark.long
 def test_a_wide_core_is_exact(tmp_path: Path) -> None:
     """Two groups of 260 lanes, the second one partly filled."""
     payloads = draw_events(4.0, 2, 1, n_timesteps=4, n_inputs=10)
