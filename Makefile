@@ -70,7 +70,7 @@ help: ## Show the targets and the variables
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N --energy UJ, --objective energy)"
-	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS and PRODUCTS; CHIP, COUNTERS, LISTS and LINK go with it)"
+	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS, PRODUCTS and GRADED; CHIP, COUNTERS, LISTS and LINK go with it)"
 	@echo "           ABLATE=\"$(ABLATE)\" (what a core does without, to measure what it is worth: names of docs/hardware.md)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
@@ -95,6 +95,7 @@ checked:
 	$(foreach name,LANES EVENTS PRODUCTS,$(call check,$(name),$(EACH),$(WHOLE)$(OR_EACH)))
 	$(foreach name,BLOCK EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
 	$(foreach name,DIGITS CYCLES REPORTS CUT,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
+	$(call check,GRADED,(own|shared)?,own or shared)
 	$(call check,COUNTERS,(all|errors|none)?,all or errors or none)
 	$(call check,LISTS,[36]?,3 or 6)
 	$(call check,LINK,[124]?,1 or 2 or 4)

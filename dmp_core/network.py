@@ -193,9 +193,13 @@ class Integers:
         events_per_cycle: int | tuple[int, ...] = 1,
         products_per_cycle: int | tuple[int, ...] = 1,
         reports: bool = False,
+        graded: str = "own",
+        list_buffers: int = 3,
+        link_items: int = 1,
     ) -> Core:
         """Write a core of this shape into a folder: manifest, memory images, Verilog. A tuple has
         one number for each layer, then one for the readout if there is one: `lanes=(4, 8, 10)`.
+        What each option does is in `golden.hardware.part.HardwareParams`.
 
         Raises
         ------
@@ -207,7 +211,15 @@ class Integers:
         folder = check_path("folder", folder)
         _check_own(folder, self.network.params.name)
         hardware = HardwareParams(
-            lanes, block, events_per_cycle, products_per_cycle, trace=True, reports=reports
+            lanes,
+            block,
+            events_per_cycle,
+            products_per_cycle,
+            graded,
+            trace=True,
+            reports=reports,
+            list_buffers=list_buffers,
+            link_items=link_items,
         )
         manifest = write_core(self.network, CoreParams(self.network.params, hardware), folder)
         return Core(self.network, manifest, generate(manifest))

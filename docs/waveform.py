@@ -20,7 +20,7 @@ from golden.data.synthetic import draw_layers
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
 from golden.hardware.part import EventKind, HardwareParams
-from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
+from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, bank_stage
 from golden.integer import NetworkIntegers, run
 from rtl.core import Core
 
@@ -207,7 +207,8 @@ def _draw_stages(axes: Any, recorded: dict[str, list[Any]], n_rows: int) -> None
     steps = max(int(PAYLOADS[0, 0].sum()), core.layers[0].dense_steps)
     last = recorded["busy_cycles"].index(0) + steps - 1
     red = "#b03a48"
-    for stage in (0, READ_STAGE, MULTIPLY_STAGE, NEURON_STAGE):
+    weights = bank_stage(core.layers[0].payload.width > 1, core.hardware.hold_operands)
+    for stage in (0, weights, MULTIPLY_STAGE, NEURON_STAGE):
         axes.plot([last + stage + 0.5] * 2, [-0.6, n_rows - 0.5], color=red, lw=0.8, ls=":")
         axes.text(last + stage + 0.5, -0.7, str(stage), color=red, ha="center", va="bottom")
     axes.text(last - 0.4, -0.7, "last step of group 0 in stage", color=red, ha="right", va="bottom")

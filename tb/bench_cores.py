@@ -8,6 +8,7 @@ from itertools import product
 
 from golden.cost.activity import Activity
 from golden.cost.other_designs import released_rtl_multipliers
+from golden.cost.part_search import LANES as ROUND_LANES
 from golden.cost.part_search import product_choices
 from golden.cost.search import Budget, Candidate, choose, fit, price
 from golden.errors import UserError
@@ -16,7 +17,6 @@ from golden.hardware.part import CHOICES, EVENTS, LINK_ITEMS, LIST_BUFFERS, Hard
 from golden.params import NetworkParams
 
 LANES, BLOCKS = (4, 8, 16, 32), (1, 4, 8)
-FEW_LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 ECP5_85F = Budget(multipliers=156, block_rams=208)
 
 
@@ -76,7 +76,7 @@ def of_one_number(activity: Activity) -> list[Candidate]:
     columns = max(layer.n_state for layer in params.layers) + 1
     products = range(1, min(max(CHOICES["products_per_cycle"]), columns) + 1)
     numbers = product(
-        [n for n in FEW_LANES if n <= most], possible_blocks(params), EVENTS, products
+        [n for n in ROUND_LANES if n <= most], possible_blocks(params), EVENTS, products
     )
     return [price(activity, HardwareParams(*of)) for of in numbers]
 

@@ -113,18 +113,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def summary(rows: Sequence[Row]) -> str:
     """Return for a terminal how fast every core is, and what bounds it."""
     names = ("lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers")
-    header = (
-        "network",
-        "L",
-        "T",
-        "E",
-        "K",
-        "mult.",
-        "cycles",
-        "bound",
-        "of",
-        "released RTL",
-    )
+    header = ("network", "L", "T", "E", "K", "mult.", "cycles", "bound", "of", "released RTL")
     lines = (
         (
             row["network"],

@@ -18,7 +18,7 @@ from docs import consoles, generate, results, waveform
 from docs.api import FOLDERS
 from docs.blocks import with_block
 from golden.errors import UserError
-from golden.hardware.stages import CLOSE_LATENCY, MULTIPLY_STAGE, NEURON_STAGE, READ_STAGE
+from golden.hardware.stages import CLOSE_LATENCY, MULTIPLY_STAGE, NEURON_STAGE, bank_stage
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,7 +51,7 @@ def test_the_waveform_shows_the_stages(recorded: dict[str, list[object]]) -> Non
     """What the page says of it is so: the list's latency, and what happens in which stage."""
     steps = recorded["busy_cycles"]
     first = steps.index(0)
-    assert recorded["w_f_reads"].index(0) == first + READ_STAGE
+    assert recorded["w_f_reads"].index(0) == first + bank_stage(False, hold=False)
     assert recorded["spike_additions"].index(0) == first + MULTIPLY_STAGE
     assert recorded["u_reads"].index(0) == first + 3 + NEURON_STAGE  # a group has 4 steps
     assert recorded["u_writes"].index(0) == recorded["u_reads"].index(0) + 3

@@ -20,6 +20,7 @@ from dmp_core.frontends.layers import Lif, Readout
 from export.store import find_dataset, load_stored
 from golden.errors import UserError
 from golden.integer import run
+from golden.manifest import read_core
 from tests.face_inputs import LABELS, W1, W2, X, graph, network
 
 
@@ -91,6 +92,16 @@ def test_a_core_runs_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         core.check(X[:2])
 
 
+def test_a_core_has_the_options_of_its_shape(tmp_path: Path) -> None:
+    options: Any = {"events_per_cycle": (1, 2), "list_buffers": 6, "link_items": 2}
+    three = network().quantize(X, name="three").compile(tmp_path / "three", **options)
+    shared = dmp.load("smnist").compile(tmp_path / "smnist", lanes=(4, 2, 2), graded="shared")
+    found, sharing = (read_core(core.manifest)[0].hardware for core in (three, shared))
+    assert {name: getattr(found, name) for name in options} == options
+    assert (sharing.graded, sharing.lanes) == ("shared", (4, 2, 2))
+    assert (found.graded, sharing.list_buffers, sharing.link_items) == ("own", 3, 1)
+
+
 def test_what_has_no_classes_says_so() -> None:
     net = dmp.from_layers([Lif(W1, leak=0.9, threshold=1.0)])
     integers = net.quantize(X)
@@ -132,6 +143,16 @@ def any_(value: Any) -> Any:
         ),
         (lambda: INTEGERS.compile("core", products_per_cycle=9), "products_per_cycle 9: use a who"),
         (lambda: INTEGERS.compile("core", reports=any_(1)), "reports 1: use True or False"),
+        (
+            lambda: INTEGERS.compile("core", graded="shared"),
+            "graded shared of layer0, which has spikes for inputs: its events take no multipliers",
+        ),
+        (lambda: INTEGERS.compile("core", list_buffers=4), "list_buffers 4: use 3 or 6"),
+        (lambda: INTEGERS.compile("core", link_items=3), "link_items 3: use 1, 2 or 4"),
+        (
+            lambda: INTEGERS.compile("core", link_items=2),
+            "link_items 2 to readout, which adds 1 event a cycle: use at most as many items as",
+        ),
         (lambda: INTEGERS.compile(any_(3)), "folder 3: use a path"),
         (lambda: INTEGERS.compile(__file__), f"{__file__} is a file: name a folder"),
         (lambda: INTEGERS.save(any_(None), X), "folder None: use a path"),

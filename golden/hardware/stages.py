@@ -4,17 +4,16 @@ that golden's timeline and the components of `rtl` both read.
 A part (a layer or the readout) is a pipeline that its group schedule feeds. The schedule issues a
 step in stage 0; what happens to that step in which stage:
 
-===== ================ ==========================================================
+===== ================ ===============================================================
 stage constant         what happens
-===== ================ ==========================================================
+===== ================ ===============================================================
 0                      the group schedule issues the step
 2     `STATE_STAGE`    slow states are addressed
-3     `READ_STAGE`     payloads are read; `bank_stage`: weights are addressed, or a
-                       stage later
+3     `READ_STAGE`     payloads are read; weights are addressed, or later (`bank_stage`)
 4     `CHOOSE_STAGE`   slow states are read; what the dense path multiplies is chosen
 6     `MULTIPLY_STAGE` operands are registered
 8     `NEURON_STAGE`   sums are complete; membranes, biases, logits are addressed
-===== ================ ==========================================================
+===== ================ ===============================================================
 """
 
 from __future__ import annotations
@@ -54,10 +53,11 @@ MAX_STATE_LAG = 16  # blocks by which the walk may be ahead of the state update 
 
 
 def bank_stage(multiplied: bool, hold: bool) -> int:
-    """Return the stage in which a word of weights or coefficients is addressed.
+    """Return the stage in which a word of weights or coefficients is addressed, so that a register
+    has it in `MULTIPLY_STAGE`.
 
-    It passes a register in `MULTIPLY_STAGE`. Where it is `multiplied` on an FPGA, that is the
-    multiplier's, and one before it the block RAM's: they lie apart. On a chip (`hold`:
-    `HardwareParams.hold_operands`) one is enough, as for words that are added.
+    A word that is `multiplied` on an FPGA passes two registers, which lie apart: the block RAM's,
+    then the multiplier's. A word that is added passes one, and so does every word on a chip
+    (`hold`: `HardwareParams.hold_operands`): it is addressed a stage later.
     """
     return MULTIPLY_STAGE - BANK_LATENCY - 1 - (multiplied and not hold)
