@@ -116,18 +116,18 @@ def test_dilated_layer() -> None:
 
 
 def test_idle_cycles_of_a_recurrent_layer() -> None:
-    """Three groups of 2 neurons, a step an address. 11 stages, 4 of the encoder and one of the list
+    """Three groups of 2 neurons, a step an address. 12 stages, 4 of the encoder and one of the list
     are idle, and a cycle for each spike that has not been sent when the last group comes: of 2
     in the first group, one leaves in each of the steps of the two other ones.
     """
     layer = LayerHardware(LayerParams(9, 5, 0, recurrent=True), HardwareParams(2))
-    assert layer.loop_latency == 16
+    assert layer.loop_latency == 17
     spikes = np.array(
         [[0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
     )
     addresses = np.array([0, 1, 0, 2, 3])
     assert loop_cycles(layer, addresses, spikes).tolist() == [
-        16, 16 + 0, 16 + 3, 16 + 0, 16 + 1,
+        17, 17 + 0, 17 + 3, 17 + 0, 17 + 1,
     ]  # fmt: skip
 
 

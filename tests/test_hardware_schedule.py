@@ -159,12 +159,12 @@ def test_a_membrane_is_written_before_it_is_read_again(part: LayerHardware) -> N
 @pytest.mark.parametrize(
     ("classes", "lanes", "block", "expected"),
     [
-        (10, 4, 1, (1, 0, 9)),
-        (10, 5, 1, (1, 0, 9)),
-        (10, 16, 1, (1, 1, 9)),
-        (10, 16, 4, (4, 1, 12)),
-        (10, 5, 4, (4, 0, 12)),
-        (1, 1, 16, (16, 1, 24)),
+        (10, 4, 1, (1, 0, 10)),
+        (10, 5, 1, (1, 0, 10)),
+        (10, 16, 1, (1, 1, 10)),
+        (10, 16, 4, (4, 1, 13)),
+        (10, 5, 4, (4, 0, 13)),
+        (1, 1, 16, (16, 1, 25)),
     ],
 )
 def test_the_readout_takes_a_timestep_a_cycle(

@@ -131,6 +131,7 @@ def test_models_are_beside_the_core_where_the_user_has_no_cache(
     assert len(list((tmp_path / "cache").glob(f"*/{RUNTIME}"))) == 1
 
 
+@pytest.mark.long
 def test_a_real_model_has_no_runtime_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

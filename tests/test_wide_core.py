@@ -85,6 +85,7 @@ def test_what_amaranth_cannot_number_is_refused() -> None:
             Hierarchy(Register(*widths), "top")
 
 
+@pytest.mark.long
 def test_a_quick_netlist_has_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = draw_network(31, max_neurons=20, max_inputs=12)
     core = CoreParams(drawn.network.params, replace(drawn.hardware, trace=True))

@@ -11,7 +11,7 @@ from rtl.synth.dsp_registers import REGISTER, Cells, readers_of
 BLOCK_RAM = "DP16KD"
 WIDE = 36  # bits of a word that takes the outputs of both ports; the second one reads
 # Of a register that a block RAM has as well: with the clock, never reset.
-FITS = {"CLKMUX": ("CLK",), "CEMUX": ("1 ", "CE"), "REGSET": ("RESET",)}
+FITS = {"CLKMUX": ("CLK",), "CEMUX": ("1 ", "CE"), "LSRMUX": ("LSR",), "REGSET": ("RESET",)}
 
 Register = tuple[Any, Any]  # the nets of its clock and of its enable
 
@@ -52,6 +52,8 @@ def _move(
         for port, found in nets.items()
         if port[:2] == "DO" and port[2] in ports and found and found[0] in readers
     ]
+    if any(nets[f"RST{port}"] != ["0"] for port in ports):  # it would clear the registers too
+        return []
     if not outputs or any(len(found) != 1 or found[0][1] != "DI" for _, found in outputs):
         return []
     registers = {port: found[0][0] for port, found in outputs}
