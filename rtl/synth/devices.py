@@ -40,9 +40,6 @@ class Device:
         pins, or pins all around would pull it apart.
     constraints
         For `pins.cst`, which the options name.
-    logic_delay
-        That logic between registers may have, in ps, wires apart; 0: no target, so that a design is
-        made as fast all over as its slowest path can be, which takes more LUTs.
     """
 
     name: str
@@ -55,7 +52,6 @@ class Device:
     weights: Mapping[str, int] = field(default_factory=dict)
     pins: bool = False
     constraints: str = ""
-    logic_delay: int = 0
 
 
 def _ecp5(size: str) -> Device:
@@ -74,7 +70,6 @@ def _ecp5(size: str) -> Device:
             "multipliers": "MULT18X18D",
         },
         pins=True,
-        logic_delay=8000,
     )  # fmt: skip
 
 

@@ -88,9 +88,7 @@ def synthesize(
     (folder / "core.v").write_text(text)
     command = f"tee -o log.txt {device.synthesis} -top {top}"
     # synth_xilinx leaves cells without the names that tell their part.
-    given = [f"scratchpad -set abc9.D {device.logic_delay}"] if device.logic_delay else []
-    commands = ("read_verilog core.v", *given, command, "autoname", "write_json netlist.json")
-    run_yosys(folder, *commands)
+    run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
     content = read_netlist(netlist)
     moved = move_registers(content["modules"][top])
