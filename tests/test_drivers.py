@@ -35,7 +35,8 @@ def written(simulation: Simulation) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("spikes_out", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.long
+@pytest.mark.parametrize("spikes_out", [False, True])
 def test_drivers_agree_to_the_cycle(spikes_out: bool, tmp_path: Path) -> None:
     drawn = draw_network(31, max_neurons=20, max_inputs=12)
     if spikes_out:

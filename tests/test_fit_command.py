@@ -140,7 +140,11 @@ def test_latencies_are_in_the_table_where_they_are_known() -> None:
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "0.1"), "no configuration is within the budget"),
         (("rows", "--digits", "1", "--cycles", "nan"), "nan is no number"),
-        (("rows", "--digits", "1", "--energy", "0.01"), "the least energy"),
+        pytest.param(
+            ("rows", "--digits", "1", "--energy", "0.01"),
+            "the least energy",
+            marks=pytest.mark.long,
+        ),
         (("rows", "--digits", "1", "--energy", "0"), "0.0 is not in the range x>0"),
         (("rows", "--digits", "1", "--objective", "area"), "'area' is not one of 'cycles'"),
         (("rows", "--digits", "1", "--multipliers", "9", "--latency", "50"), "shortest latency is"),

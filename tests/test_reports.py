@@ -105,7 +105,7 @@ def endless(shared: Shared) -> Path:
 
 
 @pytest.mark.parametrize(
-    "n_timesteps", [1_000, pytest.param(100_000, marks=pytest.mark.long)], ids=str
+    "n_timesteps", [300, pytest.param(100_000, marks=pytest.mark.long)], ids=str
 )
 def test_an_endless_stream_is_classified_again_and_again(endless: Path, n_timesteps: int) -> None:
     """Every 100 timesteps, which are no whole number of blocks."""

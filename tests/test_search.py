@@ -117,7 +117,7 @@ def test_what_is_joined_is_what_brute_force_finds(seed: int) -> None:
         assert every[tuple(numbers[:, 0].tolist())] == cost
 
 
-@pytest.mark.parametrize("seed", [23, 27, 30])
+@pytest.mark.parametrize("seed", [27, *(pytest.param(n, marks=pytest.mark.long) for n in (23, 30))])
 def test_the_cores_found_are_those_of_brute_force(seed: int) -> None:
     """Of every combination of all numbers that the parts of a small network can have, also those
     that are no choice for a part.

@@ -182,7 +182,9 @@ def steady_cycles(activity: Activity, hardware: HardwareParams) -> float:
     return float(ends[-1] - ends[0]) / ((len(ends) - 1) * activity.n_timesteps)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(n, marks=pytest.mark.long) for n in range(5, 12))]
+)
 def test_prices_against_the_timeline(seed: int) -> None:
     """Networks of every size and state on a steady load of whole blocks: half of the prices are
     exact to 4 %, none is too high by more than 2 %. The price is that of the slowest part: where
