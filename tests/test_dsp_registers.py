@@ -21,6 +21,7 @@ from rtl.synth.dsp_registers import (
     move_registers,
 )
 from rtl.verilog.yosys import run_yosys
+from tests.equal_netlists import prove_equal
 
 WIDTH = 4
 CYCLES = 4  # one more than there are registers behind one another
@@ -129,25 +130,4 @@ def test_a_folded_netlist_does_the_same(name: str, tmp_path: Path) -> None:
             clocks = [key for key in cell["parameters"] if key.endswith("_CLK")]
             found |= {key.split("_")[1] for key in clocks}
     assert found == stages
-    for file, netlist in (("before", before), ("after", after)):
-        design = {"design": netlist["modules"]["design"]}
-        (tmp_path / f"{file}.json").write_text(json.dumps({"modules": design}))
-    (tmp_path / "model.v").write_text(model())
-    for netlist in ("before", "after"):
-        run_yosys(
-            tmp_path,
-            f"read_json {netlist}.json",
-            "read_verilog model.v",
-            "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v",
-            "hierarchy -top design",
-            "setattr -mod -unset whitebox -unset lib_whitebox =*",
-            *("proc", "flatten", "opt -full", "async2sync", f"rename design {netlist}"),
-            f"write_rtlil {netlist}.il",
-        )
-    run_yosys(
-        tmp_path,
-        "read_rtlil before.il",
-        "read_rtlil after.il",
-        "miter -equiv -flatten before after both",
-        f"sat -verify -set-init-zero -prove trigger 0 -seq {CYCLES} both",
-    )
+    prove_equal(tmp_path, before, after, model(), CYCLES)

@@ -16,6 +16,7 @@ from rtl.synth.devices import DEVICES
 from rtl.synth.dsp_registers import REGISTER
 from rtl.synth.ram_registers import BLOCK_RAM, move_into_rams
 from rtl.verilog.yosys import run_yosys
+from tests.equal_netlists import prove_equal
 
 CYCLES = 5  # a word is written, read, registered, and shown, and one more
 HEAD = """
@@ -111,26 +112,4 @@ def test_a_folded_netlist_does_the_same(name: str, tmp_path: Path) -> None:
     (memory,) = cells(after, BLOCK_RAM)
     modes = Counter(memory["parameters"].get(f"REGMODE_{port}") for port in "AB")
     assert modes["OUTREG"] == ports
-    for file, netlist in (("before", before), ("after", after)):
-        design = {"design": netlist["modules"]["design"]}
-        (tmp_path / f"{file}.json").write_text(json.dumps({"modules": design}))
-    (tmp_path / "model.v").write_text(model())
-    for netlist in ("before", "after"):
-        run_yosys(
-            tmp_path,
-            f"read_json {netlist}.json",
-            "read_verilog model.v",
-            "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v",
-            "hierarchy -top design",
-            "setattr -mod -unset whitebox -unset lib_whitebox =*",
-            *("proc", "flatten", "opt", "memory", "opt -full", "async2sync"),
-            f"rename design {netlist}",
-            f"write_rtlil {netlist}.il",
-        )
-    run_yosys(
-        tmp_path,
-        "read_rtlil before.il",
-        "read_rtlil after.il",
-        "miter -equiv -flatten before after both",
-        f"sat -verify -set-init-zero -prove trigger 0 -seq {CYCLES} both",
-    )
+    prove_equal(tmp_path, before, after, model(), CYCLES)
