@@ -44,8 +44,8 @@ class RegisterFile(Component):
     busy
         A sequence has begun, or its result is not yet taken.
 
-    Latency: a write in the cycle of its request, but for what the load stream waits; a read the
-    cycle after. Throughput: a write a cycle, a read every 2 cycles.
+    Latency: a write in the cycle of its request, but for what the load stream waits; a read 2
+    cycles after. Throughput: a write a cycle, a read every 3 cycles.
     """
 
     bus: RegisterBusPorts
@@ -73,7 +73,7 @@ class RegisterFile(Component):
     @property
     def latency(self) -> int:
         """Of a read."""
-        return 1
+        return 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -96,8 +96,8 @@ class RegisterFile(Component):
             bus.write_error.eq(~(to_load | to_control)),
         ]
 
-        # A counter's value is there the cycle after its number: every read waits for it.
-        looked = Signal()
+        # A counter's number is registered, as its way to all counters is long; the value is there
+        # the cycle after that. Every read waits for it.
         window = registers["COUNTER"]
         number = (bus.read_address - window.offset)[shift:]
         busy, error = registers["STATUS"].bits
@@ -109,8 +109,13 @@ class RegisterFile(Component):
         )
         for index, offset in enumerate(registers["ERROR"].words):
             answers[offset] = self.errors[index * BUS_WIDTH : (index + 1) * BUS_WIDTH]
-        m.d.sync += looked.eq(bus.read_valid & ~looked)
-        m.d.comb += [self.counter.eq(number), bus.read_ready.eq(looked), bus.read_error.eq(1)]
+        looking, looked = Signal(), Signal()
+        m.d.sync += [
+            looking.eq(bus.read_valid & ~(looking | looked)),
+            looked.eq(looking),
+            self.counter.eq(number),
+        ]
+        m.d.comb += [bus.read_ready.eq(looked), bus.read_error.eq(1)]
         with m.Switch(bus.read_address[shift:]):
             for offset, answer in answers.items():
                 with m.Case(offset >> shift):

@@ -22,7 +22,14 @@ from rtl.host.board import BOARDS, Clocking
 from rtl.host.pll import fastest_pll
 from rtl.synth.devices import DEVICES
 from rtl.synth.place import PACKER, Placement, find_program, place
-from rtl.synth.report import describe, inference, placer_options, summarize, synthesize
+from rtl.synth.report import (
+    describe,
+    inference,
+    placer_options,
+    products_in_luts,
+    summarize,
+    synthesize,
+)
 from rtl.verilog.generate import BOARD_TOP, generate_board
 
 
@@ -59,6 +66,7 @@ def main(
     seeds: int,
     placer: str,
     floorplan: bool,
+    multipliers: int | None,
     cycles: int | None,
     jobs: int,
 ) -> None:
@@ -69,6 +77,7 @@ def main(
     """
     clocking, device = Clocking(board, mhz, baud), DEVICES[BOARDS[board].device]
     core, _ = read_core(manifest)
+    in_luts = products_in_luts(core, device, multipliers)
     verilog = generate_board(manifest, clocking)
     bitstream, report = verilog.with_suffix(".bit"), manifest.with_name("synth.json")
     for earlier in (bitstream, report):
@@ -76,7 +85,12 @@ def main(
     pins = verilog.with_suffix(".lpf")
     with tempfile.TemporaryDirectory() as scratch:
         synthesis = synthesize(
-            verilog, device, Path(scratch), BOARD_TOP, floorplan=core if floorplan else None
+            verilog,
+            device,
+            Path(scratch),
+            BOARD_TOP,
+            floorplan=core if floorplan else None,
+            in_luts=in_luts,
         )
         (Path(scratch) / pins.name).write_text(pins.read_text())
 

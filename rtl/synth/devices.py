@@ -40,6 +40,8 @@ class Device:
         pins, or pins all around would pull it apart.
     constraints
         For `pins.cst`, which the options name.
+    multipliers
+        How many it has, where products that find none can be LUTs (`rtl.synth.lut_products`).
     """
 
     name: str
@@ -52,9 +54,10 @@ class Device:
     weights: Mapping[str, int] = field(default_factory=dict)
     pins: bool = False
     constraints: str = ""
+    multipliers: int | None = None
 
 
-def _ecp5(size: str) -> Device:
+def _ecp5(size: str, multipliers: int) -> Device:
     return Device(
         f"ecp5-{size}",
         "synth_ecp5 -abc9",
@@ -70,6 +73,7 @@ def _ecp5(size: str) -> Device:
             "multipliers": "MULT18X18D",
         },
         pins=True,
+        multipliers=multipliers,
     )  # fmt: skip
 
 
@@ -129,5 +133,12 @@ _XILINX_7 = Device(
 
 DEVICES = {
     device.name: device
-    for device in (*map(_ecp5, ("25k", "45k", "85k")), _ICE40_UP5K, _GW2A_18, _XILINX_7)
+    for device in (
+        _ecp5("25k", 28),
+        _ecp5("45k", 72),
+        _ecp5("85k", 156),
+        _ICE40_UP5K,
+        _GW2A_18,
+        _XILINX_7,
+    )
 }

@@ -27,6 +27,7 @@ from golden.table import table
 from rtl.synth.devices import DEVICES, KINDS, PLACED_KINDS, Device
 from rtl.synth.dsp_registers import move_registers
 from rtl.synth.floorplan import arrange, multiplier_sites
+from rtl.synth.lut_products import build_in_luts
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
 from rtl.synth.place import PLACERS, Placement, find_placer, place
 from rtl.synth.ram_registers import move_into_rams
@@ -54,6 +55,8 @@ class Synthesis:
         counted.
     arranged
         Multipliers that have a place (`rtl.synth.floorplan`).
+    in_luts
+        Products that are LUTs (`rtl.synth.lut_products`).
     """
 
     netlist: Path
@@ -63,6 +66,7 @@ class Synthesis:
     moved: int = 0
     in_rams: int = 0
     arranged: int = 0
+    in_luts: int = 0
 
     @property
     def total(self) -> Counter[str]:
@@ -72,11 +76,16 @@ class Synthesis:
 
 
 def synthesize(
-    verilog: Path, device: Device, folder: Path, top: str = TOP, floorplan: CoreParams | None = None
+    verilog: Path,
+    device: Device,
+    folder: Path,
+    top: str = TOP,
+    floorplan: CoreParams | None = None,
+    in_luts: int = 0,
 ) -> Synthesis:
     """Synthesize Verilog for a device with Yosys into `folder`; a core alone within
     `rtl.synth.pin_wrapper`, by the `ports.json` beside it, where the device asks for that; with a
-    core's `floorplan` (`rtl.synth.floorplan`) if it is given.
+    core's `floorplan` (`rtl.synth.floorplan`) if it is given, and `in_luts` products in LUTs.
     """
     sites = multiplier_sites(device) if floorplan else []
     text = read_verilog(verilog)
@@ -87,8 +96,11 @@ def synthesize(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "core.v").write_text(text)
     command = f"tee -o log.txt {device.synthesis} -top {top}"
+    source = "read_verilog core.v"
+    if in_luts:
+        source = f"read_rtlil {build_in_luts(folder, 'core.v', top, in_luts)}"
     # synth_xilinx leaves cells without the names that tell their part.
-    run_yosys(folder, "read_verilog core.v", command, "autoname", "write_json netlist.json")
+    run_yosys(folder, source, command, "autoname", "write_json netlist.json")
     netlist = folder / "netlist.json"
     content = read_netlist(netlist)
     moved = move_registers(content["modules"][top])
@@ -107,8 +119,32 @@ def synthesize(
     log = (folder / "log.txt").read_text()
     in_ffs = re.findall(rf"^using FF mapping for memory {top}\.(?:core\.)?(\S+)", log, re.M)
     return Synthesis(
-        netlist, dict(sorted(parts.items())), cells, sorted(in_ffs), moved, in_rams, arranged
+        netlist,
+        dict(sorted(parts.items())),
+        cells,
+        sorted(in_ffs),
+        moved,
+        in_rams,
+        arranged,
+        in_luts,
     )
+
+
+def products_in_luts(core: CoreParams, device: Device, multipliers: int | None) -> int:
+    """Return how many products of a core are LUTs, where it may take so many of the device's
+    multipliers (None: all of them), or raise `UserError`.
+    """
+    has = device.multipliers
+    if has is None:
+        if multipliers is not None:
+            raise UserError(
+                f"--multipliers on {device.name}: products can be LUTs on an ECP5 only, so leave it"
+                " out"
+            )
+        return 0
+    if multipliers is not None and multipliers > has:
+        raise UserError(f"--multipliers {multipliers}: {device.name} has {has}, use 0 to {has}")
+    return max(0, core.multipliers - (has if multipliers is None else multipliers))
 
 
 def kind_of(cell_type: str, device: Device) -> str | None:
@@ -149,6 +185,7 @@ def summarize(
         "ffs_in_multipliers": synthesis.moved,
         "ffs_in_block_rams": synthesis.in_rams,
         "multipliers_arranged": synthesis.arranged,
+        "products_in_luts": synthesis.in_luts,
         "parts": {part: dict(counts) for part, counts in synthesis.parts.items()},
     }
     if placements:
@@ -217,6 +254,8 @@ def describe(summary: Mapping[str, Any]) -> str:
     if summary["multipliers_arranged"]:
         found = f"{summary['multipliers_arranged']} of {summary['multipliers']}"
         lines.append(f"floorplan {found} multipliers have their place")
+    if summary["products_in_luts"]:
+        lines.append(f"products  {summary['products_in_luts']} of them are LUTs and carry chains")
     if summary["memories_in_ffs"]:
         lines.append(f"memories in flip-flops: {', '.join(summary['memories_in_ffs'])}")
     if "fmax_mhz" in summary:
@@ -271,6 +310,12 @@ def placer_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Of an ECP5: a layer's multipliers lie together, by units",
             ),
             click.option(
+                "--multipliers",
+                type=click.IntRange(0),
+                help="Of an ECP5: those that the core may take, its other products are LUTs"
+                " [default: all]",
+            ),
+            click.option(
                 "--cycles",
                 type=click.IntRange(1),
                 help="Of an inference: what it takes at that clock [optional]",
@@ -299,6 +344,7 @@ def main(
     mhz: float,
     placer: str,
     floorplan: bool,
+    multipliers: int | None,
     cycles: int | None,
     jobs: int,
     out: Path | None,
@@ -310,6 +356,7 @@ def main(
         raise UserError("--cycles: there is no clock without --seeds")
     core, _ = read_core(manifest)
     name, chosen = core.network.name, DEVICES[device]
+    in_luts = products_in_luts(core, chosen, multipliers)
     if seeds:
         find_placer(chosen)
     with tempfile.TemporaryDirectory() as scratch:
@@ -318,6 +365,7 @@ def main(
             chosen,
             Path(scratch),
             floorplan=core if floorplan else None,
+            in_luts=in_luts,
         )
         placements: list[Placement] = []
         if seeds:
