@@ -18,6 +18,7 @@ CHIP ?=
 COUNTERS ?=
 LISTS ?=
 LINK ?=
+INPUT ?=
 DEVICE ?= ecp5-85k
 BOARD ?=
 TIMESTEPS ?= 16
@@ -44,7 +45,7 @@ NAME = $(subst /,-,$(patsubst build/%,%,$(NET:/=)))
 COMMA = ,
 RUN = .venv/bin/python
 DMP = $(RUN) -m dmp_core
-SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(GRADED), --graded $(GRADED))$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(LISTS), --list-buffers $(LISTS))$(if $(LINK), --link-items $(LINK))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
+SHAPE = $(if $(FIT),--fit,--lanes $(LANES) --block $(BLOCK) --events-per-cycle $(EVENTS) --products-per-cycle $(PRODUCTS)$(if $(GRADED), --graded $(GRADED))$(if $(REPORTS), --reports))$(if $(CHIP), --hold-operands --segment-words 256)$(if $(COUNTERS), --counters $(COUNTERS))$(if $(LISTS), --list-buffers $(LISTS))$(if $(LINK), --link-items $(LINK))$(if $(INPUT), --input-items $(INPUT))$(if $(ABLATE), $(addprefix --ablate ,$(ABLATE)))
 CORE = "$(NET)" $(SHAPE) --out "$(OUT)"
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
@@ -66,11 +67,11 @@ help: ## Show the targets and the variables
 	@echo "           LANES, EVENTS and PRODUCTS: one number, or one each of the layers and then the readout (LANES=4,8,10)"
 	@echo "           REPORTS=$(REPORTS) (a core that reports at any time; make sim and make package ask it after every REPORTS timesteps)"
 	@echo "           CHIP=$(CHIP) (CHIP=1: registers hold next to multipliers too, and memories lie in segments of 256 words) COUNTERS=$(COUNTERS) (all, errors, none)"
-	@echo "           LISTS=$(LISTS) (buffers of each event list: 3, 6; six take up bursts) LINK=$(LINK) (events a cycle between layers: 1, 2, 4)"
+	@echo "           LISTS=$(LISTS) (buffers of each event list: 3, 6; six take up bursts) LINK=$(LINK) (events a cycle between layers: 1, 2, 4) INPUT=$(INPUT) (the same at the core's input: 1, 2, 4)"
 	@echo "           DATA=$(DATA) (sequences: .npz, .h5 or .aer, or the folder of a data set; docs/data.md) JOBS=$(JOBS) PYTHON=$(PYTHON)"
 	@echo "           EPOCHS=$(EPOCHS) RECIPE=\"$(RECIPE)\" (of training: dmp train --help) TRACE=$(TRACE) (TRACE= leaves the trace ports out; make sim needs them)"
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N --energy UJ, --objective energy)"
-	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS, PRODUCTS and GRADED; CHIP, COUNTERS, LISTS and LINK go with it)"
+	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS, PRODUCTS and GRADED; CHIP, COUNTERS, LISTS, LINK and INPUT go with it)"
 	@echo "           ABLATE=\"$(ABLATE)\" (what a core does without, to measure what it is worth: names of docs/hardware.md)"
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
@@ -99,6 +100,7 @@ checked:
 	$(call check,COUNTERS,(all|errors|none)?,all or errors or none)
 	$(call check,LISTS,[36]?,3 or 6)
 	$(call check,LINK,[124]?,1 or 2 or 4)
+	$(call check,INPUT,[124]?,1 or 2 or 4)
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))

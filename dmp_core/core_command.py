@@ -114,9 +114,9 @@ def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str,
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")
     try:
         hardware = json.loads(path.read_text())["chosen"]["hardware"]
-        shape = {str(option.name): unlisted(hardware[option.name]) for option in SHAPE} | asked
+        shape = {str(option.name): unlisted(hardware[option.name]) for option in SHAPE}
         HardwareParams(**shape)  # or raise
-        return shape
+        return shape | asked
     except (KeyError, TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path} holds no choice of hardware ({error!r}): run dmp fit {network} again"

@@ -196,6 +196,7 @@ class Integers:
         graded: str = "own",
         list_buffers: int = 3,
         link_items: int = 1,
+        input_items: int = 1,
     ) -> Core:
         """Write a core of this shape into a folder: manifest, memory images, Verilog. A tuple has
         one number for each layer, then one for the readout if there is one: `lanes=(4, 8, 10)`.
@@ -220,6 +221,7 @@ class Integers:
             reports=reports,
             list_buffers=list_buffers,
             link_items=link_items,
+            input_items=input_items,
         )
         manifest = write_core(self.network, CoreParams(self.network.params, hardware), folder)
         return Core(self.network, manifest, generate(manifest))

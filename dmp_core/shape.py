@@ -84,6 +84,11 @@ SHAPE = [
         DEFAULT.link_items,
         "Events a cycle on the links between layers, not at the core's input: 1, 2 or 4",
     ),
+    _whole(
+        "--input-items",
+        DEFAULT.input_items,
+        "Events a cycle at the core's input, for blocks of one timestep: 1, 2 or 4",
+    ),
     click.Option(
         ["--counters"],
         type=click.Choice(COUNTED),
@@ -113,5 +118,6 @@ BESIDE_FIT = (
     "hold_operands",
     "list_buffers",
     "link_items",
+    "input_items",
 )
 TRACE = click.Option(["--trace"], is_flag=True, help="Give the core trace ports")

@@ -103,7 +103,7 @@ def summarize(
 def _shape(hardware: HardwareParams) -> dict[str, Any]:
     names = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     options = ("graded", "hold_operands", "segment_words", "counters")
-    options += ("list_buffers", "link_items")
+    options += ("list_buffers", "link_items", "input_items")
     return {name: getattr(hardware, name) for name in (*names, *options)}
 
 

@@ -66,6 +66,34 @@ def to_items(
     return np.insert(events.astype(np.int64), places.ravel(), markers, axis=0)
 
 
+def pack_events(interface: Interface, items: np.ndarray) -> np.ndarray:
+    """Return the payloads (n,) uint64 of the event stream that bring input items (n, 3) of kind,
+    address, payload, in this order: where several events may come at once, as many as follow each
+    other; an end, or a report, comes alone.
+    """
+    kind, address, payload = items.T
+    width = input_items(interface)
+    if width == 1:
+        return interface.pack("i_events", kind=kind, address=address, payload=payload)
+    place = np.arange(len(kind))
+    event = kind == EventKind.EVENT
+    # How far an event is behind the last item that is none.
+    behind = place - np.maximum.accumulate(np.where(event, -1, place)) - 1
+    first = ~event | (behind % width == 0)
+    number, slot = np.cumsum(first) - 1, np.where(event, behind % width, 0)
+    fields = {"kind": kind[first]}
+    for name, values in (("address", address), ("payload", payload)):
+        several = np.zeros((int(first.sum()), width), np.int64)
+        several[number, slot] = values
+        fields |= {f"{name}_{n}": several[:, n] for n in range(width)}
+    return interface.pack("i_events", **fields)
+
+
+def input_items(interface: Interface) -> int:
+    """Return how many events may enter a core at once."""
+    return sum(name.startswith("address") for name in interface.fields["i_events"])
+
+
 def load_items(interface: Interface, core: CoreParams, images: Images) -> np.ndarray:
     """Return the payloads (n,) uint64 of the load stream that write every memory."""
     first, data = [], []

@@ -49,6 +49,7 @@ LATER: dict[type, tuple[str, ...]] = {
         "graded",
         "list_buffers",
         "link_items",
+        "input_items",
     ),
 }
 

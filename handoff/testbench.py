@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.images import Images, unpack
-from export.items import to_items
+from export.items import pack_events, to_items
 from golden.cost.cycles import watchdog_cycles
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
@@ -90,10 +90,9 @@ def make_vectors(
     logits = np.concatenate([golden.reports, golden.logits[:, None]], 1).reshape(-1, n_classes)
     index = np.broadcast_to(np.arange(n_classes), logits.shape)
     last = index == n_classes - 1
-    kind, address, payload = to_items(payloads, reports=reports).T
     return Vectors(
         len(payloads),
-        interface.pack("i_events", kind=kind, address=address, payload=payload),
+        pack_events(interface, to_items(payloads, reports=reports)),
         interface.pack(
             "o_results",
             index=index.ravel(),

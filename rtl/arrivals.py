@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.part import EventKind
 from rtl.component import Component
+from rtl.fixed import total
 from rtl.signatures import Arrival, ArrivalPorts, InputErrorPorts, InputErrors
 from rtl.streams import event_layout
 
@@ -18,7 +19,8 @@ class Arrivals(Component):
     The stream has one of two forms. By timesteps (from outside), an event has the payload of one
     timestep, and an end of sequence first closes the block that has begun, and is taken after that.
     By blocks (from a layer or a delay line), an event has a bit for each timestep of its block, and
-    so has an end of block.
+    so has an end of block. Several events may come at once by blocks, or by timesteps if those are
+    blocks of one.
 
     By timesteps, out-of-range addresses, items of no kind, and events that an end of sequence
     leaves without an end of timestep are reported. A payload of 0 is no event.
@@ -35,7 +37,7 @@ class Arrivals(Component):
     by_timesteps
         Which of the two forms the stream has.
     items
-        Events that may come at once, by blocks.
+        Events that may come at once.
     reports
         The stream may ask for results. A report first closes the block that has begun, and is taken
         after that; within a timestep, it is ignored and reported as unclosed.
@@ -80,7 +82,7 @@ class Arrivals(Component):
     ) -> None:
         self.n_inputs, self.n_addresses = n_inputs, n_addresses
         self.block, self.by_timesteps, self.reports = block, by_timesteps, reports
-        self.items = items
+        self.items, self.graded = items, Shape.cast(payload).width > 1
         told = payload if by_timesteps else 1
         members = {
             "i": In(
@@ -90,7 +92,7 @@ class Arrivals(Component):
             "may_end": In(1),
             "o": Out(Arrival(n_addresses, told, block, items)),
             "timestep_ended": Out(1),
-            "errors": Out(InputErrors()),
+            "errors": Out(InputErrors(items)),
         }
         if reports:
             members |= {"may_report": In(1), "reported": Out(1)}
@@ -107,9 +109,10 @@ class Arrivals(Component):
         is_sequence_end = item.kind == EventKind.END_SEQUENCE
         transfer = self.i.valid & self.i.ready
         payloads = [item.payload] if self.items == 1 else list(item.payload)
-        event, *others = (
+        addresses = [item.address] if self.items == 1 else list(item.address)
+        events = [
             transfer & (item.kind == EventKind.EVENT) & (payload != 0) for payload in payloads
-        )
+        ]
         m.d.comb += [
             o.address.eq(item.address),
             self.timestep_ended.eq(transfer & is_end),
@@ -124,7 +127,7 @@ class Arrivals(Component):
                 m.d.comb += self.reported.eq(transfer & is_report)
             m.d.comb += [
                 self.i.ready.eq(ready),
-                o.fires.eq(Cat(event, *others) if others else event),
+                o.fires.eq(Cat(*events)),
                 o.payload.eq(1),
                 o.timesteps.eq(item.payload),
                 o.closed.eq(self.timestep_ended),
@@ -137,7 +140,7 @@ class Arrivals(Component):
         before = (timestep - 1)[:block]  # a bit for each one that has ended
         full = is_end & timestep[-1]
         begun = before.any() if block > 1 else Const(0)
-        in_range = item.address < self.n_addresses
+        in_range = [address < self.n_addresses for address in addresses]
         any_event = Signal()  # since the last end of timestep
         closes: Value = is_sequence_end  # first, the block that has begun
         invalid = transfer & (item.kind == EventKind.INVALID)
@@ -155,19 +158,23 @@ class Arrivals(Component):
             m.d.comb += self.reported.eq(transfer & told)
         m.d.comb += [
             self.i.ready.eq(may_take & ~partial),
-            o.fires.eq(event & in_range),
-            o.payload.eq(item.payload),
-            o.timesteps.eq(timestep),
+            o.fires.eq(Cat(event & right for event, right in zip(events, in_range, strict=True))),
+            o.payload.eq(item.payload if self.items == 1 or self.graded else 1),
+            o.timesteps.eq(timestep if self.items == 1 else Cat(timestep for _ in events)),
             o.closed.eq((transfer & full) | partial),
             o.closing_timesteps.eq(before | Mux(partial, 0, timestep)),
-            self.errors.out_of_range.eq((event & ~in_range) | invalid),
+            self.errors.out_of_range.eq(
+                total(event & ~right for event, right in zip(events, in_range, strict=True))
+                | invalid
+            ),
             self.errors.unclosed.eq(unclosed),
         ]
         with m.If(self.timestep_ended):
             m.d.sync += timestep.eq(timestep.rotate_left(1))
         with m.If(o.closed | o.discarded):
             m.d.sync += timestep.eq(1)
-        with m.If(o.fires & (item.address < self.n_inputs)):
+        of_inputs = o.fires.any() if self.items > 1 else o.fires & (item.address < self.n_inputs)
+        with m.If(of_inputs):
             m.d.sync += any_event.eq(1)
         with m.If(self.timestep_ended | o.discarded):
             m.d.sync += any_event.eq(0)

@@ -111,10 +111,11 @@ class Drive(Component):
             self.w_x_read.eq(ones(arrival.fires)),
         ]
         fires = stages(m, arrival.fires, 1, "fires")
-        payload = delay(m, arrival.payload, 1, "payload")
+        payloads = delay(m, arrival.payload, 1, "payload")
         products: list[tuple[Value, Signal]] = []  # each with its timesteps
-        for n, (event, address, marks) in enumerate(arrival.each()):
+        for n, (event, address, _, marks) in enumerate(arrival.each()):
             suffix = f"_{n}" if n else ""
+            payload = payloads[n] if isinstance(payloads, data.View) else payloads
             fired = fires[1] if len(arrival.fires) == 1 else fires[1][n]
             m.d.comb += weights.address[n].eq(address)
             timesteps = delay(m, Mux(event, marks, 0), 2, f"timesteps{suffix}")

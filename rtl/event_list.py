@@ -12,8 +12,9 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, hold, one_hot, shape_of, stages, total
+from rtl.fixed import delay, delay_rare, one_hot, shape_of, stages, total
 from rtl.layouts import Part, walk_end_layout
+from rtl.repeated import accept
 from rtl.signatures import (
     Arrival,
     ArrivalPorts,
@@ -97,7 +98,7 @@ class EventList(Component):
                 "first": Out(items),
                 "closing_buffer": Out(address_width(n_lists)),
                 "closing_fresh": Out(1),
-                "errors": Out(InputErrors()),
+                "errors": Out(InputErrors(items)),
                 "front": Out(ListFront(part)),
                 "read": In(ListRead(part)),
             }
@@ -137,7 +138,6 @@ class EventList(Component):
             arrivals.may_end.eq(pause == 0),
             self.closing_buffer.eq(filling),
             self.closing_fresh.eq(fresh),
-            arrival.fires.eq(arrived.fires if part.wide else arrived.fires & ~self.errors.repeated),
             arrival.address.eq(arrived.address),
             arrival.payload.eq(arrived.payload),
             arrival.timesteps.eq(arrived.timesteps),
@@ -147,7 +147,8 @@ class EventList(Component):
             self.errors.out_of_range.eq(arrivals.errors.out_of_range),
             self.errors.unclosed.eq(arrivals.errors.unclosed),
         ]
-        self._find_repeated(m, arrivals)
+        first = accept(m, part, arrivals, arrival, self.errors)
+        m.d.comb += self.first.eq(first)
 
         with m.If(self.first.any() if part.wide else self.first):
             m.d.sync += count.eq(count + (total(self.first) if part.wide else 1))
@@ -209,33 +210,6 @@ class EventList(Component):
             m.d.sync += reports.bit_select(closed, 1).eq(1)
         with m.Elif(arrivals.reported):
             m.d.sync += due.eq(1)
-
-    def _find_repeated(self, m: Module, arrivals: Arrivals) -> None:
-        """Tell addresses that come again in their timestep, and those that are new in their
-        block.
-        """
-        part, arrival = self.part, self.arrival
-        n_inputs, n_addresses = part.params.n_inputs, part.n_addresses
-        new: Value = Const(1)
-        if part.by_timesteps:
-            seen = Signal(n_inputs)  # in this timestep; own spikes never come twice
-            own = arrival.address >= n_inputs if n_addresses > n_inputs else Const(0)
-            again = seen.bit_select(arrival.address, 1)
-            m.d.comb += self.errors.repeated.eq(arrivals.o.fires & ~own & again)
-            ends = arrivals.timestep_ended | arrival.closed | arrival.discarded
-            self._mark(m, seen, arrival.fires & ~own, ends)
-            if part.block > 1:
-                seen_in_block = Signal(n_addresses)
-                new = ~seen_in_block.bit_select(arrival.address, 1)
-                self._mark(m, seen_in_block, arrival.fires, arrival.closed | arrival.discarded)
-        m.d.comb += self.first.eq(arrival.fires if part.wide else arrival.fires & new)
-
-    def _mark(self, m: Module, marks: Signal, fires: Value, ends: Value) -> None:
-        """Set the mark of the address that arrives; where it `ends`, clear all. One enable for all
-        of them, so that one clock gate can hold them.
-        """
-        here = (Const(1) << self.arrival.address)[: len(marks)]
-        hold(m, fires | ends, marks.eq(Mux(ends, 0, marks | here)))
 
     def _front(self, m: Module, ending: Value, filling: Signal, count: Signal) -> Signal:
         """Keep what is known of each closed list, and show it of the list that is to be walked
@@ -357,16 +331,19 @@ class EventList(Component):
 
     def _store_several(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
         """The memories where several events come at once, one for each event of a word, which has
-        its payloads beside its address: the events go to the next places, maybe of two words.
+        its payloads beside its address: the events go to the next places, maybe of two words. From
+        outside, those that count may have others among them.
         """
         part, arrival, asked = self.part, self.arrival, self.read
         n_events, bits = part.hardware.events_per_cycle, exact_log2(part.hardware.events_per_cycle)
         place, offset = count[bits:], count[:bits]
         row_bits = address_width(-(-part.n_addresses // n_events))
+        of_event = data.ArrayLayout(shape_of(part.payload), part.block)
         entry = data.StructLayout(
             {"address": address_width(part.n_addresses)}
-            | ({"payloads": part.block} if part.has_payloads else {})
+            | ({"payloads": of_event.size} if part.has_payloads else {})
         )
+        graded = part.payload.width > 1
         addressed = READ_STAGE - 1  # the stage at which the addresses are valid
         asks = stages(m, asked.enable, addressed, "walked")
         for bank in range(n_events):
@@ -385,15 +362,17 @@ class EventList(Component):
                 read.en.eq(asked.enable),
                 read.addr.eq(Cat(Cat(asked.index, Const(0, row_bits))[:row_bits], front)),
             ]
-            for n, (fires, address, timesteps) in enumerate(arrival.each()):
-                with m.If(number == n):
+            for n, (fires, address, payload, timesteps) in enumerate(arrival.each()):
+                before = total(arrival.fires[:n]) if part.by_timesteps and n else n
+                here = number == before
+                with m.If(fires & here if part.by_timesteps else here):
                     m.d.comb += [write.en.eq(fires), write.data.address.eq(address)]
                     if part.has_payloads:
-                        m.d.comb += write.data.payloads.eq(timesteps)
+                        m.d.comb += write.data.payloads.eq(payload if graded else timesteps)
             name = f"walked_{bank}"
             listed = delay(m, read.data, addressed - 1, name, moving=asks[1:])
             m.d.comb += asked.addresses[bank].eq(listed.address)
-            payloads: Value = Const((1 << part.block) - 1)
+            payloads: Value = Const((1 << of_event.size) - 1)
             if part.has_payloads:
                 payloads = delay(m, listed.payloads, 1, f"{name}_payloads", moving=asks[addressed:])
             m.d.comb += asked.payloads[bank].as_value().eq(payloads)

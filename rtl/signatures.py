@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ShapeLike, Signal, Value
+from amaranth.hdl import Shape, ShapeLike, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -171,18 +171,28 @@ class ListRead(Signature):
 class ArrivalPorts(wiring.PureInterface):
     fires: Signal
     address: Any
-    payload: Signal
+    payload: Any
     timesteps: Any
     closed: Signal
     closing_timesteps: Signal
     discarded: Signal
 
-    def each(self) -> list[tuple[Value, Value, Value]]:
-        """Return of each event that may come whether it `fires`, its address and timesteps."""
+    def each(self) -> list[tuple[Value, Value, Value, Value]]:
+        """Return of each event that may come whether it `fires`, its address, payload and
+        timesteps.
+        """
         if len(self.fires) == 1:
-            return [(self.fires, self.address, self.timesteps)]
-        events = range(len(self.fires))
-        return [(self.fires[n], self.address[n], self.timesteps[n]) for n in events]
+            return [(self.fires, self.address, self.payload, self.timesteps)]
+        graded = isinstance(self.payload, data.View)
+        return [
+            (
+                self.fires[n],
+                self.address[n],
+                self.payload[n] if graded else self.payload,
+                self.timesteps[n],
+            )
+            for n in range(len(self.fires))
+        ]
 
 
 class Arrival(Signature):
@@ -199,7 +209,7 @@ class Arrival(Signature):
         A sequence ends: events since the last timestep are void.
 
     Where several `items` come at once, `fires` has a bit for each, the lowest ones first, and there
-    are as many addresses and timesteps; `each` tells them apart.
+    are as many addresses and timesteps, and payloads of more than a bit; `each` tells them apart.
     """
 
     ports = ArrivalPorts
@@ -209,6 +219,8 @@ class Arrival(Signature):
         timesteps: ShapeLike = block
         if items > 1:
             address, timesteps = (data.ArrayLayout(of, items) for of in (address, timesteps))
+            if Shape.cast(payload).width > 1:
+                payload = data.ArrayLayout(payload, items)
         super().__init__(
             {
                 "fires": Out(items),
@@ -229,7 +241,7 @@ class InputErrorPorts(wiring.PureInterface):
 
 
 class InputErrors(Signature):
-    """Errors of what comes from outside, each for one cycle.
+    """Errors of what comes from outside, each for one cycle; of several `items`, how many.
 
     Members
     -------
@@ -243,8 +255,9 @@ class InputErrors(Signature):
 
     ports = InputErrorPorts
 
-    def __init__(self) -> None:
-        super().__init__({"out_of_range": Out(1), "repeated": Out(1), "unclosed": Out(1)})
+    def __init__(self, items: int = 1) -> None:
+        count = range(items + 1)
+        super().__init__({"out_of_range": Out(count), "repeated": Out(count), "unclosed": Out(1)})
 
 
 class HistoryReadPorts(wiring.PureInterface):

@@ -26,6 +26,8 @@ def counts_signature(part: Part) -> wiring.Signature:
     several = {
         "timesteps": part.block,
         "events": part.received_items,
+        "out_of_range": part.received_items,
+        "repeated": part.received_items,
         "list_reads": n_events if part.wide else 1,
         "list_writes": part.received_items,
         "w_x_reads": part.received_items,

@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.hardware.part import EventKind
+from golden.hardware.part import kind_width
 from rtl.fixed import shape_of
 
 
@@ -21,11 +21,11 @@ def event_layout(
     timestep of the block: those in which the address fires, or, at its end, those it has. On a wide
     link several `items` of one kind come at once, with an address and a payload each: events in
     ascending order, those of payload 0 behind the others; of an end, only the first payload counts.
+    At a wide input they are in any order, and those of payload 0 anywhere.
     """
-    kinds = max(EventKind if reports else set(EventKind) - {EventKind.REPORT})
     return data.StructLayout(
         {
-            "kind": address_width(kinds + 1),
+            "kind": kind_width(reports),
             "address": _several(address_width(n_addresses), items),
             "payload": _several(payload, items),
         }
@@ -38,9 +38,11 @@ def _several(shape: ShapeLike, items: int) -> ShapeLike:
 
 def input_layout(core: CoreParams) -> data.StructLayout:
     """Return the layout of what enters a core."""
-    first = core.network.layers[0]
+    first, hardware = core.network.layers[0], core.hardware
     payload = shape_of(first.formats.payload)
-    return event_layout(first.n_inputs, payload, reports=core.hardware.reports)
+    return event_layout(
+        first.n_inputs, payload, reports=hardware.reports, items=hardware.input_items
+    )
 
 
 def result_layout(n_classes: int, logit_width: int) -> data.StructLayout:

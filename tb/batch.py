@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from export.core import read_images
 from export.images import unpack
-from export.items import load_items, to_items
+from export.items import load_items, pack_events, to_items
 from export.sequences import first_sequences
 from export.store import find_dataset, shipped_sequences
 from golden.command_line import DATA_WHOLE, NETWORK, Command, Count, count_option
@@ -127,8 +127,7 @@ class LoadedCore:
         core, interface = self._job.core, self._job.interface
         n_classes = core.network.readout.n_classes
         expected = len(payloads) * n_classes
-        kind, address, payload = to_items(payloads).T
-        items = interface.pack("i_events", kind=kind, address=address, payload=payload)
+        items = pack_events(interface, to_items(payloads))
         ran = self._core.run(items, len(payloads), n_results=expected)
         self.on_results()
         found = ran.taken + self._core.run(items[:0], 0, settle=settle_cycles(core)).taken

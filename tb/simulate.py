@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from export.images import Images
-from export.items import to_items
+from export.items import pack_events, to_items
 from golden.blocks import block_lengths, block_starts
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
@@ -224,7 +224,6 @@ def simulate_items(
     core, interface, logs = model.core, model.interface, core_logs(model.core, model.interface)
     folder = (folder or manifest.parent / "sim").resolve()
     n_ends, ended = ends_of_sequence(core, n_timesteps, len(reports)), 0
-    kind, address, payload = items.T
 
     def count(new: int) -> None:
         nonlocal ended
@@ -234,7 +233,7 @@ def simulate_items(
     started = time.monotonic()
     status = drive(
         model,
-        interface.pack("i_events", kind=kind, address=address, payload=payload),
+        pack_events(interface, items),
         n_sequences * n_ends,
         folder,
         stalls_seed=stalls_seed,

@@ -4,6 +4,7 @@ trace ports show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,6 +47,37 @@ class Recorded:
     errors: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Item:
+    """What enters a core at once: a kind, and addresses and payloads of events."""
+
+    kind: EventKind
+    events: Sequence[tuple[int, int]] = ()
+
+    def fields(self, width: int) -> dict[str, Any]:
+        """Return the fields of an item of up to `width` events."""
+        events = [*self.events, *[(0, 0)] * (width - len(self.events))]
+        address, payload = (list(of) for of in zip(*events, strict=True))
+        if width == 1:
+            return {"kind": self.kind, "address": address[0], "payload": payload[0]}
+        return {"kind": self.kind, "address": address, "payload": payload}
+
+
+def to_items(payloads: np.ndarray, width: int, reports: tuple[int, ...] = ()) -> list[Item]:
+    """Return the items of sequences (B, K, M), of up to `width` events of a timestep each."""
+    found = []
+    for sequence in payloads:
+        found += [Item(EventKind.REPORT)] * reports.count(0)
+        for done, timestep in enumerate(sequence, 1):
+            events = [(int(address), int(timestep[address])) for address in np.flatnonzero(timestep)]
+            starts = range(0, len(events), width)
+            found += [Item(EventKind.EVENT, events[n : n + width]) for n in starts]
+            found.append(Item(EventKind.END_TIMESTEP))
+            found += [Item(EventKind.REPORT)] * reports.count(done)
+        found.append(Item(EventKind.END_SEQUENCE))
+    return found
+
+
 def simulate(
     network: NetworkIntegers,
     hardware: HardwareParams,
@@ -54,16 +86,17 @@ def simulate(
     reset_after: int = 0,
     reset_delay: int = 0,
     reports: tuple[int, ...] = (),
+    items: Sequence[Item] | None = None,
 ) -> Recorded:
     """Load the network into a core on this hardware and run sequences (B, K, M); with random
     stalls, or none. With `reset_after`, that many timesteps come first that a reset cuts off, so
     many cycles after their end. With `reports`, each sequence asks for results after these numbers
-    of timesteps.
+    of timesteps. `items` are sent in place of those of the sequences.
     """
     core = CoreParams(network.params, replace(hardware, trace=True))
     images = pack(network, core)
     recorded = Recorded(core, unpack(images, core))
-    n_layers = len(core.layers)
+    n_layers, width = len(core.layers), hardware.input_items
     traces = (
         recorded.membrane, recorded.spikes, recorded.synapse, recorded.state, recorded.drive
     )  # fmt: skip
@@ -89,27 +122,22 @@ def simulate(
                     await ctx.tick()
         ctx.set(top.i_load.valid, 0)
 
-    async def send(ctx: Any, kind: EventKind, address: int = 0, payload: int = 0) -> None:
-        while stalls is not None and stalls.random() < 0.3:
-            scrambled = {"kind": EventKind.EVENT, "address": int(stalls.integers(2)), "payload": 1}
-            ctx.set(top.i_events.payload, scrambled)
+    async def send(ctx: Any, sent: Sequence[Item]) -> None:
+        for item in sent:
+            while stalls is not None and stalls.random() < 0.3:
+                scrambled = Item(EventKind.EVENT, [(int(stalls.integers(2)), 1)])
+                ctx.set(top.i_events.payload, scrambled.fields(width))
+                ctx.set(top.i_events.valid, 0)
+                await ctx.tick()
+            ctx.set(top.i_events.payload, item.fields(width))
+            ctx.set(top.i_events.valid, 1)
+            await ctx.tick().until(top.i_events.ready)
             ctx.set(top.i_events.valid, 0)
-            await ctx.tick()
-        ctx.set(top.i_events.payload, {"kind": kind, "address": address, "payload": payload})
-        ctx.set(top.i_events.valid, 1)
-        await ctx.tick().until(top.i_events.ready)
-        ctx.set(top.i_events.valid, 0)
-
-    async def send_timestep(ctx: Any, timestep: np.ndarray) -> None:
-        for address in np.flatnonzero(timestep):
-            await send(ctx, EventKind.EVENT, int(address), int(timestep[address]))
-        await send(ctx, EventKind.END_TIMESTEP)
 
     async def drive(ctx: Any) -> None:
         await load(ctx)
         if reset_after:
-            for timestep in payloads[0, :reset_after]:
-                await send_timestep(ctx, timestep)
+            await send(ctx, to_items(payloads[:1, :reset_after], width)[:-1])
             for _ in range(reset_delay):
                 await ctx.tick()
             ctx.set(reset, 1)
@@ -119,13 +147,7 @@ def simulate(
                     record.clear()
             await ctx.tick()
             ctx.set(reset, 0)
-        for sequence in payloads:
-            for done in range(len(sequence) + 1):
-                for _ in range(reports.count(done)):
-                    await send(ctx, EventKind.REPORT)
-                if done < len(sequence):
-                    await send_timestep(ctx, sequence[done])
-            await send(ctx, EventKind.END_SEQUENCE)
+        await send(ctx, to_items(payloads, width, reports) if items is None else items)
 
     async def collect_results(ctx: Any) -> None:
         # Of each sequence first the reports, then the results at its end.

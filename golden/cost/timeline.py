@@ -65,7 +65,8 @@ class Timeline:
             cores.insert(0, taken)
             consumer, left = AxiLink(taken), left[:split]
         first = cores[0]
-        n_items, times = np.count_nonzero(payloads, axis=2), list(reports)
+        n_events, times = np.count_nonzero(payloads, axis=2), list(reports)
+        n_items = -(-n_events // chain[0].hardware.input_items)
         for b in range(n_sequences):
             for _ in range(times.count(0)):
                 first.take(EventKind.REPORT, 0)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 
 from golden.errors import UserError
 from golden.hardware.counters import ERROR_COUNTERS, counter_bits
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MAX_MEMORIES, MemoryParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.memory import MAX_MEMORIES, MemoryParams, address_width
+from golden.hardware.part import BLOCKS, HardwareParams, kind_width
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
 from golden.params import LayerParams, NetworkParams
+
+MAX_INPUT_BITS = 64  # of a wide input's item, which testbenches hold in a word
 
 
 def possible_blocks(network: NetworkParams) -> tuple[int, ...]:
@@ -107,24 +110,35 @@ class CoreParams:
 
     def _check_links(self) -> None:
         """Raise `UserError` where a part cannot send or take several events a cycle."""
-        items = self.hardware.link_items
-        for name, part in self.parts.items() if items > 1 else ():
+        given = {"link_items": self.hardware.link_items, "input_items": self.hardware.input_items}
+        several = {option: items for option, items in given.items() if items > 1}
+        for (option, items), (name, part) in product(several.items(), self.parts.items()):
             params, n_events = part.params, part.hardware.events_per_cycle
-            if isinstance(params, LayerParams) and params.recurrent:
+            receives = part.external == (option == "input_items")
+            sends = option == "link_items"
+            if isinstance(params, LayerParams) and params.recurrent and (receives or sends):
                 raise UserError(
-                    f"link_items {items} with own spikes that come back to {name}, one a cycle: use"
-                    " link_items of 1"
+                    f"{option} {items} with own spikes that come back to {name}, one a cycle: use"
+                    f" {option} of 1"
                 )
-            if part.wide and part.delayed:
+            if receives and part.delayed:
                 raise UserError(
-                    f"link_items {items} with delays before {name}, whose line takes one event a"
-                    " cycle: use link_items of 1"
+                    f"{option} {items} with delays before {name}, whose line takes one event a"
+                    f" cycle: use {option} of 1"
                 )
-            if part.received_items > n_events:
+            if receives and items > n_events:
                 raise UserError(
-                    f"link_items {items} to {name}, which adds {n_events} event"
+                    f"{option} {items} to {name}, which adds {n_events} event"
                     f"{'s' * (n_events > 1)} a cycle: use at most as many items as events"
                 )
+        first = self.layers[0]
+        width = address_width(first.n_addresses) + first.payload.width
+        width = kind_width(self.hardware.reports) + first.received_items * width
+        if first.wide and width > MAX_INPUT_BITS:
+            raise UserError(
+                f"input_items {first.received_items} to layer0 are {width} bits together: at most"
+                f" {MAX_INPUT_BITS} can enter in a cycle, so use fewer items"
+            )
 
     @cached_property
     def layers(self) -> tuple[LayerHardware, ...]:

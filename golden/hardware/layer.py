@@ -222,7 +222,7 @@ class LayerHardware(PartHardware):
             found |= {
                 "state": self.lanes * self.block * self.hardware.products_per_cycle,
                 "update": self.state_update.lanes,
-                "drive": int(graded),
+                "drive": self.received_items * graded,
             }
         if self.params.synapse:
             found["synapse"] = self.neuron_fold.units

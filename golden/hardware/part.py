@@ -55,6 +55,11 @@ class EventKind(IntEnum):
     REPORT = 4
 
 
+def kind_width(reports: bool) -> int:
+    """Return the bits of an item's kind, in a core with reports or without."""
+    return address_width(max(EventKind if reports else set(EventKind) - {EventKind.REPORT}) + 1)
+
+
 def listed(each: int | Sequence[int], separator: str = ", ") -> str:
     """Return a number of all parts, or those of each, in words."""
     return separator.join(map(str, [each] if isinstance(each, int) else each))
@@ -113,8 +118,11 @@ class HardwareParams(Generic[Each]):
         Buffers of each event list: 3 or 6. Three are the least: one is walked, one waits while its
         slow states are made, one fills. With six a part takes more of a burst while it is busy.
     link_items
-        Items a cycle on the links between parts: 1, 2 or 4. The core's input and its output have
-        one. Who receives several adds at least as many events a cycle.
+        Items a cycle on the links between parts: 1, 2 or 4. The core's output has one. Who receives
+        several adds at least as many events a cycle.
+    input_items
+        The same of the core's input, which brings events of a timestep alone: only for blocks of
+        one timestep.
     """
 
     lanes: Each = cast(Any, 8)
@@ -131,6 +139,7 @@ class HardwareParams(Generic[Each]):
     ablations: tuple[str, ...] = ()
     list_buffers: int = LIST_BUFFERS[0]
     link_items: int = LINK_ITEMS[0]
+    input_items: int = LINK_ITEMS[0]
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -139,8 +148,9 @@ class HardwareParams(Generic[Each]):
         object.__setattr__(self, "block", block)
         buffers = check_one_of("list_buffers", self.list_buffers, LIST_BUFFERS)
         object.__setattr__(self, "list_buffers", buffers)
-        items = check_one_of("link_items", self.link_items, LINK_ITEMS)
-        object.__setattr__(self, "link_items", items)
+        for name in ("link_items", "input_items"):
+            items = check_one_of(name, getattr(self, name), LINK_ITEMS)
+            object.__setattr__(self, name, items)
         for name in ("access_counters", "trace", "reports", "hold_operands"):
             check_type(name, getattr(self, name), bool, "True or False")
         for name, choices in (("counters", COUNTED), ("graded", GRADED)):
@@ -151,6 +161,11 @@ class HardwareParams(Generic[Each]):
             raise UserError(
                 f"access_counters with counters {self.counters}: use all, or leave out"
                 " access_counters"
+            )
+        if self.input_items > 1 and self.block > 1:
+            raise UserError(
+                f"input_items {self.input_items} and block {self.block}: what enters together is of"
+                " one timestep, so use a block of 1"
             )
         check_type("ablations", self.ablations, tuple, "a tuple of names")
         self._check_ablations()
@@ -189,6 +204,7 @@ class HardwareParams(Generic[Each]):
             f"events_per_cycle {listed(self.events_per_cycle)}": self.events_per_cycle != 1,
             f"products_per_cycle {listed(self.products_per_cycle)}": self.products_per_cycle != 1,
             f"link_items {self.link_items}": self.link_items > 1,
+            f"input_items {self.input_items}": self.input_items > 1,
             "reports": self.reports,
         }
         if self.ablations and (found := [name for name, is_on in turned.items() if is_on]):
@@ -290,7 +306,7 @@ class PartHardware(ABC):
     @property
     def received_items(self) -> int:
         """Events that it may receive in a cycle."""
-        return 1 if self.external else self.hardware.link_items
+        return self.hardware.input_items if self.external else self.hardware.link_items
 
     @property
     def wide(self) -> bool:
@@ -390,7 +406,8 @@ class PartHardware(ABC):
         address = Fixed(address_width(n_addresses), signed=False)
         depth = self.n_lists << address_width(-(-n_addresses // n_events))
         if self.wide:
-            entry = Fixed(address.width + self.block * self.has_payloads, signed=False)
+            payloads = self.block * self.payload.width * self.has_payloads
+            entry = Fixed(address.width + payloads, signed=False)
             return [MemoryParams(f"list{e}", depth, 1, entry) for e in range(n_events)]
         found = [MemoryParams("list", depth, n_events, address)]
         if self.has_payloads:  # a copy for each event of a cycle

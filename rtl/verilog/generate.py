@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
@@ -58,12 +59,17 @@ def describe(core: CoreParams, top: Core) -> Interface:
 
 
 def _fields(layout: data.StructLayout) -> dict[str, Field]:
-    return {
-        str(name): Field(
-            str(name), field.offset, field.width, bool(getattr(field.shape, "signed", False))
-        )
-        for name, field in layout
-    }
+    """Return the fields of a stream's items, those of several events by `address_0`, ..."""
+    found = {}
+    for name, field in layout:
+        of, many = field.shape, isinstance(field.shape, data.ArrayLayout)
+        each = {f"{name}_{n}": part.offset for n, part in of} if many else {str(name): 0}
+        shape = Shape.cast(of.elem_shape if many else of)
+        found |= {
+            key: Field(key, field.offset + offset, shape.width, shape.signed)
+            for key, offset in each.items()
+        }
+    return found
 
 
 def _write_if_changed(path: Path, content: str) -> None:
@@ -85,6 +91,8 @@ def _later(hardware: HardwareParams) -> str:
         found += f" --list-buffers {hardware.list_buffers}"
     if hardware.link_items != usual.link_items:
         found += f" --link-items {hardware.link_items}"
+    if hardware.input_items != usual.input_items:
+        found += f" --input-items {hardware.input_items}"
     return found + " --hold-operands" * hardware.hold_operands
 
 
