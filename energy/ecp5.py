@@ -85,7 +85,7 @@ def count(core: CoreParams, run: Run, work: Work, registers: int) -> dict[str, f
         if kind == "products":
             lanes = part.lanes
             if isinstance(part, LayerHardware) and of != "state":
-                lanes = part.state_update.lanes if of == "update" else part.neuron_fold.units
+                lanes = part.state_update.multipliers if of == "update" else part.neuron_fold.units
             products += number * lanes
         elif kind == "additions":
             products += number * part.lanes * (part.payload.width > 1)

@@ -121,8 +121,8 @@ def _dense_path(part: LayerHardware, counts: Terms, share: float, cycles: float)
 
 def _state_update(part: LayerHardware, counts: Terms, share: float, cycles: float) -> Terms:
     """Also `kept`: the bits of slow states in registers, among which each read chooses."""
-    f, lanes = part.params.formats, part.state_update.lanes
-    products, width = counts["update_products"] * lanes, f.a.width + f.m.width
+    f, multipliers = part.params.formats, part.state_update.multipliers
+    products, width = counts["update_products"] * multipliers, f.a.width + f.m.width
     small = (part.buffers[name] for name in ("m", "history"))
     kept = sum(
         counts[f"{memory.name}_reads"] * memory.bits
@@ -133,7 +133,7 @@ def _state_update(part: LayerHardware, counts: Terms, share: float, cycles: floa
         "used": products * share * f.a.width * f.m.width,
         "clocked": products * width,
         "kept": kept,
-        "cycles": cycles * lanes * width,
+        "cycles": cycles * multipliers * width,
     }
 
 

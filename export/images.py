@@ -85,7 +85,11 @@ def _layer_elements(layer: LayerIntegers, hardware: LayerHardware) -> dict[str, 
         elements["p"] = _turned(dealt, n_groups) if hardware.input_stationary else dealt
         elements["w_x"] = layer.w_x[:, None]
         rows = np.concatenate([layer.a, layer.b[:, None]], 1)
-        elements["ab"] = _deal(rows, hardware.state_update.row_groups, hardware.state_update.lanes)
+        update = hardware.state_update
+        padded = np.zeros((len(rows), update.steps * update.columns), np.int64)
+        padded[:, : rows.shape[1]] = rows
+        dealt = _deal(padded, update.row_groups, update.lanes)
+        elements["ab"] = dealt.reshape(-1, update.multipliers)
     if hardware.delayed:
         elements["delays"] = layer.delays[:, None]
     return elements
@@ -139,7 +143,11 @@ def unpack(images: Images, core: CoreParams) -> NetworkIntegers:
             pv = _gather(columns, n_groups, n, f"layer{i}.p")
             if pv[:, hardware.columns :].any():
                 raise UserError(f"memory layer{i}.p has values after its last column")
-            ab = _gather(of("ab"), hardware.state_update.row_groups, d, f"layer{i}.ab")
+            update = hardware.state_update
+            columns = of("ab").reshape(-1, update.lanes)
+            ab = _gather(columns, update.row_groups, d, f"layer{i}.ab")
+            if ab[:, d + 1 :].any():
+                raise UserError(f"memory layer{i}.ab has values after its last column")
             w_x = of("w_x")[:, 0]
         else:
             pv, ab, w_x = (

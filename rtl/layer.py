@@ -128,7 +128,7 @@ class Layer(Component):
         if p.n_state:
             trace |= {
                 "state_valid": Out(1),
-                "state_value": Out(shape_of(f.m)),
+                "state_value": Out(self.slow_state.value.shape()),
                 "drive_valid": Out(1),
                 "drive_value": Out(shape_of(f.x)),
             }

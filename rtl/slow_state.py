@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,7 +16,7 @@ from golden.hardware.memory import address_width
 from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages
+from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, total
 from rtl.queue import Queue
 from rtl.signatures import (
     HistoryRead,
@@ -32,11 +32,12 @@ class SlowState(Component):
     """Compute m' = sat(rshift(A m + B x)) for one drive after another, beside the groups and, for
     the later timesteps of a block, ahead of them; keep a history of what the groups will need.
 
-    Rows are computed `state_update.lanes` at a time (a row group), a step a cycle, and written one
-    a cycle. The update of a block's last timestep waits until the block is started, since it writes
-    over the history of the block before. A block's slow states are announced as soon as its walk
-    can no longer overtake their writing. Without dependency breaking (`LayerParams.state_first`) a
-    block's walk waits for its own update, which waits until the block before is started, or in turn
+    Rows are computed `state_update.lanes` at a time (a row group), a step of `state_update.columns`
+    columns a cycle, and as many rows are written in a cycle, a word of m. The update of a block's
+    last timestep waits until the block is started, since it writes over the history of the block
+    before. A block's slow states are announced as soon as its walk can no longer overtake their
+    writing. Without dependency breaking (`LayerParams.state_first`) a block's walk waits for its
+    own update, which waits until the block before is started, or in turn
     (`LayerHardware.updates_in_turn`) until its walk is over.
 
     Parameters
@@ -44,8 +45,8 @@ class SlowState(Component):
     layer
         The layer; it says how many multipliers the update has.
     number
-        Of the bank of A and B: word `row_group * (d + 1) + j` holds column j of A, or B, of the
-        rows of the group.
+        Of the bank of A and B: word `row_group * state_update.steps + i` holds the columns of step
+        i of A, then B, of the rows of the group, the rows of the first column lowest; 0 after B.
 
     Members
     -------
@@ -58,10 +59,10 @@ class SlowState(Component):
     history
         A read of the slow states before each timestep of a block.
     valid, value, saturated
-        A value of the new state is written, in the order of the rows, and whether it had to be
-        clamped.
+        A word of the new state is written, in the order of the rows, and how many of its rows had
+        to be clamped. With several columns a cycle, `value[row]`; rows after the last one are 0.
     a_read, m_read, history_write
-        A word of A and B, of m is read; a value of the history is written.
+        A word of A and B, of m is read; the rows of a word are written to the history.
 
     Latency: `state_update.latency` cycles from the last step of a row group to the first of its
     values; throughput: a timestep in `state_update.interval` cycles.
@@ -96,14 +97,25 @@ class SlowState(Component):
                 "near": Out(1),
                 "history": In(HistoryRead(layer)),
                 "valid": Out(1),
-                "value": Out(shape_of(layer.params.formats.m)),
-                "saturated": Out(1),
+                "value": Out(self._word(layer)),
+                "saturated": Out(range(layer.state_update.columns + 1)),
                 "a_read": Out(1),
                 "m_read": Out(1),
                 "history_write": Out(1),
                 "load": In(LoadBus()),
             }
         )
+
+    @staticmethod
+    def _word(layer: LayerHardware) -> ShapeLike:
+        """The shape of a word of m."""
+        row, columns = shape_of(layer.params.formats.m), layer.state_update.columns
+        return row if columns == 1 else data.ArrayLayout(row, columns)
+
+    def _rows(self, word: Any) -> list[Any]:
+        """Return the rows of a word of m."""
+        columns = self.layer.state_update.columns
+        return [word] if columns == 1 else [word[row] for row in range(columns)]
 
     @property
     def latency(self) -> int:
@@ -115,10 +127,11 @@ class SlowState(Component):
         layer = self.layer
         p, f, block = layer.params, layer.params.formats, layer.block
         d, row_groups, lanes = p.n_state, layer.state_update.row_groups, layer.state_update.lanes
-        index_width = address_width(d)
         m.submodules.coefficients = coefficients = self.coefficients
         wiring.connect(m, wiring.flipped(self.load), coefficients.load)
         update, waiting = layer.state_update, layer.buffers["drives"]
+        columns, steps, words = update.columns, update.steps, update.words
+        index_width = address_width(words)
         item = data.StructLayout({"value": shape_of(f.x), "first": 1, "last": 1})
         m.submodules.drives = drives = Queue(item, waiting.depth)
         head = drives.o.payload
@@ -161,7 +174,7 @@ class SlowState(Component):
         with m.If(age < limit):
             m.d.sync += age.eq(age + 1)
 
-        # One step a cycle: column j of the rows of a row group.
+        # One step a cycle: columns of the rows of a row group.
         running = Signal()
         current = Signal(  # the one that is running
             data.StructLayout(
@@ -177,11 +190,11 @@ class SlowState(Component):
         )
         drive = Signal(shape_of(f.x))
         address = Signal(coefficients.address[0].shape())
-        column = Signal(range(d + 1))
+        column = Signal(range(steps))  # or the step, of several columns
         row_group = Signal(range(row_groups))
         with m.If(running):
             m.d.sync += [column.eq(column + 1), address.eq(address + 1)]
-            with m.If(column == d):
+            with m.If(column == steps - 1):
                 m.d.sync += [
                     column.eq(0),
                     row_group.eq(row_group + 1),
@@ -209,10 +222,10 @@ class SlowState(Component):
 
         memory = layer.buffers["m"]
         m.submodules.values = values = Memory(
-            shape=shape_of(memory.element), depth=memory.depth, init=[], attrs=NEVER_COLLIDES
+            shape=self._word(layer), depth=memory.depth, init=[], attrs=NEVER_COLLIDES
         )
         write, read = values.write_port(), values.read_port()
-        reading = running & (column != d)
+        reading = running & (column != words) if steps > words else running
         m.d.comb += [
             read.en.eq(reading),
             read.addr.eq(Cat(column[:index_width], current.source)),
@@ -224,20 +237,27 @@ class SlowState(Component):
 
         # Memories, operands, products, sums: a cycle each; relaxed, what is read is registered.
         relaxed = int(update.relaxed)
-        driven = delay(m, column == d, 1 + relaxed, "driven")
+        driven = delay(m, column == steps - 1, 1 + relaxed, "driven")
         fresh = delay(m, current.fresh, 1 + relaxed, "fresh")
         runs = stages(m, running, 3 + relaxed, "step_valid")
         driving = delay(m, drive, 1 + relaxed, "driving", reset_less=True, moving=runs)
         state = delay(m, read.data, relaxed, "state", reset_less=True, moving=runs[1:])
-        words = coefficients.words[0]
         moving = at_multiplier(layer.hardware, runs[2:])
-        factors = delay(m, words, relaxed, "factors", reset_less=True, moving=moving)
-        operand = Signal(shape_of(f.m if f.m.width >= f.x.width else f.x), reset_less=True)
-        chosen = Mux(driven, driving, Mux(fresh, 0, state))
-        hold(m, at_multiplier(layer.hardware, runs[1 + relaxed]), operand.eq(chosen))
+        read_factors = coefficients.words[0]
+        factors = delay(m, read_factors, relaxed, "factors", reset_less=True, moving=moving)
+        operands: list[Signal] = []
+        for index, row in enumerate(self._rows(state)):
+            name = "operand" if columns == 1 else f"operand_{index}"
+            shape = shape_of(f.m if f.m.width >= f.x.width else f.x)
+            operand = Signal(shape, name=name, reset_less=True)
+            chosen = Mux(fresh, 0, row)
+            if index == d % columns:  # the place of B in the last step; after it, all is 0
+                chosen = Mux(driven, driving, chosen)
+            hold(m, at_multiplier(layer.hardware, runs[1 + relaxed]), operand.eq(chosen))
+            operands.append(operand)
         step_first = delay(m, column == 0, 3 + relaxed, "step_first")
         summed = update.latency - 1 - relaxed
-        completes = stages(m, running & (column == d), summed, "complete")
+        completes = stages(m, running & (column == steps - 1), summed, "complete")
         complete = completes[summed]
         completed = delay(m, current, summed, "completed", moving=completes)
         rows = Choice(
@@ -245,26 +265,39 @@ class SlowState(Component):
         )
         sums = []
         for index in range(lanes):
-            product = Signal(
-                shape_of(Fixed(f.a.width + len(operand))), name=f"product_{index}", reset_less=True
-            )
-            total = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
-            multiplied = product.eq(factors[index] * operand)
-            hold(m, at_multiplier(layer.hardware, runs[2 + relaxed]), multiplied)
+            products = []
+            for place, operand in enumerate(operands):
+                name = f"product_{index}" if columns == 1 else f"product_{place}_{index}"
+                shape = shape_of(Fixed(f.a.width + len(operand)))
+                product = Signal(shape, name=name, reset_less=True)
+                multiplied = product.eq(factors[place * lanes + index] * operand)
+                hold(m, at_multiplier(layer.hardware, runs[2 + relaxed]), multiplied)
+                products.append(product)
+            summed_row = Signal(shape_of(p.state_sum), name=f"sum_{index}", reset_less=True)
             with m.If(runs[3 + relaxed]):
-                m.d.sync += total.eq(Mux(step_first, 0, total) + product)
-            sums.append(total)
+                m.d.sync += summed_row.eq(Mux(step_first, 0, summed_row) + total(products))
+            sums.append(summed_row)
 
-        # The rows of a group leave through one rounding and one saturation, one a cycle, while the
-        # next group is summed.
-        left = Signal(range(lanes + 1))
+        # The rows of a group leave through one rounding and one saturation for each row of a word,
+        # a word a cycle, while the next group is summed.
+        group_words = -(-lanes // columns)
+        left = Signal(range(group_words + 1))
         leaving = Signal.like(current)
         rounding = Signal()
-        rounded, clamped = saturate(align(rows[0], p.state_shift), f.m)
+        found = [saturate(align(rows[row], p.state_shift), f.m) for row in range(columns)]
         m.d.comb += rounding.eq(left != 0)
-        written = Signal.like(current)  # the update whose row is written
-        told = [self.valid.eq(rounding), self.saturated.eq(rounding & clamped)]
-        row_and_place = [self.value.eq(rounded), written.eq(leaving)]
+        written = Signal.like(current)  # the update whose rows are written
+        told = [
+            self.valid.eq(rounding),
+            self.saturated.eq(total([rounding & clamped for _, clamped in found])),
+        ]
+        row_and_place = [
+            *(
+                to.eq(rounded)
+                for to, (rounded, _) in zip(self._rows(self.value), found, strict=True)
+            ),
+            written.eq(leaving),
+        ]
         if relaxed:
             m.d.sync += told
             hold(m, rounding, *row_and_place)
@@ -272,13 +305,15 @@ class SlowState(Component):
             m.d.comb += [*told, *row_and_place]
         with m.If(rounding):
             m.d.sync += left.eq(left - 1)
-            m.d.sync += [rows[i].eq(rows[i + 1]) for i in range(lanes - 1)]
+            m.d.sync += [rows[i].eq(rows[i + columns]) for i in range(lanes - columns)]
+            if columns > 1:
+                m.d.sync += [rows[i].eq(0) for i in range(lanes - columns, lanes)]
         done_groups = Signal(range(row_groups))
-        last_rows = d - (row_groups - 1) * lanes
+        last_words = words - (row_groups - 1) * group_words
         with m.If(complete):
             m.d.sync += [rows[i].eq(sums[i]) for i in range(lanes)]
             m.d.sync += [
-                left.eq(Mux(done_groups == row_groups - 1, last_rows, lanes)),
+                left.eq(Mux(done_groups == row_groups - 1, last_words, group_words)),
                 done_groups.eq(Mux(done_groups == row_groups - 1, 0, done_groups + 1)),
                 leaving.eq(completed),
             ]
@@ -286,7 +321,7 @@ class SlowState(Component):
         row = Signal(index_width)
         last = Signal()
         m.d.comb += [
-            last.eq(row == d - 1),
+            last.eq(row == words - 1),
             write.en.eq(self.valid),
             write.addr.eq(Cat(row, ~written.source)),
             write.data.eq(self.value),
@@ -297,9 +332,9 @@ class SlowState(Component):
         return m
 
     def _keep(self, m: Module, last: Signal, written: Any) -> None:
-        """The history: a value goes to its row's word and slot, and there to its timestep."""
-        layer, block = self.layer, self.layer.block
-        per_cycle = layer.hardware.products_per_cycle
+        """The history: rows go to their word and slots, and there to their timestep."""
+        layer, block, columns = self.layer, self.layer.block, self.layer.state_update.columns
+        per_word = layer.hardware.products_per_cycle // columns  # of the rows written at once
         memory = layer.buffers["history"]
         m.submodules.history_words = words = Memory(
             shape=data.ArrayLayout(shape_of(memory.element), memory.n_lanes),
@@ -308,20 +343,21 @@ class SlowState(Component):
             attrs=NEVER_COLLIDES,
         )
         write, read = words.write_port(granularity=1), words.read_port()
-        # The row's word and slot, counted along with the rows.
+        # The rows' word and slots, counted along with them.
         word = Signal(address_width(layer.dense_steps))
-        slot = Signal(range(per_cycle))
+        slot = Signal(range(per_word))
         with m.If(self.valid):
-            m.d.sync += slot.eq(Mux(slot == per_cycle - 1, 0, slot + 1))
-            with m.If(slot == per_cycle - 1):
+            m.d.sync += slot.eq(Mux(slot == per_word - 1, 0, slot + 1))
+            with m.If(slot == per_word - 1):
                 m.d.sync += word.eq(word + 1)
             with m.If(last):
                 m.d.sync += [slot.eq(0), word.eq(0)]
         place = Signal(range(memory.n_lanes))
+        together = sum(1 << row * block for row in range(columns))
         m.d.comb += [
-            place.eq(slot * block + written.timestep),
+            place.eq(slot * (columns * block) + written.timestep),
             self.history_write.eq(self.valid & written.kept),
-            write.en.eq(Mux(self.history_write, 1 << place, 0)),
+            write.en.eq(Mux(self.history_write, together << place, 0)),
             write.addr.eq(Cat(word, written.buffer)),
             read.en.eq(self.history.enable),
             read.addr.eq(Cat(self.history.index, self.history.buffer)),
@@ -330,7 +366,8 @@ class SlowState(Component):
         found = delay(m, read.data, 1, "history_found", reset_less=True, moving=moving)
         m.d.comb += self.history.states.as_value().eq(found.as_value())
         for lane_index in range(memory.n_lanes):
-            m.d.comb += write.data[lane_index].eq(self.value)
+            rows = self._rows(self.value)
+            m.d.comb += write.data[lane_index].eq(rows[lane_index // block % columns])
 
 
 assert UPDATE_LATENCY == (5, 7) and START_LATENCY == 3, "the update takes its stages from these"

@@ -249,9 +249,9 @@ def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float
             if kind not in ("reads", "writes"):
                 continue
             width = memories[COPIES.get(memory, memory)].width
-            if what in ("list_writes", "history_writes"):  # one element of a word
-                shape = memories[memory]
-                width = shape.element.width
+            if what in ("list_writes", "history_writes"):  # some elements of a word
+                rows = part.state_update.columns if what == "history_writes" else 1
+                width = rows * memories[memory].element.width
             found[f"{name}.{what}"] = accesses[f"{name}.{what}"] * width
     return found
 
@@ -269,7 +269,7 @@ def product_widths(core: CoreParams) -> dict[str, list[tuple[str, int]]]:
     return {
         "state": of(lambda layer: layer.lanes, slow),
         "leak": of(lambda layer: layer.neuron_fold.units),
-        "update": of(lambda layer: layer.state_update.lanes, slow),
+        "update": of(lambda layer: layer.state_update.multipliers, slow),
     }
 
 

@@ -163,8 +163,9 @@ def core_logs(core: CoreParams, interface: Interface) -> dict[str, Log]:
                 current = Column("synapse", f"{port}_synapse_value", formats.y, units)
                 logs.append(Log(f"layer{index}.synapse", f"{port}_synapse_valid", (current,)))
             if layer.params.n_state:
-                for name, element in (("state", formats.m), ("drive", formats.x)):
-                    column = Column(name, f"{port}_{name}_value", element)
+                rows = layer.state_update.columns
+                for name, element, of in (("state", formats.m, rows), ("drive", formats.x, 1)):
+                    column = Column(name, f"{port}_{name}_value", element, of)
                     logs.append(Log(f"layer{index}.{name}", f"{port}_{name}_valid", (column,)))
         if core.network.output is not None:
             logs.append(Log("readout.start", "trace_readout_start", (cycle,)))

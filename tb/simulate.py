@@ -116,10 +116,10 @@ class Simulation(Output, Status):
         membrane = by_timestep(neurons["membrane"], layer, self.lengths)
         spikes = by_timestep(neurons["spikes"], layer, self.lengths).astype(bool)
         if d:
-            values, drives = d * self.n_timesteps, self.n_timesteps
+            values, drives = layer.state_update.words * self.n_timesteps, self.n_timesteps
             state = self._read(f"layer{index}.state", values, first, count)["state"]
             drive = self._read(f"layer{index}.drive", drives, first, count)["drive"]
-            state, drive = state.reshape(*steps, d), drive.reshape(steps)
+            state, drive = state.reshape(*steps, -1)[..., :d], drive.reshape(steps)
         else:
             state, drive = np.zeros((*steps, 0), np.int64), np.zeros((*steps, 0), np.int64)
         synapse = np.zeros((*steps, 0), np.int64)

@@ -69,7 +69,9 @@ def to_items(payloads: np.ndarray, width: int, reports: tuple[int, ...] = ()) ->
     for sequence in payloads:
         found += [Item(EventKind.REPORT)] * reports.count(0)
         for done, timestep in enumerate(sequence, 1):
-            events = [(int(address), int(timestep[address])) for address in np.flatnonzero(timestep)]
+            events = [
+                (int(address), int(timestep[address])) for address in np.flatnonzero(timestep)
+            ]
             starts = range(0, len(events), width)
             found += [Item(EventKind.EVENT, events[n : n + width]) for n in starts]
             found.append(Item(EventKind.END_TIMESTEP))
@@ -232,9 +234,15 @@ def simulate(
                     recorded.spikes[i] += [found["neuron_spikes"] >> unit & 1 for unit in units]
                 if found.get("synapse_valid"):
                     recorded.synapse[i] += [found["synapse_value"][unit] for unit in units]
-                for name, record in (("state", recorded.state), ("drive", recorded.drive)):
-                    if found.get(f"{name}_valid"):
-                        record[i].append(found[f"{name}_value"])
+                if found.get("state_valid"):
+                    rows = found["state_value"]
+                    several = layer.state_update.columns > 1
+                    left = layer.params.n_state - len(recorded.state[i]) % layer.params.n_state
+                    recorded.state[i] += (
+                        [rows[n] for n in range(len(rows))][:left] if several else [rows]
+                    )
+                if found.get("drive_valid"):
+                    recorded.drive[i].append(found["drive_value"])
 
         return watch
 

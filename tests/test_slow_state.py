@@ -36,6 +36,8 @@ CASES = [
     (12, 20, 1, 1, 1), (12, 14, 1, 1, 2), (7, 2, 1, 1, 8),
     (1, 1, 1, 2, 1), (4, 3, 3, 2, 1), (5, 7, 1, 4, 2), (6, 15, 5, 2, 4), (3, 1, 90, 2, 2),
     (12, 10, 4, 2, 5), (5, 2, 2, 8, 3), (3, 1, 3, 16, 1), (9, 4, 16, 8, 2),
+    (10, 2, 1, 1, 2), (9, 3, 1, 1, 4), (12, 1, 1, 1, 4), (6, 9, 1, 1, 2), (7, 1, 2, 2, 4),
+    (10, 5, 1, 2, 2), (4, 1, 1, 4, 2), (16, 4, 1, 1, 4), (11, 1, 1, 1, 6),
 ]  # fmt: skip
 
 
@@ -138,21 +140,29 @@ class Model:
         self.free = cycle + layer.drain
 
     def update(self, drive: int, kept: bool) -> None:
-        """Update the state; the rows leave one a cycle."""
+        """Update the state; the rows leave a word a cycle."""
         layer, m = self.layer, self.layer.params.formats.m
         d, lanes = layer.params.n_state, layer.state_update.lanes
         exact = rshift(self.ab @ np.append(self.state, drive), layer.params.state_shift)
         self.state = m.saturate(exact)
-        for step in range(layer.state_update.row_groups * (d + 1)):
-            self.expected[self.begun + step] |= {"a_read": 1, "m_read": step % (d + 1) < d}
-        for row, value in enumerate(self.state.tolist()):
-            last_step = self.begun + (row // lanes + 1) * (d + 1) - 1
-            saturated = bool(exact[row] != value)
-            self.expected[last_step + layer.state_update.latency + row % lanes] |= {
-                "valid": 1, "value": value, "saturated": saturated, "history_write": kept
-            }  # fmt: skip
-            if saturated:
-                self.clamped.add(value)
+        shape = layer.state_update
+        for step in range(shape.row_groups * shape.steps):
+            read = step % shape.steps < shape.words
+            self.expected[self.begun + step] |= {"a_read": 1, "m_read": read}
+        for first in range(0, d, shape.columns):
+            rows = slice(first, first + shape.columns)
+            values = np.zeros(shape.columns, np.int64)
+            values[: len(self.state[rows])] = self.state[rows]
+            wrong = (exact[rows] != self.state[rows]).tolist()
+            last_step = self.begun + (first // lanes + 1) * shape.steps - 1
+            self.expected[last_step + shape.latency + first % lanes // shape.columns] |= {
+                "valid": 1,
+                "value": join(values, m.width) if shape.columns > 1 else int(values[0]),
+                "saturated": sum(wrong),
+                "history_write": kept,
+            }
+            clamped = self.state[rows][wrong]
+            self.clamped |= set(clamped.tolist())
 
 
 def draw_blocks(layer: LayerHardware, rng: np.random.Generator) -> list[Block]:
@@ -176,9 +186,14 @@ def test_every_cycle(case: tuple[int, ...], stall: float) -> None:
     f, d, lanes = layer.params.formats, layer.params.n_state, layer.state_update.lanes
     ab = rng.integers(f.a.min, f.a.max + 1, (d, d + 1))
     ab[rng.random(ab.shape) < 0.2] = rng.choice([f.a.min, f.a.max])
-    rows = np.zeros((layer.state_update.row_groups * lanes, d + 1), np.int64)
-    rows[:d] = ab
-    words = [join(word, f.a.width) for part in rows.reshape(-1, lanes, d + 1) for word in part.T]
+    shape = layer.state_update
+    rows = np.zeros((shape.row_groups * lanes, shape.steps * shape.columns), np.int64)
+    rows[:d, : d + 1] = ab
+    words = [
+        join(word.ravel(), f.a.width)
+        for part in rows.reshape(shape.row_groups, lanes, shape.steps, shape.columns)
+        for word in part.transpose(1, 2, 0)
+    ]
     loading = load_cycles(9, words)
     model = Model(layer, ab, rng, stall, start=len(loading))
     blocks = draw_blocks(layer, rng)

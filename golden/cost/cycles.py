@@ -146,19 +146,20 @@ def _accesses(
     if not d:
         return counts
     refreshed = refreshes(part, lengths)
-    steps = part.state_update.row_groups * (d + 1)
+    update = part.state_update
+    steps = update.row_groups * update.steps
     dense = groups * part.dense_steps * int((refreshed > 0).sum())
     # The slow state of timestep k is stored only if timestep k + 1 refreshes the current.
     kept = int((np.arange(1, n_timesteps + 1) % part.dilation == 0).sum())
     counts |= {
         "p_reads": none + dense,
         "history_reads": none + dense,
-        "history_writes": none + d * kept,
+        "history_writes": none + update.words * kept,
         "state_products": none + groups * part.columns * int(refreshed.sum()),
         "w_x_reads": accepted,
         "ab_reads": none + steps * n_timesteps,
-        "m_reads": none + part.state_update.row_groups * d * n_timesteps,
-        "m_writes": none + d * n_timesteps,
+        "m_reads": none + update.row_groups * update.words * n_timesteps,
+        "m_writes": none + update.words * n_timesteps,
         "update_products": none + steps * n_timesteps,
     }
     if part.dilation > 1:

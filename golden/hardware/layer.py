@@ -221,7 +221,7 @@ class LayerHardware(PartHardware):
         if self.params.n_state:
             found |= {
                 "state": self.lanes * self.block * self.hardware.products_per_cycle,
-                "update": self.state_update.lanes,
+                "update": self.state_update.multipliers,
                 "drive": self.received_items * graded,
             }
         if self.params.synapse:
@@ -268,12 +268,11 @@ class LayerHardware(PartHardware):
             *values[1:],
         ]
         if d:
+            update = self.state_update
             found += [
                 MemoryParams("p", self.n_groups * self.dense_steps, per_cycle * lanes, f.p),
                 MemoryParams("w_x", p.n_inputs, 1, f.w_x),
-                MemoryParams(
-                    "ab", self.state_update.row_groups * (d + 1), self.state_update.lanes, f.a
-                ),
+                MemoryParams("ab", update.row_groups * update.steps, update.multipliers, f.a),
             ]
         if self.delayed:
             found.append(MemoryParams("delays", p.n_inputs, 1, p.delay))
@@ -301,9 +300,10 @@ class LayerHardware(PartHardware):
         if d:
             slots = self.hardware.products_per_cycle * self.block
             depth = 2 << address_width(self.dense_steps)
-            queued = self.block * (self.n_lists + self.state_update.lag + 1)
+            update = self.state_update
+            queued = self.block * (self.n_lists + update.lag + 1)
             found += [
-                MemoryParams("m", 2 << address_width(d), 1, f.m),
+                MemoryParams("m", 2 << address_width(update.words), update.columns, f.m),
                 MemoryParams("history", depth, slots, f.m),
                 MemoryParams("drives", queued, 1, Fixed(f.x.width + 2, signed=False)),
             ]
