@@ -154,24 +154,24 @@ def test_cycles_of_the_readout() -> None:
 
 def test_cycles_where_the_state_update_bounds() -> None:
     """12 rows at once, a step for each of 13 columns: the last row is written 28 cycles after the
-    first step and read 11 after it, so that updates are 18 cycles apart. With two products a cycle
-    the walk of a refresh reads the last word at its 5th step and starts 23 cycles after the one
-    before; the timesteps without a refresh may wait for nothing, but their updates are due before
+    first step and read 11 after it, so that updates are 18 cycles apart. With three products a
+    cycle the walk of a refresh reads the last word at its 4th step and starts 25 cycles after the
+    one before; the timesteps without a refresh may wait for nothing, but their updates are due before
     the next refresh.
     """
-    part = layer(12, products=2)
-    assert (part.state_update.interval, part.state_update.block_cycles) == (18, 23)
+    part = layer(12, products=3)
+    assert (part.state_update.interval, part.state_update.block_cycles) == (18, 25)
     quiet = np.zeros((2, 6), int)
-    assert part_cycles(part, quiet, 6) == 23
-    dilated = layer(12, 4, products=2)
-    assert part_cycles(dilated, quiet, 6) == (23 + 3 * 18 + 23 + 18) / 6
+    assert part_cycles(part, quiet, 6) == 25
+    dilated = layer(12, 4, products=3)
+    assert part_cycles(dilated, quiet, 6) == (25 + 3 * 18 + 25 + 18) / 6
     busy = quiet.copy()
-    busy[:, 1] = 90  # and an idle cycle; 7 and 1 of the refresh, 2 and 1 of each quiet timestep
-    assert part_cycles(part, busy, 6) == (5 * 23 + 91) / 6
+    busy[:, 1] = 90  # and an idle cycle; 5 and 1 of the refresh, 2 and 1 of each quiet timestep
+    assert part_cycles(part, busy, 6) == (5 * 25 + 91) / 6
     # Between its refreshes each neuron has a unit of its own: groups of 1 step, 2 idle cycles.
-    assert part_cycles(dilated, busy, 6) == (9 + 92 + 2 * 3 + 23 + 18) / 6
-    blocks = layer(12, products=2, block=2)
-    assert part_cycles(blocks, quiet[:, :3], 6) == (23 + 18) / 2
+    assert part_cycles(dilated, busy, 6) == (7 + 92 + 2 * 3 + 25 + 18) / 6
+    blocks = layer(12, products=3, block=2)
+    assert part_cycles(blocks, quiet[:, :3], 6) == (25 + 18) / 2
 
 
 def steady_cycles(activity: Activity, hardware: HardwareParams) -> float:
@@ -259,7 +259,7 @@ def test_a_price_knows_the_memories_of_what_leaves() -> None:
 def test_partial_blocks_are_dear() -> None:
     """A block of 16 at the end of 17 timesteps is priced as if its state took 16 updates."""
     activity = draw_activity(10, n_timesteps=17)
-    hardware = HardwareParams(56, 16, 2, 4)
+    hardware = HardwareParams(56, 16, 2, 3)
     share = price(activity, hardware).cycles / steady_cycles(activity, hardware)
     assert 1.1 < share < 2
 
