@@ -43,6 +43,8 @@ def counts_signature(part: Part) -> wiring.Signature:
     }
     if isinstance(part, LayerHardware):
         several["spikes"] = part.block * part.sent_items
+        if part.params.n_state:
+            several["state_saturations"] = part.state_update.columns
     if isinstance(part, LayerHardware) and part.delayed:
         ring = part.delay_ring
         several |= {"ring_reads": ring.memories, "ring_writes": ring.memories * (ring.depth + 1)}
