@@ -69,7 +69,9 @@ def to_items(payloads: np.ndarray, width: int, reports: tuple[int, ...] = ()) ->
     for sequence in payloads:
         found += [Item(EventKind.REPORT)] * reports.count(0)
         for done, timestep in enumerate(sequence, 1):
-            events = [(int(address), int(timestep[address])) for address in np.flatnonzero(timestep)]
+            events = [
+                (int(address), int(timestep[address])) for address in np.flatnonzero(timestep)
+            ]
             starts = range(0, len(events), width)
             found += [Item(EventKind.EVENT, events[n : n + width]) for n in starts]
             found.append(Item(EventKind.END_TIMESTEP))

@@ -123,10 +123,11 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
         replace(hardware, list_buffers=6),
         replace(hardware, events_per_cycle=2),
         replace(hardware, events_per_cycle=2, link_items=2),
+        replace(hardware, events_per_cycle=2, input_items=2),
     ]
     shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 19
+    assert len(shapes - {0xBDFBFC40}) == 20
 
 
 def test_what_has_no_room_is_named() -> None:

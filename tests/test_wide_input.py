@@ -14,8 +14,9 @@ from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind
 from golden.integer import run
-from rtl.core import Core
-from rtl.verilog.generate import describe
+from golden.interface import Interface
+from rtl.streams import input_layout
+from rtl.verilog.generate import fields_of
 from tb.compare import compare
 from tb.simulate import simulate_items
 from tests import core_simulator
@@ -120,20 +121,19 @@ def test_events_of_a_timestep_are_packed_in_order(seed: int) -> None:
     """As many as fit; an end comes alone; signs stay."""
     drawn = draw_wide_input(seed)
     core = CoreParams(drawn.network.params, drawn.hardware)
-    interface, width = describe(core, Core(core)), core.hardware.input_items
+    fields = {"i_events": fields_of(input_layout(core))}
+    interface, width = Interface("core", {}, fields, [], []), core.hardware.input_items
     items = to_items(drawn.payloads, np.random.default_rng(seed), drawn.reports)
-    fields = interface.unpack("i_events", pack_events(interface, items))
+    packed = interface.unpack("i_events", pack_events(interface, items))
     found = []
-    for n, kind in enumerate(fields["kind"].tolist()):
+    for n, kind in enumerate(packed["kind"].tolist()):
         events = [
-            [kind, int(fields[f"address_{e}"][n]), int(fields[f"payload_{e}"][n])]
+            [kind, int(packed[f"address_{e}"][n]), int(packed[f"payload_{e}"][n])]
             for e in range(width)
         ]
         used = sum(payload != 0 for *_, payload in events)
         assert not any(payload for *_, payload in events[used:])
-        if kind == EventKind.EVENT and found and found[-1][0] == kind:
-            assert len(found) % width == 0 or used
         found += events[: max(used, 1)]
     assert found == items.tolist()
-    expected = core_simulator.to_items(drawn.payloads, width, drawn.reports)
-    assert len(fields["kind"]) == len(expected)
+    # As many items as can be.
+    assert len(packed["kind"]) == len(core_simulator.to_items(drawn.payloads, width, drawn.reports))

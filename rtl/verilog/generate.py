@@ -52,13 +52,13 @@ def describe(core: CoreParams, top: Core) -> Interface:
     return Interface(
         TOP,
         {port.name: port for port in ports},
-        {name: _fields(layout) for name, layout in layouts.items()},
+        {name: fields_of(layout) for name, layout in layouts.items()},
         core.counters,
         core.errors,
     )
 
 
-def _fields(layout: data.StructLayout) -> dict[str, Field]:
+def fields_of(layout: data.StructLayout) -> dict[str, Field]:
     """Return the fields of a stream's items, those of several events by `address_0`, ..."""
     found = {}
     for name, field in layout:
