@@ -13,8 +13,6 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.part import BLOCKS, HardwareParams
 from golden.params import LayerParams
-from rtl.host.axi import AxiCore
-from rtl.host.host_core import HostCore
 from tests.hardware_layers import GRADED, network
 
 
@@ -194,17 +192,6 @@ def test_a_wide_input_leaves_links_and_the_output_as_they_are() -> None:
     lists = {name: (of.depth, of.width) for name, of in first.buffers.items() if "list" in name}
     assert lists == {f"list{n}": (3 << 7, 8 + 8) for n in range(2)}
     assert not any(name.startswith("payloads") for name in first.buffers)
-
-
-def test_a_bus_brings_an_event_a_word() -> None:
-    core = CoreParams(network(LayerParams(3, 4, 2)), WIDE_INPUT)
-    message = (
-        "^input_items 2 behind a bus, where a word brings one event: use input_items of 1, or the"
-        " core alone$"
-    )
-    for top in (AxiCore, HostCore):
-        with pytest.raises(UserError, match=message):
-            top(core)
 
 
 @pytest.mark.parametrize(

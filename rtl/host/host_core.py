@@ -8,7 +8,6 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind
 from golden.registers import LATENCY
@@ -39,8 +38,7 @@ class HostCore(Component):
     Parameters
     ----------
     core
-        The network and the hardware; it must not have trace ports, nor an input of several items a
-        cycle (`UserError`): a word brings one event.
+        The network and the hardware; it must not have trace ports.
 
     Members
     -------
@@ -69,11 +67,6 @@ class HostCore(Component):
 
     def __init__(self, core: CoreParams) -> None:
         assert not core.hardware.trace
-        if core.hardware.input_items > 1:
-            raise UserError(
-                f"input_items {core.hardware.input_items} behind a bus, where a word brings one"
-                " event: use input_items of 1, or the core alone"
-            )
         self.core = core
         classifies = core.network.output is not None
         sent = {"results": beat_layout()} if classifies else {"spikes": beat_layout(user=1)}
