@@ -206,6 +206,11 @@ def register_map(core: CoreParams) -> dict[str, Register]:
     if payload_width > most:
         top = "the AXI top of a core with reports" if core.hardware.reports else "the AXI top"
         raise UserError(f"payloads of {payload_width} bits: {top} takes at most {most}")
+    if core.hardware.input_items > 1:
+        raise UserError(
+            f"input_items {core.hardware.input_items}: the AXI top and a board take one event a"
+            " word, so use input_items of 1, or the core alone"
+        )
     if logit_width > BUS_WIDTH:
         raise UserError(f"logits of {logit_width} bits: the AXI top sends at most {BUS_WIDTH}")
     registers = [

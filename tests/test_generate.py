@@ -168,11 +168,13 @@ def test_the_header_names_the_options_that_few_cores_have(tmp_path: Path) -> Non
         list_buffers=6,
         events_per_cycle=2,
         link_items=2,
+        input_items=2,
     )
     core = CoreParams(drawn.network.params, hardware)
     text = generate(write_core(drawn.network, core, tmp_path)).read_text()
     made = next(line for line in text.splitlines() if line.startswith("// Made by: "))
-    options = "--segment-words 64 --counters errors --list-buffers 6 --link-items 2 --hold-operands"
+    options = "--segment-words 64 --counters errors --list-buffers 6 --link-items 2"
+    options += " --input-items 2 --hold-operands"
     assert made.endswith(f" --products-per-cycle 1 {options}")
 
 

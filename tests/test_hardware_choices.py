@@ -24,6 +24,18 @@ from tests.hardware_layers import GRADED, network
         ({"lanes": 1025}, "lanes 1025: use a whole number, 1 to 1024"),
         *(({"block": t}, f"block {t}: use 1, 2, 4, 8 or 16 timesteps") for t in (0, 3, 32, -1)),
         *(({"link_items": n}, f"link_items {n}: use 1, 2 or 4") for n in (0, 3, 8)),
+        *(({"input_items": n}, f"input_items {n}: use 1, 2 or 4") for n in (0, 3, 8)),
+        (
+            {"input_items": 2, "block": 4},
+            (
+                "input_items 2 and block 4: what enters together is of one timestep, so use a block"
+                " of 1"
+            ),
+        ),
+        (
+            {"input_items": 2, "ablations": ("no-fusion",)},
+            "the ablation no-fusion with input_items 2: use 1 of each, and no reports",
+        ),
         *(({"list_buffers": n}, f"list_buffers {n}: use 3 or 6") for n in (0, 1, 4, 7)),
         *(({"events_per_cycle": e}, f"events_per_cycle {e}: use 1, 2 or 4") for e in (0, 3, 8)),
         *(
@@ -72,6 +84,7 @@ def test_a_recurrent_layer_has_no_blocks() -> None:
 
 
 WIDE = HardwareParams(4, 1, 2, link_items=2)
+WIDE_INPUT = HardwareParams(4, 1, 2, input_items=2)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +122,38 @@ WIDE = HardwareParams(4, 1, 2, link_items=2)
                 " events"
             ),
         ),
+        (
+            [LayerParams(3, 4, 0, recurrent=True), LayerParams(4, 4, 2)],
+            WIDE_INPUT,
+            (
+                "input_items 2 with own spikes that come back to layer0, one a cycle: use"
+                " input_items of 1"
+            ),
+        ),
+        (
+            [LayerParams(3, 4, 2, max_delay=3), LayerParams(4, 4, 2)],
+            replace(WIDE_INPUT, link_items=2),
+            (
+                "input_items 2 with delays before layer0, whose line takes one event a cycle: use"
+                " input_items of 1"
+            ),
+        ),
+        (
+            [LayerParams(3, 4, 2), LayerParams(4, 4, 2)],
+            replace(WIDE_INPUT, input_items=4),
+            (
+                "input_items 4 to layer0, which adds 2 events a cycle: use at most as many items as"
+                " events"
+            ),
+        ),
+        (
+            [LayerParams(300, 4, 2, formats=GRADED)],
+            replace(WIDE_INPUT, input_items=4, events_per_cycle=4),
+            (
+                "input_items 4 to layer0 are 70 bits together: at most 64 can enter in a cycle, so"
+                " use fewer items"
+            ),
+        ),
     ],
 )
 def test_a_link_that_its_ends_cannot_take(
@@ -119,7 +164,7 @@ def test_a_link_that_its_ends_cannot_take(
 
 
 def test_what_enters_or_leaves_a_core_is_one_item_a_cycle() -> None:
-    """Delays before the first layer stay possible."""
+    """Unless it has a wide input. Delays before the first layer stay possible."""
     layers = LayerParams(3, 4, 2, max_delay=3), LayerParams(4, 5, 0)
     core = CoreParams(network(*layers), WIDE)
     received = [(part.received_items, part.wide) for part in core.parts.values()]
@@ -127,6 +172,26 @@ def test_what_enters_or_leaves_a_core_is_one_item_a_cycle() -> None:
     assert [layer.sent_items for layer in core.layers] == [2, 2]
     spiking = CoreParams(replace(network(*layers), output=None), WIDE)
     assert [layer.sent_items for layer in spiking.layers] == [2, 1]
+
+
+def test_a_wide_input_leaves_links_and_the_output_as_they_are() -> None:
+    """Behind it own spikes and delays are possible. Its list has a memory an event, which holds
+    whole payloads; drives have a multiplier an event.
+    """
+    layers = (
+        LayerParams(200, 4, 2, formats=GRADED),
+        LayerParams(4, 4, 0, recurrent=True),
+        LayerParams(4, 5, 0, max_delay=3),
+    )
+    core = CoreParams(network(*layers), WIDE_INPUT)
+    received = [(part.received_items, part.wide) for part in core.parts.values()]
+    assert received == [(2, True), (1, False), (1, False), (1, False)]
+    assert [layer.sent_items for layer in core.layers] == [1, 1, 1]
+    first = core.layers[0]
+    assert first.multipliers["drive"] == 2 and first.copies("w_x") == [2]
+    lists = {name: (of.depth, of.width) for name, of in first.buffers.items() if "list" in name}
+    assert lists == {f"list{n}": (3 << 7, 8 + 8) for n in range(2)}
+    assert not any(name.startswith("payloads") for name in first.buffers)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "COUNTERS=one", "CLOCK=0",
         "CLOCK=-5", "CLOCK=nan", "CLOCK=", "ABLATE=no;fusion", "DATA=/dev/null", "DATA=nowhere",
-        "DATA='", "LISTS=4", "LINK=3", "GRADED=some",
+        "DATA='", "LISTS=4", "LINK=3", "INPUT=3", "GRADED=some",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -190,13 +190,13 @@ def test_a_core_is_ablated(clone: Path) -> None:
 @pytest.mark.parametrize("fit", [(), ("FIT=1",)])
 def test_a_core_for_a_chip_counts_what_it_shall(clone: Path, fit: tuple[str, ...]) -> None:
     """Also one that `dmp fit` chose."""
-    done = make(clone, "rtl", "CHIP=1", "COUNTERS=errors", "LISTS=6", "LINK=2", *fit)
+    done = make(clone, "rtl", "CHIP=1", "COUNTERS=errors", "LISTS=6", "LINK=2", "INPUT=4", *fit)
     assert done.returncode == 0, done.stderr
     found = " ".join(commands(clone)[-1])
     assert FOR_A_CHIP == {"hold_operands": True, "segment_words": 256}, "as make's CHIP=1"
     assert (
         "--hold-operands --segment-words 256 --counters errors --list-buffers 6 --link-items 2"
-        in found
+        " --input-items 4" in found
     )
     assert ("--fit" in found) == bool(fit) == ("--lanes" not in found)
 

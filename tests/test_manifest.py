@@ -309,6 +309,7 @@ def test_a_manifest_holds_every_choice(tmp_path: Path) -> None:
         "ablations": [],
         "list_buffers": 6,
         "link_items": 2,
+        "input_items": 1,
     }
     assert read_images(path)[0].hardware == hardware
 

@@ -123,10 +123,11 @@ def test_the_shape_is_that_of_earlier_versions_where_no_later_option_is_used() -
         replace(hardware, list_buffers=6),
         replace(hardware, events_per_cycle=2),
         replace(hardware, events_per_cycle=2, link_items=2),
+        replace(hardware, events_per_cycle=2, input_items=2),
     ]
     shapes = {shape_word(CoreParams(network, other)) for other in turned}
     shapes |= {shape_word(CoreParams(other, hardware)) for other in networks}
-    assert len(shapes - {0xBDFBFC40}) == 19
+    assert len(shapes - {0xBDFBFC40}) == 20
 
 
 def test_what_has_no_room_is_named() -> None:
@@ -139,6 +140,8 @@ def test_what_has_no_room_is_named() -> None:
     register_map(CoreParams(network))
     with pytest.raises(UserError, match="14 bits: the AXI top of a core with reports takes at mo"):
         register_map(CoreParams(network, HardwareParams(reports=True)))
+    with pytest.raises(UserError, match="^input_items 2: the AXI top and a board take one event a"):
+        register_map(CoreParams(NETWORK, HardwareParams(events_per_cycle=2, input_items=2)))
     network = replace(NETWORK, output=ReadoutParams(5, 4, logit_width=33))
     with pytest.raises(UserError, match="logits of 33 bits: the AXI top sends at most 32"):
         register_map(CoreParams(network))

@@ -14,8 +14,9 @@ from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind
 from golden.integer import run
-from rtl.core import Core
-from rtl.verilog.generate import describe
+from golden.interface import Interface
+from rtl.streams import input_layout
+from rtl.verilog.generate import fields_of
 from tb.compare import compare
 from tb.simulate import simulate_items
 from tests import core_simulator
@@ -26,8 +27,8 @@ from tests.test_core_cosim import FAST, check_core, make_core, with_events
 from tests.test_core_cosim import with_errors as items_with_errors
 from tests.wide_inputs import draw_wide_input, with_errors
 
-QUICK = (0, 1, 2, 4, 7, 8)
-LONG = (3, 5, 6, 9, 10, 11, *range(100, 116))
+QUICK = (4, 14, 23, 44, 108)
+LONG = (0, 1, 2, 3, *range(5, 13), 17, 20, 29, 32, *range(100, 108))
 
 
 def draw_errors(drawn: Drawn) -> tuple[list[Item], Counter[str]]:
@@ -54,8 +55,9 @@ def test_a_drawn_core_is_bit_and_cycle_exact(seed: int) -> None:
     check_cycles(recorded, Timeline(recorded.core, drawn.payloads, golden.layers, drawn.reports))
 
 
+@pytest.mark.long
 def test_stalls_change_no_value() -> None:
-    drawn = draw_wide_input(11)
+    drawn = draw_wide_input(107)
     stalls = np.random.default_rng(1)
     recorded = simulate(
         drawn.network, drawn.hardware, drawn.payloads, stalls, reports=drawn.reports
@@ -86,11 +88,12 @@ def test_the_drawn_ones_differ() -> None:
     assert min(found.values()) >= 1 and min(found["within"], found["across"]) >= 3
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.long), 5])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [0, 2, 4, 23])
 def test_a_core_in_verilog(seed: int, tmp_path: Path) -> None:
     """Under cocotb, with stalls and events in any order, and without."""
     drawn = draw_wide_input(seed)
-    assert drawn.hardware.input_items == {1: 2, 5: 4}[seed]
+    assert drawn.hardware.input_items == {0: 2, 2: 4, 4: 2, 23: 4}[seed]
     check_core(drawn, seed, tmp_path)
 
 
@@ -98,7 +101,7 @@ def test_errors_of_whole_items(tmp_path: Path) -> None:
     """Items of no kind count once, however many events they seem to have; events without an end
     are dropped with their sequence.
     """
-    drawn = draw_wide_input(2)
+    drawn = draw_wide_input(14)
     hardware = replace(drawn.hardware, access_counters=False, reports=False)
     params = drawn.network.params.layers[0]
     assert hardware.input_items == 4 and params.n_inputs & (params.n_inputs - 1)
@@ -106,6 +109,8 @@ def test_errors_of_whole_items(tmp_path: Path) -> None:
     items = items_with_errors(payloads, params.formats.payload.max)
     strange = [EventKind.INVALID, params.n_inputs, 1]
     items = np.insert(items, [0, 0, 5], strange, axis=0)
+    unclosed = int(np.argmax(items[:, 0] == EventKind.END_SEQUENCE)) - 1
+    items = np.insert(items, unclosed, [EventKind.EVENT, 0, 0], axis=0)  # beside no event
     manifest = make_core(drawn.network, hardware, tmp_path)
     simulation = simulate_items(manifest, items, *payloads.shape[:2], stalls_seed=1, optimize=FAST)
     expected = {"repeated": 2, "out_of_range": 1 + 3, "unclosed": 1}
@@ -115,25 +120,24 @@ def test_errors_of_whole_items(tmp_path: Path) -> None:
     assert comparison.mismatches == 0, comparison.first
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [2, 4, 14])
 def test_events_of_a_timestep_are_packed_in_order(seed: int) -> None:
     """As many as fit; an end comes alone; signs stay."""
     drawn = draw_wide_input(seed)
     core = CoreParams(drawn.network.params, drawn.hardware)
-    interface, width = describe(core, Core(core)), core.hardware.input_items
+    fields = {"i_events": fields_of(input_layout(core))}
+    interface, width = Interface("core", {}, fields, [], []), core.hardware.input_items
     items = to_items(drawn.payloads, np.random.default_rng(seed), drawn.reports)
-    fields = interface.unpack("i_events", pack_events(interface, items))
+    packed = interface.unpack("i_events", pack_events(interface, items))
     found = []
-    for n, kind in enumerate(fields["kind"].tolist()):
+    for n, kind in enumerate(packed["kind"].tolist()):
         events = [
-            [kind, int(fields[f"address_{e}"][n]), int(fields[f"payload_{e}"][n])]
+            [kind, int(packed[f"address_{e}"][n]), int(packed[f"payload_{e}"][n])]
             for e in range(width)
         ]
         used = sum(payload != 0 for *_, payload in events)
         assert not any(payload for *_, payload in events[used:])
-        if kind == EventKind.EVENT and found and found[-1][0] == kind:
-            assert len(found) % width == 0 or used
         found += events[: max(used, 1)]
     assert found == items.tolist()
-    expected = core_simulator.to_items(drawn.payloads, width, drawn.reports)
-    assert len(fields["kind"]) == len(expected)
+    # As many items as can be.
+    assert len(packed["kind"]) == len(core_simulator.to_items(drawn.payloads, width, drawn.reports))

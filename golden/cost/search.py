@@ -175,15 +175,14 @@ def link_cycles(activity: Activity, core: CoreParams) -> float:
     found = activity.addresses[core.hardware.block][1:]
     links = [part.received_items for part in core.parts.values()][1:]
     links += [1] * (len(found) - len(links))  # what leaves the core
-    entering = -(-(activity.items - 1) // core.hardware.input_items) + 1
-    items = [entering, *(-(-n // width) + 1 for n, width in zip(found, links, strict=True))]
+    items = [activity.items, *(-(-n // width) + 1 for n, width in zip(found, links, strict=True))]
     if core.spike_output:  # which leave by timesteps
         items.append(activity.run.layers[-1].spike_counts + 1)
-    received = np.count_nonzero(activity.payloads, axis=2) + 1
+    entering = np.count_nonzero(activity.payloads, axis=2) + 1
     return max(
         *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
         *(
-            delay_cycles(part, layer.delayed, received)
+            delay_cycles(part, layer.delayed, entering)
             for part, layer in zip(core.layers, activity.run.layers, strict=True)
             if layer.delayed is not None
         ),

@@ -8,6 +8,7 @@ import os
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
@@ -17,6 +18,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.part import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
+from golden.registers import register_map
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore
@@ -52,23 +54,23 @@ def describe(core: CoreParams, top: Core) -> Interface:
     return Interface(
         TOP,
         {port.name: port for port in ports},
-        {name: _fields(layout) for name, layout in layouts.items()},
+        {name: fields_of(layout) for name, layout in layouts.items()},
         core.counters,
         core.errors,
     )
 
 
-def _fields(layout: data.StructLayout) -> dict[str, Field]:
+def fields_of(layout: data.StructLayout) -> dict[str, Field]:
     """Return the fields of a stream's items, those of several events by `address_0`, ..."""
     found = {}
     for name, field in layout:
-        of, many = field.shape, isinstance(field.shape, data.ArrayLayout)
-        each = {f"{name}_{n}": part.offset for n, part in of} if many else {str(name): 0}
-        shape = Shape.cast(of.elem_shape if many else of)
-        found |= {
-            key: Field(key, field.offset + offset, shape.width, shape.signed)
-            for key, offset in each.items()
-        }
+        of: Any = field.shape
+        each = [(str(name), 0, of)]
+        if isinstance(of, data.ArrayLayout):
+            each = [(f"{name}_{n}", part.offset, part.shape) for n, part in of]
+        for key, offset, shape in each:
+            signed = bool(getattr(shape, "signed", False))
+            found[key] = Field(key, field.offset + offset, Shape.cast(shape).width, signed)
     return found
 
 
@@ -228,11 +230,12 @@ def generate_board(
 
     They are called `NAME_BOARD` and hold the whole core, without trace ports. For the rest see
     `generate`; there is a `UserError` too where the board cannot make the clock or the baud rate,
-    or the network has no readout.
+    the network has no readout, or a word has no room for what the core takes or sends.
     """
     core, _ = read_core(manifest)
     _ = core.network.readout  # or raise: a UART answers with results
     core = replace(core, hardware=replace(core.hardware, trace=False))
+    register_map(core)  # or raise
     described = {
         **asdict(clocking),
         "device": BOARDS[clocking.board].device,
