@@ -20,7 +20,7 @@ from export.core import make_core
 from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.manifest import MANIFEST, unlisted
 
 # Where the files of a core lie is `--out`; what a command writes lies beside them.

@@ -21,7 +21,7 @@ import numpy as np
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.hardware.part import CHOICES, HardwareParams
+from golden.hardware.params import CHOICES, HardwareParams
 from golden.params import MAX_INPUTS, LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 

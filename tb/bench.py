@@ -43,7 +43,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_cores import find_hardware

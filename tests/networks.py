@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from golden.formats import Fixed
-from golden.hardware.part import BLOCKS, LIST_BUFFERS, HardwareParams
+from golden.hardware.params import BLOCKS, LIST_BUFFERS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams, Reset
 from golden.readout_params import ReadoutParams

@@ -16,7 +16,7 @@ from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS
+from golden.hardware.params import BLOCKS
 from golden.integer import run
 from golden.params import NEURON_VALUES
 from golden.runs import Run

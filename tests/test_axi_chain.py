@@ -14,7 +14,7 @@ from export.core import write_core
 from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers, run, split
 from golden.registers import LATENCY, register_map
 from rtl.verilog.generate import generate_axi

@@ -20,7 +20,8 @@ from export.store import load_digits, load_stored
 from golden.cost.cycles import accesses, dropped_events
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
-from golden.hardware.part import ABLATIONS, EventKind, HardwareParams
+from golden.hardware.params import ABLATIONS, HardwareParams
+from golden.hardware.part import EventKind
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
 from tb.cocotb_core import COUNTER_CYCLES

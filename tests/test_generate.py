@@ -19,7 +19,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, address_width
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.manifest import VERSION
 from rtl.verilog import generate as generate_module
 from rtl.verilog.generate import AXI_TOP, TOP, generate

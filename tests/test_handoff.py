@@ -24,7 +24,7 @@ from export.store import OWN, Card, save_network
 from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.manifest import VERSION
 from handoff.constraints import write_constraints

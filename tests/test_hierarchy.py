@@ -30,7 +30,7 @@ from amaranth.lib.wiring import In, Out
 from export.core import write_core
 from export.store import load_network
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from rtl.component import Component
 from rtl.core import Core
 from rtl.verilog.generate import TOP, generate

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from golden.hardware.part import BLOCKS
+from golden.hardware.params import BLOCKS
 from golden.integer import run
 from golden.params import NEURON_VALUES, LayerParams
 from tests.integer_reference import compare, reference

@@ -20,7 +20,7 @@ from driver.simulated import TOP as SHIM_TOP
 from export.core import read_images, write_core
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from handoff.fusesoc import FLAG, core_name
 from handoff.litex import TOP, axi_files

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dmp_core.fit_command import FOR_A_CHIP
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 
 MAKEFILE = Path(__file__).parent.parent / "Makefile"
 # Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at

@@ -19,7 +19,7 @@ from export.images import pack, unpack
 from export.store import names
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
 from tests.test_images import assert_same
 

@@ -22,7 +22,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
 from tb.compare import Comparison, compare

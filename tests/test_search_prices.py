@@ -23,7 +23,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import LayerIntegers, NetworkIntegers, run, without_readout
 from golden.params import LayerParams, NetworkParams

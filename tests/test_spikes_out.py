@@ -22,7 +22,8 @@ from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.integer import NetworkIntegers, run, split, without_readout
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
 from golden.runs import LayerRun

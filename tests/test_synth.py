@@ -22,7 +22,7 @@ from export.store import load_network
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.interface import Field, Interface, Port, interface_text
 from golden.manifest import read_core

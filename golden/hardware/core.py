@@ -9,7 +9,7 @@ from golden.errors import UserError
 from golden.hardware.counters import ERROR_COUNTERS, counter_bits
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MAX_MEMORIES, MemoryParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
 from golden.params import LayerParams, NetworkParams

@@ -13,7 +13,7 @@ from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import CHOICES, HardwareParams, listed
+from golden.hardware.params import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
 from rtl.component import Component
