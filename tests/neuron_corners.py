@@ -21,7 +21,8 @@ from golden.integer import run
 from golden.params import NEURON_VALUES
 from golden.runs import Run
 from tests.corners import BY_BLOCK, TIMES, Reached, choose, reach
-from tests.networks import DRAWS, Drawn
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn
 
 # By their draw in `DRAWS`, the seeds of those that reach each corner `TIMES` times,
 CHOSEN: dict[str, tuple[int, ...]] = {

@@ -19,7 +19,7 @@ from golden.integer import NetworkIntegers, run, split
 from golden.registers import LATENCY, register_map
 from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
-from tests.test_axi import build_chain, places, to_beats, to_packets
+from tests.axi_cores import build_chain, places, to_beats, to_packets
 from tests.test_spikes_out import small
 
 

@@ -33,7 +33,8 @@ from tb.simulate import Simulation, simulate, simulate_items
 from tests import neuron_corners
 from tests.ablated_networks import draw_ablated
 from tests.corners import VERILATED
-from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"

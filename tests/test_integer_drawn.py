@@ -14,7 +14,8 @@ from golden.hardware.params import BLOCKS
 from golden.integer import run
 from golden.params import NEURON_VALUES, LayerParams
 from tests.integer_reference import compare, reference
-from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
+from tests.network_kinds import draw_whole
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -30,7 +30,7 @@ from tb.drivers import build_core_model
 from tb.sim_command import main
 from tb.simulate import Simulation, simulate
 from tests.conftest import Shared
-from tests.networks import draw_whole
+from tests.network_kinds import draw_whole
 from tests.small_core import make_small_core
 
 FAST = "-O0"
