@@ -88,7 +88,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "split": Entry(
         "export.commands:split",
-        "Cut a network in two, whose cores are chained by spikes",
+        "Cut a network into parts, whose cores are chained by spikes",
         ("dmp split rows 1 --out nets",),
     ),
     "checkpoint": Entry(
@@ -154,6 +154,11 @@ COMMANDS: dict[str, Entry] = {
         "tb.study:main",
         "Train and measure architectures and ablations",
         ("dmp study --quick",),
+    ),
+    "chain": Entry(
+        "dmp_core.chain_command:command",
+        "Run the parts of a network through a chain of cores",
+        ("dmp split rows 1 --out nets", "dmp chain nets/rows_0 nets/rows_1 --lanes 8 --digits 2"),
     ),
     "host": Entry(
         "driver.__main__:main",

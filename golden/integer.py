@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -155,20 +156,27 @@ def without_readout(params: NetworkParams, layers: tuple[LayerIntegers, ...]) ->
     )
 
 
-def split(network: NetworkIntegers, at: int) -> tuple[NetworkIntegers, NetworkIntegers]:
-    """Return the first `at` layers, whose spikes leave, and the others with the readout; or raise
+def split(network: NetworkIntegers, *at: int) -> list[NetworkIntegers]:
+    """Return the parts of a network that is cut before each of these layers: the spikes of a part's
+    last layer leave it, but for the last part, which has the network's output. Or raise
     `UserError`.
     """
     params = network.params
-    if not 0 < at < len(params.layers):
+    n_layers = len(params.layers)
+    if not all(0 < layer < n_layers for layer in at) or list(at) != sorted(set(at)):
         raise UserError(
-            f"split {params.name} before layer {at}: it has {len(params.layers)} layers, and each"
-            " part needs one"
+            f"split {params.name} before layer {', '.join(map(str, at))}: it has {n_layers} layers,"
+            " and each part needs one; use ascending numbers"
         )
-    head = replace(params, name=f"{params.name}_0", layers=params.layers[:at], output=None)
-    tail = replace(params, name=f"{params.name}_1", layers=params.layers[at:])
-    first = without_readout(head, network.layers[:at])
-    return first, replace(network, params=tail, layers=network.layers[at:])
+    parts = []
+    for index, (start, stop) in enumerate(pairwise((0, *at, n_layers))):
+        of = replace(params, name=f"{params.name}_{index}", layers=params.layers[start:stop])
+        layers = network.layers[start:stop]
+        if stop < n_layers:
+            parts.append(without_readout(of, layers))
+        else:
+            parts.append(replace(network, params=of, layers=layers))
+    return parts
 
 
 def _check_decay(value: int | np.ndarray, fmt: Fixed, where: str) -> None:

@@ -25,6 +25,7 @@ from golden.hardware.params import CHOICES, HardwareParams
 from golden.params import MAX_INPUTS, LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 
+AXI_TOP = "dmp_core_axi"  # the module
 BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream
 WORD_BYTES = BUS_WIDTH // 8
 ADDRESS_WIDTH = 14  # bits of a register's address in bytes: 16 KiB

@@ -18,9 +18,8 @@ from export.images import unpack
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
 from golden.integer import NetworkIntegers
-from golden.registers import EVENT_WORD, pack_word, register_map
+from golden.registers import AXI_TOP, EVENT_WORD, pack_word, register_map
 from golden.runs import Run
-from rtl.verilog.generate import AXI_TOP
 from tb.verilator import build_model, run_model
 from tests import axi_testbench
 

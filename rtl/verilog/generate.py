@@ -16,6 +16,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.params import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
+from golden.registers import AXI_TOP
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore
@@ -27,7 +28,6 @@ from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.yosys import run_yosys
 
 TOP = "dmp_core"
-AXI_TOP = "dmp_core_axi"
 BOARD_TOP = "dmp_core_board"
 
 
