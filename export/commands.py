@@ -307,7 +307,8 @@ def split(
         click.echo(f"no sequences are stored with the parts: {error}", err=True)
     else:
         dataset = dataset.select(slice(check_count(dataset, count)))
-        sequences, labels = dataset.sequences(), dataset.labels
+        sequences = dataset.sequences()
+        labels = dataset.labels if dataset.labelled else None
     own = data is not None or (find_folder(name) / OWN).exists()
     for index, (part, folder) in enumerate(zip(parts, folders, strict=True)):
         start, stop = (0, *at)[index], (*at, len(network.layers))[index]

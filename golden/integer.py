@@ -170,9 +170,12 @@ def split(network: NetworkIntegers, *at: int) -> list[NetworkIntegers]:
         )
     parts = []
     for index, (start, stop) in enumerate(pairwise((0, *at, n_layers))):
-        of = replace(params, name=f"{params.name}_{index}", layers=params.layers[start:stop])
+        output = params.output if stop == n_layers else None
+        of = replace(
+            params, name=f"{params.name}_{index}", layers=params.layers[start:stop], output=output
+        )
         layers = network.layers[start:stop]
-        if stop < n_layers:
+        if output is None:
             parts.append(without_readout(of, layers))
         else:
             parts.append(replace(network, params=of, layers=layers))

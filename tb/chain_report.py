@@ -51,7 +51,8 @@ def summarize_chain(
         "timesteps": n_timesteps,
         "latency": {"predicted": int(predicted[0] + 1), "simulated": int(ran.ends[0] + 1)},
         "cycles_per_timestep": {
-            "predicted": _pace(predicted, n_timesteps), "simulated": _pace(ran.ends, n_timesteps),
+            "predicted": float(predicted[-1] + 1) / (n_sequences * n_timesteps),
+            "simulated": float(ran.ends[-1] + 1) / (n_sequences * n_timesteps),
         },
         "values_compared": comparison.values_compared,
         "differences": comparison.mismatches,
