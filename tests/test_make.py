@@ -76,7 +76,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     (clone / "the data").mkdir()
     shutil.rmtree(clone / ".venv")
     verilated = (
-        "demo", "sim", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
+        "demo", "sim", "chain", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
         "test",
     )  # fmt: skip
     for target in verilated:
@@ -196,6 +196,14 @@ def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
         dmp("timeline", *of, *data),
         dmp("waves", *of, "--timesteps", "5", *data),
         dmp("waves", *of, "--digits", "3", "--timesteps", "16", *data),
+    ]
+
+
+def test_a_chain_is_of_several_networks(clone: Path) -> None:
+    done = make(clone, "chain", "NETS=nets/a nets/b", "FIT=1", "DIGITS=2")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        dmp("chain", "nets/a", "nets/b", "--fit", "--digits", "2", "--out", "build")
     ]
 
 
