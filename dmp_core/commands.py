@@ -89,7 +89,7 @@ COMMANDS: dict[str, Entry] = {
     "split": Entry(
         "export.commands:split",
         "Cut a network into parts, whose cores are chained by spikes",
-        ("dmp split rows 1 --out nets",),
+        ("dmp split rows 1 --out nets", "dmp split nets/big 1 3 --out nets"),
     ),
     "checkpoint": Entry(
         "export.commands:checkpoint",
@@ -158,7 +158,10 @@ COMMANDS: dict[str, Entry] = {
     "chain": Entry(
         "dmp_core.chain_command:command",
         "Run the parts of a network through a chain of cores",
-        ("dmp split rows 1 --out nets", "dmp chain nets/rows_0 nets/rows_1 --lanes 8 --digits 2"),
+        (
+            "dmp chain nets/rows_0 nets/rows_1 --lanes 8 --digits 2",
+            "dmp chain nets/big_0 nets/big_1 nets/big_2 --fit",
+        ),
     ),
     "host": Entry(
         "driver.__main__:main",

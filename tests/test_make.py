@@ -76,8 +76,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     (clone / "the data").mkdir()
     shutil.rmtree(clone / ".venv")
     verilated = (
-        "demo", "sim", "chain", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
-        "test",
+        "demo", "sim", "chain", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench",
+        "study", "test",
     )  # fmt: skip
     for target in verilated:
         done = make(clone, target, "NET=my net", "OUT=an out", "DATA=the data")
