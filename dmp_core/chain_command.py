@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from export.core import make_core
 from export.sequences import first_sequences
 from export.store import find_dataset, load_network
 from golden.command_line import DATA, Command, Count, count_option
-from golden.errors import UserError, report_user_errors
+from golden.errors import report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
 from golden.manifest import MANIFEST, read_core
@@ -32,6 +33,38 @@ OUT = click.option(
 )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A core of the chain: its network, and what `make_core` needs, or its manifest."""
+
+    network: str
+    core: CoreParams
+    folder: Path
+    made: bool
+
+    def manifest(self) -> Path:
+        """Make the core, unless it is made; write the Verilog of its standard top."""
+        path = self.folder / MANIFEST
+        if not self.made:
+            path = make_core(self.network, self.core.hardware, self.folder)
+        write_verilog(path, ["axi"])
+        return path
+
+
+def _find(
+    name: str, fit: bool, out: Path | None, shape: dict[str, Any], context: click.Context
+) -> _Place:
+    """Return the core of a network, or of a manifest."""
+    path = Path(name)
+    if path.name == MANIFEST:
+        core, _ = read_core(path)
+        return _Place(claimed(path.parent) or core.network.name, core, path.parent, made=True)
+    params = load_network(name).params
+    folder = (out or Path("build")) / params.name
+    hardware = HardwareParams(**(fitted(context, name, folder) if fit else shape))
+    return _Place(name, CoreParams(params, hardware), folder, made=False)
+
+
 @report_user_errors
 def _run(
     networks: tuple[str, ...],
@@ -42,30 +75,14 @@ def _run(
     **shape: Any,
 ) -> None:
     context = click.get_current_context()
-    made = [Path(name).name == MANIFEST for name in networks]
-    if all(made) and networks:
+    if all(Path(name).name == MANIFEST for name in networks):
         refuse_shape(context, networks[0])
-    found: list[tuple[str, HardwareParams | None, Path]] = []
-    cores: list[CoreParams] = []
-    for name, is_made in zip(networks, made, strict=True):
-        if is_made:
-            cores.append(read_core(Path(name))[0])
-            found.append((claimed(Path(name).parent) or cores[-1].network.name, None, Path(name)))
-            continue
-        params = load_network(name).params
-        folder = (out or Path("build")) / params.name
-        chosen = fitted(context, name, folder) if fit else shape
-        hardware = HardwareParams(**chosen)
-        cores.append(CoreParams(params, hardware))
-        found.append((name, hardware, folder))
-    check_chain(cores)
-    if len({name for name, _, _ in found}) < len(found):
-        raise UserError("a network is twice in the chain: each core needs one of its own")
-    manifests = []
-    for name, hardware, place in found:
-        manifests.append(place if hardware is None else make_core(name, hardware, place))
-        write_verilog(manifests[-1], ["axi"])
-    dataset = first_sequences(cores[0], manifests[0], find_dataset(found[0][0], data), count)
+    places = [_find(name, fit, out, shape, context) for name in networks]
+    check_chain([place.core for place in places])
+    manifests = [place.manifest() for place in places]
+    first = places[0]
+    dataset = find_dataset(first.network, data)
+    dataset = first_sequences(first.core, manifests[0], dataset, count)
     payloads = dataset.sequences()
     report = manifests[-1].parent / REPORT
     report.unlink(missing_ok=True)

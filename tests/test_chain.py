@@ -112,6 +112,11 @@ def test_the_command_cuts_makes_and_compares(
     report = json.loads((tmp_path / "cores" / "tiny_1" / "chain.json").read_text())
     assert report["sequences"] == 1 and report["latency"]["simulated"] > 1000
     assert all(row["multipliers"] <= 4 for row in report["cores"])
+    made = [tmp_path / "cores" / part.name / "manifest.json" for part in parts]
+    again = dmp("chain", *made, "--digits", "1")
+    assert again.split("bound")[1] == said.split("bound")[1]
+    done = CliRunner().invoke(main, ["chain", *map(str, made), "--lanes", "2"])
+    assert done.exit_code == 2 and f"--lanes with {made[0]}: that core is made" in done.output
 
 
 def test_parts_are_stored_with_what_the_part_before_sends(tmp_path: Path) -> None:
