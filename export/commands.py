@@ -290,10 +290,11 @@ def split(
     The parts are OUT/NETWORK_0, OUT/NETWORK_1, ...: networks like any other. Beside each are
     sequences for it where there are any of NETWORK: what the part before it sends.
     """
-    from golden import integer
+    from golden.integer import run
+    from golden.split import split as cut
 
     network, card = load_stored(name)
-    parts = integer.split(network, *at)
+    parts = cut(network, *at)
     folders = [out / part.params.name for part in parts]
     for folder in folders:
         for file in (*STORED, OWN):
@@ -319,7 +320,7 @@ def split(
         if sequences is not None:
             if index or own:
                 save_labelled(folder / OWN, sequences, labels)
-            spikes = integer.run(part, sequences, trace=True).layers[-1].spikes
+            spikes = run(part, sequences, trace=True).layers[-1].spikes
             assert spikes is not None
             sequences = spikes.astype(np.int8)
         click.echo(f"wrote {folder}")

@@ -15,8 +15,9 @@ from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
-from golden.integer import NetworkIntegers, run, split
+from golden.integer import NetworkIntegers, run
 from golden.registers import LATENCY, register_map
+from golden.split import split
 from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
 from tests.axi_cores import build_chain, places, to_beats, to_packets

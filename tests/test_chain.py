@@ -25,7 +25,8 @@ from golden.errors import UserError
 from golden.formats import GRADED, SPIKE
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
-from golden.integer import NetworkIntegers, run, split
+from golden.integer import NetworkIntegers, run
+from golden.split import split
 from rtl.verilog.generate import generate_axi
 from tb.chain import Chain, ChainRun, check_chain, compare_chain, simulate_chain
 from tb.chain_report import chain_lines, summarize_chain
