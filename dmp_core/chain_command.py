@@ -79,10 +79,10 @@ def _run(
         refuse_shape(context, networks[0])
     places = [_find(name, fit, out, shape, context) for name in networks]
     check_chain([place.core for place in places])
-    manifests = [place.manifest() for place in places]
     first = places[0]
     dataset = find_dataset(first.network, data)
-    dataset = first_sequences(first.core, manifests[0], dataset, count)
+    dataset = first_sequences(first.core, first.folder / MANIFEST, dataset, count)
+    manifests = [place.manifest() for place in places]
     payloads = dataset.sequences()
     report = manifests[-1].parent / REPORT
     report.unlink(missing_ok=True)
