@@ -1,6 +1,7 @@
 # Every target is one call of a documented command: `make -n TARGET` shows it, and it runs from a notebook as well.
 
 NET ?= smnist
+NETS ?=
 LANES ?= 8
 BLOCK ?= 1
 EVENTS ?= 1
@@ -54,7 +55,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -62,6 +63,7 @@ help: ## Show the targets and the variables
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo
 	@echo "Variables: NET=$(NET) (a shipped network, or a folder) LANES=$(LANES) DIGITS=$(DIGITS) (sequences) OUT=$(OUT) STALLS=$(STALLS) (a seed)"
+	@echo "           NETS=\"$(NETS)\" (of make chain: the folders that dmp split stored, in their order)"
 	@echo "           BLOCK=$(BLOCK) (timesteps at once: 1, 2, 4, 8, 16) EVENTS=$(EVENTS) (a cycle: 1, 2, 4) PRODUCTS=$(PRODUCTS) (a lane, cycle and timestep: 1 to 8)"
 	@echo "           GRADED=$(GRADED) (own, shared: the multipliers that take graded inputs)"
 	@echo "           LANES, EVENTS and PRODUCTS: one number, or one each of the layers and then the readout (LANES=4,8,10)"
@@ -84,7 +86,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -169,6 +171,10 @@ rtl: .venv/installed-run ## Write the Verilog of NET on LANES lanes into OUT
 
 sim: .venv/installed-run ## Run DIGITS digits through the Verilog of NET on LANES lanes, compare every value
 	$(DMP) sim $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(STALLS),--stalls $(STALLS)) $(if $(REPORTS),--report-every $(REPORTS) )$(if $(DATA),--data "$(DATA)")
+
+chain: OUT = build
+chain: .venv/installed-run ## Run DIGITS digits through the Verilog of a chain of cores, one for each of NETS (make chain NETS="nets/a nets/b")
+	$(DMP) chain $(NETS) $(SHAPE) $(if $(DIGITS),--digits $(DIGITS) )--out "$(OUT)" $(if $(DATA),--data "$(DATA)")
 
 timeline: .venv/installed-run ## Show where every cycle went in DIGITS digits: a picture, and a trace that ui.perfetto.dev opens
 	$(DMP) timeline $(CORE) $(if $(DIGITS),--digits $(DIGITS) )$(if $(DATA),--data "$(DATA)")

@@ -88,8 +88,8 @@ COMMANDS: dict[str, Entry] = {
     ),
     "split": Entry(
         "export.commands:split",
-        "Cut a network in two, whose cores are chained by spikes",
-        ("dmp split rows 1 --out nets",),
+        "Cut a network into parts, whose cores are chained by spikes",
+        ("dmp split rows 1 --out nets", "dmp split nets/big 1 3 --out nets"),
     ),
     "checkpoint": Entry(
         "export.commands:checkpoint",
@@ -154,6 +154,14 @@ COMMANDS: dict[str, Entry] = {
         "tb.study:main",
         "Train and measure architectures and ablations",
         ("dmp study --quick",),
+    ),
+    "chain": Entry(
+        "dmp_core.chain_command:command",
+        "Run the parts of a network through a chain of cores",
+        (
+            "dmp chain nets/rows_0 nets/rows_1 --lanes 8 --digits 2",
+            "dmp chain nets/big_0 nets/big_1 nets/big_2 --fit",
+        ),
     ),
     "host": Entry(
         "driver.__main__:main",

@@ -20,7 +20,7 @@ from export.core import make_core
 from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.manifest import MANIFEST, unlisted
 
 # Where the files of a core lie is `--out`; what a command writes lies beside them.
@@ -55,11 +55,11 @@ def with_core(command: click.Command, making: Making) -> click.Command:
         if making.board:
             check_board(given["board"])
         if Path(network).name == MANIFEST:
-            _refuse_shape(context, network)
+            refuse_shape(context, network)
             manifest, named = Path(network), claimed(Path(network).parent)
             given.pop("trace", None)
         else:
-            shape = _fitted(context, network, out) if fit else shape
+            shape = fitted(context, network, out) if fit else shape
             if making.results:
                 _ = load_network(network).params.readout  # or raise
             trace = given.pop("trace") if making.trace is None else making.trace
@@ -95,15 +95,18 @@ def _chosen(context: click.Context, options: Sequence[click.Parameter]) -> list[
     return [o.opts[0] for o, source in sources if source is ParameterSource.COMMANDLINE]
 
 
-def _refuse_shape(context: click.Context, manifest: str) -> None:
+def refuse_shape(context: click.Context, manifest: str) -> None:
+    """Raise `UserError` where options of the hardware come with a core that is made."""
     if given := _chosen(context, [*SHAPE, TRACE, FIT, OUT]):
         raise UserError(
             f"{given[0]} with {manifest}: that core is made already; name the network instead"
         )
 
 
-def _fitted(context: click.Context, network: str, out: Path | None) -> dict[str, Any]:
-    """Return the hardware that `dmp fit` chose for a network."""
+def fitted(context: click.Context, network: str, out: Path | None) -> dict[str, Any]:
+    """Return the hardware that `dmp fit` chose for a network, with the options that go with it; or
+    raise `UserError` where it has chosen none, or other options were given.
+    """
     if given := _chosen(context, [option for option in SHAPE if option.name not in BESIDE_FIT]):
         raise UserError(f"--fit with {given[0]}: use one of the two")
     beside = {option.opts[0]: str(option.name) for option in SHAPE if option.name in BESIDE_FIT}

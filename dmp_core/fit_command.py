@@ -26,7 +26,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 

@@ -24,7 +24,7 @@ from golden.compare_reals import Comparison, compare
 from golden.data.sequence_files import check_labels, save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.manifest import MANIFEST, read_core
 from golden.param_checks import check_path, check_type, check_whole
@@ -200,7 +200,7 @@ class Integers:
     ) -> Core:
         """Write a core of this shape into a folder: manifest, memory images, Verilog. A tuple has
         one number for each layer, then one for the readout if there is one: `lanes=(4, 8, 10)`.
-        What each option does is in `golden.hardware.part.HardwareParams`.
+        What each option does is in `golden.hardware.params.HardwareParams`.
 
         Raises
         ------

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from golden.hardware.part import ABLATIONS, COUNTED, GRADED, HardwareParams
+from golden.hardware.params import ABLATIONS, COUNTED, GRADED, HardwareParams
 
 DEFAULT = HardwareParams()
 

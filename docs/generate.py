@@ -24,7 +24,7 @@ from golden.errors import report_user_errors
 from golden.formats import Fixed
 from golden.hardware import stages
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.integer import run
 from golden.params import LayerFormats
 from rtl.verilog.register_pages import markdown

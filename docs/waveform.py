@@ -19,7 +19,8 @@ from golden.cost.cycles import accesses, block_cycles
 from golden.data.synthetic import draw_layers
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE, bank_stage
 from golden.integer import NetworkIntegers, run
 from rtl.core import Core

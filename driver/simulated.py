@@ -15,9 +15,9 @@ from golden.cost.cycles import watchdog_cycles
 from golden.hardware.core import CoreParams
 from golden.interface import read_verilog, without_head
 from golden.manifest import read_core
+from golden.registers import AXI_TOP
 from tb.verilator import build_library
 
-TOP = "dmp_core_axi"
 SHIM = Path(__file__).with_suffix(".cpp")
 
 
@@ -57,7 +57,7 @@ class Simulated:
             f"dmp rtl {manifest} --top axi",
         )
         sources = {"core.v": without_head(verilog), SHIM.name: SHIM.read_text()}
-        return build_library(sources, TOP, manifest.parent / "verilator", optimize)
+        return build_library(sources, AXI_TOP, manifest.parent / "verilator", optimize)
 
     @staticmethod
     def _declare(library: ctypes.CDLL) -> None:

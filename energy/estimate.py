@@ -24,7 +24,7 @@ from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.memory import SEGMENT_WORDS
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")

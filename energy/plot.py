@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 
 if TYPE_CHECKING:  # half a second to load, and only a picture needs it
     from matplotlib.figure import Figure

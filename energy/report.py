@@ -14,7 +14,7 @@ from energy.netlist import Netlist
 from energy.technology import Technology
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.runs import Run
 from golden.table import table
 

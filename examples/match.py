@@ -19,7 +19,7 @@ from export.core import write_core
 from export.store import Card, save_network
 from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from golden.quantize import quantize
 from golden.train.convert import extract

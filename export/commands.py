@@ -9,21 +9,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 
+from export.sequences import check_count
 from export.store import (
     OWN,
     STORED,
     Card,
     find_dataset,
+    find_folder,
     is_of_card,
     load_stored,
     save_digits,
     save_network,
     save_sequences,
 )
-from golden.command_line import DATA_WHOLE, FORCE, SEED, Command, Number
+from golden.command_line import (
+    DATA,
+    DATA_WHOLE,
+    FORCE,
+    SEED,
+    Command,
+    Count,
+    Number,
+    count_option,
+)
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
+from golden.data.sequence_files import save_sequences as save_labelled
 from golden.errors import UserError, report_user_errors
 from golden.files import keep
 from golden.formats import Fixed
@@ -262,27 +275,54 @@ def draw(
 
 @click.command(cls=Command, context_settings={"show_default": True})
 @click.argument("name", metavar="NETWORK")
-@click.argument("at", type=click.IntRange(1))
+@click.argument("at", type=click.IntRange(1), nargs=-1, required=True)
 @click.option("--out", type=FOLDER, default=Path("build/split"), show_default=True)
+@count_option(20, "--sequences", "test sequences of spikes to store with each part but the first")
+@DATA
 @FORCE
 @report_user_errors
-def split(name: str, at: int, out: Path, force: bool) -> None:
-    """Store the layers of NETWORK before layer AT, whose spikes leave their core, and the others,
-    whose core takes them: OUT/NETWORK_0 and OUT/NETWORK_1, for two cores in a chain.
+def split(
+    name: str, at: tuple[int, ...], out: Path, count: Count, data: Path | None, force: bool
+) -> None:
+    """Cut NETWORK before each layer AT (counted from 0), for a chain of cores: the spikes of a
+    part's last layer leave its core, and the next one's takes them.
+
+    The parts are OUT/NETWORK_0, OUT/NETWORK_1, ...: networks like any other. Beside each are
+    sequences for it where there are any of NETWORK: what the part before it sends.
     """
-    from golden import integer
+    from golden.integer import run
+    from golden.split import split as cut
 
     network, card = load_stored(name)
-    parts = integer.split(network, at)
+    parts = cut(network, *at)
     folders = [out / part.params.name for part in parts]
     for folder in folders:
-        for file in STORED:
+        for file in (*STORED, OWN):
             keep(folder / file, force)
-    events = card.events_per_step
-    cards = (replace(card, events_per_step=events[: at + 1]),
-             replace(card, data="spikes", events_per_step=events[at:]))  # fmt: skip
-    for part, folder, of in zip(parts, folders, cards, strict=True):
+    try:
+        dataset = find_dataset(name, data)
+    except UserError as error:
+        if data is not None:
+            raise
+        sequences, labels = None, None
+        click.echo(f"no sequences are stored with the parts: {error}", err=True)
+    else:
+        dataset = dataset.select(slice(check_count(dataset, count)))
+        sequences = dataset.sequences()
+        labels = dataset.labels if dataset.labelled else None
+    own = data is not None or (find_folder(name) / OWN).exists()
+    for index, (part, folder) in enumerate(zip(parts, folders, strict=True)):
+        start, stop = (0, *at)[index], (*at, len(network.layers))[index]
+        events = card.events_per_step[start : stop + 1]
+        of = replace(card, data="spikes" if index else card.data, events_per_step=events)
+        (folder / OWN).unlink(missing_ok=True)
         save_network(part, folder, of)
+        if sequences is not None:
+            if index or own:
+                save_labelled(folder / OWN, sequences, labels)
+            spikes = run(part, sequences, trace=True).layers[-1].spikes
+            assert spikes is not None
+            sequences = spikes.astype(np.int8)
         click.echo(f"wrote {folder}")
 
 

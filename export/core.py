@@ -17,7 +17,7 @@ from export.store import find_folder, load_network
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
 from golden.quantize import without_dependency_breaking

@@ -155,22 +155,6 @@ def without_readout(params: NetworkParams, layers: tuple[LayerIntegers, ...]) ->
     )
 
 
-def split(network: NetworkIntegers, at: int) -> tuple[NetworkIntegers, NetworkIntegers]:
-    """Return the first `at` layers, whose spikes leave, and the others with the readout; or raise
-    `UserError`.
-    """
-    params = network.params
-    if not 0 < at < len(params.layers):
-        raise UserError(
-            f"split {params.name} before layer {at}: it has {len(params.layers)} layers, and each"
-            " part needs one"
-        )
-    head = replace(params, name=f"{params.name}_0", layers=params.layers[:at], output=None)
-    tail = replace(params, name=f"{params.name}_1", layers=params.layers[at:])
-    first = without_readout(head, network.layers[:at])
-    return first, replace(network, params=tail, layers=network.layers[at:])
-
-
 def _check_decay(value: int | np.ndarray, fmt: Fixed, where: str) -> None:
     one, largest = 1 << fmt.frac, int(np.max(value))
     if largest > one:

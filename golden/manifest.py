@@ -12,7 +12,7 @@ from typing import Any
 
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import NetworkParams, from_dict
 
 VERSION = "0.2.0"  # of the project; pyproject.toml reads it here

@@ -21,10 +21,11 @@ import numpy as np
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_MEMORIES, address_width
-from golden.hardware.part import CHOICES, HardwareParams
+from golden.hardware.params import CHOICES, HardwareParams
 from golden.params import MAX_INPUTS, LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 
+AXI_TOP = "dmp_core_axi"  # the module
 BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream
 WORD_BYTES = BUS_WIDTH // 8
 ADDRESS_WIDTH = 14  # bits of a register's address in bytes: 16 KiB

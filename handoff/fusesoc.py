@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from golden.manifest import VERSION
-from handoff.litex import TOP as AXI_TOP
+from golden.registers import AXI_TOP
 
 VENDOR, LIBRARY = "dmp", "core"
 FLAG = "dmp_axi"  # set by a target that wants the standard top

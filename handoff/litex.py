@@ -11,10 +11,9 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.interface import read_verilog
 from golden.manifest import digest
-from golden.registers import ADDRESS_WIDTH, BUS_WIDTH
+from golden.registers import ADDRESS_WIDTH, AXI_TOP, BUS_WIDTH
 from handoff.c_images import c_images
 
-TOP = "dmp_core_axi"
 MODULE = "litex_dmp_core.py"
 
 # Ports of the top by what LiteX calls them: AXI4-Lite channel by channel.
@@ -101,7 +100,7 @@ def write_module(name: str) -> str:
         for port, signal in ports.items()
     ]
     return _TEXT.format(
-        top=TOP, name=name, verilog=f"{name}_axi.v", address_width=ADDRESS_WIDTH,
+        top=AXI_TOP, name=name, verilog=f"{name}_axi.v", address_width=ADDRESS_WIDTH,
         bus_width=BUS_WIDTH, channels="\n".join(lines),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from export.core import read_images
 from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 from golden.interface import Interface, read_interface, read_verilog
 from handoff.constraints import write_constraints
 from handoff.fusesoc import SIMULATION_OPTIONS, core_name, describe_core

@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 
 from golden.formats import Fixed
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 
 LANES_A_COPY = 8  # lanes that share a register of what goes to all of them
 

@@ -19,10 +19,12 @@ from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, total
 from rtl.queue import Queue
 from rtl.signatures import (
-    HistoryRead,
-    HistoryReadPorts,
     LoadBus,
     LoadBusPorts,
+)
+from rtl.state_signatures import (
+    HistoryRead,
+    HistoryReadPorts,
     NewDrive,
     NewDrivePorts,
 )

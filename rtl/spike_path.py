@@ -35,6 +35,8 @@ from rtl.signatures import (
     ListReadPorts,
     LoadBus,
     LoadBusPorts,
+)
+from rtl.state_signatures import (
     SharedProducts,
     SharedProductsPorts,
 )

@@ -22,10 +22,12 @@ from rtl.component import Component
 from rtl.fixed import at_multiplier, delay, hold, pipeline, shape_of, spread, stages, total
 from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
 from rtl.signatures import (
-    HistoryRead,
-    HistoryReadPorts,
     LoadBus,
     LoadBusPorts,
+)
+from rtl.state_signatures import (
+    HistoryRead,
+    HistoryReadPorts,
     SharedProducts,
     SharedProductsPorts,
 )

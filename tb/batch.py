@@ -31,7 +31,7 @@ from export.items import load_items, pack_events, to_items
 from export.sequences import first_sequences
 from export.store import find_dataset, shipped_sequences
 from golden.command_line import DATA_WHOLE, NETWORK, Command, Count, count_option
-from golden.cost.cycles import settle_cycles
+from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
@@ -120,7 +120,8 @@ class LoadedCore:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._core = CompiledCore(job.shared_object, job.core, job.interface, job.load)
+        patience = watchdog_cycles(job.core)
+        self._core = CompiledCore(job.shared_object, patience, job.interface, job.load)
 
     def run(self, payloads: np.ndarray) -> Chain:
         """Run sequences (B, K, M) back to back."""

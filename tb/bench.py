@@ -43,7 +43,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.integer import run
 from tb.batch import Chain, Job, LoadedCore, prepare
 from tb.bench_cores import find_hardware
@@ -250,7 +250,9 @@ def memory_bits(core: CoreParams, accesses: dict[str, float]) -> dict[str, float
                 continue
             width = memories[COPIES.get(memory, memory)].width
             if what in ("list_writes", "history_writes"):  # some elements of a word
-                rows = part.state_update.columns if what == "history_writes" else 1
+                rows = 1
+                if what == "history_writes" and isinstance(part, LayerHardware):
+                    rows = part.state_update.columns
                 width = rows * memories[memory].element.width
             found[f"{name}.{what}"] = accesses[f"{name}.{what}"] * width
     return found

@@ -13,7 +13,7 @@ from golden.cost.part_search import product_choices
 from golden.cost.search import Budget, Candidate, choose, fit, price
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
-from golden.hardware.part import CHOICES, EVENTS, LINK_ITEMS, LIST_BUFFERS, HardwareParams
+from golden.hardware.params import CHOICES, EVENTS, LINK_ITEMS, LIST_BUFFERS, HardwareParams
 from golden.params import NetworkParams
 
 LANES, BLOCKS = (4, 8, 16, 32), (1, 4, 8)

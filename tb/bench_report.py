@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 

@@ -28,7 +28,7 @@ from golden.command_line import DATA, NETWORK, Command, Count, count_option
 from golden.cost.cycles import settle_cycles, watchdog_cycles
 from golden.errors import UserError, report_user_errors
 from golden.hardware.core import CoreParams
-from golden.hardware.part import listed
+from golden.hardware.params import listed
 from golden.integer import NetworkIntegers, run
 from golden.interface import read_verilog
 from golden.manifest import digest

@@ -16,8 +16,6 @@
 
 namespace {
 
-constexpr int COUNTER_CYCLES = 3;  // between two counters, as in tb/cocotb_core.py
-
 struct Core {
     VerilatedContext context;
     Vshell top{&context};
@@ -30,8 +28,8 @@ struct Core {
         top.clk = 0;
     }
 
-    void tick(int count) {
-        for (int i = 0; i < count; ++i) {
+    void tick(int64_t count) {
+        for (int64_t i = 0; i < count; ++i) {
             top.eval();
             rise();
         }
@@ -172,12 +170,12 @@ bool core_run(Core* core, Run* run, int64_t n_cycles) {
     }
 }
 
-// Read the counters 0, 1, ...
-void core_counters(Core* core, uint32_t* counters, int64_t n_counters) {
+// Read the counters 0, 1, ..., each `cycles` after it was selected.
+void core_counters(Core* core, uint32_t* counters, int64_t n_counters, int64_t cycles) {
     Vshell& top = core->top;
     for (int64_t i = 0; i < n_counters; ++i) {
         top.i_counter = i;
-        core->tick(COUNTER_CYCLES);
+        core->tick(cycles);
         counters[i] = top.o_counter;
     }
 }

@@ -13,9 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.cost.cycles import watchdog_cycles
 from golden.errors import UserError
-from golden.hardware.core import CoreParams
 from golden.interface import Interface, without_head
 from tb.logs import Log, end_mask
 from tb.verilator import build_library
@@ -23,6 +21,7 @@ from tb.wrapper import SHELL, write_shell
 
 SHIM = Path(__file__).with_suffix(".cpp")
 STEP = 100_000  # cycles between looks at the keyboard
+COUNTER_CYCLES = 3  # between two counters, as in tb/cocotb_core.py
 _POINTER, _NUMBER, _WORD = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64
 
 
@@ -82,10 +81,14 @@ class CompiledCore:
 
     Parameters
     ----------
+    patience
+        Cycles in which a core that works transfers something (`golden.cost.cycles`).
     load
         The load stream (n,) uint64, and `gaps` (n,) int64 before each of its items.
     logs
         The folder of the logs that the library was built with.
+    counter_cycles
+        From one counter being selected to the next one.
 
     Raises
     ------
@@ -96,21 +99,22 @@ class CompiledCore:
     def __init__(
         self,
         shared_object: Path,
-        core: CoreParams,
+        patience: int,
         interface: Interface,
         load: np.ndarray,
         gaps: np.ndarray | None = None,
         logs: Path = Path(),
+        counter_cycles: int = COUNTER_CYCLES,
     ) -> None:
         self._interface = interface
-        self._patience = watchdog_cycles(core)
+        self._patience, self._counter_cycles = patience, counter_cycles
         self._library = library = ctypes.CDLL(str(shared_object))
         library.core_new.restype, library.core_new.argtypes = _POINTER, [ctypes.c_char_p]
         library.core_run.restype = ctypes.c_bool
         for name, arguments in (
             ("load", [_POINTER, _POINTER, _NUMBER]),
             ("run", [_POINTER, _POINTER, _NUMBER]),
-            ("counters", [_POINTER, _POINTER, _NUMBER]),
+            ("counters", [_POINTER, _POINTER, _NUMBER, _NUMBER]),
             ("errors", [_POINTER, _POINTER]),
             ("clear", [_POINTER]),
             ("delete", [_POINTER]),
@@ -176,7 +180,8 @@ class CompiledCore:
         """Read every counter."""
         names = self._interface.counters
         counters = np.zeros(len(names), np.uint32)
-        self._library.core_counters(self._core, counters.ctypes.data, len(counters))
+        cycles = self._counter_cycles
+        self._library.core_counters(self._core, counters.ctypes.data, len(counters), cycles)
         return dict(zip(names, counters.tolist(), strict=True))
 
     def errors(self) -> dict[str, bool]:

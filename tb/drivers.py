@@ -134,7 +134,7 @@ def drive(
     )
     if model.cocotb:
         return _run_cocotb(model, folder, waves)
-    compiled = CompiledCore(model.built, core, interface, load, gaps.load, folder)
+    compiled = CompiledCore(model.built, watchdog_cycles(core), interface, load, gaps.load, folder)
     try:
         ran = compiled.run(
             events,

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
+from golden.hardware.params import HardwareParams, listed
 from golden.params import LayerParams, NetworkParams
 from golden.table import table
 

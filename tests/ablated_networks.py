@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.formats import SPIKE
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.quantize import without_dependency_breaking
 from tests.networks import Drawn, draw_network
 

@@ -8,7 +8,7 @@ from golden.cost.activity import measure_activity
 from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams

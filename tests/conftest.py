@@ -13,7 +13,7 @@ from hypothesis import settings
 from export.core import write_core
 from export.store import load_network
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from rtl.verilog.generate import generate_axi
 from tests.mnist import make_mnist
 from tests.spoken import make_spoken

@@ -15,7 +15,8 @@ from amaranth.sim import Simulator
 from export.images import pack, unpack
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, load_header
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.integer import NetworkIntegers
 from rtl.core import Core
 

@@ -21,10 +21,12 @@ from golden.cost.spans import KINDS, spans
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, EVENTS, LINK_ITEMS, LIST_BUFFERS, PartHardware
+from golden.hardware.params import BLOCKS, EVENTS, LINK_ITEMS, LIST_BUFFERS
+from golden.hardware.part import PartHardware
 from golden.integer import run
 from golden.runs import LayerRun, Run
-from tests.networks import DRAWS, Drawn
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn
 
 # By their draw in `DRAWS`, the seeds of those that run in Amaranth's simulator.
 CHOSEN: dict[str, tuple[int, ...]] = {

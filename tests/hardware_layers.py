@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
+from golden.hardware.params import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 

@@ -16,12 +16,13 @@ from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS
+from golden.hardware.params import BLOCKS
 from golden.integer import run
 from golden.params import NEURON_VALUES
 from golden.runs import Run
 from tests.corners import BY_BLOCK, TIMES, Reached, choose, reach
-from tests.networks import DRAWS, Drawn
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn
 
 # By their draw in `DRAWS`, the seeds of those that reach each corner `TIMES` times,
 CHOSEN: dict[str, tuple[int, ...]] = {

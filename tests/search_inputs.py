@@ -10,7 +10,7 @@ from golden.cost.activity import Activity, measure_activity
 from golden.cost.part_search import part_choices
 from golden.cost.search import Candidate, core_choices
 from golden.hardware.core import CoreParams
-from golden.hardware.part import CHOICES, HardwareParams
+from golden.hardware.params import CHOICES, HardwareParams
 from tests.networks import draw_network
 
 

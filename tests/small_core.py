@@ -9,7 +9,7 @@ from export.store import Card, save_network
 from golden.data.synthetic import draw_layers
 from golden.formats import GRADED
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import without_readout
 from rtl.verilog.generate import generate
 

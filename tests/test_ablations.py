@@ -23,7 +23,7 @@ from golden.errors import UserError
 from golden.formats import GRADED, Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import ABLATIONS, HardwareParams
+from golden.hardware.params import ABLATIONS, HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.quantize import quantize, without_dependency_breaking

@@ -14,12 +14,13 @@ from export.core import write_core
 from export.store import find_dataset, load_network
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
-from golden.integer import NetworkIntegers, run, split
+from golden.hardware.params import HardwareParams
+from golden.integer import NetworkIntegers, run
 from golden.registers import LATENCY, register_map
+from golden.split import split
 from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
-from tests.test_axi import build_chain, places, to_beats, to_packets
+from tests.axi_cores import build_chain, places, to_beats, to_packets
 from tests.test_spikes_out import small
 
 

@@ -16,9 +16,9 @@ from golden.registers import LATENCY, register_map
 from golden.runs import Run
 from rtl.verilog.generate import generate_axi
 from tb.compare import expected_counters
+from tests.axi_cores import Built, build, event, places
 from tests.conftest import Shared
 from tests.networks import Drawn, draw_network
-from tests.test_axi import Built, build, event, places
 
 REPORTS = (0, 3, 6, 6, 7)
 REPORT, END_TIMESTEP, END_SEQUENCE = 1 << 29, 1 << 30, 1 << 31

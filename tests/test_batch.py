@@ -18,7 +18,7 @@ from golden.cost.timeline import Timeline
 from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
 from tb.batch import LoadedCore, main, prepare, run_batch, run_chunk

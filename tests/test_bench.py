@@ -22,7 +22,7 @@ from golden.cost.other_designs import (
 from golden.cost.search import core_block_rams, cores, price
 from golden.data.speech import SpokenDigits
 from golden.hardware.core import CoreParams
-from golden.hardware.part import EVENTS, HardwareParams
+from golden.hardware.params import EVENTS, HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from tb.bench import TURNED, describe, find_cases, memory_bits, product_widths

@@ -15,7 +15,7 @@ import tb.bench
 from golden.cost.activity import measure_activity
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from tb.batch import Chain, Job
 from tb.bench import (
     Case,

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from export.core import write_core
 from golden.data.synthetic import draw_layers
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from rtl.synth import bitstream
 from rtl.synth.bitstream import main
 from rtl.synth.place import Placement, find_program

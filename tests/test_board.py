@@ -19,7 +19,7 @@ from export.store import find_dataset, load_network
 from golden import uart_protocol as uart
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from golden.registers import EVENT_WORD, STATUS_BITS, pack_word, register_map
 from rtl.host.board import BOARDS, Clocking

@@ -24,7 +24,8 @@ from tb.simulate import by_timestep
 from tests import neuron_corners
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
-from tests.networks import DRAWS, Drawn, draw_network
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn, draw_network
 
 SLOW = [("delays", 52), ("delays", 68)]  # ten seconds each
 # What is not run at once is in the long tier; the corners of all of them are below.

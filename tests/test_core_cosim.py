@@ -20,7 +20,8 @@ from export.store import load_digits, load_stored
 from golden.cost.cycles import accesses, dropped_events
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
-from golden.hardware.part import ABLATIONS, EventKind, HardwareParams
+from golden.hardware.params import ABLATIONS, HardwareParams
+from golden.hardware.part import EventKind
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate
 from tb.cocotb_core import COUNTER_CYCLES
@@ -32,7 +33,8 @@ from tb.simulate import Simulation, simulate, simulate_items
 from tests import neuron_corners
 from tests.ablated_networks import draw_ablated
 from tests.corners import VERILATED
-from tests.networks import DRAWS, Drawn, draw_network, draw_recurrent
+from tests.network_kinds import DRAWS
+from tests.networks import Drawn, draw_network, draw_recurrent
 
 # A test's model runs for seconds: compiling it without optimization is what keeps the test short.
 FAST = "-O0"

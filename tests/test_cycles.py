@@ -21,7 +21,7 @@ from golden.cost.cycles import (
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import run
 from golden.params import LayerFormats, LayerParams, NetworkParams

@@ -15,7 +15,8 @@ from amaranth.sim import Simulator
 
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import BLOCKS, EventKind, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.stages import DELAY_LATENCY
 from golden.params import LayerParams
 from rtl.delay_line import DelayLine

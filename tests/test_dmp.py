@@ -24,7 +24,7 @@ from dmp_core.commands import COMMANDS
 from export.store import OWN, load_network, load_stored, save_network
 from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import without_readout
 from golden.manifest import read_core
 

@@ -9,7 +9,7 @@ import pytest
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import LIST_BUFFERS, HardwareParams
+from golden.hardware.params import LIST_BUFFERS, HardwareParams
 from golden.hardware.stages import DRIVE_LATENCY
 from golden.params import LayerFormats, LayerParams
 from rtl.drive import Drive

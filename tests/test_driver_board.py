@@ -17,7 +17,7 @@ from driver.uart import Uart
 from export.core import write_core
 from golden.cost.cycles import watchdog_cycles
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from golden.registers import STATUS_BITS, pack_word, register_map
 from golden.uart_protocol import BREAK_BITS

@@ -21,7 +21,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import GRADED
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers, run
 from rtl.verilog.generate import generate_axi
 from tests.conftest import Shared

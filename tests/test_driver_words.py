@@ -14,7 +14,7 @@ from export.store import load_network
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import NetworkParams
 from tests.networks import draw_network
 

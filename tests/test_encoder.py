@@ -12,7 +12,8 @@ from amaranth.hdl import Value
 
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.stages import MASK_QUEUE_DEPTH, MASK_SEGMENT
 from golden.params import LayerParams
 from rtl.encoder import Encoder

@@ -25,7 +25,7 @@ from energy.netlist import Gate, Memory, Netlist, ReadPort, place_of, read_gates
 from energy.technology import Cell, Macro, Pin, Technology, becomes_registers, read_technology
 from export.core import make_core
 from golden.errors import UserError
-from golden.hardware.part import ABLATIONS, HardwareParams
+from golden.hardware.params import ABLATIONS, HardwareParams
 
 # At 2 V a transition of 1 fF takes 2 fJ. Every energy is another number: what is forgotten shows.
 INVERTER = Cell(1.0, 1.0, {"A": Pin(1.0, 0.5)}, "Y", "!A", 3.0)

@@ -13,7 +13,7 @@ from export.store import load_network
 from golden.cost.cycles import accesses
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 
 

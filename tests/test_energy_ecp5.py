@@ -18,7 +18,7 @@ from energy.work import work_of
 from export.store import load_network
 from golden.cost.cycles import accesses
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 
 REGISTERS = """

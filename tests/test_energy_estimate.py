@@ -31,7 +31,7 @@ from golden.cost.operands import used_operands
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers, run
 from golden.params import LayerParams
 from golden.runs import empty_run

@@ -13,7 +13,8 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import BLOCKS, EVENTS, EventKind, HardwareParams
+from golden.hardware.params import BLOCKS, EVENTS, HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from golden.params import LayerFormats, LayerParams

@@ -9,7 +9,7 @@ import pytest
 
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from rtl.synth.devices import DEVICES

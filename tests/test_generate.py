@@ -19,10 +19,11 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH, address_width
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.manifest import VERSION
+from golden.registers import AXI_TOP
 from rtl.verilog import generate as generate_module
-from rtl.verilog.generate import AXI_TOP, TOP, generate
+from rtl.verilog.generate import TOP, generate
 from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.rtl_command import main
 from rtl.verilog.yosys import run_yosys

@@ -13,7 +13,7 @@ from amaranth.hdl import Value
 
 from golden.cost.cycles import block_cycles
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams

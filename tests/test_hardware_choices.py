@@ -11,7 +11,7 @@ import pytest
 
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.params import LayerParams
 from tests.hardware_layers import GRADED, network
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import COUNTED, HardwareParams
+from golden.hardware.params import COUNTED, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams

@@ -15,7 +15,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams, address_width, load_header
-from golden.hardware.part import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
+from golden.hardware.params import BLOCKS, EVENTS, LIST_BUFFERS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.params import LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams

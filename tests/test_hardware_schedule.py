@@ -16,7 +16,7 @@ from golden.cost.cycles import block_cycles
 from golden.cost.timeline import Timeline
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import MEMBRANE_LOOP, NEURON_STAGE, STATE_STAGE
 from golden.params import LayerParams

@@ -30,14 +30,15 @@ from amaranth.lib.wiring import In, Out
 from export.core import write_core
 from export.store import load_network
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from rtl.component import Component
 from rtl.core import Core
 from rtl.verilog.generate import TOP, generate
 from rtl.verilog.hierarchy import ROOT, Hierarchy
 from rtl.verilog.yosys import run_yosys
 from tests.conftest import Shared
-from tests.networks import draw_recurrent, draw_whole, with_delays
+from tests.network_kinds import draw_whole
+from tests.networks import draw_recurrent, with_delays
 
 WHOLE = 6652  # the draw of a network of every option
 PAIR = data.StructLayout({"low": 8, "high": 8})

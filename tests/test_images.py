@@ -14,7 +14,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import BLOCKS, EVENTS, HardwareParams
+from golden.hardware.params import BLOCKS, EVENTS, HardwareParams
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from golden.hardware.part import BLOCKS
+from golden.hardware.params import BLOCKS
 from golden.integer import run
 from golden.params import NEURON_VALUES, LayerParams
 from tests.integer_reference import compare, reference
-from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
+from tests.network_kinds import draw_whole
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -11,7 +11,7 @@ import pytest
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
-from tests.networks import draw_whole
+from tests.network_kinds import draw_whole
 from tests.single_neuron import delayed, small
 
 

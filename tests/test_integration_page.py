@@ -15,7 +15,7 @@ from driver.words import encode
 from export.images import pack
 from export.store import load_digits, load_network
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from handoff.c_images import c_images
 from rtl.verilog.register_pages import c_header
 

@@ -16,7 +16,7 @@ from golden import registers
 from golden.hardware import stages
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import NEURON_VALUES, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from rtl.component import Component

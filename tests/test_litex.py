@@ -16,16 +16,16 @@ import pytest
 
 from driver.device import Device
 from driver.simulated import SHIM, Simulated
-from driver.simulated import TOP as SHIM_TOP
 from export.core import read_images, write_core
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
+from golden.registers import AXI_TOP
 from handoff.fusesoc import FLAG, core_name
-from handoff.litex import TOP, axi_files
+from handoff.litex import axi_files
 from handoff.package import write_package
-from rtl.verilog.generate import AXI_TOP, generate, generate_axi
+from rtl.verilog.generate import generate, generate_axi
 from tb.compare import expected_counters
 from tb.verilator import build_library
 from tests.networks import Drawn, draw_network
@@ -59,7 +59,6 @@ def test_the_package_has_the_standard_top(
     manifest: Path, package: Path, drawn: Drawn, tmp_path: Path
 ) -> None:
     name = drawn.network.params.name
-    assert TOP == SHIM_TOP == AXI_TOP
     files = {path.name for path in (package / "axi").iterdir()}
     assert files == {f"{name}_axi.v", f"{name}_axi.h", f"{name}_axi.md", f"{name}_images.h",
                      "litex_dmp_core.py"}  # fmt: skip
@@ -88,9 +87,9 @@ def write_soc(package: Path, bus: str, out: Path) -> list[str]:
 def test_every_port_is_connected(manifest: Path, package: Path, drawn: Drawn) -> None:
     out = manifest.parent / "lite" / f"{SOC}.v"
     write_soc(package, "axi-lite", out)
-    (instance,) = re.findall(rf"^{TOP} {TOP}\s?\((.*?)^\);", out.read_text(), re.M | re.S)
+    (instance,) = re.findall(rf"^{AXI_TOP} {AXI_TOP}\s?\((.*?)^\);", out.read_text(), re.M | re.S)
     verilog = (package / "axi" / f"{drawn.network.params.name}_axi.v").read_text()
-    ports = verilog.split(f"module {TOP}(")[1].split(")")[0]
+    ports = verilog.split(f"module {AXI_TOP}(")[1].split(")")[0]
     assert sorted(re.findall(r"\.(\w+)\s*\(", instance)) == sorted(re.findall(r"\w+", ports))
 
 
@@ -101,7 +100,7 @@ def test_a_soc_runs_the_core(manifest: Path, package: Path, drawn: Drawn) -> Non
     out = manifest.parent / "wishbone" / f"{SOC}.v"
     verilog = package / "axi" / f"{name}_axi.v"
     assert str(verilog) in write_soc(package, "wishbone", out), "the platform knows the file"
-    shim = SHIM.read_text().replace(f"V{SHIM_TOP}", f"V{SOC}")
+    shim = SHIM.read_text().replace(f"V{AXI_TOP}", f"V{SOC}")
     # The core has no timescale; and LiteX writes `always @(*)` with non-blocking assignments.
     system = re.sub(
         r"^`timescale.*$", "/* verilator lint_off COMBDLY */", out.read_text(), flags=re.M

@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import LOAD_WIDTH
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from rtl.bank import Bank

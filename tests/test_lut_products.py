@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from export.core import write_core
 from golden.data.synthetic import draw_layers
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from rtl.synth.devices import DEVICES
 from rtl.synth.lut_products import build_in_luts
 from rtl.synth.report import main, synthesize

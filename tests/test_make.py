@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from dmp_core.fit_command import FOR_A_CHIP
-from golden.hardware.part import HardwareParams
-
-MAKEFILE = Path(__file__).parent.parent / "Makefile"
-# Stands for .venv/bin/python: runs what `-c` has, and writes down the arguments of all else; two at
-# once are an error.
-FAKE_PYTHON = f"""#!/bin/sh
-if [ "$1" = -c ]; then exec {sys.executable} "$@"; fi
-mkdir running || exit 1
-sleep 0.1
-for argument in "$@"; do echo "$argument" >> arguments; done
-echo >> arguments
-rmdir running
-"""
+from golden.hardware.params import HardwareParams
+from tests.make_clone import MAKEFILE, commands, make, make_clone
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Return a folder with the Makefile and an environment that writes down what it is asked."""
-    shutil.copy(MAKEFILE, tmp_path)
-    (tmp_path / "pyproject.toml").touch()
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(FAKE_PYTHON)
-    python.chmod(0o755)
-    for name in ("run", "host", "train", "study", "synth", "docs", "all"):
-        (tmp_path / ".venv" / f"installed-{name}").touch()
-    return tmp_path
-
-
-def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Without the variables that a `make test NET=...` around this one hands on.
-    variables = {"PATH": os.environ["PATH"]}
-    return subprocess.run(
-        ["make", *arguments], cwd=folder, capture_output=True, text=True, env=variables
-    )
-
-
-def commands(folder: Path) -> list[list[str]]:
-    """Return the arguments of each command that was run."""
-    return [part.split("\n") for part in (folder / "arguments").read_text().split("\n\n")[:-1]]
+    return make_clone(tmp_path)
 
 
 def shape(*values: int | str) -> list[str]:
@@ -113,8 +76,8 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
     (clone / "the data").mkdir()
     shutil.rmtree(clone / ".venv")
     verilated = (
-        "demo", "sim", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench", "study",
-        "test",
+        "demo", "sim", "chain", "timeline", "waves", "host", "uart-sim", "bench-testset", "bench",
+        "study", "test",
     )  # fmt: skip
     for target in verilated:
         done = make(clone, target, "NET=my net", "OUT=an out", "DATA=the data")
@@ -236,6 +199,14 @@ def test_a_timeline_and_waves_are_of_a_few_digits(clone: Path) -> None:
     ]
 
 
+def test_a_chain_is_of_several_networks(clone: Path) -> None:
+    done = make(clone, "chain", "NETS=nets/a nets/b", "FIT=1", "DIGITS=2")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        dmp("chain", "nets/a", "nets/b", "--fit", "--digits", "2", "--out", "build")
+    ]
+
+
 def test_the_pages_are_generated_then_built(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr
@@ -338,59 +309,6 @@ def test_a_board_gets_a_bitstream_and_a_simulation_of_its_pins(clone: Path) -> N
     assert done.returncode == 0, done.stderr
     more = ["--data", "the data"]
     assert commands(clone) == [dmp("uart-sim", *core("two", "out"), "--board", "ulx3s-85f", *more)]
-
-
-def test_targets_do_not_run_at_once(clone: Path) -> None:
-    done = make(clone, "--jobs", "4", "train", "test")
-    assert done.returncode == 0, done.stderr
-    assert [command[1] for command in commands(clone)] == ["dmp_core", "pytest"]
-
-
-@pytest.mark.parametrize(
-    ("python", "message"),
-    [("nonesuch", "error: there is no nonesuch: "), ("./old", "error: ./old is older than")],
-)
-def test_a_python_that_cannot_be_used_is_named(clone: Path, python: str, message: str) -> None:
-    shutil.rmtree(clone / ".venv")
-    (clone / "old").write_text("#!/bin/sh\nexit 1\n")
-    (clone / "old").chmod(0o755)
-    done = make(clone, "setup", f"PYTHON={python}")
-    assert done.returncode and done.stderr.startswith(message)
-    assert len(done.stderr.splitlines()) == 2, "one line, and make's own"
-    assert not (clone / ".venv").exists()
-
-
-def test_a_python_that_is_not_that_of_the_environment_is_refused(clone: Path) -> None:
-    (clone / "other").write_text("#!/bin/sh\necho 3.99.0 in /other\n")
-    (clone / "other").chmod(0o755)
-    for given in ("./other", "nonesuch"):
-        done = make(clone, "export", f"PYTHON={given}")
-        assert done.returncode == 2 and len(done.stderr.splitlines()) == 2
-        said = {"./other": "3.99.0 in /other", "nonesuch": "no Python"}[given]
-        version = f"{sys.version.split()[0]} in {sys.base_prefix}"
-        assert done.stderr.startswith(
-            f"error: PYTHON={given} is {said}, but .venv has {version}: remove .venv, or"
-        )
-        assert not (clone / "arguments").exists()
-    assert make(clone, "export", f"PYTHON={sys.executable}").returncode == 0
-    assert make(clone, "export").returncode == 0
-
-
-def test_what_ends_make_ends_its_command(clone: Path) -> None:
-    (clone / ".venv" / "bin" / "python").write_text(
-        "#!/bin/sh\necho $$ > pid.partial\nmv pid.partial pid\nexec sleep 100\n"
-    )
-    process = subprocess.Popen(
-        ["make", "export", "OUT=an out"], cwd=clone, env={"PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not (clone / "pid").exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.terminate()
-    process.wait(20)
-    pid = int((clone / "pid").read_text())
-    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_defaults_are_those_of_the_commands() -> None:

@@ -19,8 +19,9 @@ from export.images import pack, unpack
 from export.store import names
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams, listed
-from tests.networks import Drawn, draw_network, draw_recurrent, draw_whole, with_delays
+from golden.hardware.params import HardwareParams, listed
+from tests.network_kinds import draw_whole
+from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
 from tests.test_images import assert_same
 
 PARTS = "the network has 2 layers and a readout, so use 3 numbers, or one for all"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from export.core import write_core
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.manifest import read_core
 from rtl.synth.netlist import Macro, check_netlist, expected_macros, main, read_macros
 from rtl.verilog.generate import TOP, generate

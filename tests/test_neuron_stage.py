@@ -12,7 +12,7 @@ import pytest
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.stages import NEURON_STAGE
 from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage

@@ -16,7 +16,7 @@ import pytest
 from dmp_core.frontends.nir import from_nir
 from dmp_core.frontends.nir_graph import KINDS
 from golden.formats import Fixed
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from golden.params import LayerFormats
 from golden.quantize import quantize

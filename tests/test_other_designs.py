@@ -16,7 +16,7 @@ from golden.cost.other_designs import (
 )
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import NEURON_STAGE
 from golden.params import LayerParams

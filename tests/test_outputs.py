@@ -12,7 +12,8 @@ import pytest
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.integer import run, without_readout
 from tb.compare import Comparison, _compare_sent
 from tb.logs import ENDS, SENT

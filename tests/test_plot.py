@@ -11,7 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection, QuadMesh
 
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerParams, NetworkParams
 from golden.picture import save_picture
 from golden.readout_params import ReadoutParams

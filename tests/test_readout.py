@@ -15,7 +15,8 @@ from golden.blocks import block_lengths
 from golden.cost.cycles import block_cycles
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
 from golden.readout_params import ReadoutParams
 from rtl.readout import Readout

@@ -13,7 +13,8 @@ from amaranth.lib import data
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.params import LayerFormats, LayerParams
 from rtl.recurrence import Recurrence
 from tests.streams import Item, play, scramble

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from golden.registers import ADDRESS_WIDTH, register_map

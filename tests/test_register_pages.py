@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.registers import EVENT_WORD, REPORTING_EVENT_WORD, register_map
 from rtl.verilog.register_pages import c_header, markdown
 from tests.test_registers import NETWORK

@@ -23,7 +23,7 @@ from golden.cost.part_timeline import Turn
 from golden.cost.timeline import Timeline
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
 from tb.compare import Comparison

@@ -22,7 +22,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import SPIKE
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers
 from rtl.verilog.generate import generate
 from tb.compare import Comparison, compare
@@ -30,7 +30,7 @@ from tb.drivers import build_core_model
 from tb.sim_command import main
 from tb.simulate import Simulation, simulate
 from tests.conftest import Shared
-from tests.networks import draw_whole
+from tests.network_kinds import draw_whole
 from tests.small_core import make_small_core
 
 FAST = "-O0"

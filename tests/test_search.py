@@ -45,7 +45,7 @@ from golden.cost.search import (
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import without_readout
 from golden.params import LayerParams

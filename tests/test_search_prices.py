@@ -23,7 +23,7 @@ from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import BLOCKS, HardwareParams
+from golden.hardware.params import BLOCKS, HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.integer import LayerIntegers, NetworkIntegers, run, without_readout
 from golden.params import LayerParams, NetworkParams
@@ -156,8 +156,8 @@ def test_cycles_where_the_state_update_bounds() -> None:
     """12 rows at once, a step for each of 13 columns: the last row is written 28 cycles after the
     first step and read 11 after it, so that updates are 18 cycles apart. With three products a
     cycle the walk of a refresh reads the last word at its 4th step and starts 25 cycles after the
-    one before; the timesteps without a refresh may wait for nothing, but their updates are due before
-    the next refresh.
+    one before; the timesteps without a refresh may wait for nothing, but their updates are due
+    before the next refresh.
     """
     part = layer(12, products=3)
     assert (part.state_update.interval, part.state_update.block_cycles) == (18, 25)

@@ -17,7 +17,7 @@ from golden.data.mnist import to_sequences
 from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run, without_readout
 from tb.sequences import find_sequences
 from tests.mnist import make_mnist

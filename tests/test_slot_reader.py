@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.params import LayerParams
 from rtl.slot_reader import SlotReader
 from tests.streams import Item, join, play

@@ -13,7 +13,7 @@ import pytest
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import LIST_BUFFERS, HardwareParams
+from golden.hardware.params import LIST_BUFFERS, HardwareParams
 from golden.hardware.stages import CLOSE_LATENCY, DRIVE_LATENCY, STATE_STAGE
 from golden.params import LayerFormats, LayerParams
 from rtl.slow_state import SlowState

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from golden.formats import Fixed
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import RESULT_SETS
 from golden.readout_params import ReadoutParams

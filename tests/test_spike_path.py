@@ -10,7 +10,7 @@ import pytest
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import NEURON_STAGE, READ_STAGE
 from golden.params import LayerFormats, LayerParams

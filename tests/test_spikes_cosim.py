@@ -33,7 +33,7 @@ from tb.compare import compare
 from tb.drivers import build_core_model
 from tb.simulate import Simulation, simulate
 from tests.conftest import Shared
-from tests.networks import DRAWS
+from tests.network_kinds import DRAWS
 from tests.pictures import faults, texts_of
 from tests.small_core import make_small_core
 from tests.test_core_cosim import FAST, check_core

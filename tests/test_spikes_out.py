@@ -22,10 +22,12 @@ from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import load_header
-from golden.hardware.part import EventKind, HardwareParams
-from golden.integer import NetworkIntegers, run, split, without_readout
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
+from golden.integer import NetworkIntegers, run, without_readout
 from golden.registers import EVENT_WORD, LATENCY, pack_word, register_map
 from golden.runs import LayerRun
+from golden.split import split
 from rtl.host.host_core import HostCore
 from rtl.verilog.generate import generate, generate_axi
 from tests.core_simulator import PERIOD, simulate

@@ -12,7 +12,7 @@ import pytest
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.hardware.stages import CHOOSE_STAGE, NEURON_STAGE, STATE_STAGE, bank_stage
 from golden.params import LayerFormats, LayerParams
 from rtl.state_path import StatePath

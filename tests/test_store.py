@@ -27,7 +27,8 @@ from golden.data.accuracy import evaluate_integers
 from golden.data.mnist import to_sequences
 from golden.errors import UserError
 from golden.train.topology import TOPOLOGIES, Topology
-from tests.networks import draw_network, draw_recurrent, draw_whole, with_delays
+from tests.network_kinds import draw_whole
+from tests.networks import draw_network, draw_recurrent, with_delays
 from tests.test_images import assert_same
 
 CARD = Card("rows", 28, 1234, 0.5, 0.25, 100, [1.5, 2.25, 0.0], {"seed": 3})

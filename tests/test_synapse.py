@@ -12,7 +12,7 @@ import pytest
 
 from golden.formats import Fixed, Rounding, rshift
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.params import LayerFormats, LayerParams, NeuronValue
 from rtl.output_walk import walk_layout
 from rtl.synapse import Synapse

@@ -18,7 +18,8 @@ from export.items import to_items
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.interface import read_interface
 from rtl.verilog.generate import generate
 from tb.logs import Column, Log

@@ -12,7 +12,7 @@ from golden.cost.cycles import block_cycles
 from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.integer import run
 from golden.params import LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams

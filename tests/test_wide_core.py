@@ -15,7 +15,7 @@ from golden.data.synthetic import draw_events, draw_layers, with_activity
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import MAX_WIDTH
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.uart_protocol import MAX_WORDS
 from rtl.component import Component
 from rtl.core import Core

@@ -12,7 +12,8 @@ from amaranth.hdl import Value
 from golden.formats import rshift
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
-from golden.hardware.part import EventKind, HardwareParams
+from golden.hardware.params import HardwareParams
+from golden.hardware.part import EventKind
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import DRIVE_LATENCY, READ_STAGE
 from golden.params import LayerParams

@@ -11,7 +11,8 @@ import numpy as np
 
 from golden.hardware.part import EventKind
 from tests.core_simulator import Item
-from tests.networks import Drawn, draw_network, with_neurons, with_reports
+from tests.network_kinds import with_neurons, with_reports
+from tests.networks import Drawn, draw_network
 
 
 def draw_wide_input(seed: int) -> Drawn:

@@ -15,7 +15,8 @@ import numpy as np
 
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
-from golden.hardware.part import CHOICES, EVENTS, HardwareParams, PartHardware
+from golden.hardware.params import CHOICES, EVENTS, HardwareParams
+from golden.hardware.part import PartHardware
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 _FOLDS = 8  # neurons that share a unit: lanes are tried that so many of them divide

@@ -25,7 +25,7 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MemoryParams
-from golden.hardware.part import GRADED, HardwareParams, listed
+from golden.hardware.params import GRADED, HardwareParams, listed
 from golden.hardware.stages import DELAY_LATENCY
 
 # A DP16KD of the ECP5: bits of a word, words.

@@ -5,6 +5,7 @@ always taken. No Torch, no RTL. Exact: tests hold the core's traces to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -23,19 +24,17 @@ class Timeline:
     ----------
     core
         The core; or a chain of cores, each of which takes the spikes of the one before over
-        AXI4-Stream, all with one number of timesteps a block.
+        AXI4-Stream.
     payloads
         Sequences (B, K, M), sent one after another.
     layers
         The traced runs of the layers on these sequences (`golden.integer.run`, with the core's
-        block, and with these reports); those of all cores of a chain.
+        block, and with these reports); those of all cores of a chain, each with its core's block.
     reports
         The numbers of timesteps after which results are asked for in every sequence, ascending.
 
     Attributes
     ----------
-    starts
-        (layers + 1, B, blocks) cycles; the last row is the readout's, if there is one.
     ends
         (B,) cycles in which the last result of each sequence is sent, or, of spikes, its end.
     report_ends
@@ -82,5 +81,11 @@ class Timeline:
         self.report_ends = np.array(last.report_ends, np.int64).reshape(n_sequences, -1)
         self.timestep_ends = np.array(outside.timesteps, np.int64).reshape(n_sequences, -1)
         self.turns = [part.turns for of in cores for part in of.parts]
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(layers + 1, B, blocks) cycles, where all cores have one number of timesteps a block; the
+        last row is the readout's, if there is one.
+        """
         begun = [[turn.first for turn in of if turn.block is not None] for of in self.turns]
-        self.starts = np.array(begun).reshape(-1, n_sequences, len(first.lengths))
+        return np.array(begun).reshape(len(begun), len(self.ends), -1)

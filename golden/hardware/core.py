@@ -10,7 +10,8 @@ from golden.errors import UserError
 from golden.hardware.counters import ERROR_COUNTERS, counter_bits
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import MAX_MEMORIES, MemoryParams, address_width
-from golden.hardware.part import BLOCKS, HardwareParams, kind_width
+from golden.hardware.params import BLOCKS, HardwareParams
+from golden.hardware.part import kind_width
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.spike_output import SpikeOutputHardware
 from golden.params import LayerParams, NetworkParams

@@ -20,7 +20,7 @@ from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
-from golden.hardware.part import HardwareParams
+from golden.hardware.params import HardwareParams
 from golden.interface import PORTS, read_ports, read_verilog
 from golden.manifest import read_core
 from golden.table import table

@@ -15,10 +15,10 @@ from amaranth.lib import data, wiring
 
 from golden.files import write_whole, writing
 from golden.hardware.core import CoreParams
-from golden.hardware.part import CHOICES, HardwareParams, listed
+from golden.hardware.params import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
 from golden.manifest import VERSION, digest, read_core
-from golden.registers import register_map
+from golden.registers import AXI_TOP, register_map
 from rtl.component import Component
 from rtl.core import Core
 from rtl.host.axi import AxiCore
@@ -30,7 +30,6 @@ from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.yosys import run_yosys
 
 TOP = "dmp_core"
-AXI_TOP = "dmp_core_axi"
 BOARD_TOP = "dmp_core_board"
 
 
