@@ -24,7 +24,7 @@ from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.memory import SEGMENT_WORDS
-from golden.hardware.params import listed
+from golden.hardware.params import LIST_BUFFERS, listed
 from golden.table import table
 
 FITTED = Path(__file__).with_name("estimate.json")
@@ -182,6 +182,13 @@ def _core(report: dict[str, Any]) -> str:
     told = [
         f"{report['network']}, {listed(report['lanes'])} lanes",
         *(f"{name} = {listed(report[key])}" for name, key in SHAPE.items() if report[key] != 1),
+        *["graded inputs share multipliers"] * (report["graded"] == "shared"),
+        *[f"{report['list_buffers']} lists"] * (report["list_buffers"] > min(LIST_BUFFERS)),
+        *[
+            f"{what} of {report[key]} items"
+            for what, key in (("links", "link_items"), ("input", "input_items"))
+            if report[key] > 1
+        ],
         *["operands hold"] * report["hold_operands"],
         *[f"segments of {report['segment_words']}"] * (report["segment_words"] != SEGMENT_WORDS),
         *[f"counters: {report['counters']}"] * (report["counters"] != "all"),

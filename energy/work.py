@@ -79,13 +79,15 @@ def work_of(
 
 
 def _spike_path(part: Part, counts: Terms, weight: Fixed, cycles: float) -> Terms:
-    """Additions to sums; products with what a graded event carries; weights that are read."""
+    """Additions to sums; products with what a graded event carries, where they have multipliers of
+    their own; weights that are read.
+    """
     if isinstance(part, ReadoutHardware):
         width, reads = part.params.logit.width, counts["w_o_reads"]
     else:
         width, reads = part.sums["sums"].width, counts["w_f_reads"]
     added = counts["spike_additions"] * part.lanes
-    graded = part.payload.width > 1
+    graded = part.payload.width > 1 and not part.shares_products
     return {
         "sums": added * width,
         "products": added * weight.width * part.payload.width * graded,
@@ -108,13 +110,18 @@ def _neurons(part: LayerHardware, counts: Terms, cycles: float) -> Terms:
 
 
 def _dense_path(part: LayerHardware, counts: Terms, share: float, cycles: float) -> Terms:
+    """Products with the slow state, of which a `share` is not of zeros; and with what a graded
+    event carries, where events share the multipliers.
+    """
     f, multipliers = part.params.formats, part.multipliers["state"]
     products = counts["state_products"] * part.lanes
+    events = counts["spike_additions"] * part.lanes * part.shares_products
     words = part.memories["p"].width + part.buffers["history"].width
     product, total = f.p.width + f.m.width, [*part.sums.values()][-1].width
     return {
-        "used": products * share * f.p.width * f.m.width,
-        "clocked": products * (product + total) + counts["p_reads"] * words,
+        "used": products * share * f.p.width * f.m.width
+        + events * f.w_f.width * part.payload.width,
+        "clocked": products * (product + total) + events * product + counts["p_reads"] * words,
         "cycles": cycles * multipliers * product,
     }
 

@@ -128,6 +128,8 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
         report = {
             "network": one.network, "lanes": index, "block": 1, "events_per_cycle": 2,
             "products_per_cycle": 3, "hold_operands": index == 1, "ablations": [],
+            "graded": ["own", "shared"][index == 3], "list_buffers": 3 * (1 + (index == 3)),
+            "link_items": 1 + (index == 3), "input_items": 1 + 3 * (index == 3),
             "segment_words": 1024 >> 2 * (index == 1), "counters": ["all", "none"][index == 2],
             "sequences": {"source": "drawn, with 3" if index == 4 else "of a.npz"},
             "work": asdict(one.work), "mhz": 100.0,
@@ -144,7 +146,8 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
         "a, 0 lanes, E = 2, K = 3",
         "b, 1 lanes, E = 2, K = 3, operands hold, segments of 256",
         "c, 2 lanes, E = 2, K = 3, counters: none",
-        "d, 3 lanes, E = 2, K = 3",
+        "d, 3 lanes, E = 2, K = 3, graded inputs share multipliers, 6 lists, links of 2 items,"
+        " input of 4 items",
     ]
     held = "e, 4 lanes, E = 2, K = 3, drawn events"
     assert found.held_out == {held: pytest.approx(0, abs=1e-9)}
@@ -183,6 +186,18 @@ def work_of_rows(
     golden = run(network, payloads, block=hardware.block)
     counts = {name: count.sum() / 2 for name, count in accesses(core, golden).items()}
     return core, counts, work_of(core, golden, [0.5, 0.5], cycles, read_technology())
+
+
+def test_shared_products_are_those_of_the_dense_path() -> None:
+    """With multipliers of their own or shared: the same bits, in the one or the other component."""
+    own, shared = (
+        work_of_rows(HardwareParams(4, graded=graded))[2] for graded in ("own", "shared")
+    )
+    moved = own.components["spike path"]["products"]
+    assert moved > 0 == shared.components["spike path"]["products"]
+    dense = [work.components["dense path"] for work in (own, shared)]
+    assert dense[1]["used"] == pytest.approx(dense[0]["used"] + moved)
+    assert dense[1]["clocked"] > dense[0]["clocked"] and dense[1]["cycles"] == dense[0]["cycles"]
 
 
 def test_what_an_inference_takes() -> None:
