@@ -183,15 +183,8 @@ class ArrivalPorts(wiring.PureInterface):
         if len(self.fires) == 1:
             return [(self.fires, self.address, self.payload, self.timesteps)]
         graded = isinstance(self.payload, data.View)
-        return [
-            (
-                self.fires[n],
-                self.address[n],
-                self.payload[n] if graded else self.payload,
-                self.timesteps[n],
-            )
-            for n in range(len(self.fires))
-        ]
+        payloads: Any = self.payload if graded else [self.payload] * len(self.fires)
+        return list(zip(self.fires, self.address, payloads, self.timesteps, strict=True))
 
 
 class Arrival(Signature):
