@@ -26,7 +26,7 @@ from golden.data.synthetic import draw_events, draw_network
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.hardware.core import CoreParams
-from golden.hardware.params import listed
+from golden.hardware.params import HardwareParams, listed
 from golden.picture import clear_ticks, save_picture
 from golden.table import table
 
@@ -196,6 +196,9 @@ def _draw(
 @count_option(4, what="sequences to count events of")
 @DATA
 @click.option("--reports", is_flag=True, help="Of cores that report at any time")
+@click.option("--list-buffers", default=3, help="Of cores with as many: 3 or 6")
+@click.option("--link-items", default=1, help="Of cores with such links: 1, 2 or 4")
+@click.option("--input-items", default=1, help="Of cores with such an input: 1, 2 or 4")
 @click.option(
     "--rate", type=float, help=f"Events a timestep of the network shd [default: {RATE:g}]"
 )
@@ -216,6 +219,9 @@ def command(
     count: Count,
     data: Path | None,
     reports: bool,
+    list_buffers: int,
+    link_items: int,
+    input_items: int,
     rate: float | None,
     out: Path | None,
 ) -> None:
@@ -238,9 +244,16 @@ def command(
     budget = Budget(multipliers, block_rams, cycles, latency, energy)
     technology, estimate = read_technology(), read_estimate()
     tell = energy_of(activity, technology, estimate)
-    with tqdm(total=len(core_choices(activity, reports)), desc="searched", unit="block") as bar:
+    given = HardwareParams(
+        1,
+        reports=reports,
+        list_buffers=list_buffers,
+        link_items=link_items,
+        input_items=input_items,
+    )
+    with tqdm(total=len(core_choices(activity, given)), desc="searched", unit="block") as bar:
         chosen, front, found = fit(
-            activity, budget, bar.update, objective=objective, energy=tell, reports=reports
+            activity, budget, bar.update, objective=objective, energy=tell, given=given
         )
     chosen = with_latency(activity, chosen)
     out.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from energy.work import Work, mean_of_words
+from golden.cost.block_rams import block_rams
 from golden.cost.cycles import accesses
-from golden.cost.search import block_rams
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.interface import read_verilog

@@ -142,12 +142,12 @@ def test_the_command_fits_reports(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = read_estimate(out)
     assert found.factors["dense path"] == pytest.approx(FACTORS["dense path"])
+    wide = "graded inputs share multipliers, 6 lists, links of 2 items, input of 4 items"
     assert found.cores == [
         "a, 0 lanes, E = 2, K = 3",
         "b, 1 lanes, E = 2, K = 3, operands hold, segments of 256",
         "c, 2 lanes, E = 2, K = 3, counters: none",
-        "d, 3 lanes, E = 2, K = 3, graded inputs share multipliers, 6 lists, links of 2 items,"
-        " input of 4 items",
+        f"d, 3 lanes, E = 2, K = 3, {wide}",
     ]
     held = "e, 4 lanes, E = 2, K = 3, drawn events"
     assert found.held_out == {held: pytest.approx(0, abs=1e-9)}

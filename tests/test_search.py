@@ -18,6 +18,9 @@ from energy.command import measure_work
 from energy.estimate import read_estimate
 from energy.technology import read_technology
 from golden.cost.activity import Activity, measure_activity
+from golden.cost.block_rams import (
+    outlet_block_rams,
+)
 from golden.cost.part_search import (
     EVENTS,
     Choices,
@@ -37,7 +40,6 @@ from golden.cost.search import (
     fit,
     least_latency,
     link_cycles,
-    outlet_block_rams,
     pareto,
     price,
     with_latency,
@@ -82,9 +84,9 @@ def test_choices_for_a_part_are_those_worth_a_price() -> None:
     assert groups[1] == [100] and groups[3] == [34, 35, 36, 40, 48]
     assert groups[2][0] == 50 and groups[4][0] == 25
     assert {-(-100 // n) for n in lanes} == {-(-100 // n) for n in range(1, 101)}
-    assert product_choices(part) == [1, 2, 3, 4, 6]
+    assert product_choices(part) == [1, 2, 3, 4, 6, 8]  # 2, 4 columns of the update: 6, 8
     choices = part_choices(part)
-    assert len(choices) == len(set(choices)) == len(lanes) * len(EVENTS) * 5
+    assert len(choices) == len(set(choices)) == len(lanes) * len(EVENTS) * 6
     assert {choice.block for choice in choices} == {4}
     readout = ReadoutHardware(ReadoutParams(9, 1100), HardwareParams())
     assert max(lane_choices(readout)) <= 1024 and product_choices(readout) == [1]
@@ -322,6 +324,22 @@ def test_a_fit_is_the_best_of_all(budget: Budget) -> None:
     assert chosen.costs == choose(found, budget).costs
     assert chosen == price(activity, chosen.hardware)
     assert chosen.multipliers == CoreParams(activity.network.params, chosen.hardware).multipliers
+
+
+def test_a_fit_of_a_wide_input_and_wide_links() -> None:
+    """Every part adds all events that come at once; blocks are of a timestep."""
+    activity = draw_activity(2)
+    given = HardwareParams(1, list_buffers=6, link_items=2, input_items=4)
+    chosen, _, found = fit(activity, Budget(), given=given)
+    assert chosen == price(activity, chosen.hardware)
+    for one in found:
+        h = one.hardware
+        assert (h.block, h.list_buffers, h.link_items, h.input_items) == (1, 6, 2, 4)
+        parts = CoreParams(activity.network.params, h).parts.values()
+        assert all(p.hardware.events_per_cycle >= p.received_items for p in parts)
+    assert {one.hardware.events_per_cycle for one in found} != {4}
+    narrow = price(activity, replace(chosen.hardware, input_items=1, link_items=1))
+    assert chosen.cycles < narrow.cycles
 
 
 @pytest.mark.parametrize("objective", ["multipliers", "cycles"])

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from golden.cost.activity import Activity, measure_activity
-from golden.cost.search import (
+from golden.cost.block_rams import (
     block_rams,
     core_block_rams,
+)
+from golden.cost.search import (
     core_choices,
     delay_cycles,
     part_cycles,

@@ -17,6 +17,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.params import CHOICES, EVENTS, HardwareParams
 from golden.hardware.part import PartHardware
+from golden.hardware.state_update import COLUMNS
 
 LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)
 _FOLDS = 8  # neurons that share a unit: lanes are tried that so many of them divide
@@ -103,21 +104,32 @@ def lane_choices(part: PartHardware) -> list[int]:
 
 
 def product_choices(part: PartHardware) -> list[int]:
-    """Return the fewest products a cycle for every number of steps of the dense path."""
+    """Return the fewest products a cycle for every number of steps of the dense path, and more
+    where a state update may then take more columns a cycle; where events share them, also as many
+    as events.
+    """
     if not isinstance(part, LayerHardware) or not part.columns:
         return [1]
-    found = {-(-part.columns // k): k for k in range(max(CHOICES["products_per_cycle"]), 0, -1)}
-    return sorted(found.values())
+    found: set[int] = set()
+    most: dict[int, int] = {}  # columns, by steps
+    for k in CHOICES["products_per_cycle"]:
+        steps, columns = -(-part.columns // k), max(n for n in COLUMNS if k % n == 0)
+        if columns > most.get(steps, 0):
+            most[steps] = columns
+            found.add(k)
+    return sorted(found | set(EVENTS if part.shares_products else ()))
 
 
 def part_choices(part: PartHardware) -> list[HardwareParams[int]]:
-    """Return the hardware that is worth a price for a part."""
+    """Return the hardware that is worth a price for a part, which adds all events that come at
+    once.
+    """
     return [
         replace(part.hardware, lanes=n, events_per_cycle=events, products_per_cycle=products)
         for n in lane_choices(part)
         for events in EVENTS
         for products in product_choices(part)
-        if events <= products or not part.shares_products
+        if events >= part.received_items and (events <= products or not part.shares_products)
     ]
 
 

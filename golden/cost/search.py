@@ -18,20 +18,18 @@ import numpy as np
 
 from golden.blocks import block_lengths
 from golden.cost.activity import Activity, by_block
+from golden.cost.block_rams import core_block_rams, outlet_block_rams, part_block_rams
 from golden.cost.cycles import Part, block_cycles, loop_cycles, refreshes
 from golden.cost.part_search import Costs, cheapest
 from golden.cost.timeline import Timeline
 from golden.errors import UserError
 from golden.hardware.core import CoreParams, possible_blocks
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import MemoryParams
-from golden.hardware.params import GRADED, HardwareParams, listed
+from golden.hardware.params import GRADED, LIST_BUFFERS, HardwareParams, listed
 from golden.hardware.stages import DELAY_LATENCY
 
-# A DP16KD of the ECP5: bits of a word, words.
-_BLOCK_RAM_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 Objective = Literal["cycles", "multipliers", "energy"]
-_DISTRIBUTED_WORDS = 64  # up to which a memory of the ECP5 lies in its LUTs
+ONE_LANE: HardwareParams[int] = HardwareParams(1)
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,9 @@ class Candidate:
             f" PRODUCTS={listed(h.products_per_cycle, ',')}"
             + f" GRADED={h.graded}" * (h.graded != "own")
             + " REPORTS=1" * h.reports
+            + f" LISTS={h.list_buffers}" * (h.list_buffers > min(LIST_BUFFERS))
+            + f" LINK={h.link_items}" * (h.link_items > 1)
+            + f" INPUT={h.input_items}" * (h.input_items > 1)
         )
 
 
@@ -92,38 +93,6 @@ class Budget:
             (self.energy, candidate.energy),
         )
         return all(limit is None or cost is None or cost <= limit for limit, cost in limits)
-
-
-def block_rams(memory: MemoryParams, n_reads: int = 1) -> int:
-    """Return an estimate of the ECP5's block RAMs for a memory; two read ports halve the width of
-    a block RAM.
-    """
-    if memory.depth <= _DISTRIBUTED_WORDS:
-        return 0
-    shapes = [(w, d) for w, d in _BLOCK_RAM_SHAPES if n_reads == 1 or w <= 18]
-    return min(-(-memory.width // w) * -(-memory.depth // d) for w, d in shapes)
-
-
-def part_block_rams(part: Part) -> int:
-    """Return an estimate of the ECP5's block RAMs for the memories of a part."""
-    total = sum(map(block_rams, part.buffers.values()))
-    for name, memory in part.memories.items():
-        if name != "scalars":
-            segments = [replace(memory, depth=depth) for depth in memory.segments]
-            copies = part.copies(name)
-            total += sum(block_rams(segment, n) for segment in segments for n in copies)
-    return total
-
-
-def core_block_rams(core: CoreParams) -> int:
-    """Return an estimate of the ECP5's block RAMs for all memories of a core."""
-    return outlet_block_rams(core) + sum(map(part_block_rams, core.parts.values()))
-
-
-def outlet_block_rams(core: CoreParams) -> int:
-    """Return an estimate of those of what turns blocks of spikes into timesteps, if it is there."""
-    outlet = core.spike_output
-    return sum(map(block_rams, outlet.buffers.values())) if outlet else 0
 
 
 def part_cycles(
@@ -172,15 +141,17 @@ def link_cycles(activity: Activity, core: CoreParams) -> float:
     pass, one a cycle, and delay lines.
     """
     n_timesteps = activity.n_timesteps
-    found = activity.addresses[core.hardware.block][1:]
+    sent = activity.addresses[core.hardware.block][1:]
     links = [part.received_items for part in core.parts.values()][1:]
-    links += [1] * (len(found) - len(links))  # what leaves the core
-    items = [activity.items, *(-(-n // width) + 1 for n, width in zip(found, links, strict=True))]
+    links += [1] * (len(sent) - len(links))  # what leaves the core
+    items = [-(-n // width) + 1 for n, width in zip(sent, links, strict=True)]
+    # An end of a timestep is an item, also of events that come together.
+    items.append(-(-(activity.items - 1) // core.hardware.input_items) + 1)
     if core.spike_output:  # which leave by timesteps
         items.append(activity.run.layers[-1].spike_counts + 1)
     entering = np.count_nonzero(activity.payloads, axis=2) + 1
     return max(
-        *((float(sent.sum(1).mean()) + 1) / n_timesteps for sent in items),
+        *((float(of.sum(1).mean()) + 1) / n_timesteps for of in items),
         *(
             delay_cycles(part, layer.delayed, entering)
             for part, layer in zip(core.layers, activity.run.layers, strict=True)
@@ -213,28 +184,40 @@ def price(activity: Activity, hardware: HardwareParams) -> Candidate:
     return Candidate(hardware, cycles, core.multipliers, core_block_rams(core))
 
 
-def core_choices(activity: Activity, reports: bool = False) -> list[HardwareParams[int]]:
+def core_choices(
+    activity: Activity, given: HardwareParams[int] = ONE_LANE
+) -> list[HardwareParams[int]]:
     """Return what may be chosen for a whole core, on one lane each: the timesteps of a block, and
-    where inputs are graded whose multipliers take them. All are to have reports, or none.
+    where inputs are graded whose multipliers take them. What else a core has is `given`: reports,
+    lists, and the items of links and of the input, of which all are added.
     """
     params = activity.network.params
+    most = max(given.link_items, given.input_items)
     first = params.layers[0]
     graded = GRADED if first.formats.payload.width > 1 and first.n_state else GRADED[:1]
     return [
-        HardwareParams(1, block, graded=multipliers, reports=reports)
-        for block in possible_blocks(params)
+        replace(
+            given,
+            block=block,
+            graded=multipliers,
+            events_per_cycle=most,
+            products_per_cycle=most,
+        )
+        for block in (possible_blocks(params) if given.input_items == 1 else (1,))
         for multipliers in graded
     ]
 
 
 def cores(
-    activity: Activity, progress: Callable[[int], object] = lambda n: None, reports: bool = False
+    activity: Activity,
+    progress: Callable[[int], object] = lambda n: None,
+    given: HardwareParams[int] = ONE_LANE,
 ) -> list[Candidate]:
     """Return for each of the choices for a whole core the cores that no other one with it beats.
     `progress` is called with 1 for each of these choices.
     """
     found = []
-    for hardware in core_choices(activity, reports):
+    for hardware in core_choices(activity, given):
         core = CoreParams(activity.network.params, hardware)
         parts = list(core.parts.values())
 
@@ -362,7 +345,7 @@ def fit(
     *,
     objective: Objective | None = None,
     energy: Callable[[Candidate], float] | None = None,
-    reports: bool = False,
+    given: HardwareParams[int] = ONE_LANE,
 ) -> tuple[Candidate, list[Candidate], list[Candidate]]:
     """Return the chosen configuration, the front that it was chosen from, and the cores that no
     other one beats of those with the same choices for a whole core (the timesteps a block).
@@ -372,9 +355,10 @@ def fit(
     of energy. Else it is told of the front only. Where the budget limits it, the latency is told
     of as many of the front as the choice needs. So a core that is not in the front is not chosen,
     though it may take less energy, or a shorter time alone. `progress` is called with 1 for each
-    choice for a whole core. With `reports` the cores have them, but the sequences ask for none.
+    choice for a whole core. What else the cores have is `given` (see `core_choices`); the sequences
+    ask for no reports.
     """
-    found = cores(activity, progress, reports)
+    found = cores(activity, progress, given)
 
     def within(candidates: list[Candidate], limits: Budget) -> list[Candidate]:
         allowed = [candidate for candidate in candidates if limits.allows(candidate)]
