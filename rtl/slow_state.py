@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array as Choice
-from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
@@ -335,7 +336,12 @@ class SlowState(Component):
 
     def _keep(self, m: Module, last: Signal, written: Any) -> None:
         """The history: rows go to their word and slots, and there to their timestep."""
-        layer, block, columns = self.layer, self.layer.block, self.layer.state_update.columns
+        layer, columns, timesteps = (
+            self.layer,
+            self.layer.state_update.columns,
+            self.layer.refreshable,
+        )
+        kept = len(timesteps)  # of a block
         per_word = layer.hardware.products_per_cycle // columns  # of the rows written at once
         memory = layer.buffers["history"]
         m.submodules.history_words = words = Memory(
@@ -355,9 +361,12 @@ class SlowState(Component):
             with m.If(last):
                 m.d.sync += [slot.eq(0), word.eq(0)]
         place = Signal(range(memory.n_lanes))
-        together = sum(1 << row * block for row in range(columns))
+        timestep: Value = written.timestep  # what is kept is of a refreshable one
+        if timesteps.step > 1:
+            timestep = timestep[exact_log2(timesteps.step) :]
+        together = sum(1 << row * kept for row in range(columns))
         m.d.comb += [
-            place.eq(slot * (columns * block) + written.timestep),
+            place.eq(slot * (columns * kept) + timestep),
             self.history_write.eq(self.valid & written.kept),
             write.en.eq(Mux(self.history_write, together << place, 0)),
             write.addr.eq(Cat(word, written.buffer)),
@@ -369,7 +378,7 @@ class SlowState(Component):
         m.d.comb += self.history.states.as_value().eq(found.as_value())
         for lane_index in range(memory.n_lanes):
             rows = self._rows(self.value)
-            m.d.comb += write.data[lane_index].eq(rows[lane_index // block % columns])
+            m.d.comb += write.data[lane_index].eq(rows[lane_index // kept % columns])
 
 
 assert UPDATE_LATENCY == (5, 7) and START_LATENCY == 3, "the update takes its stages from these"

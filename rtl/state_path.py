@@ -38,7 +38,8 @@ class StatePath(Component):
     block.
 
     Each dense step of a group takes `products_per_cycle` columns: those of P times the slow state
-    before each timestep, then V times its drive.
+    before each timestep, then V times its drive. Timesteps that are not `refreshable` have no
+    multipliers, and sums of 0.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class StatePath(Component):
 
     def __init__(self, layer: LayerHardware, number: int) -> None:
         self.layer = layer
-        slots = layer.block * layer.hardware.products_per_cycle
+        slots = len(layer.refreshable) * layer.hardware.products_per_cycle
         summed = layer.added["columns"] if layer.reordered else layer.params.current_sum
         self.coefficients = Bank(layer.memories["p"], number, registered=True, holds=True)
         members = {
@@ -104,7 +105,7 @@ class StatePath(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer, p, f = self.layer, self.layer.params, self.layer.params.formats
-        lanes, block, hardware = layer.lanes, layer.block, layer.hardware
+        lanes, timesteps, hardware = layer.lanes, layer.refreshable, layer.hardware
         per_cycle, n_events = hardware.products_per_cycle, hardware.events_per_cycle
         issues = pipeline(m, self.issue, "valid", CHOOSE_STAGE, "issue", self.issue.walking)
         early, issue = issues[STATE_STAGE], issues[CHOOSE_STAGE]
@@ -151,7 +152,7 @@ class StatePath(Component):
             shape = shape_of(Fixed(max(shape.width, payload)))
         # Each is a register of its own: in one word, signs that are extended would be a loop.
         operands = [
-            [Signal(shape, name=f"operand_{slot}_{t}", reset_less=True) for t in range(block)]
+            [Signal(shape, name=f"operand_{slot}_{t}", reset_less=True) for t in timesteps]
             for slot in range(per_cycle)
         ]
         # A product that is not to be added is one of 0: so no lane has to tell. Where a lane's
@@ -159,8 +160,8 @@ class StatePath(Component):
         told = layer.shares_products or layer.reordered
         refreshed = Mux(issue.valid & issue.dense, issue.refresh, 0)
         for slot in range(per_cycle):
-            for t in range(block):
-                state = self.history.states[slot][t]
+            for place, t in enumerate(timesteps):
+                state = self.history.states[slot][place]
                 chosen = state
                 if t == 0 and not p.state_first:
                     chosen = Mux(issue.fresh, 0, state).as_signed()
@@ -172,11 +173,11 @@ class StatePath(Component):
                 if not told:
                     chosen = Mux(refreshed[t], chosen, 0)
                 with m.If(moving[CHOOSE_STAGE]):
-                    m.d.sync += operands[slot][t].eq(chosen)
+                    m.d.sync += operands[slot][place].eq(chosen)
         driven = delay(m, driving, 1, "driven")
         refresh = delay(m, refreshed, 1, "refresh")
         used = [~driven if slot > driven_slot else 1 for slot in range(per_cycle)]
-        n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in range(block)]
+        n_slots = [refresh[t] & used[slot] for slot in range(per_cycle) for t in timesteps]
         m.d.comb += self.products.eq(total(n_slots))
         later = MULTIPLY_STAGE - CHOOSE_STAGE - 1
         adding = spread(m, refresh, later + 1, lanes, "adding") if told else []
@@ -192,27 +193,27 @@ class StatePath(Component):
         if layer.shares_products:
             weighing = spread(m, issue.sparse.any(), later + 1 - waits, lanes, "weighing")
         for lane in range(lanes):
-            products: list[list[Signal]] = [[] for _ in range(block)]
+            products: list[list[Signal]] = [[] for _ in timesteps]
             for slot in range(per_cycle):
                 factor: Any = coefficients.words[0][slot * lanes + lane]
                 if layer.shares_products and slot < n_events:
                     weight = self.shared.weights[slot][lane]
                     factor = Mux(weighing[lane], weight, factor)
                 factor = delay(m, factor, waits, f"factor_{slot}_{lane}", reset_less=True)
-                for t in range(block):
+                for place, t in enumerate(timesteps):
                     value = Signal(shape, name=f"value_{slot}_{t}_{lane}", reset_less=True)
                     product = Signal(
                         shape_of(Fixed(len(factor) + len(value))),
                         name=f"product_{slot}_{t}_{lane}",
                         reset_less=True,
                     )
-                    hold(m, at_multiplier(hardware, taking[lane]), value.eq(operands[slot][t]))
+                    hold(m, at_multiplier(hardware, taking[lane]), value.eq(operands[slot][place]))
                     hold(m, at_multiplier(hardware, multiplying[lane]), product.eq(factor * value))
-                    products[t].append(product)
+                    products[place].append(product)
                     if layer.shares_products and slot < n_events:
                         m.d.comb += self.shared.products[slot][lane][t].eq(product)
-            for t in range(block):
-                added = total(products[t])
+            for place, t in enumerate(timesteps):
+                added = total(products[place])
                 if told:
                     added = Mux(adding[lane][t], added, 0)
                 if layer.reordered:

@@ -30,8 +30,8 @@ class HistoryRead(Signature):
         Word `index` of a buffer is read. Blocks take the two buffers in turn, buffer 1 the first
         after a reset.
     states
-        From the history, two cycles later: `states[slot][timestep]`, row `index *
-        products_per_cycle + slot` of the slow state as it is before each timestep of the block. At
+        From the history, two cycles later: `states[slot][i]`, row `index * products_per_cycle +
+        slot` of the slow state as it is before each of the block's `refreshable` timesteps. At
         the start of a sequence that before the first timestep has no meaning.
     """
 
@@ -39,7 +39,7 @@ class HistoryRead(Signature):
 
     def __init__(self, layer: LayerHardware) -> None:
         states = data.ArrayLayout(
-            data.ArrayLayout(shape_of(layer.params.formats.m), layer.block),
+            data.ArrayLayout(shape_of(layer.params.formats.m), len(layer.refreshable)),
             layer.hardware.products_per_cycle,
         )
         super().__init__(

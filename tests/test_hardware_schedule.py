@@ -299,6 +299,32 @@ def test_the_state_update_never_bounds_the_walk_or_is_the_fastest(seed: int) -> 
     assert prod(shape) == min(map(prod, alike))
 
 
+@pytest.mark.parametrize(
+    ("dilation", "block", "timesteps"),
+    [
+        (1, 4, [0, 1, 2, 3]), (2, 1, [0]), (2, 8, [0, 2, 4, 6]), (3, 4, [0, 1, 2, 3]),
+        (6, 4, [0, 2]), (8, 4, [0]), (40, 16, [0, 8]),
+    ],
+)  # fmt: skip
+def test_timesteps_that_are_never_refreshed_have_no_multipliers(
+    dilation: int, block: int, timesteps: list[int]
+) -> None:
+    """Of all blocks of a long sequence; a report may end one early, and shared events come in all
+    timesteps.
+    """
+    part = layer(8, 4, dilation, lanes=2, block=block, products=3)
+    known = {k % block for k in range(0, 1000 * dilation, dilation)}
+    assert list(part.refreshable) == timesteps == sorted(known)
+    assert part.multipliers["state"] == 2 * 3 * len(timesteps)
+    assert part.buffers["history"].n_lanes == 3 * len(timesteps)
+    for params, hardware in (
+        (part.params, replace(part.hardware, reports=True)),
+        (replace(part.params, formats=GRADED), replace(part.hardware, graded="shared")),
+    ):
+        other = LayerHardware(params, hardware)
+        assert list(other.refreshable) == list(range(block))
+
+
 def test_multipliers_by_purpose() -> None:
     """4 groups of 8 lanes, 4 timesteps, 2 events and 3 products a cycle: 2 neurons a unit, and an
     update of 10 rows at once.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ CASES = [
     (1, 1, 1, 2, 1), (4, 3, 3, 2, 1), (5, 7, 1, 4, 2), (6, 15, 5, 2, 4), (3, 1, 90, 2, 2),
     (12, 10, 4, 2, 5), (5, 2, 2, 8, 3), (3, 1, 3, 16, 1), (9, 4, 16, 8, 2),
     (10, 2, 1, 1, 2), (9, 3, 1, 1, 4), (12, 1, 1, 1, 4), (6, 9, 1, 1, 2), (7, 1, 2, 2, 4),
-    (10, 5, 1, 2, 2), (4, 1, 1, 4, 2), (16, 4, 1, 1, 4), (11, 1, 1, 1, 6),
+    (10, 5, 1, 2, 2), (4, 1, 1, 4, 2), (5, 3, 2, 8, 2), (6, 2, 12, 8, 4), (4, 2, 8, 4, 1),
+    (16, 4, 1, 1, 4), (11, 1, 1, 1, 6),
 ]  # fmt: skip
 
 
@@ -112,6 +114,7 @@ class Model:
         """Start the block and read the slow states of all its groups."""
         layer, number = self.layer, len(self.started)
         d, per_cycle = layer.params.n_state, layer.hardware.products_per_cycle
+        kept = [t for t in range(layer.block) if t % gcd(layer.block, layer.dilation) == 0]
         refresh = [t for t in range(len(states)) if (block.first + t) % layer.dilation == 0]
         awaited = number if refresh else number - layer.state_update.lag
         allowed = self.announced[awaited] + 1 if awaited >= 0 else 0
@@ -131,7 +134,7 @@ class Model:
                     "history.enable": 1, "history.buffer": (number + 1) % 2, "history.index": step
                 }  # fmt: skip
                 self.history[there + 2] = {
-                    slot * layer.block + t: int(states[t][step * per_cycle + slot])
+                    slot * len(kept) + kept.index(t): int(states[t][step * per_cycle + slot])
                     for t in refresh
                     if block.first + t > 0
                     for slot in range(min(per_cycle, d - step * per_cycle))

@@ -5,6 +5,7 @@ and what it reads, and what it says it multiplied.
 from __future__ import annotations
 
 from collections import defaultdict
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,8 @@ LAYERS = {
     "a block of one value": make_layer(3, 1, 1, block=2),
     "blocks": make_layer(5, 4, 2, block=4, products=2, dilation=3),
     "blocks, widest drive": make_layer(4, 7, 2, 2, 2, dilation=5, formats=WIDE_DRIVE),
+    "half of the timesteps": make_layer(5, 4, 2, block=4, products=2, dilation=6),
+    "one timestep of a block": make_layer(4, 3, 2, block=8, products=2, dilation=8),
     "large blocks": make_layer(3, 5, 2, block=16, products=4, formats=LayerFormats()),
 }
 N_BLOCKS = 16
@@ -63,7 +66,9 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
     rng = np.random.default_rng([len(name), int(stall * 10)])
     p, f, lanes, n_groups = layer.params, layer.params.formats, layer.lanes, layer.n_groups
     d, block, per_cycle = p.n_state, layer.block, layer.hardware.products_per_cycle
-    slots, dense = block * per_cycle, layer.dense_steps
+    dense = layer.dense_steps
+    kept = [t for t in range(block) if t % gcd(block, p.dilation) == 0]  # may have a refresh
+    slots = len(kept) * per_cycle
     # Columns behind V are filled up with 0.
     pv = np.zeros((n_groups, dense * per_cycle, lanes), np.int64)
     pv[:, : d + 1] = draw(rng, f.p, n_groups, d + 1, lanes)
@@ -76,7 +81,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
 
     timestep = n_started = 0  # in its sequence; blocks
     for _ in range(N_BLOCKS):
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 or timestep % block:  # nothing else ends a block early
             cycles.append({"issue": sequence_end(rng, layer)})
             timestep = 0
         length = int(rng.integers(1, block + 1)) if rng.random() < 0.3 else block
@@ -111,7 +116,7 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
                     if column + slot < d
                     else int(rng.integers(f.m.min, f.m.max))
                     for slot in range(per_cycle)
-                    for t in range(block)
+                    for t in kept
                 ]
                 buffers = draw(rng, f.x, layer.n_lists, block)
                 buffers[list_buffer] = drives

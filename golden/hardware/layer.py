@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,17 @@ class LayerHardware(PartHardware):
         """As `dense_steps`, of a layer that has V."""
         columns = self.params.n_state + 1 if self.params.n_state else 0
         return -(-columns // self.hardware.products_per_cycle)
+
+    @cached_property
+    def refreshable(self) -> range:
+        """The timesteps of a block in which the current may be refreshed from the slow state, which
+        alone have multipliers and a place in the history: the others are none of the dilation's
+        multiples, whichever block it is. All of them where a report may end a block early, and
+        where events take the same multipliers.
+        """
+        if self.reports or self.shares_products:
+            return range(self.block)
+        return range(0, self.block, gcd(self.block, self.dilation))
 
     @property
     def shares_products(self) -> bool:
@@ -220,7 +232,7 @@ class LayerHardware(PartHardware):
         }
         if self.params.n_state:
             found |= {
-                "state": self.lanes * self.block * self.hardware.products_per_cycle,
+                "state": self.lanes * len(self.refreshable) * self.hardware.products_per_cycle,
                 "update": self.state_update.multipliers,
                 "drive": self.received_items * graded,
             }
@@ -298,7 +310,7 @@ class LayerHardware(PartHardware):
                 for name, fmt in self.sums.items()
             ]
         if d:
-            slots = self.hardware.products_per_cycle * self.block
+            slots = self.hardware.products_per_cycle * len(self.refreshable)
             depth = 2 << address_width(self.dense_steps)
             update = self.state_update
             queued = self.block * (self.n_lists + update.lag + 1)
