@@ -24,16 +24,7 @@ from export.store import (
     save_network,
     save_sequences,
 )
-from golden.command_line import (
-    DATA,
-    DATA_WHOLE,
-    FORCE,
-    SEED,
-    Command,
-    Count,
-    Number,
-    count_option,
-)
+from golden.command_line import DATA, DATA_WHOLE, FORCE, SEED, Command, Count, Number, count_option
 from golden.data.accuracy import evaluate_integers
 from golden.data.dataset import load_dataset
 from golden.data.sequence_files import save_sequences as save_labelled

@@ -27,16 +27,8 @@ from rtl.fixed import (
     weighted,
 )
 from rtl.layouts import Array, drives_layout
-from rtl.signatures import (
-    Arrival,
-    ArrivalPorts,
-    LoadBus,
-    LoadBusPorts,
-)
-from rtl.state_signatures import (
-    NewDrive,
-    NewDrivePorts,
-)
+from rtl.signatures import Arrival, ArrivalPorts, LoadBus, LoadBusPorts
+from rtl.state_signatures import NewDrive, NewDrivePorts
 
 
 class Drive(Component):

@@ -13,13 +13,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
-from golden.hardware.memory import (
-    LOAD_WIDTH,
-    MAX_DEPTH,
-    MAX_ITEMS,
-    MAX_MEMORIES,
-    address_width,
-)
+from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MAX_MEMORIES, address_width
 from rtl.fixed import shape_of
 from rtl.layouts import Array, Part, Struct, walk_end_layout
 

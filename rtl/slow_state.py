@@ -19,16 +19,8 @@ from rtl.bank import Bank
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, total
 from rtl.queue import Queue
-from rtl.signatures import (
-    LoadBus,
-    LoadBusPorts,
-)
-from rtl.state_signatures import (
-    HistoryRead,
-    HistoryReadPorts,
-    NewDrive,
-    NewDrivePorts,
-)
+from rtl.signatures import LoadBus, LoadBusPorts
+from rtl.state_signatures import HistoryRead, HistoryReadPorts, NewDrive, NewDrivePorts
 
 
 class SlowState(Component):

@@ -30,16 +30,8 @@ from rtl.layouts import (
     issue_layout,
     sums_layout,
 )
-from rtl.signatures import (
-    ListRead,
-    ListReadPorts,
-    LoadBus,
-    LoadBusPorts,
-)
-from rtl.state_signatures import (
-    SharedProducts,
-    SharedProductsPorts,
-)
+from rtl.signatures import ListRead, ListReadPorts, LoadBus, LoadBusPorts
+from rtl.state_signatures import SharedProducts, SharedProductsPorts
 
 
 class SpikePath(Component):

@@ -21,16 +21,8 @@ from rtl.bank import Bank
 from rtl.component import Component
 from rtl.fixed import at_multiplier, delay, hold, pipeline, shape_of, spread, stages, total
 from rtl.layouts import Array, Struct, drives_layout, issue_layout, sums_layout
-from rtl.signatures import (
-    LoadBus,
-    LoadBusPorts,
-)
-from rtl.state_signatures import (
-    HistoryRead,
-    HistoryReadPorts,
-    SharedProducts,
-    SharedProductsPorts,
-)
+from rtl.signatures import LoadBus, LoadBusPorts
+from rtl.state_signatures import HistoryRead, HistoryReadPorts, SharedProducts, SharedProductsPorts
 
 
 class StatePath(Component):

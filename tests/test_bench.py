@@ -12,9 +12,7 @@ import pytest
 
 import tb.bench
 from golden.cost.activity import measure_activity
-from golden.cost.block_rams import (
-    core_block_rams,
-)
+from golden.cost.block_rams import core_block_rams
 from golden.cost.cycles import accesses
 from golden.cost.other_designs import (
     input_stationary_bits,
@@ -22,10 +20,7 @@ from golden.cost.other_designs import (
     released_rtl_cycles,
     released_rtl_multipliers,
 )
-from golden.cost.search import (
-    cores,
-    price,
-)
+from golden.cost.search import cores, price
 from golden.data.speech import SpokenDigits
 from golden.hardware.core import CoreParams
 from golden.hardware.params import EVENTS, HardwareParams

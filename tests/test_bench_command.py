@@ -17,20 +17,10 @@ from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
 from tb.batch import Chain, Job
-from tb.bench import (
-    Case,
-    build,
-    main,
-    measure,
-)
+from tb.bench import Case, build, main, measure
 from tb.bench_report import summary
 from tb.compare import expected_counters
-from tests.bench_cases import (
-    HARDWARE,
-    N_SEQUENCES,
-    make_case,
-    make_chain,
-)
+from tests.bench_cases import HARDWARE, N_SEQUENCES, make_case, make_chain
 
 
 class Stand:

@@ -19,9 +19,7 @@ from dmp_core.__main__ import main
 from export.core import write_core
 from export.store import OWN, Card, load_stored, save_network
 from golden.cost.activity import Activity
-from golden.cost.block_rams import (
-    core_block_rams,
-)
+from golden.cost.block_rams import core_block_rams
 from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import GRADED, SPIKE

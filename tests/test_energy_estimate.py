@@ -13,15 +13,7 @@ from click.testing import CliRunner
 
 from energy import command
 from energy.command import measure_work
-from energy.estimate import (
-    Measured,
-    fit,
-    lines,
-    main,
-    read_estimate,
-    read_runs,
-    runs_text,
-)
+from energy.estimate import Measured, fit, lines, main, read_estimate, read_runs, runs_text
 from energy.technology import read_technology
 from energy.work import Work, work_of
 from export.core import make_core

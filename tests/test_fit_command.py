@@ -13,14 +13,8 @@ from click.testing import CliRunner, Result
 from dmp_core.__main__ import main
 from dmp_core.fit_command import SHOWN, front_table, plot, thinned
 from golden.cost.activity import measure_activity
-from golden.cost.block_rams import (
-    core_block_rams,
-)
-from golden.cost.search import (
-    Budget,
-    Candidate,
-    fit,
-)
+from golden.cost.block_rams import core_block_rams
+from golden.cost.search import Budget, Candidate, fit
 from golden.hardware.params import HardwareParams, listed
 from golden.manifest import read_core
 from tests.networks import draw_network

@@ -18,9 +18,7 @@ from energy.command import measure_work
 from energy.estimate import read_estimate
 from energy.technology import read_technology
 from golden.cost.activity import Activity, measure_activity
-from golden.cost.block_rams import (
-    outlet_block_rams,
-)
+from golden.cost.block_rams import outlet_block_rams
 from golden.cost.part_search import (
     EVENTS,
     Choices,

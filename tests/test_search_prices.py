@@ -8,17 +8,8 @@ import numpy as np
 import pytest
 
 from golden.cost.activity import Activity, measure_activity
-from golden.cost.block_rams import (
-    block_rams,
-    core_block_rams,
-)
-from golden.cost.search import (
-    core_choices,
-    delay_cycles,
-    part_cycles,
-    price,
-    with_latency,
-)
+from golden.cost.block_rams import block_rams, core_block_rams
+from golden.cost.search import core_choices, delay_cycles, part_cycles, price, with_latency
 from golden.cost.timeline import Timeline
 from golden.data.synthetic import draw_events
 from golden.formats import Fixed
