@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from export.core import write_core
 from golden.data.synthetic import draw_layers
+from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
 from rtl.synth.devices import DEVICES
@@ -73,6 +74,22 @@ def test_wide_products_in_luts(a: int, b: int, tmp_path: Path) -> None:
     )  # fmt: skip
     found = re.findall(r"y = \d+'([01]+)", (tmp_path / "found.txt").read_text())
     assert found == [format(x * y % (1 << (a + b)), f"0{a + b}b") for x, y in pairs]
+
+
+def test_the_smallest_products_become_luts(tmp_path: Path) -> None:
+    (tmp_path / "product.v").write_text(
+        "module product(input signed [8:0] a, input signed [3:0] b, output signed [17:0] o,"
+        " output signed [12:0] p, output signed [7:0] q, output signed [6:0] r);"
+        " assign o = a * a, p = a * b, q = b * b, r = b * $signed(a[2:0]); endmodule"
+    )
+    for count, left in ((1, "opq"), (2, "op"), (3, "o"), (4, "")):
+        mapped = build_in_luts(tmp_path, "product.v", "product", count)
+        text = (tmp_path / mapped).read_text()
+        cells = re.findall(r"cell \$mul .*?\n  end", text, re.S)
+        named = [re.findall(r"connect \\Y \\(\w)", cell) for cell in cells]
+        assert sorted(named) == [[name] for name in left]
+    with pytest.raises(UserError, match="5 products in LUTs: the core has 4"):
+        build_in_luts(tmp_path, "product.v", "product", 5)
 
 
 @pytest.fixture(scope="module")
