@@ -76,6 +76,18 @@ def test_wide_products_in_luts(a: int, b: int, tmp_path: Path) -> None:
     assert found == [format(x * y % (1 << (a + b)), f"0{a + b}b") for x, y in pairs]
 
 
+def test_signs_that_are_extended_are_no_rows(tmp_path: Path) -> None:
+    """Verilog extends both factors to the width of the result: of 4 by 4 bits, that is two carry
+    chains of 6 bits, and one that adds them above the lowest two.
+    """
+    write_product(tmp_path, 4, 4, 8)
+    text = (tmp_path / build_in_luts(tmp_path, "product.v", "product", 1)).read_text()
+    assert text.count("cell \\CCU2C") == 6 and text.count("cell $add") == 1
+    write_product(tmp_path, 4, 4, 20)
+    text = (tmp_path / build_in_luts(tmp_path, "product.v", "product", 1)).read_text()
+    assert text.count("cell \\CCU2C") == 6 and text.count("cell $add") == 1
+
+
 def test_the_smallest_products_become_luts(tmp_path: Path) -> None:
     (tmp_path / "product.v").write_text(
         "module product(input signed [8:0] a, input signed [3:0] b, output signed [17:0] o,"
@@ -85,6 +97,7 @@ def test_the_smallest_products_become_luts(tmp_path: Path) -> None:
     for count, left in ((1, "opq"), (2, "op"), (3, "o"), (4, "")):
         mapped = build_in_luts(tmp_path, "product.v", "product", count)
         text = (tmp_path / mapped).read_text()
+        assert "CCU2C" in text
         cells = re.findall(r"cell \$mul .*?\n  end", text, re.S)
         named = [re.findall(r"connect \\Y \\(\w)", cell) for cell in cells]
         assert sorted(named) == [[name] for name in left]

@@ -26,7 +26,7 @@ def build_in_luts(folder: Path, source: str, top: str, count: int) -> str:
     """
     run_yosys(
         folder, f"read_verilog {source}", f"hierarchy -check -top {top}", "proc", "flatten",
-        "opt_expr", "opt_clean", "write_rtlil flat.il",
+        "opt_expr", "opt_clean", "wreduce t:$mul", "opt_clean", "write_rtlil flat.il",
     )  # fmt: skip
     text = (folder / "flat.il").read_text()
     sizes = {cell[1]: _size(cell[2]) for cell in _PRODUCT.finditer(text)}
