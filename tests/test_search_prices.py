@@ -9,7 +9,14 @@ import pytest
 
 from golden.cost.activity import Activity, measure_activity
 from golden.cost.block_rams import block_rams, core_block_rams
-from golden.cost.search import core_choices, delay_cycles, part_cycles, price, with_latency
+from golden.cost.search import (
+    core_choices,
+    delay_cycles,
+    link_cycles,
+    part_cycles,
+    price,
+    with_latency,
+)
 from golden.cost.timeline import Timeline
 from golden.data.synthetic import draw_events
 from golden.formats import Fixed
@@ -255,6 +262,16 @@ def test_partial_blocks_are_dear() -> None:
     hardware = HardwareParams(56, 16, 2, 3)
     share = price(activity, hardware).cycles / steady_cycles(activity, hardware)
     assert 1.1 < share < 2
+
+
+@pytest.mark.parametrize(("items", "expected"), [(1, 9), (2, 5)])
+def test_a_price_knows_how_many_events_enter_at_once(items: int, expected: int) -> None:
+    """8 events and an end in every timestep, and the end of the sequence."""
+    activity = draw_activity(2)
+    activity = replace(activity, items=np.full_like(activity.items, 9))
+    hardware = HardwareParams(36, 1, 4, 4, input_items=items, link_items=4)
+    found = link_cycles(activity, CoreParams(activity.network.params, hardware))
+    assert found == expected + 1 / activity.n_timesteps
 
 
 def test_a_price_knows_what_passes_between_layers() -> None:
