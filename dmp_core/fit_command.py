@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from tqdm import tqdm
 
+from dmp_core.shape import DEFAULT
 from energy.estimate import Estimate, error_lines, read_estimate
 from energy.technology import Technology, read_technology
 from energy.work import work_of
@@ -196,9 +197,13 @@ def _draw(
 @count_option(4, what="sequences to count events of")
 @DATA
 @click.option("--reports", is_flag=True, help="Of cores that report at any time")
-@click.option("--list-buffers", default=3, help="Of cores with as many: 3 or 6")
-@click.option("--link-items", default=1, help="Of cores with such links: 1, 2 or 4")
-@click.option("--input-items", default=1, help="Of cores with such an input: 1, 2 or 4")
+@click.option("--list-buffers", default=DEFAULT.list_buffers, help="Of cores with as many: 3 or 6")
+@click.option(
+    "--link-items", default=DEFAULT.link_items, help="Of cores with such links: 1, 2 or 4"
+)
+@click.option(
+    "--input-items", default=DEFAULT.input_items, help="Of cores with such an input: 1, 2 or 4"
+)
 @click.option(
     "--rate", type=float, help=f"Events a timestep of the network shd [default: {RATE:g}]"
 )
