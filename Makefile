@@ -29,6 +29,8 @@ JOBS ?= 2
 PYTHON ?= python3
 CLOCK ?= 100
 PLACER ?=
+ROUTER ?=
+MULTIPLIERS ?=
 FLOORPLAN ?=
 FIT ?=
 CYCLES ?=
@@ -75,7 +77,7 @@ help: ## Show the targets and the variables
 	@echo "           BUDGET=\"$(BUDGET)\" (of make fit: --multipliers N --block-rams N --cycles N --latency N --energy UJ, --objective energy)"
 	@echo "           FIT=$(FIT) (FIT=1 takes what make fit chose, in place of LANES, BLOCK, EVENTS, PRODUCTS and GRADED; CHIP, COUNTERS, LISTS, LINK and INPUT go with it)"
 	@echo "           ABLATE=\"$(ABLATE)\" (what a core does without, to measure what it is worth: names of docs/hardware.md)"
-	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
+	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) ROUTER=$(ROUTER) MULTIPLIERS=$(MULTIPLIERS) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
@@ -207,7 +209,7 @@ synth-check: .venv/installed-run ## Synthesize the Verilog of NET for DEVICE: bl
 	$(DMP) synth $(CORE) --device $(DEVICE)
 
 synth: .venv/installed-synth ## Place and route the Verilog of NET on DEVICE, or on a BOARD and write its bitstream, with SEEDS seeds
-	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER))
+	$(DMP) $(if $(BOARD),bitstream $(CORE) --board $(BOARD),synth $(CORE) --device $(DEVICE)) --mhz $(CLOCK) $(if $(FLOORPLAN),--floorplan )$(if $(CYCLES),--cycles $(CYCLES) )--seeds $(SEEDS) --jobs $(JOBS) $(if $(PLACER),--placer $(PLACER) )$(if $(ROUTER),--router $(ROUTER) )$(if $(MULTIPLIERS),--multipliers $(MULTIPLIERS))
 
 energy: .venv/installed-run ## Tell the energy of DIGITS inferences, from the gates of NET on LANES lanes
 	$(DMP) energy $(CORE) $(if $(DIGITS),--digits $(DIGITS) )--mhz $(CLOCK) $(if $(ESTIMATE),--estimate )$(if $(CUT),--timesteps $(CUT) )$(if $(LIBERTY),--liberty "$(LIBERTY)" )$(foreach file,$(SRAM),--sram "$(file)" )$(if $(DATA),--data "$(DATA)")

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
@@ -21,7 +20,7 @@ from golden.uart_protocol import BAUD
 from rtl.host.board import BOARDS, Clocking
 from rtl.host.pll import fastest_pll
 from rtl.synth.devices import DEVICES
-from rtl.synth.place import PACKER, Placement, find_program, place
+from rtl.synth.place import PACKER, find_program, place
 from rtl.synth.report import (
     describe,
     inference,
@@ -65,6 +64,7 @@ def main(
     baud: int,
     seeds: int,
     placer: str,
+    router: str,
     floorplan: bool,
     multipliers: int | None,
     cycles: int | None,
@@ -97,23 +97,16 @@ def main(
         def options(seed: int) -> list[str]:
             return ["--lpf", pins.name, "--textcfg", configuration(seed)]
 
-        with tqdm(total=seeds, desc="placed", unit="seed") as bar:
-
-            def done(placement: Placement) -> None:
-                bar.set_postfix_str(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz")
-                bar.update()
-
-            tried = range(1, seeds + 1)
-            placements = place(
-                synthesis.netlist,
-                device,
-                tried,
-                mhz,
-                jobs=jobs,
-                placer=placer,
-                done=done,
-                options=options,
-            )
+        placements = place(
+            synthesis.netlist,
+            device,
+            range(1, seeds + 1),
+            mhz,
+            jobs=jobs,
+            placer=placer,
+            router=router,
+            options=options,
+        )
         best = placements[0]
         holds = best.fmax_mhz >= mhz
         if holds:

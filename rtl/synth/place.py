@@ -15,12 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from golden.errors import UserError
 from rtl.synth.devices import Device
 
 # nextpnr's: the second takes longer, and leaves a core that fills its device routable.
 PLACERS = ("heap", "static")
+# nextpnr's: the second is faster where wires are many.
+ROUTERS = ("router1", "router2")
 PACKER = "yowasp-ecppack"  # from the placement of an ECP5 to its bitstream
+# What nextpnr does from a line of its log on, which begins so.
+_STAGES = {
+    "Info: Packing": "packing",
+    "Info: Creating initial": "placing",
+    "Info: Running Static": "placing",
+    "Info: Routing": "routing",
+}
 # Beginnings of the types of cells, which Yosys puts after the name of a signal.
 _CELLS = "TRELLIS|LUT[1-8]|CCU2C|PFUMX|L6MUX|MUX2|MULT|DP16KD|SB_|DFF|ALU|RAM16"
 
@@ -69,18 +80,19 @@ def place(
     *,
     jobs: int,
     placer: str = PLACERS[0],
-    done: Callable[[Placement], None] = lambda placement: None,
+    router: str = ROUTERS[0],
     options: Callable[[int], Sequence[str]] = lambda seed: (),
 ) -> list[Placement]:
     """Place and route a netlist (Yosys' JSON) with every seed, for a clock of `mhz`; return the
-    placements, fastest first. A clock that is not reached is no error.
+    placements, fastest first. A clock that is not reached is no error. A bar on the screen tells
+    what was done last: a stage of a seed, or the clock of one that ended.
 
     Parameters
     ----------
     placer
         One of `PLACERS`.
-    done
-        Told of every placement as it ends.
+    router
+        One of `ROUTERS`.
     options
         More of nextpnr's options for a seed; files lie beside the netlist.
 
@@ -93,24 +105,38 @@ def place(
     folder = netlist.parent
     (folder / "pins.cst").write_text(device.constraints)
 
-    def run(seed: int) -> Placement:
+    def run(seed: int, bar: tqdm[None]) -> Placement:
         report = f"seed{seed}.json"
         command = [
             program, *device.options, "--json", netlist.name, "--seed", str(seed), "--freq",
-            f"{mhz:g}", "--placer", placer, "--timing-allow-fail", "--report", report,
-            *options(seed),
+            f"{mhz:g}", "--placer", placer, "--router", router, "--timing-allow-fail", "--report",
+            report, *options(seed),
         ]  # fmt: skip
-        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if ended.returncode:
-            errors = re.findall(r"^ERROR: (.*)", ended.stderr, re.MULTILINE)
-            words = errors or ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        said: list[str] = []
+        with subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                said.append(line)
+                for beginning, stage in _STAGES.items():
+                    if line.startswith(beginning):
+                        bar.set_postfix_str(f"seed {seed}: {stage}")
+        if process.returncode:
+            text = "".join(said)
+            errors = re.findall(r"^ERROR: (.*)", text, re.MULTILINE)
+            words = errors or text.strip().splitlines()[-1:] or ["it said nothing"]
             raise UserError(f"nextpnr failed: {words[0]}")
         placement = read_report(json.loads((folder / report).read_text()), device, seed)
-        done(placement)
+        bar.set_postfix_str(f"seed {seed}: {placement.fmax_mhz:.1f} MHz")
+        bar.update()
         return placement
 
-    with ThreadPoolExecutor(jobs) as pool:
-        placements = list(pool.map(run, seeds))
+    with (
+        tqdm(total=len(seeds), desc="placed", unit="seed") as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        placements = list(pool.map(lambda seed: run(seed, bar), seeds))
     return sorted(placements, key=lambda placement: -placement.fmax_mhz)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
@@ -29,7 +28,7 @@ from rtl.synth.dsp_registers import move_registers
 from rtl.synth.floorplan import arrange, multiplier_sites
 from rtl.synth.lut_products import build_in_luts
 from rtl.synth.pin_wrapper import PINS_TOP, PREFIX, wrap_in_pins
-from rtl.synth.place import PLACERS, Placement, find_placer, place
+from rtl.synth.place import PLACERS, ROUTERS, Placement, find_placer, place
 from rtl.synth.ram_registers import move_into_rams
 from rtl.verilog.generate import TOP
 from rtl.verilog.yosys import read_netlist, run_yosys
@@ -305,6 +304,9 @@ def placer_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--placer", default=PLACERS[0], type=click.Choice(PLACERS), help="nextpnr's"
             ),
             click.option(
+                "--router", default=ROUTERS[0], type=click.Choice(ROUTERS), help="nextpnr's"
+            ),
+            click.option(
                 "--floorplan",
                 is_flag=True,
                 help="Of an ECP5: a layer's multipliers lie together, by units",
@@ -343,6 +345,7 @@ def main(
     seeds: int,
     mhz: float,
     placer: str,
+    router: str,
     floorplan: bool,
     multipliers: int | None,
     cycles: int | None,
@@ -369,16 +372,15 @@ def main(
         )
         placements: list[Placement] = []
         if seeds:
-            with tqdm(total=seeds, desc="placed", unit="seed") as bar:
-
-                def done(placement: Placement) -> None:
-                    bar.set_postfix_str(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz")
-                    bar.update()
-
-                tried = range(1, seeds + 1)
-                placements = place(
-                    synthesis.netlist, chosen, tried, mhz, jobs=jobs, placer=placer, done=done
-                )
+            placements = place(
+                synthesis.netlist,
+                chosen,
+                range(1, seeds + 1),
+                mhz,
+                jobs=jobs,
+                placer=placer,
+                router=router,
+            )
         summary = summarize(name, device, synthesis, placements, core.hardware)
     if placements:
         summary |= inference(cycles, placements)
