@@ -24,7 +24,7 @@ else is sent. Every wait of a transport has an end besides.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -234,6 +234,21 @@ class Device:
         """Clear every counter and every error flag."""
         control = self.registers["CONTROL"]
         self.transport.write(control.offset, control.bits[0].mask)
+
+    def clear_errors(self, names: Iterable[str]) -> None:
+        """Clear the error flags of these names, and no other: an error that came since they were
+        read keeps its flag.
+        """
+        register = self.registers["ERROR"]
+        known, flags = self.core.errors, 0
+        for name in names:
+            if name not in known:
+                raise UserError(f"no error flag is named {name!r}: use {', '.join(known)}")
+            flags |= 1 << known.index(name)
+        for i in range(register.count):
+            word = flags >> LOAD_WIDTH * i & (1 << LOAD_WIDTH) - 1
+            if word:
+                self.transport.write(register.words[i], word)
 
     def recover(self) -> None:
         """Bring the device to rest after a run that was broken off: end its sequence, and throw

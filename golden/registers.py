@@ -30,10 +30,10 @@ BUS_WIDTH = LOAD_WIDTH  # bits of a register, and of a word of a stream
 WORD_BYTES = BUS_WIDTH // 8
 ADDRESS_WIDTH = 14  # bits of a register's address in bytes: 16 KiB
 IDENTIFICATION = int.from_bytes(b"DMPC", "big")
-VERSION = 1 << 16 | 0  # of this map: an addition counts up the low half, a change the high one
+VERSION = 1 << 16 | 1  # of this map: an addition counts up the low half, a change the high one
 LATENCY = 4  # cycles that the top adds to an inference: 2 on the way in, 2 to the class
 
-Access = Literal["read", "write"]
+Access = Literal["read", "write", "read, clear"]
 
 # Options that came after the first version of `shape_word`: a core that does not use them keeps its
 # shape.
@@ -230,8 +230,9 @@ def register_map(core: CoreParams) -> dict[str, Register]:
             Register(name, 0x020 + WORD_BYTES * index, "read", text, value)
             for index, (name, (value, text)) in enumerate(parameters.items())
         ),
-        Register("ERROR", 0x080, "read", "error flags, the first in the lowest bit; set until"
-                 " CONTROL.CLEAR", count=-(-len(core.errors) // BUS_WIDTH)),
+        Register("ERROR", 0x080, "read, clear", "error flags, the first in the lowest bit; set"
+                 " until a 1 is written to them, or CONTROL.CLEAR",
+                 count=-(-len(core.errors) // BUS_WIDTH)),
         Register("COUNTER", 0x1000, "read", "a counter a word, each read at once; they wrap around",
                  count=len(core.counters)),
     ]  # fmt: skip

@@ -17,7 +17,8 @@ class Arrivals(Component):
     """Take items while its owner has room for them; tell in the same cycle what each of them does.
 
     The stream has one of two forms. By timesteps (from outside), an event has the payload of one
-    timestep, and an end of sequence first closes the block that has begun, and is taken after that.
+    timestep. An end of sequence closes the block that has begun, and passes after that: it is taken
+    with the block, and nothing more until it has passed.
     By blocks (from a layer or a delay line), an event has a bit for each timestep of its block, and
     so has an end of block. Several events may come at once by blocks, or by timesteps if those are
     blocks of one.
@@ -39,7 +40,7 @@ class Arrivals(Component):
     items
         Events that may come at once.
     reports
-        The stream may ask for results. A report first closes the block that has begun, and is taken
+        The stream may ask for results. A report closes the block that has begun, and passes
         after that; within a timestep, it is ignored and reported as unclosed.
 
     Members
@@ -116,8 +117,9 @@ class Arrivals(Component):
         m.d.comb += [
             o.address.eq(item.address),
             self.timestep_ended.eq(transfer & is_end),
-            o.discarded.eq(transfer & is_sequence_end),
         ]
+        if block == 1 or not self.by_timesteps:
+            m.d.comb += o.discarded.eq(transfer & is_sequence_end)
         is_report = item.kind == EventKind.REPORT if self.reports else Const(0)
         if not self.by_timesteps:
             ends = item.kind != EventKind.EVENT
@@ -144,20 +146,43 @@ class Arrivals(Component):
         any_event = Signal()  # since the last end of timestep
         closes: Value = is_sequence_end  # first, the block that has begun
         invalid = transfer & (item.kind == EventKind.INVALID)
-        unclosed = o.discarded & any_event
         told: Value = Const(0)
         if self.reports:
             told = is_report & ~any_event
             closes = is_sequence_end | (told & begun)
             invalid = transfer & (item.kind > EventKind.END_SEQUENCE) & ~is_report
-            unclosed = (o.discarded | (transfer & is_report)) & any_event
         may_take = self.room & (self.may_end | ~(full | closes))
-        partial = self.i.valid & closes & begun & may_take
         if self.reports:
             may_take = Mux(told & ~begun, self.may_report, may_take)
-            m.d.comb += self.reported.eq(transfer & told)
+        # What closes a block that has begun is taken with it, and passes after the block.
+        partial: Value = Const(0)
+        waits: Value = Const(0)
+        if block > 1:
+            partial = transfer & closes & begun
+            ends = Signal()  # a sequence
+            waits = ends
+            m.d.comb += o.discarded.eq(
+                Mux(ends, self.room & self.may_end, transfer & is_sequence_end & ~begun)
+            )
+            with m.If(partial & is_sequence_end):
+                m.d.sync += ends.eq(1)
+            with m.If(o.discarded):
+                m.d.sync += ends.eq(0)
+        unclosed = o.discarded & any_event
+        if self.reports:
+            unclosed = (o.discarded | (transfer & is_report)) & any_event
+            reported = transfer & told
+            if block > 1:
+                reporting = Signal()
+                waits |= reporting
+                reported = Mux(reporting, self.may_report, transfer & told & ~begun)
+                with m.If(partial & told):
+                    m.d.sync += reporting.eq(1)
+                with m.If(reported):
+                    m.d.sync += reporting.eq(0)
+            m.d.comb += self.reported.eq(reported)
         m.d.comb += [
-            self.i.ready.eq(may_take & ~partial),
+            self.i.ready.eq(may_take & ~waits),
             o.fires.eq(Cat(event & right for event, right in zip(events, in_range, strict=True))),
             o.payload.eq(item.payload if self.items == 1 or self.graded else 1),
             o.timesteps.eq(timestep if self.items == 1 else Cat(timestep for _ in events)),

@@ -47,6 +47,8 @@ class Core(Component):
         that this counter had in that cycle.
     i_clear
         Clears counters and error flags.
+    i_clear_errors
+        Clears the error flags whose bits are 1, but for those of errors that come in that cycle.
     o_errors
         Sticky flags, one for each counter of errors, in the order of the counters.
     trace0_..., trace1_..., trace_readout_start
@@ -63,6 +65,7 @@ class Core(Component):
     i_counter: Signal
     o_counter: Signal
     i_clear: Signal
+    i_clear_errors: Signal
     o_errors: Signal
     trace_readout_start: Signal
 
@@ -98,6 +101,7 @@ class Core(Component):
             "i_counter": In(core.counter_bits),
             "o_counter": Out(COUNTER_WIDTH),
             "i_clear": In(1),
+            "i_clear_errors": In(len(core.errors)),
             "o_errors": Out(len(core.errors)),
         }
         if core.hardware.trace:
@@ -151,6 +155,7 @@ class Core(Component):
             counters.select.eq(self.i_counter),
             self.o_counter.eq(counters.value),
             counters.clear.eq(self.i_clear),
+            counters.clear_errors.eq(self.i_clear_errors),
             self.o_errors.eq(counters.errors),
         ]
         return m

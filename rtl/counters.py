@@ -36,6 +36,8 @@ class Counters(Component):
         number that no counter has.
     clear
         Set every counter and flag to 0. What is counted in that cycle is lost.
+    clear_errors
+        Set the flags to 0 whose bits are 1, but for those of errors that come in that cycle.
     errors
         The flags of the error counters, in order.
 
@@ -46,6 +48,7 @@ class Counters(Component):
     select: Signal
     value: Signal
     clear: Signal
+    clear_errors: Signal
     errors: Signal
 
     def __init__(self, widths: dict[str, int], names: list[str], flags: list[str]) -> None:
@@ -57,6 +60,7 @@ class Counters(Component):
                 "select": In(counter_bits(len(names))),
                 "value": Out(COUNTER_WIDTH),
                 "clear": In(1),
+                "clear_errors": In(len(flags)),
                 "errors": Out(len(flags)),
             }
         )
@@ -76,7 +80,10 @@ class Counters(Component):
             increment = delay(m, self.increment(name), 1, f"{member_of(name)}_added")
             pending.append(increment)
             if name in self.flags:
-                flag = self.errors[self.flags.index(name)]
+                place = self.flags.index(name)
+                flag = self.errors[place]
+                with m.If(self.clear_errors[place]):
+                    m.d.sync += flag.eq(0)
                 with m.If(increment != 0):
                     m.d.sync += flag.eq(1)
             if name not in self.names:

@@ -94,7 +94,7 @@ module {SHELL} (
     output logic o_results_valid, input logic o_results_ready,
     output logic [{widths["o_results"]}:0] o_results_payload,
     input logic [15:0] i_counter, output logic [{BUS_WIDTH - 1}:0] o_counter,
-    input logic i_clear, output logic [0:0] o_errors
+    input logic i_clear, i_clear_errors, output logic [0:0] o_errors
 );
     logic aresetn;
     always @(posedge clk) aresetn <= ~rst;

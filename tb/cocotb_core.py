@@ -75,7 +75,8 @@ async def work(dut: Any, job: dict[str, Any]) -> None:
     """Reset and load the core, run every sequence, and leave what the core counted."""
     output, gaps = str(job["output"]), job["output_gaps"].tolist()
     Clock(dut.clk, PERIOD, "step", impl="gpi").start()  # toggled in C++: Python never wakes for it
-    for name in ("i_events__valid", "i_load__valid", f"{output}__ready", "i_counter", "i_clear"):
+    idle = ("i_events__valid", "i_load__valid", f"{output}__ready", "i_counter")
+    for name in (*idle, "i_clear", "i_clear_errors"):
         getattr(dut, name).value = 0
     dut.rst.value = 1
     await ClockCycles(dut.clk, 4)

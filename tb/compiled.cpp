@@ -111,6 +111,7 @@ Core* core_new(const char* logs) {
     Vshell& top = core->top;
     top.clk = top.i_events_valid = top.i_load_valid = top.o_results_ready = 0;
     top.i_counter = top.i_clear = 0;
+    std::memset(&top.i_clear_errors, 0, sizeof top.i_clear_errors);
     top.rst = 1;
     core->tick(4);
     top.rst = 0;

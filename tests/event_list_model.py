@@ -48,6 +48,7 @@ class Model:
     released: deque[int] = field(default_factory=deque)  # cycles, of buffers that are not free yet
     due: bool = False  # a report is, before the list in front
     flagged: set[int] = field(default_factory=set)  # lists, by number, that a report follows
+    waits: int | None = None  # the kind of an item that has closed a block, and passes after it
 
     def full(self, cycle: int) -> bool:
         """Whether no buffer is free."""
@@ -60,7 +61,12 @@ class Model:
         expected: dict[str, int] = dict.fromkeys(STROBES, 0)
         if self.part.reports:
             expected["report"] = self.due
-        if item is not None:
+        if self.waits is not None:
+            expected["i.ready"] = 0
+            free = not self.full(cycle) and cycle >= self.last_close + self.part.block
+            if self.waits == EventKind.END_SEQUENCE.value and free:
+                expected |= {"discarded": 1, "unclosed": self.any_event}
+        elif item is not None:
             expected["i.ready"] = 0
             if self._reports(item):
                 expected["i.ready"] = self._may_report()
@@ -135,13 +141,19 @@ class Model:
                 "closing_timesteps": whole if external else payload,
             }
         if external and self.timestep:
-            return {"i.ready": 0, "closed": 1, "closing_timesteps": (1 << self.timestep) - 1}
+            return {"i.ready": 1, "closed": 1, "closing_timesteps": (1 << self.timestep) - 1}
         return {"i.ready": 1, "discarded": 1, "unclosed": external and self.any_event}
 
     def advance(
         self, cycle: int, expected: dict[str, int], item: Item | None, release: bool
     ) -> None:
         accepted = item is not None and self._reports(item) and expected["i.ready"]
+        if self.waits == EventKind.REPORT.value and self._may_report():
+            accepted, self.waits = True, None
+        if expected["discarded"]:
+            self.waits = None
+        if expected["closed"] and item is not None and item["kind"] != EventKind.END_TIMESTEP.value:
+            self.waits = item["kind"]
         if accepted and self.closed:
             self.flagged.add(self.n_closed - 1)
         self.due |= bool(accepted and not self.closed)

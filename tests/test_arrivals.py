@@ -111,13 +111,25 @@ class Model:
     form: Form
     timestep: int = 0  # of the block
     any_event: bool = False  # of an input, since the last end of timestep
+    waits: int | None = None  # the kind of an item that has closed a block, and passes after it
 
-    def predict(self, item: Item, room: bool, may_end: bool, may_report: bool) -> dict[str, int]:
-        """Return the outputs of a cycle in which an item is offered."""
-        form, kind, payload = self.form, item["kind"], item["payload"]
-        found = {"i.ready": int(room), **dict.fromkeys(STROBES, 0)}
+    def predict(
+        self, item: Item | None, room: bool, may_end: bool, may_report: bool
+    ) -> dict[str, int]:
+        """Return the outputs of a cycle, in which an item may be offered."""
+        form = self.form
+        found = dict.fromkeys(STROBES + ["reported"] * form.reports, 0)
+        if self.waits == REPORT:
+            return found | {"i.ready": 0, "reported": int(may_report)}
+        if self.waits == END_SEQUENCE:
+            passes = room and may_end
+            void = {"unclosed": int(passes and self.any_event)}
+            return found | {"i.ready": 0, "discarded": int(passes)} | void
+        if item is None:
+            return found
+        kind, payload = item["kind"], item["payload"]
+        found["i.ready"] = int(room)
         if form.reports:
-            found["reported"] = 0
             if kind == REPORT:
                 return found | self._report(room, may_end, may_report)
         last = kind == END_TIMESTEP and (not form.by_timesteps or self.timestep == form.block - 1)
@@ -127,7 +139,7 @@ class Model:
             return found | {"i.ready": 0}
         if kind == END_SEQUENCE and form.by_timesteps and self.timestep:
             begun = (1 << self.timestep) - 1
-            return found | {"i.ready": 0, "closed": 1, "closing_timesteps": begun}
+            return found | {"closed": 1, "closing_timesteps": begun}
         if kind == END_SEQUENCE:
             return found | {"discarded": 1, "unclosed": int(self.any_event)}
         if kind == END_TIMESTEP:
@@ -155,12 +167,16 @@ class Model:
         if self.form.by_timesteps and self.timestep:
             closes, begun = room and may_end, (1 << self.timestep) - 1
             closing = {"closing_timesteps": begun} if closes else {}
-            return {"i.ready": 0, "closed": int(closes)} | closing
+            return {"i.ready": int(closes), "closed": int(closes)} | closing
         return {"i.ready": int(may_report), "reported": int(may_report)}
 
-    def advance(self, item: Item, found: dict[str, int]) -> None:
-        if found["fires"] and self.form.by_timesteps:
+    def advance(self, item: Item | None, found: dict[str, int]) -> None:
+        if found["fires"] and item is not None and self.form.by_timesteps:
             self.any_event |= item["address"] < self.form.n_inputs
+        if found["discarded"] or found.get("reported"):
+            self.waits = None
+        if found["closed"] and item is not None and item["kind"] != END_TIMESTEP:
+            self.waits = item["kind"]
         if found["timestep_ended"]:
             self.timestep += 1
         if found["timestep_ended"] or found["discarded"]:
@@ -188,16 +204,16 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
         inputs: dict[str, Any] = {"room": room, "may_end": may_end}
         if form.reports:
             inputs["may_report"] = may_report
-        if rng.random() < gaps:
-            expected.append(dict.fromkeys(STROBES, 0))
-            return inputs | {"i.valid": 0, "i.payload": scramble(rng, layout)}
-        item = items[0]
+        item = items[0] if rng.random() >= gaps else None
         now = model.predict(item, room, may_end, may_report)
         expected.append(now)
         seen.update(strobe for strobe in (*STROBES, "reported") if now.get(strobe))
-        seen["partial"] += now["closed"] and not now["i.ready"]
-        seen["void report"] += item["kind"] == REPORT and now["unclosed"]
+        seen["withdrawn"] += item is None and model.waits is not None
         model.advance(item, now)
+        if item is None:
+            return inputs | {"i.valid": 0, "i.payload": scramble(rng, layout)}
+        seen["partial"] += now["closed"] and item["kind"] != END_TIMESTEP
+        seen["void report"] += item["kind"] == REPORT and now["unclosed"]
         if now["i.ready"]:
             items.popleft()
         return inputs | {"i.valid": 1, "i.payload": item}
@@ -208,6 +224,7 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
     wanted = {"fires", "timestep_ended", "closed", "discarded"}
     if form.by_timesteps:
         wanted |= {"out_of_range", "unclosed"} | ({"partial"} if form.block > 1 else set())
+        wanted |= {"withdrawn"} if form.block > 1 and gaps else set()
     if form.reports:
         wanted |= {"reported"} | ({"void report"} if form.by_timesteps else set())
     assert {strobe for strobe in seen if seen[strobe]} == wanted

@@ -32,6 +32,7 @@ def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
     cycles: list[dict[str, Any]] = []
     expected: list[dict[str, int]] = []
     counts, flags, value = [0] * len(NAMES), [False] * len(NAMES), 0
+    at_once = 0
     pending = [0] * len(NAMES)  # what was counted in the cycle before
     for cycle in range(600):
         quiet = cycle // 40 % 2
@@ -41,12 +42,13 @@ def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
         ]
         select = int(rng.integers(1 << len(dut.select)))
         clear = bool(rng.random() < 0.03)
+        cleared = int(rng.integers(1 << len(ERRORS))) * bool(rng.random() < 0.2)
         cycles.append(
             {
                 f"increments.{name.replace('.', '_')}": n
                 for name, n in zip(NAMES, added, strict=True)
             }
-            | {"select": select, "clear": clear}
+            | {"select": select, "clear": clear, "clear_errors": cleared}
         )
         expected.append(
             {"value": value, "errors": sum(1 << bit for bit, i in enumerate(ERRORS) if flags[i])}
@@ -56,8 +58,13 @@ def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
             0 if clear else (n + more) % (1 << COUNTER_WIDTH)
             for n, more in zip(counts, pending, strict=True)
         ]
-        flags = [not clear and (flag or n > 0) for flag, n in zip(flags, pending, strict=True)]
+        kept = list(flags)
+        for bit, i in enumerate(ERRORS):
+            kept[i] &= not cleared >> bit & 1
+            at_once += cleared >> bit & 1 and pending[i] > 0 and not clear
+        flags = [not clear and (flag or n > 0) for flag, n in zip(kept, pending, strict=True)]
         pending = [0 if clear else n for n in added]
+    assert at_once > 3, "an error comes as its flag is cleared"
     found = replay(dut, ["value", "errors"], cycles)
     for cycle, (row, wanted) in enumerate(zip(found, expected, strict=True)):
         assert row == wanted, f"cycle {cycle}"

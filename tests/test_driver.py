@@ -138,6 +138,10 @@ def test_errors_are_raised_counted_and_cleared(rows: Rows, device: Device) -> No
     assert device.errors() == ["layer0.out_of_range", "layer0.repeated"]
     counters = device.counters()
     assert [counters[name] for name in device.errors()] == [2, 1]
+    device.clear_errors(["layer0.repeated"])
+    assert device.errors() == ["layer0.out_of_range"], "the flag that was not named stays"
+    with pytest.raises(UserError, match="^no error flag is named 'layer9.repeated': use .*"):
+        device.clear_errors(["layer9.repeated"])
     device.clear()
     assert device.errors() == []
     counters = device.counters()
@@ -219,8 +223,8 @@ def test_another_core_is_refused(rows: Rows, simulated: Simulated, tmp_path: Pat
     ("registers", "message"),
     [
         ({0: 0xFFFF_FFFF}, "the device's ID is 0xFFFFFFFF, not 0x444D5043: there is no core"),
-        ({0: 0x444D_5043, 4: 2 << 16}, r"registers are of version 2\.0, not 1\.0: build the core"),
-        ({0: 0x444D_5043, 4: 0}, r"registers are of version 0\.0, not 1\.0"),
+        ({0: 0x444D_5043, 4: 2 << 16}, r"registers are of version 2\.0, not 1\.1: build the core"),
+        ({0: 0x444D_5043, 4: 0}, r"registers are of version 0\.0, not 1\.1"),
     ],
 )
 def test_no_core_or_one_of_another_version(

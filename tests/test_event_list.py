@@ -236,8 +236,8 @@ def test_every_cycle_is_as_modelled(name: str, gaps: float) -> None:
             seen["flagged"] += release and model.n_released in model.flagged
         inputs |= {"i.valid": offered is not None, "i.payload": offered or scramble(rng, layout)}
         seen.update(strobe for strobe in STROBES if now[strobe])
-        if now["closed"] and not now["i.ready"]:
-            seen["partial"] += 1
+        if now["closed"] and offered is not None:
+            seen["partial"] += offered["kind"] != EventKind.END_TIMESTEP.value
         if not now.get("i.ready", 1) and not now["closed"]:
             reports = offered is not None and model._reports(offered)
             seen["second report" if reports else "full" if full else "waited"] += 1
@@ -326,3 +326,31 @@ def test_an_end_of_sequence_in_a_block_closes_two_lists() -> None:
     assert record[3]["closing_timesteps"] == join([1, 1, 0, 0], 1)
     assert [cycle for cycle, row in enumerate(record) if row["discarded"]] == [7, 11]
     assert [cycle for cycle, row in enumerate(record) if row["unclosed"]] == [7]
+
+
+def test_an_end_of_sequence_is_taken_as_it_closes_a_block() -> None:
+    """Offered for a cycle alone, it closes the block and the sequence: nothing is done by an item
+    that is not taken.
+    """
+    ends = EventKind.END_TIMESTEP.value, EventKind.END_SEQUENCE.value
+    offers = {0: ends[0], 1: ends[0], 4: ends[1]}
+    record = play(
+        EventList(PARTS["blocks of four"]),
+        OUTPUTS,
+        lambda cycle, _: (
+            {
+                "i.valid": cycle in offers,
+                "i.payload": {
+                    "kind": offers.get(cycle, EventKind.EVENT.value),
+                    "address": 2,
+                    "payload": 1,
+                },
+            }
+            if cycle < 16
+            else None
+        ),
+    )
+    assert all(record[cycle]["i.ready"] for cycle in offers)
+    assert [cycle for cycle, row in enumerate(record) if row["closed"]] == [4]
+    assert [cycle for cycle, row in enumerate(record) if row["discarded"]] == [8]
+    assert [cycle for cycle, row in enumerate(record) if not row["i.ready"]] == [5, 6, 7, 8]

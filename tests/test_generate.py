@@ -115,6 +115,7 @@ def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, Core
     assert header == [("address", 0, 24), ("memory", 24, 8)]
     assert ports["clk"] == ports["rst"] == ports["i_clear"] == ("input", 1)
     assert ports["i_counter"] == ("input", address_width(len(core.counters)))
+    assert ports["i_clear_errors"] == ("input", len(core.errors))
     assert ports["o_counter"] == ("output", 32) and ports["o_errors"] == (
         "output",
         len(core.errors),

@@ -23,6 +23,7 @@ DEEP = CoreParams(
     HardwareParams(2, access_counters=True),
 )
 HEADER, DATA, CONTROL = 0x14, 0x18, 0x0C
+FLAGS = [0x80, 0x84]
 
 
 def counter_value(number: int) -> int:
@@ -42,7 +43,7 @@ async def until(ctx: Any, ready: Any, *ports: Any) -> tuple[int, list[int]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_reads_and_writes(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    assert len(DEEP.errors) == 37
+    assert len(DEEP.errors) == 37 and register_map(DEEP)["ERROR"].count == 2
     dut = RegisterFile(DEEP)
     bus = dut.bus
     errors = int(rng.integers(1 << 32)) | 1 << 36
@@ -57,6 +58,7 @@ def test_reads_and_writes(seed: int) -> None:
     items: list[tuple[int, int]] = []
     writes: list[tuple[int, int, int, bool]] = []
     cleared: list[int] = []
+    flags_cleared: list[int] = []
     done: list[bool] = []
 
     async def read(ctx: Any) -> None:
@@ -78,7 +80,7 @@ def test_reads_and_writes(seed: int) -> None:
     async def write(ctx: Any) -> None:
         own = np.random.default_rng([seed, 1])
         for _ in range(300):
-            address = int(own.choice([HEADER, DATA, DATA, CONTROL, *addresses[:3]]))
+            address = int(own.choice([HEADER, DATA, DATA, CONTROL, *FLAGS, *addresses[:3]]))
             data = int(own.integers(1 << 32))
             ctx.set(bus.write_address, address)
             ctx.set(bus.write_data, data)
@@ -103,18 +105,28 @@ def test_reads_and_writes(seed: int) -> None:
     async def count(ctx: Any) -> None:
         """Show a counter's value the cycle after its number, and its clearing."""
         while len(done) < 2:
-            _, _, number, clear = await ctx.tick().sample(dut.counter, dut.clear)
+            _, _, number, clear, flags = await ctx.tick().sample(
+                dut.counter, dut.clear, dut.clear_errors
+            )
             ctx.set(dut.counter_value, counter_value(number))
             cleared.append(clear)
+            flags_cleared.append(flags)
 
     simulate(dut, read, write, load, count)
     assert items == [(address == HEADER, data) for address, data, _, _ in writes
                      if address in (HEADER, DATA)]  # fmt: skip
     for address, _, cycles, error in writes:
-        assert error == (address not in (HEADER, DATA, CONTROL))
+        assert error == (address not in (HEADER, DATA, CONTROL, *FLAGS))
         assert cycles == 1 or address in (HEADER, DATA)
     assert max(cycles for _, _, cycles, _ in writes) > 3
     assert sum(cleared) == sum(data & 1 for address, data, _, _ in writes if address == CONTROL) > 5
+    asked = [
+        data << 32 * FLAGS.index(address) & (1 << 37) - 1
+        for address, data, _, _ in writes
+        if address in FLAGS
+    ]
+    assert [flags for flags in flags_cleared if flags] == [flags for flags in asked if flags]
+    assert len(asked) > 20
 
 
 def test_status_without_flags() -> None:

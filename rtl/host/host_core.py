@@ -108,6 +108,7 @@ class HostCore(Component):
             core.i_counter.eq(registers.counter),
             registers.counter_value.eq(core.o_counter),
             core.i_clear.eq(registers.clear),
+            core.i_clear_errors.eq(registers.clear_errors),
             registers.errors.eq(core.o_errors),
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -39,6 +39,8 @@ class RegisterFile(Component):
         As `i_counter` and `o_counter` of the core.
     clear
         Clears counters and error flags, for a cycle.
+    clear_errors
+        Clears the error flags whose bits are 1, for a cycle.
     errors
         The core's error flags.
     busy
@@ -53,6 +55,7 @@ class RegisterFile(Component):
     counter: Signal
     counter_value: Signal
     clear: Signal
+    clear_errors: Signal
     errors: Signal
     busy: Signal
 
@@ -65,6 +68,7 @@ class RegisterFile(Component):
                 "counter": Out(core.counter_bits),
                 "counter_value": In(COUNTER_WIDTH),
                 "clear": Out(1),
+                "clear_errors": Out(len(core.errors)),
                 "errors": In(len(core.errors)),
                 "busy": In(1),
             }
@@ -87,13 +91,17 @@ class RegisterFile(Component):
         to_load = to_header | is_at(bus.write_address, "LOAD_DATA")
         to_control = is_at(bus.write_address, "CONTROL")
         (clear,) = registers["CONTROL"].bits
+        flags = registers["ERROR"].words
+        to_flags = [bus.write_address[shift:] == offset >> shift for offset in flags]
+        cleared = (Mux(bus.write_valid & here, bus.write_data, 0) for here in to_flags)
         m.d.comb += [
             self.load.valid.eq(bus.write_valid & to_load),
             self.load.payload.first.eq(to_header),
             self.load.payload.data.eq(bus.write_data),
             self.clear.eq(bus.write_valid & to_control & bus.write_data[clear.low]),
             bus.write_ready.eq(self.load.ready | ~to_load),
-            bus.write_error.eq(~(to_load | to_control)),
+            self.clear_errors.eq(Cat(cleared)),
+            bus.write_error.eq(~(to_load | to_control | Cat(to_flags).any())),
         ]
 
         # A counter's number is registered, as its way to all counters is long; the value is there

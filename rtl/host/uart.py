@@ -11,7 +11,7 @@ from golden.uart_protocol import FRAME_BITS
 from rtl.component import Component
 
 BYTE = 8
-LEAST_CLOCKS = 4  # a bit: with fewer, the middle of a bit is too near to its edges
+LEAST_CLOCKS = 5  # a bit: with fewer, a sender may not be 3 % faster and 3 % slower
 
 
 class UartReceiver(Component):
@@ -24,7 +24,7 @@ class UartReceiver(Component):
     Parameters
     ----------
     clocks_per_bit
-        Clock cycles of a bit; a sender may be some percent faster or slower.
+        Clock cycles of a bit; a sender may be 3 % faster or slower.
 
     Members
     -------
@@ -37,8 +37,8 @@ class UartReceiver(Component):
     broken
         The line has been low for a frame or longer, and still is: a break.
 
-    Latency: 2 cycles, then a frame but for the second half of its stop bit, then 1 cycle;
-    throughput: a byte a frame.
+    Latency: 2 cycles, then a frame up to the middle of its stop bit, then 1 cycle; throughput: a
+    byte a frame.
     """
 
     line: Signal
@@ -61,7 +61,14 @@ class UartReceiver(Component):
     @property
     def latency(self) -> int:
         """Cycles from the one in which the line falls to the one in which the byte is valid."""
-        return 2 + self.clocks_per_bit // 2 + (FRAME_BITS - 1) * self.clocks_per_bit + 1
+        return 2 + self.middle + (FRAME_BITS - 1) * self.clocks_per_bit + 1
+
+    @property
+    def middle(self) -> int:
+        """Cycles of a bit before that in which it is looked at. The line falls up to a cycle before
+        a clock edge that sees it, so half a cycle less than half a bit is the middle.
+        """
+        return (self.clocks_per_bit - 1) // 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -79,7 +86,7 @@ class UartReceiver(Component):
         m.d.sync += [self.o.valid.eq(0), self.dropped.eq(0), timer.eq(timer - 1)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [timer.eq(self.clocks_per_bit // 2 - 1), place.eq(0)]
+                m.d.sync += [timer.eq(self.middle - 1), place.eq(0)]
                 with m.If(~line):
                     m.next = "BITS"
             with m.State("BITS"):
