@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tkinter
 import xml.etree.ElementTree as xml
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from golden.hardware.params import HardwareParams
 from golden.integer import NetworkIntegers
 from golden.manifest import VERSION
 from handoff.constraints import write_constraints
-from handoff.fusesoc import core_name
+from handoff.fusesoc import SIMULATION_OPTIONS, core_name
 from handoff.ipxact import NAMESPACE
 from handoff.lint import WAIVERS
 from handoff.package import write_package
@@ -33,6 +35,9 @@ from tb.verilator import find_verilator
 from tests.networks import Drawn, draw_network
 
 SEED = 2
+Testbenches = Callable[[str], list[str]]  # of a simulator, the command that runs its testbench
+# A model runs for a moment: compiling it without optimization keeps a test short.
+QUICK = "-- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0"
 needs_icarus = pytest.mark.skipif(
     shutil.which("iverilog") is None, reason="no Icarus: apt install iverilog"
 )
@@ -187,57 +192,90 @@ def test_slang_elaborates_the_core_and_the_testbench(
     assert slang(changed, top=TOP)
 
 
-def run_icarus(package: Path, name: str, folder: Path, *options: str) -> tuple[int, str]:
-    """Simulate a package's testbench; return the exit status and what it said."""
-    for file in (*package.glob("images/*.mem"), *package.glob("tb/*.mem")):
-        shutil.copy(file, folder)
-    sources = [package / "tb" / f"{name}_tb.sv", *package.glob("rtl/*.v")]
+def build_icarus(package: Path, name: str, folder: Path) -> list[str]:
+    """Compile a package's testbench, with stalls; return the command that runs it."""
+    program = folder / "sim"
+    command = ["iverilog", "-g2012", "-Wall", "-s", f"{name}_tb", f"-P{name}_tb.STALLS=1"]
     built = subprocess.run(
-        ["iverilog", "-g2012", "-Wall", "-s", f"{name}_tb", *options, "-o", "sim", *sources],
-        cwd=folder, capture_output=True, text=True,
+        [*command, "-o", program, package / "tb" / f"{name}_tb.sv", *package.glob("rtl/*.v")],
+        capture_output=True, text=True,
     )  # fmt: skip
     assert built.returncode == 0 and not built.stderr, built.stderr
-    done = subprocess.run(["vvp", "-n", "sim"], cwd=folder, capture_output=True, text=True)
+    return ["vvp", "-n", str(program)]
+
+
+def build_verilator(package: Path, name: str, folder: Path) -> list[str]:
+    """The same; what the Verilog leaves open is random."""
+    options = " ".join((*SIMULATION_OPTIONS, "--binary --x-initial unique -GSTALLS=1")).split()
+    built = subprocess.run(
+        ["verilator", *options, "-Mdir", folder / "obj_dir", "--top-module", f"{name}_tb",
+         package / "tb" / f"{name}_tb.sv", *package.glob("rtl/*.v")],
+        env=with_verilator() | {"MAKEFLAGS": QUICK}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    program = str(folder / "obj_dir" / f"V{name}_tb")
+    return [program, "+verilator+rand+reset+2", f"+verilator+seed+{SEED}"]
+
+
+BUILDS = {"verilator": build_verilator, "icarus": build_icarus}
+of_simulators = pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)]
+)
+
+
+def simulate(command: list[str], package: Path, folder: Path) -> tuple[int, str]:
+    """Run a package's testbench on its files; return the exit status and what it said."""
+    for file in (*package.glob("images/*.mem"), *package.glob("tb/*.mem")):
+        shutil.copy(file, folder)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 
-@needs_icarus
-@pytest.mark.parametrize("stalls", [0, 1])
-def test_icarus_computes_what_golden_computes(
-    stalls: int, package: Path, drawn: Drawn, name: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def testbenches(package: Path, name: str, tmp_path_factory: pytest.TempPathFactory) -> Testbenches:
+    """Return the command that runs the package's testbench in a simulator, built once in each. Its
+    memories hold anything at first, as those of a chip: simulators start them with 0.
+    """
+
+    @cache
+    def build(simulator: str) -> list[str]:
+        folder = tmp_path_factory.mktemp(simulator)
+        changed = folder / "package"
+        shutil.copytree(package, changed)
+        verilog = changed / "rtl" / f"{name}.v"
+        text, count = re.subn(
+            r"^(    \s*\w+(?:\[simulated_word\])?) = 0;",
+            r"\1 = {64{$random}};",
+            verilog.read_text(),
+            flags=re.M,
+        )
+        assert count > 20
+        verilog.write_text(text)
+        return BUILDS[simulator](changed, name, folder)
+
+    return build
+
+
+@of_simulators
+def test_a_simulator_computes_what_golden_computes(
+    simulator: str, testbenches: Testbenches, package: Path, drawn: Drawn, tmp_path: Path
 ) -> None:
-    status, said = run_icarus(package, name, tmp_path, f"-P{name}_tb.STALLS={stalls}")
+    status, said = simulate(testbenches(simulator), package, tmp_path)
     classes = drawn.network.params.readout.n_classes
     assert status == 0 and f"PASS: {2 * classes} results of 2 sequences" in said, said
 
 
-@needs_icarus
-def test_what_memories_hold_at_first_does_not_matter(
-    package: Path, name: str, tmp_path: Path
-) -> None:
-    """Simulators start memories with 0; a chip with anything."""
-    changed = tmp_path / "package"
-    shutil.copytree(package, changed)
-    verilog = changed / "rtl" / f"{name}.v"
-    text, count = re.subn(r"^(    \s*\w+(?:\[simulated_word\])?) = 0;", r"\1 = {64{$random}};",
-                          verilog.read_text(), flags=re.M)  # fmt: skip
-    assert count > 20
-    verilog.write_text(text)
-    status, said = run_icarus(changed, name, tmp_path)
-    assert status == 0 and "PASS" in said, said
-
-
-@needs_icarus
+@of_simulators
 @pytest.mark.parametrize("file", ["tb/results.mem", "images/readout_b_o.mem"])
 def test_the_testbench_fails_on_another_result(
-    file: str, package: Path, name: str, tmp_path: Path
+    file: str, simulator: str, testbenches: Testbenches, package: Path, tmp_path: Path
 ) -> None:
     changed = tmp_path / "package"
     shutil.copytree(package, changed)
     lines = (changed / file).read_text().splitlines()
     lines = [f"{int(line, 16) ^ 1:x}" for line in lines]
     (changed / file).write_text("\n".join(lines) + "\n")
-    status, said = run_icarus(changed, name, tmp_path)
+    status, said = simulate(testbenches(simulator), changed, tmp_path)
     assert status != 0 and "PASS" not in said, said
 
 
@@ -277,9 +315,7 @@ def test_the_plain_line_for_icarus_runs(package: Path, tmp_path: Path) -> None:
 
 def fusesoc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("fusesoc")
-    # The model runs for a moment: compiling it without optimization keeps the test short.
-    quick = "-- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0"
-    environment = with_verilator() | {"HOME": str(folder), "MAKEFLAGS": quick}
+    environment = with_verilator() | {"HOME": str(folder), "MAKEFLAGS": QUICK}
     return subprocess.run(
         [sys.executable, "-m", "fusesoc.main", "--cores-root", "package", "run", *arguments],
         cwd=folder, env=environment, capture_output=True, text=True,
