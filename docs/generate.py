@@ -15,6 +15,7 @@ import click
 from docs import results, waveform
 from docs.api import FOLDERS
 from docs.blocks import table, with_block
+from docs.plan import plan
 from energy.estimate import fit, read_runs
 from export.store import load_digits, load_network
 from golden.command_line import Command
@@ -203,6 +204,7 @@ def pages() -> dict[Path, str]:
             "steps": cells_of("energy_steps"),
             "estimates": estimates(),
         },
+        DOCS / "verification.md": {"plan": plan()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
