@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -105,7 +105,7 @@ def place(
     folder = netlist.parent
     (folder / "pins.cst").write_text(device.constraints)
 
-    def run(seed: int, bar: tqdm[None]) -> Placement:
+    def run(seed: int, bar: tqdm[NoReturn]) -> Placement:
         report = f"seed{seed}.json"
         command = [
             program, *device.options, "--json", netlist.name, "--seed", str(seed), "--freq",
