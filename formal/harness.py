@@ -161,6 +161,14 @@ class Opened:
         assert len(found.get(name, ())) == 1, f"{path}: there are {sorted(found)}"
         return found[name][0]
 
+    def state(self, name: str, fsm: str = "fsm_state") -> Value:
+        """Return whether a state machine is in the state of this name."""
+        register = self.signal(fsm)
+        number = 0
+        while register.decoder(number) != f"{name}/{number}":
+            number += 1
+        return register == number
+
     def word(self, path: str, address: Any) -> Value:
         """Return what the memory at a path holds at an address in this cycle."""
         instance = self._inner(path.split("."))

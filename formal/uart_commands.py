@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-from formal.harness import Harness, implies
-from formal.proof import PDR, Bug, Proof
+from formal.harness import Harness, Opened, implies
+from formal.proof import Bug, Proof
 from golden.registers import ADDRESS_WIDTH, WORD_BYTES
 from golden.uart_protocol import (
     ADDRESS_BYTES,
@@ -32,7 +35,8 @@ def commands(harness: Harness) -> None:
     table of `golden.uart_protocol`: it counts bytes, requests and answers of a command.
     """
     m = harness.m
-    dut = harness.add(UartCommands()).component
+    opened = harness.add(UartCommands())
+    dut = opened.component
     bus, byte = dut.registers, dut.i.payload
     harness.offer(dut.i)
     harness.offer(dut.results, "results")
@@ -103,8 +107,6 @@ def commands(harness: Harness) -> None:
             with m.If(~more):
                 m.d.sync += [n_bytes.eq(0), n_words.eq(0)]
     answer = Mux(unknown, Const(UNKNOWN, BYTE), status)
-    with m.If((first == READ) | (first == RESULTS)):
-        pass
     long_answer = begun & ((first == READ) | (first == RESULTS))
     expected = Mux(long_answer, (found >> (n_sent << 3))[:BYTE], answer)
     words_done = n_words == wanted
@@ -130,10 +132,67 @@ def commands(harness: Harness) -> None:
     harness.prove("a request stays", harness.stays(
         bus.write_valid, bus.write_ready, bus.write_address, bus.write_data) & harness.stays(
         bus.read_valid, bus.read_ready, bus.read_address))  # fmt: skip
+    _invariants(harness, opened, {
+        "first": first, "n_bytes": n_bytes, "header": header, "n_words": n_words,
+        "n_sent": n_sent, "wanted": wanted, "has_words": has_words, "found": found,
+        "answer": answer, "more": more, "addressed": addressed, "due": due, "unknown": unknown,
+        "address": address, "word": word, "status": status,
+    })  # fmt: skip
     harness.cover("a burst of two words is answered", sent & (first == BURST) & (n_words == 2))
     harness.cover("a read is answered", sent & (first == READ) & (n_sent == 4))
     harness.cover("an unknown command is answered", sent & unknown)
     harness.cover("two results are answered", sent & (first == RESULTS) & (n_words == 2))
+
+
+def _invariants(harness: Harness, opened: Opened, told: dict[str, Any]) -> None:
+    """Claim what the registers hold in each state, in the words of the command so far."""
+    states = ("COMMAND", "ADDRESS", "COUNT", "WORD", "WRITE", "READ", "EVENT", "RESULT", "SEND")
+    at = {name: opened.state(name) for name in states}
+    names = ("command", "address", "word", "place", "left", "more", "status", "response", "to_send")
+    inner = {name: opened.signal(name) for name in names}
+    first, n_bytes, header = told["first"], told["n_bytes"], told["header"]
+    n_words, n_sent, wanted = told["n_words"], told["n_sent"], told["wanted"]
+    held = SimpleNamespace(**inner)
+    left = (held.left == (wanted - 1 - n_words)[: len(held.left)]) & (n_words < wanted)
+    body = Mux(told["has_words"], wanted << 2, 0)
+    long_answer = (first == READ) | (first == RESULTS)
+    writes = (first == WRITE) | (first == BURST)
+    right = Mux(long_answer, held.response == (told["found"] >> (n_sent << 3)),
+                held.response == told["answer"])  # fmt: skip
+    of_results = Mux(told["more"], left, n_words == wanted) & (n_words != 0)
+    claims = {
+        "COMMAND": (n_bytes == 0) & (n_words == 0),
+        "ADDRESS": told["addressed"] & (n_bytes == held.place + 1) & (n_words == 0) & (
+            held.place < ADDRESS_BYTES),
+        "COUNT": (n_bytes == header - 1) & (n_words == 0) & (
+            (first == BURST) | (first == EVENTS) | (first == RESULTS)),
+        "WORD": told["has_words"] & left & (n_bytes == header + (n_words << 2) + held.place),
+        "WRITE": writes & left & (n_bytes == header + (n_words << 2) + WORD_BYTES),
+        "EVENT": (first == EVENTS) & left & (n_bytes == header + (n_words << 2) + WORD_BYTES),
+        "READ": (first == READ) & (n_bytes == header) & (n_words == 0),
+        "RESULT": (first == RESULTS) & (n_bytes == header) & left,
+        "SEND": right & (held.to_send == told["due"] - n_sent) & (n_sent < told["due"]) & (
+            held.more == told["more"]) & Mux(told["unknown"], n_bytes == 1, n_bytes == header + body
+            ) & implies(told["has_words"], n_words == wanted) & implies(
+            first == READ, n_words == 1) & implies(first == RESULTS, of_results),
+    }  # fmt: skip
+    for name, claim in claims.items():
+        harness.invariant(implies(at[name], claim))
+        counts_bytes = name in ("ADDRESS", "WORD")
+        harness.invariant(implies(at[name], (held.place == 0) | counts_bytes))
+        harness.invariant(implies(at[name], (n_sent == 0) | (name == "SEND")))
+        if name != "SEND":
+            harness.invariant(implies(at[name], ~told["unknown"]))
+    # WRITE has a word and no count, from the command on.
+    harness.invariant(implies(at["ADDRESS"] & (first == WRITE), held.left == 0))
+    harness.invariant((held.address == told["address"]) & (held.word == told["word"]))
+    known = (held.command == first) & (held.status == told["status"])
+    harness.invariant(implies(~at["COMMAND"], known))
+    harness.invariant(implies(~at["SEND"] & ~at["RESULT"], ~held.more))
+    some: Value = Const(0)
+    for state in at.values():
+        some = some | state
+    harness.invariant(some)
 
 
 def _one_of(command: Value) -> Value:
@@ -172,5 +231,5 @@ BUGS = (
     ),
 )  # fmt: skip
 PROOFS = (
-    Proof("uart_commands", UartCommands, commands, 30, BUGS, induction=PDR, quick=False),
+    Proof("uart_commands", UartCommands, commands, 30, BUGS, induction=1, quick=False),
 )
