@@ -53,9 +53,7 @@ def _writes(harness: Harness, dut: AxiLite, dut_strobes: Signal) -> None:
     m, bus, registers = harness.m, dut.bus, dut.registers
     number = harness.constant(WIDTH, "write")  # the write that is followed
     addresses, address = _follow(harness, bus.awvalid & bus.awready, number, bus.awaddr)
-    words, data, strobes = _follow(
-        harness, bus.wvalid & bus.wready, number, bus.wdata, bus.wstrb
-    )
+    words, data, strobes = _follow(harness, bus.wvalid & bus.wready, number, bus.wdata, bus.wstrb)
     (taken,) = _follow(harness, bus.bvalid & bus.bready, number)
     answered = (taken + bus.bvalid)[:WIDTH]
     done = registers.write_valid & registers.write_ready
@@ -67,21 +65,26 @@ def _writes(harness: Harness, dut: AxiLite, dut_strobes: Signal) -> None:
     with m.Elif(~own | bus.bready):
         m.d.sync += executed.eq(0)
     request = (registers.write_address == address) & (registers.write_data == data)
-    harness.prove("a write is the one asked for", implies(
-        registers.write_valid & due, request & strobes.all()))  # fmt: skip
+    harness.prove(
+        "a write is the one asked for",
+        implies(registers.write_valid & due, request & strobes.all()),
+    )
     harness.prove("a write is done once", implies(done & due, ~executed))
     ahead = [(count - answered)[:WIDTH] for count in (addresses, words)]
     harness.prove("no write is lost", (ahead[0] == ~bus.awready) & (ahead[1] == ~bus.wready))
     harness.prove("one write in work", implies(registers.write_valid, ~bus.bvalid))
     response = Mux(strobes.all(), failed, strobes.any())
-    harness.prove("a write has its own answer", implies(own, (
-        bus.bresp == Mux(response, SLVERR, OKAY)) & (executed == strobes.all())))  # fmt: skip
+    harness.prove(
+        "a write has its own answer",
+        implies(own, (bus.bresp == Mux(response, SLVERR, OKAY)) & (executed == strobes.all())),
+    )
     kept = harness.stays(
         registers.write_valid, registers.write_ready, registers.write_address, registers.write_data
     )
     harness.prove("a write waits for the registers", kept)
-    harness.prove("its answer waits for the manager", harness.stays(
-        bus.bvalid, bus.bready, bus.bresp))  # fmt: skip
+    harness.prove(
+        "its answer waits for the manager", harness.stays(bus.bvalid, bus.bready, bus.bresp)
+    )
     harness.invariant(implies(due, ~executed))
     harness.invariant(implies(due & ~bus.awready, registers.write_address == address))
     stored = (registers.write_data == data) & (dut_strobes == strobes)
@@ -101,17 +104,22 @@ def _reads(harness: Harness, dut: AxiLite) -> None:
     data, failed = Signal.like(bus.rdata, name="read"), Signal(name="failed")
     with m.If(due & done):
         m.d.sync += [data.eq(registers.read_data), failed.eq(registers.read_error)]
-    harness.prove("a read is the one asked for", implies(
-        registers.read_valid & due, registers.read_address == address))  # fmt: skip
+    harness.prove(
+        "a read is the one asked for",
+        implies(registers.read_valid & due, registers.read_address == address),
+    )
     harness.prove("no read is lost", (addresses - answered)[:WIDTH] == ~bus.arready)
     harness.prove("one read in work", implies(registers.read_valid, ~bus.rvalid))
     own = bus.rvalid & (taken == number)
     right = (bus.rdata == data) & (bus.rresp == Mux(failed, SLVERR, OKAY))
     harness.prove("a read has its own answer", implies(own, right))
-    harness.prove("a read waits for the registers", harness.stays(
-        registers.read_valid, registers.read_ready, registers.read_address))  # fmt: skip
-    harness.prove("its data wait for the manager", harness.stays(
-        bus.rvalid, bus.rready, bus.rdata, bus.rresp))  # fmt: skip
+    harness.prove(
+        "a read waits for the registers",
+        harness.stays(registers.read_valid, registers.read_ready, registers.read_address),
+    )
+    harness.prove(
+        "its data wait for the manager", harness.stays(bus.rvalid, bus.rready, bus.rdata, bus.rresp)
+    )
     harness.invariant(implies(due & ~bus.arready, registers.read_address == address))
     harness.cover("a second read is answered", own & bus.rready & (taken == 1))
 

@@ -78,29 +78,38 @@ def event_list(harness: Harness, layer: LayerHardware) -> None:
         m.d.sync += count.eq(0)
         with m.If(mine):
             m.d.sync += [
-                size.eq(count), length.eq(arrival.closing_timesteps),
+                size.eq(count),
+                length.eq(arrival.closing_timesteps),
                 ends_sequence.eq(arrival.discarded),
-            ]  # fmt: skip
+            ]
     inside = (closed - released)[:WIDTH]
     due = (released == number) & walked & ~release  # the list that is walked is the one followed
     harness.prove("no list is made up", implies(release, inside != 0))
     harness.prove("no more lists than buffers", inside <= layer.n_lists)
     following = (released + release)[:WIDTH]
-    harness.prove("what is shown is what was closed", implies(front.available & (
-        following == number), (front.sequence_end == ends_sequence) & (ends_sequence | (
-            (front.count == size) & (front.length == length)))))  # fmt: skip
+    harness.prove(
+        "what is shown is what was closed",
+        implies(
+            front.available & (following == number),
+            (front.sequence_end == ends_sequence)
+            & (ends_sequence | ((front.count == size) & (front.length == length))),
+        ),
+    )
     asked = (released == number) & enable & (index == place) & (place < size) & ~ends_sequence
-    for cycles in range(READ_STAGE - 1):
+    for _ in range(READ_STAGE - 1):
         asked = harness.past(asked)
-    harness.prove("an address is read as it arrived", implies(
-        asked, reads.addresses[0] == kept))  # fmt: skip
+    harness.prove("an address is read as it arrived", implies(asked, reads.addresses[0] == kept))
     asked = harness.past(asked)
     if layer.has_payloads:
-        harness.prove("payloads are read as they arrived", implies(
-            asked, reads.payloads[0].as_value() == held))  # fmt: skip
+        harness.prove(
+            "payloads are read as they arrived",
+            implies(asked, reads.payloads[0].as_value() == held),
+        )
     if layer.by_timesteps:
-        harness.prove("an address is in a list once", implies(
-            first & mine & (count > place), arrival.address != kept))  # fmt: skip
+        harness.prove(
+            "an address is in a list once",
+            implies(first & mine & (count > place), arrival.address != kept),
+        )
     harness.cover("a second list is read", harness.past(due & (number == 1)) & asked)
     harness.cover("all buffers are taken", inside == layer.n_lists)
 
@@ -121,7 +130,23 @@ FULL = Bug(
     (("arrivals.room.eq(~taken.bit_select(filling, 1))", "arrivals.room.eq(1)"),),
 )
 PROOFS = (
-    Proof("event_list", EventList, partial(event_list, layer=INPUTS), 24, (RUNS_ON, FULL), quick=False),
-    Proof("event_list_blocks", EventList, partial(event_list, layer=BLOCKS), 22, (RUNS_ON, FREED_EARLY), quick=False),
-    Proof("event_list_inner", EventList, partial(event_list, layer=INNER), 22, (RUNS_ON, FREED_EARLY), quick=False),
+    Proof(
+        "event_list", EventList, partial(event_list, layer=INPUTS), 24, (RUNS_ON, FULL), quick=False
+    ),
+    Proof(
+        "event_list_blocks",
+        EventList,
+        partial(event_list, layer=BLOCKS),
+        22,
+        (RUNS_ON, FREED_EARLY),
+        quick=False,
+    ),
+    Proof(
+        "event_list_inner",
+        EventList,
+        partial(event_list, layer=INNER),
+        22,
+        (RUNS_ON, FREED_EARLY),
+        quick=False,
+    ),
 )

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from types import CellType, FunctionType
 from typing import Any
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Assert, Assume, Const, Fragment, Module, Mux, Signal, Value
-from amaranth.hdl._mem import MemoryInstance
 
 INVARIANTS, PROPERTIES, COVERS = "with invariants", "properties", "covers"
 
@@ -99,8 +98,10 @@ class Harness:
         """Claim that what a stream offers stays until it is taken; reach that it waits."""
         kept = self.stays(stream_out.valid, stream_out.ready, stream_out.payload)
         self.prove(name, kept)
-        self.cover(f"{name}: waits and goes", self.past(
-            stream_out.valid & ~stream_out.ready) & stream_out.valid & stream_out.ready)  # fmt: skip
+        self.cover(
+            f"{name}: waits and goes",
+            self.past(stream_out.valid & ~stream_out.ready) & stream_out.valid & stream_out.ready,
+        )
 
     def assume(self, value: Any) -> None:
         self.m.d.comb += Assume(value, self._once("assumption"))
@@ -152,7 +153,7 @@ class Opened:
 
     def __init__(self, component: Any) -> None:
         self.component = component
-        self.fragment = Fragment.get(component, None)
+        self.fragment: Any = Fragment.get(component, None)  # the stubs know little of it
 
     def signal(self, path: str) -> Any:
         """Return the signal at a path, as `queue.items.level`: submodules, then its name."""
@@ -172,19 +173,17 @@ class Opened:
     def word(self, path: str, address: Any) -> Value:
         """Return what the memory at a path holds at an address in this cycle."""
         instance = self._inner(path.split("."))
-        while not isinstance(instance, MemoryInstance):
+        while instance.subfragments:
             (instance, _, _), *others = instance.subfragments
             assert not others, path
         depth = instance._data.depth
         at = Signal(range(depth), name="at")
         data = Signal(Value.cast(Signal(instance._data.shape)).shape().width, name="word")
-        instance.read_port(
-            domain="comb", addr=at, data=data, en=Const(1, 1), transparent_for=()
-        )
+        instance.read_port(domain="comb", addr=at, data=data, en=Const(1, 1), transparent_for=())
         self.fragment.add_statements("comb", at.eq(address))
         return data
 
-    def _inner(self, folders: Sequence[str]) -> Fragment:
+    def _inner(self, folders: Sequence[str]) -> Any:
         found = self.fragment
         for folder in folders:
             inner = [one for one, name, _ in found.subfragments if name == folder]
@@ -247,7 +246,7 @@ def _all(values: Sequence[Value]) -> Value:
     return found
 
 
-def _signals(fragment: Fragment) -> dict[str, list[Signal]]:
+def _signals(fragment: Any) -> dict[str, list[Signal]]:
     """Return the signals that a fragment itself drives, by their names."""
     found: dict[str, list[Signal]] = {}
     for statements in fragment.statements.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Mux, Signal
+from amaranth.hdl import Array, Signal
 
 from formal.harness import Harness, implies
 from formal.proof import Bug, Proof
@@ -29,7 +29,10 @@ def loader(harness: Harness) -> None:
     first, item = taken & dut.i.payload.first, taken & ~dut.i.payload.first
     harness.assume(implies(dut.i.valid & dut.i.payload.first, header.memory < len(sizes)))
     # The last header, and the items after it.
-    memory, base = Signal.like(header.memory, name="memory"), Signal.like(header.address, name="base")
+    memory, base = (
+        Signal.like(header.memory, name="memory"),
+        Signal.like(header.address, name="base"),
+    )
     n_items, begun = Signal(len(base), name="n_items"), Signal(name="begun")
     with m.If(first):
         m.d.sync += [memory.eq(header.memory), base.eq(header.address), n_items.eq(0), begun.eq(1)]
@@ -42,12 +45,18 @@ def loader(harness: Harness) -> None:
     width = len(base)
     number = (n_items - 1)[:width]  # of the item on the bus
     word = (dut.o.address - base)[:width]
-    harness.prove("every item is on the bus a cycle later, once", (dut.o.valid == due) & implies(
-        due, dut.o.data == harness.past(dut.i.payload.data)))  # fmt: skip
-    harness.prove("an item has its place in its word", implies(due, (dut.o.index < size) & (
-        dut.o.last == (dut.o.index == size - 1))))  # fmt: skip
-    harness.prove("a word has its address", implies(
-        due, (dut.o.memory == memory) & ((word * size + dut.o.index)[:width] == number)))  # fmt: skip
+    harness.prove(
+        "every item is on the bus a cycle later, once",
+        (dut.o.valid == due) & implies(due, dut.o.data == harness.past(dut.i.payload.data)),
+    )
+    harness.prove(
+        "an item has its place in its word",
+        implies(due, (dut.o.index < size) & (dut.o.last == (dut.o.index == size - 1))),
+    )
+    harness.prove(
+        "a word has its address",
+        implies(due, (dut.o.memory == memory) & ((word * size + dut.o.index)[:width] == number)),
+    )
     harness.prove("never stalls", dut.i.ready)
     place, following = opened.signal("item"), opened.signal("following")
     last_item = opened.signal("last_item")

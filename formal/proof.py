@@ -5,13 +5,11 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from formal import solver
 from formal.harness import COVERS, INVARIANTS, PROPERTIES, Harness, mutant
-
 
 PDR = -1
 
@@ -86,7 +84,7 @@ class Outcome:
     Attributes
     ----------
     failed
-        What did not hold; in an induction, also what only may not.
+        What did not hold (in a k-induction, also what only may not): `NAME.vcd` shows it.
     unreached
         Covers that were not reached: then the assumptions contradict each other, or hide it.
     missed
@@ -121,10 +119,12 @@ def _run(proof: Proof, folder: Path, bugs: Sequence[Bug]) -> Outcome:
     k, steps = proof.induction, proof.steps
     claims = proof.written(INVARIANTS if k > 0 else PROPERTIES).rtlil()
     if k == PDR:
-        outcome.failed = solver.unbounded(folder, proof.name, claims)
+        failure = solver.unbounded(folder, proof.name, claims)
     else:
-        outcome.failed = solver.bounded(folder, proof.name, claims, k + 1 if k else steps)
-    if k > 0 and not outcome.failed:
+        failure = solver.bounded(folder, proof.name, claims, k + 1 if k else steps)
+    if failure is not None:
+        outcome.failed = solver.trace(folder, proof.name, claims, failure.cycle)
+    elif k > 0:
         outcome.failed = solver.induction_step(folder, proof.name, claims, k)
     harness = proof.written(COVERS)
     covers = dict(zip(harness.cells(harness.covers), harness.covers, strict=True))
@@ -135,9 +135,8 @@ def _run(proof: Proof, folder: Path, bugs: Sequence[Bug]) -> Outcome:
         with mutant(proof.component, bug.changes):
             broken = proof.written(bug.breaks)
         name = f"{proof.name}_bug_{number}"
-        if bug.breaks not in broken.properties or not solver.bounded(
-            folder, name, broken.rtlil(), steps
-        ):
+        assert bug.breaks in broken.properties, bug.breaks
+        if solver.bounded(folder, name, broken.rtlil(), steps) is None:
             outcome.missed.append(bug.what)
     outcome.seconds = time.perf_counter() - begun
     return outcome

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Mux, Signal
 
 from formal.harness import Harness, implies
 from formal.proof import PDR, Bug, Proof
-from golden.formats import Fixed
 from golden.hardware.params import HardwareParams
 from golden.hardware.readout import ReadoutHardware
 from golden.readout_params import ReadoutParams
@@ -64,12 +63,18 @@ def _packets(harness: Harness, dut: Readout | Snapshots, readout: ReadoutHardwar
         m.d.sync += index.eq(Mux(item.last, 0, index + 1))
         with m.If(better):
             m.d.sync += [best.eq(item.logit), winner.eq(index)]
-    harness.prove("every class in its place", implies(
-        dut.o.valid, (item.index == index) & (item.last == (index == n_classes - 1))))  # fmt: skip
-    harness.prove("the best is the largest logit, the lowest class of several", implies(
-        dut.o.valid & item.last, item.best == Mux(better, index, winner)))  # fmt: skip
+    harness.prove(
+        "every class in its place",
+        implies(dut.o.valid, (item.index == index) & (item.last == (index == n_classes - 1))),
+    )
+    harness.prove(
+        "the best is the largest logit, the lowest class of several",
+        implies(dut.o.valid & item.last, item.best == Mux(better, index, winner)),
+    )
     harness.stable(dut.o, "a result stays")
-    harness.cover("a second packet ends", goes & item.last & (harness.count(3, goes & item.last, "n") == 1))
+    harness.cover(
+        "a second packet ends", goes & item.last & (harness.count(3, goes & item.last, "n") == 1)
+    )
 
 
 BEST = Bug(
@@ -77,26 +82,28 @@ BEST = Bug(
     "the best is the largest logit, the lowest class of several",
     (("(logit > best)", "(logit >= best)"),),
 )
-"""Bugs that the readout and its snapshots can have."""
 PROOFS = (
     Proof(
-        "readout", Readout, partial(results, readout=PLAIN), 50,
+        "readout",
+        Readout,
+        partial(results, readout=PLAIN),
+        50,
         (
-            Bug(
-                "of equal logits the last class wins",
-                "the best is the largest logit, the lowest class of several",
-                (("(logit > best)", "(logit >= best)"),),
-            ),
+            BEST,
             Bug(
                 "the next group is shown before the last lane is sent",
                 "a result stays",
-                (("(reading == 1) | (self.o.valid & self.o.ready)", "(reading == 1) | self.o.valid"),),
+                (("| (self.o.valid & self.o.ready)):", "| self.o.valid):"),),
             ),
         ),
         induction=PDR,
+        quick=False,
     ),
     Proof(
-        "snapshots", Snapshots, snapshots, 24,
+        "snapshots",
+        Snapshots,
+        snapshots,
+        24,
         (
             BEST,
             Bug(
@@ -106,5 +113,6 @@ PROOFS = (
             ),
         ),
         induction=PDR,
+        quick=False,
     ),
-)  # fmt: skip
+)

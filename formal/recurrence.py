@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-
-
-
+from amaranth.hdl import Value
 
 from formal.encoder import queue_depth
 from formal.harness import Harness, implies
@@ -40,20 +38,32 @@ def recurrence(harness: Harness) -> None:
     is_own = is_event & (item.address >= LAYER.params.n_inputs)
     offered = recurrence.own_valid & ~harness.past(recurrence.own_valid & ~recurrence.own_ready)
     spikes = offered & (recurrence.own.kind == EventKind.EVENT)
-    harness.prove("an own spike finds its list ready", implies(
-        spikes, recurrence.o.valid & is_own & events.i.ready))  # fmt: skip
+    harness.prove(
+        "an own spike finds its list ready",
+        implies(spikes, recurrence.o.valid & is_own & events.i.ready),
+    )
     entered = harness.count(4, recurrence.o.valid & is_own & events.i.ready, "entered")
     spike = dut.o.valid & (dut.o.payload.kind == EventKind.EVENT)
     sent = harness.count(4, spike & dut.o.ready, "sent")
     waiting = spike & harness.past(dut.o.valid & ~dut.o.ready)
     harness.prove("an own spike enters once", entered == (sent + waiting)[:4])
+    arrives = dut.encoder.i.valid | dut.encoder.i.sequence_end
+    reserved: Value = dut.encoder.reserve
+    for _ in range(LAYER.write_stage):
+        reserved = harness.past(reserved)
+    harness.prove("a group comes for each room reserved", arrives == reserved)
     waits = harness.past(recurrence.o.valid & ~recurrence.o.ready)
     kept = recurrence.o.valid & (item.as_value() == harness.past(item.as_value()))
     harness.prove("no own spike overtakes what waits", implies(waits, kept))
     harness.stable(dut.o, "the output stays")
     harness.cover("an own spike enters the list", spikes & events.i.ready)
-    harness.cover("an end waits for own spikes", dut.i.valid & ~dut.i.ready & events.i.ready & (
-        dut.i.payload.kind == EventKind.END_TIMESTEP))  # fmt: skip
+    harness.cover(
+        "an end waits for own spikes",
+        dut.i.valid
+        & ~dut.i.ready
+        & events.i.ready
+        & (dut.i.payload.kind == EventKind.END_TIMESTEP),
+    )
 
 
 PROOFS = (

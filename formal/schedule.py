@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from amaranth.hdl import Const, Mux, Signal, Value
+from amaranth.hdl import Const, Mux, Signal
 
 from formal.harness import Harness, implies
 from formal.proof import PDR, Bug, Proof
@@ -40,9 +40,12 @@ def schedule(harness: Harness, part: Part) -> None:
     for name in ("states_ready", "states_near", "room", "hold"):
         m.d.comb += getattr(dut, name).eq(harness.free(1, name))
     m.d.comb += [
-        front.available.eq(available), front.count.eq(count), front.length.eq(length),
-        front.sequence_end.eq(ends), front.buffer.eq(buffer),
-    ]  # fmt: skip
+        front.available.eq(available),
+        front.count.eq(count),
+        front.length.eq(length),
+        front.sequence_end.eq(ends),
+        front.buffer.eq(buffer),
+    ]
     sparse = ((count + (events - 1)) >> (events - 1).bit_length())[: len(count)]
     for name, dense in (("plain_end", 0), ("refreshed_end", part.dense_steps)):
         least = max(dense, part.output_steps)
@@ -74,22 +77,40 @@ def schedule(harness: Harness, part: Part) -> None:
     with m.If(dut.starting):
         m.d.sync += active.eq(1)
     due_columns = Mux(refreshes, part.dense_steps, 0)
-    harness.prove("a step is of the block in work", implies(
-        issue.valid, active & (issue.buffer == chosen)))  # fmt: skip
-    harness.prove("groups and steps are in order", implies(
-        issue.valid, (issue.group == group) & (issue.step == step)))  # fmt: skip
-    harness.prove("a group has every event and column", implies(
-        issue.valid & issue.last, (now == walked) & (dense_now == due_columns)))  # fmt: skip
-    harness.prove("no group is lost", implies(
-        issue.valid & issue.last, issue.last_group == (group == n_groups - 1)))  # fmt: skip
-    harness.prove("a group takes its steps and no more", implies(issue.valid & ~issue.last,
-        (step + 1 < part.output_steps) | (now < walked) | (dense_now < due_columns)))  # fmt: skip
-    harness.prove("a buffer is freed by its last step", (
-        front.release == (finishing | issue.sequence_end)))  # fmt: skip
-    harness.prove("what is freed is what was walked", implies(
-        finishing, harness.past(available) & (harness.past(buffer) == chosen)))  # fmt: skip
-    harness.prove("no group without room", implies(dut.reserve, dut.room) & (
-        dut.reserve == ((issue.valid & issue.last) | issue.sequence_end)))  # fmt: skip
+    harness.prove(
+        "a step is of the block in work", implies(issue.valid, active & (issue.buffer == chosen))
+    )
+    harness.prove(
+        "groups and steps are in order",
+        implies(issue.valid, (issue.group == group) & (issue.step == step)),
+    )
+    harness.prove(
+        "a group has every event and column",
+        implies(issue.valid & issue.last, (now == walked) & (dense_now == due_columns)),
+    )
+    harness.prove(
+        "no group is lost",
+        implies(issue.valid & issue.last, issue.last_group == (group == n_groups - 1)),
+    )
+    harness.prove(
+        "a group takes its steps and no more",
+        implies(
+            issue.valid & ~issue.last,
+            (step + 1 < part.output_steps) | (now < walked) | (dense_now < due_columns),
+        ),
+    )
+    harness.prove(
+        "a buffer is freed by its last step", (front.release == (finishing | issue.sequence_end))
+    )
+    harness.prove(
+        "what is freed is what was walked",
+        implies(finishing, harness.past(available) & (harness.past(buffer) == chosen)),
+    )
+    harness.prove(
+        "no group without room",
+        implies(dut.reserve, dut.room)
+        & (dut.reserve == ((issue.valid & issue.last) | issue.sequence_end)),
+    )
     harness.prove("nothing starts over a walk", implies(dut.starting, ~active | finishing))
     harness.cover("a second block is finished", finishing & (harness.count(3, finishing, "n") == 1))
     harness.cover("a sequence ends", issue.sequence_end)
@@ -122,11 +143,21 @@ BUGS = (
 PROOFS = (
     Proof("schedule", GroupSchedule, partial(schedule, part=LAYER), 24, BUGS, induction=PDR),
     Proof(
-        "schedule_blocks", GroupSchedule, partial(schedule, part=BLOCKS), 24, BUGS[1:],
-        induction=PDR, quick=False,
+        "schedule_blocks",
+        GroupSchedule,
+        partial(schedule, part=BLOCKS),
+        24,
+        BUGS[1:],
+        induction=PDR,
+        quick=False,
     ),
     Proof(
-        "schedule_readout", GroupSchedule, partial(schedule, part=READOUT), 24, BUGS[1:],
-        induction=PDR, quick=False,
+        "schedule_readout",
+        GroupSchedule,
+        partial(schedule, part=READOUT),
+        24,
+        BUGS[1:],
+        induction=PDR,
+        quick=False,
     ),
-)  # fmt: skip
+)

@@ -68,8 +68,10 @@ class Scoreboard:
         harness.m.d.sync += self.received.eq(self.received + transfer)
         due = self.received == self.number
         harness.prove(f"{name}: none is made up", implies(valid, self.inside != 0))
-        harness.prove(f"{name}: each in its place", implies(
-            Value.cast(valid) & due, Value.cast(item) == self.kept))  # fmt: skip
+        harness.prove(
+            f"{name}: each in its place",
+            implies(Value.cast(valid) & due, Value.cast(item) == self.kept),
+        )
         harness.cover(f"{name}: the item followed comes out", transfer & due & (self.sent > 1))
 
     def holds(self, capacity: int, content: Value, stored: Value) -> None:

