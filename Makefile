@@ -37,6 +37,7 @@ CYCLES ?=
 SEQUENCES ?= 1
 PORT ?=
 CUT ?=
+PROOF ?=
 ESTIMATE ?=
 LIBERTY ?=
 SRAM ?=
@@ -57,7 +58,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -80,6 +81,7 @@ help: ## Show the targets and the variables
 	@echo "           DEVICE=$(DEVICE) SEEDS=$(SEEDS) PLACER=$(PLACER) ROUTER=$(ROUTER) MULTIPLIERS=$(MULTIPLIERS) FLOORPLAN=$(FLOORPLAN) CYCLES=$(CYCLES) (of make synth: dmp synth --help)"
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
+	@echo "           PROOF=\"$(PROOF)\" (of make formal: names of its table; all without)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
@@ -142,7 +144,8 @@ endef
 .venv/installed-synth: EXTRAS = sim,synth
 .venv/installed-host: EXTRAS = sim,host
 .venv/installed-docs: EXTRAS = sim,docs
-.venv/installed-all: EXTRAS = sim,train,synth,host,docs,dev
+.venv/installed-formal: EXTRAS = formal
+.venv/installed-all: EXTRAS = sim,train,synth,host,docs,formal,dev
 
 demo: sim ## Generate the core of NET, run DIGITS digits through its Verilog, compare every value
 
@@ -153,6 +156,9 @@ test: .venv/installed-all ## Run the tests of everything that a change can break
 
 test-long: .venv/installed-all ## Run every test: these, many more networks, place and route of every family
 	$(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
+
+formal: .venv/installed-formal ## Prove properties of the core's components, with the bugs that each proof must find
+	$(RUN) -m formal$(foreach name,$(PROOF), --only $(name))
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -19,6 +19,7 @@ FOLDERS = {
     "rtl/synth": "synthesis, place and route, netlists",
     "tb": "runs the Verilog and holds every value to the golden model; measurements and studies",
     "energy": "the energy of inferences, from a core's gates",
+    "formal": "proofs of the components: what is claimed of each, and the solvers' runs",
     "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
     "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
 }

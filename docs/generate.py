@@ -18,6 +18,7 @@ from docs.blocks import table, with_block
 from docs.plan import plan
 from energy.estimate import fit, read_runs
 from export.store import load_digits, load_network
+from formal.proofs import rows
 from golden.command_line import Command
 from golden.cost.cycles import block_cycles
 from golden.data.mnist import to_sequences
@@ -179,6 +180,12 @@ def cells_of(name: str) -> str:
     return table(columns, [row["cells"] for row in rows])
 
 
+def proofs() -> str:
+    """Return what is proved of which component, and the bugs that each proof must find."""
+    header = ["Proof", "Of", "What is proved", "How", "Seeded bugs, which it finds"]
+    return table(header, rows())
+
+
 def folders() -> str:
     """Return the tree: a folder a row."""
     shown = FOLDERS | OTHER_FOLDERS
@@ -204,7 +211,7 @@ def pages() -> dict[Path, str]:
             "steps": cells_of("energy_steps"),
             "estimates": estimates(),
         },
-        DOCS / "verification.md": {"plan": plan()},
+        DOCS / "verification.md": {"plan": plan(), "proofs": proofs()},
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))

@@ -31,7 +31,7 @@ def make_clone(folder: Path) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
-    for name in ("run", "host", "train", "study", "synth", "docs", "all"):
+    for name in ("run", "host", "train", "study", "synth", "docs", "formal", "all"):
         (folder / ".venv" / f"installed-{name}").touch()
     return folder
 

@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "dmp_core", "docs", "driver", "energy", "export", "golden", "handoff", "rtl", "tb", "tests",
+    "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "rtl", "tb",
+    "tests",
 )  # fmt: skip
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
@@ -69,6 +70,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
     "energy": ("energy", "golden", "export", "tb", "rtl.verilog.generate", "rtl.verilog.yosys"),
+    "formal": (*NUMBERS, *HOST, *COMMANDS, "golden.table", "formal", "rtl"),
     "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb", "energy"),
     "dmp_core/frontends": (
         *NUMBERS,
@@ -77,13 +79,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "golden.table",
         "dmp_core.frontends",
     ),
-    "docs": ("docs", "golden", "export", "rtl", "energy"),
+    "docs": ("docs", "golden", "export", "rtl", "energy", "formal"),
 }
 # What a room may not import of a package that it may.
 FORBIDDEN = {
     "rtl": ("rtl.host", "rtl.verilog", "rtl.synth"),
     "rtl/host": ("rtl.verilog", "rtl.synth"),
     "rtl/verilog": ("rtl.synth",),
+    "formal": ("rtl.synth",),
 }
 # The simulated back end builds its library as the testbench does; all else of `driver` runs on a
 # host that has NumPy and no simulator.

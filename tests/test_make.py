@@ -207,6 +207,13 @@ def test_a_chain_is_of_several_networks(clone: Path) -> None:
     ]
 
 
+def test_proofs_are_named(clone: Path) -> None:
+    done = make(clone, "formal", "PROOF=masks loader")
+    assert done.returncode == 0 and make(clone, "formal").returncode == 0, done.stderr
+    named = ["-m", "formal", "--only", "masks", "--only", "loader"]
+    assert commands(clone) == [named, ["-m", "formal"]]
+
+
 def test_the_pages_are_generated_then_built(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr
