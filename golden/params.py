@@ -14,7 +14,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
-from golden.formats import SPIKE, Fixed, Rounding, accumulator, rshift, width_of
+from golden.formats import (
+    INT64_MAX,
+    MAX_SHIFT,
+    SPIKE,
+    Fixed,
+    Rounding,
+    accumulator,
+    rshift,
+    width_of,
+)
 from golden.param_checks import check_choices, check_decay, check_sums
 from golden.readout_params import ReadoutParams
 
@@ -23,7 +32,6 @@ NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
 
 NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
 
-MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
 MAX_DELAY = 255
 
@@ -152,6 +160,8 @@ class LayerParams:
         self._check_neuron()
         if formats.payload.signed and formats.payload.width < 2:
             raise UserError("a signed payload of 1 bit: use 2 bits or more, or an unsigned one")
+        if formats.payload.max > INT64_MAX:
+            raise UserError("an unsigned payload of 64 bits: use 1 to 63, or a signed one")
         for name in ("w_f", "w_x", "p", "a", "m", "x", "u", "y"):
             if not getattr(formats, name).signed:
                 raise UserError(f"the format of {name} must be signed")

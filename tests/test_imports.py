@@ -32,6 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *HOST,
         *REALS,
         *PAYLOADS,
+        "golden.exact",
         "golden.integer",
         "golden.runs",
         "golden.blocks",
