@@ -5,17 +5,18 @@ format, or one beside it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from golden.errors import UserError
-from golden.formats import Fixed
+from golden.formats import SPIKE, Fixed
 from golden.integer import LayerIntegers, NetworkIntegers
-from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams
+from golden.params import NEURON_VALUES, LayerFormats, LayerParams, NetworkParams, Reset
 from golden.readout_params import ReadoutParams
 
 DECAYS = ("leak", "alpha")
+RESETS: tuple[Reset, ...] = get_args(Reset)
 
 
 def draw_extreme(seed: int) -> tuple[NetworkIntegers, np.ndarray]:
@@ -58,14 +59,14 @@ def _draw_decay(rng: np.random.Generator) -> Fixed:
 
 def _draw_layer(rng: np.random.Generator) -> LayerParams:
     signed = bool(rng.integers(2))
-    formats = LayerFormats(
-        **{name: _draw_format(rng) for name in ("w_f", "w_x", "p", "a", "m", "x", "u", "y")},
-        payload=_draw_format(rng, signed) if rng.integers(2) else Fixed(1, 0, signed=False),
-        **{name: _draw_decay(rng) for name in DECAYS},
-        **{f"{kind}bias_width": _width(rng) for kind in ("", "drive_", "synapse_")},
-    )
+    names = ("w_f", "w_x", "p", "a", "m", "x", "u", "y")
+    drawn: dict[str, Any] = {name: _draw_format(rng) for name in names}
+    drawn["payload"] = _draw_format(rng, signed) if rng.integers(2) else SPIKE
+    drawn |= {name: _draw_decay(rng) for name in DECAYS}
+    drawn |= {f"{kind}bias_width": _width(rng) for kind in ("", "drive_", "synapse_")}
+    formats = LayerFormats(**drawn)
     n_state = int(rng.integers(0, 4))
-    reset: Any = rng.choice(["subtract", "to_value", "none"])
+    reset = RESETS[rng.integers(len(RESETS))]
     own_reset, synapse = reset != "none" and bool(rng.integers(2)), bool(rng.integers(2))
     possible = {"leak", "threshold", *["alpha"] * synapse, *["reset"] * own_reset}
     return LayerParams(
@@ -73,7 +74,7 @@ def _draw_layer(rng: np.random.Generator) -> LayerParams:
         int(rng.integers(1, 4)),
         n_state,
         int(rng.integers(1, 3)),
-        str(reset),
+        reset,
         _nearer(rng, formats),
         recurrent=not n_state and bool(rng.integers(2)),
         own_reset=own_reset,
