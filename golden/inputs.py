@@ -68,6 +68,8 @@ def reading(path: Path | str, right: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Return what an error says, as short words."""
     words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError):
+        words = f"{words} is missing"
     return words if len(words) <= 200 else f"{words[:197]}..."
 
 
@@ -135,7 +137,7 @@ def _read_array(file: Any, name: str, size: int, room: Room) -> np.ndarray:
         raise ValueError(f"{name} has no header of an array of numbers")
     kind = np.dtype(described[1])
     shape = tuple(int(number) for number in described[3].split(",") if number.strip())
-    if kind.kind not in "biufSU" or kind.itemsize == 0 or len(shape) > 32:
+    if kind.kind not in "biufcSU" or kind.itemsize == 0 or len(shape) > 32:
         raise ValueError(f"{name} of type {kind} is no array of numbers")
     n_bytes = math.prod(shape) * kind.itemsize
     if n_bytes != size - len(begin) - len(counted) - length:

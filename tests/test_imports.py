@@ -23,6 +23,7 @@ HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
 REALS = ("golden.reals", "golden.quantize")
 PAYLOADS = ("golden.payloads",)
+INPUTS = "golden.inputs"
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *HOST,
         *REALS,
         *PAYLOADS,
+        INPUTS,
         "golden.exact",
         "golden.integer",
         "golden.runs",
@@ -46,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *PAYLOADS,
         *COMMANDS,
         CACHE,
+        INPUTS,
         "golden.files",
         "golden.integer",
         "golden.data",
@@ -74,6 +77,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "dmp_core/frontends": (
         *NUMBERS,
         *REALS,
+        INPUTS,
         "golden.integer",
         "golden.table",
         "dmp_core.frontends",

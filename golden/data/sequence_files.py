@@ -120,7 +120,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: {error}") from None
     except BROKEN as error:
         raise UserError(
-            f"{path} is no .npz, or damaged ({reason(error)}): write it with np.savez"
+            f"{path} is no .npz, or damaged: write it with np.savez ({reason(error)})"
         ) from None
 
 
