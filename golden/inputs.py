@@ -12,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -36,6 +36,7 @@ HEADER = re.compile(
 )
 MAGIC = b"\x93NUMPY"
 CHUNK = 1 << 20
+LARGEST = 1e300  # of a number in JSON, whose squares nobody needs
 
 
 class Room:
@@ -85,21 +86,27 @@ def check_fields(made: Any) -> None:
     """Raise `TypeError` where a field of a dataclass is not of its type: text, a truth, a whole
     number, a finite number, a list of text. Fields of other types are not looked at.
     """
-    kinds = {str: (str,), bool: (bool,), int: (int,), float: (int, float), list[str]: (list,)}
     for name, kind in get_type_hints(type(made)).items():
         value = getattr(made, name, None)
-        wrong = kind in kinds and not isinstance(value, kinds[kind])
-        wrong |= kind in (int, float) and (isinstance(value, bool) or not _finite(value))
-        if wrong or kind == list[str] and not all(isinstance(of, str) for of in value):
+        right = {
+            str: isinstance(value, str),
+            bool: isinstance(value, bool),
+            int: _finite(value) and isinstance(value, int),
+            float: _finite(value),
+            list[str]: isinstance(value, list) and all(isinstance(of, str) for of in value),
+        }
+        if not right.get(kind, True):
             raise TypeError(f"{name} is {shown(value)}")
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < 1e300
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < LARGEST
 
 
-def read_npz(source: Path | bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of numbers, or of text, of an `.npz` by name. Pickles are never loaded.
+def read_npz(source: Path | bytes, names: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Return the arrays of numbers, or of text, of an `.npz` by name: those of these names that it
+    has, or all. Pickles are never loaded.
 
     Raises
     ------
@@ -114,6 +121,8 @@ def read_npz(source: Path | bytes) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(opened) as archive:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
+            if names and name not in names:
+                continue
             with archive.open(info) as file:
                 found[name] = _read_array(file, name, info.file_size, room)
     return found
@@ -159,25 +168,25 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     """Open an HDF5 file whose tree is checked before anything of it is read: it holds its values
     itself, and all of them take no more than `Room`. Raises `UserError`, and others of `BROKEN`.
     """
-    import h5py
+    from h5py import Dataset, File, Group, HardLink
 
     room = Room(path.stat().st_size)
-    with h5py.File(path, "r") as file:
-        groups: list[Any] = [file]
+    with File(path, "r") as file:
+        groups: list[Any] = [file["/"]]
         seen = set()
         while groups:
             group = groups.pop()
-            if (place := h5py.h5o.get_info(group.id).addr) in seen:
+            if group.id in seen:
                 raise UserError(f"{path}: {group.name} is in the file twice: use groups once")
-            seen.add(place)
+            seen.add(group.id)
             for name in group:
                 link = group.get(name, getlink=True)
-                if not isinstance(link, h5py.HardLink):
+                if not isinstance(link, HardLink):
                     raise UserError(f"{path}: {name} is a link: use a file that holds its values")
                 item = group[name]
-                if isinstance(item, h5py.Group):
+                if isinstance(item, Group):
                     groups.append(item)
-                elif isinstance(item, h5py.Dataset):
+                elif isinstance(item, Dataset):
                     _check_dataset(path, item, room)
         yield file
 

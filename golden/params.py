@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
@@ -33,6 +34,7 @@ NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
 NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
 
 MAX_INPUTS = 1 << 16
+types_of = cache(get_type_hints)  # which takes as long as all the rest of reading a manifest
 MAX_DELAY = 255
 
 
@@ -398,7 +400,7 @@ def from_dict(
         needed, present = (", ".join(sorted(names)) for names in (expected, found))
         raise UserError(f"{kind.__name__} needs exactly {needed}; it has {present}")
     values = {name: convert.get(name, default)(value) for name, value in content.items()}
-    types = get_type_hints(kind)
+    types = types_of(kind)
     for name, value in values.items():
         if types[name] in (int, bool, Fixed) and type(value) is not types[name]:
             raise UserError(

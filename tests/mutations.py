@@ -9,6 +9,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,13 @@ def mutate_json(rng: Rng, content: bytes) -> bytes:
             holder = holder[key]
         kind = int(rng.integers(6))
         if kind < 4:
-            holder[last] = pick(rng, VALUES)
+            holder[last] = deepcopy(pick(rng, VALUES))
         elif kind == 4:
             del holder[last]
         elif isinstance(holder, dict):
             holder[f"{last}x"] = holder.pop(last)
         else:
-            holder.append(holder[last])
+            holder.append(deepcopy(holder[last]))
     return json.dumps(tree).encode()
 
 

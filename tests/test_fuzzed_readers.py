@@ -4,6 +4,7 @@ in it is run.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import resource
@@ -113,6 +114,38 @@ def test_headers_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         open_hdf5(tmp_path / "x.h5"),
     ):
         pass
+
+
+def test_a_header_says_what_is_there(tmp_path: Path) -> None:
+    text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2000000,), }"
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + bytes([len(text), 0]) + text + bytes(9))
+    with pytest.raises(ValueError, match="a has not the size that its header says"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_images_lie_beside_their_manifest(tmp_path: Path) -> None:
+    KINDS["images"].make(tmp_path)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"layer0.w_f.hex"', '"../layer0.w_f.hex"'))
+    with pytest.raises(UserError, match="has an image in another folder: export the network again"):
+        KINDS["images"].read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["$system(1)", "a b", "", "1a", 3])
+def test_names_of_ports_are_names(name: object, tmp_path: Path) -> None:
+    """They come to stand in sources that are compiled."""
+    KINDS["ports.json"].make(tmp_path)
+    path = tmp_path / "ports.json"
+    right = path.read_text()
+    for key in ("top", "clk", "cycles", "layer0.repeated", "o_spikes", "address"):
+        given = f'"top": {json.dumps(name)},' if key == "top" else json.dumps(name)
+        wanted = '"top": "small",' if key == "top" else f'"{key}"'
+        if key == "o_spikes" and not isinstance(name, str):
+            continue
+        path.write_text(right.replace(wanted, given))
+        with pytest.raises(UserError, match="is no name"):
+            KINDS["ports.json"].read(tmp_path)
 
 
 def test_hdf5_reaches_no_other_file(tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
             f"{folder} has no fsdd*140x100*.npz: set --data to the folder that holds it"
         )
     try:
-        arrays = read_npz(found[0])
-        packed, labels = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        speakers = arrays[f"{split}_speaker"]
+        names = [f"{split}_{what}" for what in ("x", "y", "speaker")]
+        arrays = read_npz(found[0], names)
+        packed, labels, speakers = (arrays[name] for name in names)
         shape = (len(labels), _PACKED)
         if packed.shape != shape:
             raise ValueError(f"{split}_x has the shape {packed.shape}, not {shape}")
