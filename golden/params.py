@@ -15,17 +15,8 @@ from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
-from golden.formats import (
-    INT64_MAX,
-    MAX_SHIFT,
-    SPIKE,
-    Fixed,
-    Rounding,
-    accumulator,
-    rshift,
-    width_of,
-)
-from golden.param_checks import check_choices, check_decay, check_sums
+from golden.formats import MAX_SHIFT, SPIKE, Fixed, Rounding, accumulator, rshift, width_of
+from golden.param_checks import check_choices, check_decay, check_payload, check_sums
 from golden.readout_params import ReadoutParams
 
 Reset = Literal["subtract", "to_value", "none"]
@@ -160,10 +151,7 @@ class LayerParams:
             raise UserError("a layer of graded inputs has no delays: only spikes have")
         formats = self.formats
         self._check_neuron()
-        if formats.payload.signed and formats.payload.width < 2:
-            raise UserError("a signed payload of 1 bit: use 2 bits or more, or an unsigned one")
-        if formats.payload.max > INT64_MAX:
-            raise UserError("an unsigned payload of 64 bits: use 1 to 63, or a signed one")
+        check_payload(formats.payload)
         for name in ("w_f", "w_x", "p", "a", "m", "x", "u", "y"):
             if not getattr(formats, name).signed:
                 raise UserError(f"the format of {name} must be signed")

@@ -116,6 +116,14 @@ def test_headers_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         pass
 
 
+def test_few_events_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever their times are."""
+    monkeypatch.setattr(inputs, "ROOM", 1 << 20)
+    (tmp_path / "x.aer").write_text("1000000 1\n")
+    with pytest.raises(UserError, match="1 sequences of 1000001 timesteps .* do not fit into mem"):
+        KINDS["events.aer"].read(tmp_path)
+
+
 def test_a_header_says_what_is_there(tmp_path: Path) -> None:
     text = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2000000,), }"
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
