@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from energy.functions import Tree, evaluate, names, parse, truth
 from energy.liberty import Group, read_liberty
 from energy.technology import Cell, Macro, Pin, Technology
 from golden.errors import UserError
+from golden.inputs import reading
 
 SLEW = 0.1  # ns
 LOAD = 15.0  # fF: two inputs and their wires
 WIRE = 4.0  # fF
+MAX_ADDRESS_WIDTH = 32  # of a memory macro
 UNUSED = ("three_state", "statetable", "latch", "latch_bank", "ff_bank", "test_cell")
 
 
@@ -212,12 +215,20 @@ def read_macro(path: Path) -> Macro:
     """Return the memory macro of a Liberty file: its access energies are those of the rising edge
     of the clock, by the pins of a port whose names end in MEN, WEN, REN (enable, write, read).
     """
+    with reading(path, "give the Liberty file of an SRAM"):
+        return _macro(path)
+
+
+def _macro(path: Path) -> Macro:
     library = read_liberty(path)
     units, cell = Units(library), library.first("cell")
     memory = cell and cell.first("memory")
     if cell is None or memory is None:
         raise UserError(f"{path} has no cell with a group memory: give the Liberty file of an SRAM")
-    words, width = 1 << int(memory.number("address_width")), int(memory.number("word_width"))
+    address, width = (int(memory.number(f"{of}_width")) for of in ("address", "word"))
+    if not 0 < address <= MAX_ADDRESS_WIDTH:
+        raise UserError(f"{path}: address_width {address}: use 1 to {MAX_ADDRESS_WIDTH}")
+    words = 1 << address
     area, leakage = _figures(cell, units)
     clocks = [
         pin for pin in cell.all("pin")
@@ -253,6 +264,14 @@ def from_liberty(cells: Path, macros: Iterable[Path], sources: Iterable[str] = (
     Of cells with the same function the smallest one is taken. Energies are means over the inputs
     that cause a transition, over the states of the others, and over rise and fall.
     """
+    with reading(cells, "give the Liberty file of a library of cells"):
+        technology = _cells(cells)
+    made = tuple(read_macro(path) for path in macros)
+    return replace(technology, macros=made, sources=list(sources))
+
+
+def _cells(cells: Path) -> Technology:
+    """Return the technology of a library of cells, without memory macros."""
     library = read_liberty(cells)
     units = Units(library)
     voltage = library.number("nom_voltage")
@@ -276,7 +295,4 @@ def from_liberty(cells: Path, macros: Iterable[Path], sources: Iterable[str] = (
     register = _smallest(registers, "register (ff with clocked_on and next_state a pin)", library)
     gate = _smallest(gates, "clock gate (clock_gating_integrated_cell latch_posedge)", library)
     found |= {register: registers[register], gate: gates[gate]}
-    return Technology(
-        library.name, voltage, found, register, gate, tuple(read_macro(path) for path in macros),
-        WIRE, SLEW, LOAD, list(sources),
-    )  # fmt: skip
+    return Technology(library.name, voltage, found, register, gate, (), WIRE, SLEW, LOAD)

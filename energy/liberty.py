@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.errors import UserError
+from golden.inputs import reading
 
 _TOKEN = re.compile(
     r"""/\*.*?\*/ | //[^\n]* | \\\r?\n | \s+  # skipped
@@ -197,7 +198,5 @@ def parse_liberty(text: str, source: str = "Liberty") -> Group:
 
 def read_liberty(path: Path) -> Group:
     """Return the group `library` of a file; see `parse_liberty`."""
-    try:
+    with reading(path, "give a Liberty file"):
         return parse_liberty(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None

@@ -17,6 +17,7 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.files import write_whole
+from golden.inputs import BROKEN, check_fields, read_json, reason
 
 SHIPPED = Path(__file__).with_name("technology.json")
 # A memory becomes registers where it has at most so many words, or bits: a macro is larger.
@@ -90,6 +91,13 @@ class Macro:
     leakage: float
     area: float
     pin: float
+
+    def __post_init__(self) -> None:
+        for name in ("words", "width", "ports", "read", "write", "leakage", "area"):
+            if not getattr(self, name) > 0:
+                raise UserError(
+                    f"a memory macro whose {name} is {getattr(self, name)}: use more than 0"
+                )
 
 
 @dataclass(frozen=True)
@@ -201,16 +209,21 @@ def write_technology(technology: Technology, path: Path) -> None:
 def read_technology(path: Path = SHIPPED) -> Technology:
     """Read a technology file, or raise `UserError` where it is none."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = read_json(path)
         cells = {
             name: Cell(**{**cell, "inputs": {x: Pin(**pin) for x, pin in cell["inputs"].items()}})
             for name, cell in content.pop("cells").items()
         }
         macros = tuple(Macro(**macro) for macro in content.pop("macros"))
         technology = Technology(cells=cells, macros=macros, **content)
+        pins = [pin for cell in cells.values() for pin in cell.inputs.values()]
+        for made in (technology, *cells.values(), *pins, *macros):
+            check_fields(made)
+        if not macros:
+            raise ValueError("it has no memory macro")
         _ = technology.cells[technology.register], technology.cells[technology.gate]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(
-            f"{path} is no technology file ({error}): make one by dmp technology"
+            f"{path} is no technology file ({reason(error)}): make one by dmp technology"
         ) from None
     return technology

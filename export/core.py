@@ -18,6 +18,7 @@ from golden.errors import UserError
 from golden.files import writing
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams, listed
+from golden.inputs import reading
 from golden.integer import NetworkIntegers
 from golden.manifest import MANIFEST, manifest_text, read_core
 from golden.quantize import without_dependency_breaking
@@ -114,9 +115,12 @@ def read_images(path: Path) -> tuple[CoreParams, Images]:
         if not isinstance(entry, dict) or not IMAGE_KEYS <= set(entry):
             raise UserError(f"{path} has no image for memory {name}: export the network again")
         file = path.parent / str(entry["file"])
-        if not file.exists():
-            raise UserError(f"{file} is missing: export the network again")
-        content = file.read_bytes()
+        if file.name != entry["file"]:
+            raise UserError(f"{path} has an image in another folder: export the network again")
+        with reading(file, "export the network again"):
+            if not file.exists():
+                raise UserError(f"{file} is missing: export the network again")
+            content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise UserError(
                 f"{file} does not match its SHA-256 in {path}: export the network again"

@@ -37,9 +37,12 @@ def unpack_words(words: list[int], memory: MemoryParams) -> np.ndarray:
     if any(word >> memory.width for word in words):
         raise UserError(f"memory {memory.name} has a word of more than {memory.width} bits")
     width, mask = memory.element.width, (1 << memory.element.width) - 1
-    columns = [[word >> lane * width & mask for word in words] for lane in range(memory.n_lanes)]
-    elements = np.array(columns, np.int64).T
-    return np.where(elements > memory.element.max, elements - (1 << width), elements)
+    sign = memory.element.max + 1 if memory.element.signed else 0  # the bit that counts negative
+    columns = [
+        [(word >> lane * width & mask ^ sign) - sign for word in words]
+        for lane in range(memory.n_lanes)
+    ]
+    return np.array(columns, np.int64).T
 
 
 def _deal(values: np.ndarray, n_groups: int, lanes: int) -> np.ndarray:

@@ -15,7 +15,6 @@ import io
 import json
 import numbers
 import tempfile
-import zipfile
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from golden.data.sequence_files import Takes, read_sequences
 from golden.data.speech import holds_spoken
 from golden.errors import UserError
 from golden.files import write_whole, writing
+from golden.inputs import BROKEN, read_json, read_npz
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams
 from golden.readout_params import ReadoutParams
@@ -146,7 +146,7 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
         if not path.exists():
             raise UserError(f"{path} is missing: quantize the network again")
     try:
-        content = json.loads(described.read_text())
+        content = read_json(described)
         version, described_network = content["store_version"], content["network"]
         if version in (2, 3):
             described_network = _from_earlier(described_network)
@@ -157,13 +157,15 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             )
         params = NetworkParams.from_dict(described_network)
         sha256 = content["weights_sha256"]
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except UserError:
+        raise
+    except BROKEN as error:
         raise UserError(
             f"{described} does not describe a network ({error!r}): quantize it again"
         ) from None
     try:
-        card = Card(**json.loads(noted.read_text()))
-    except (TypeError, UserError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        card = Card(**read_json(noted))
+    except BROKEN as error:
         raise UserError(f"{noted} is not a card ({error}): quantize the network again") from None
     packed = weights.read_bytes()
     if hashlib.sha256(packed).hexdigest() != sha256:
@@ -171,18 +173,22 @@ def load_stored(network: str | Path) -> tuple[NetworkIntegers, Card]:
             f"{weights} does not match its SHA-256 in {described}: quantize the network again"
         )
     try:
-        arrays = {
-            name: value.astype(np.int64) for name, value in np.load(io.BytesIO(packed)).items()
-        }
+        arrays = {name: _integers(name, value) for name, value in read_npz(packed).items()}
         layers = tuple(_layer(arrays, f"layer{i}.") for i in range(len(params.layers)))
         leaky = params.output is not None and params.output.leaky
         leak = int(arrays["readout.leak"]) if leaky else 0
         readout = arrays["readout.w_o"], arrays["readout.b_o"], leak
         return NetworkIntegers(params, layers, *readout), card
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise UserError(
             f"{weights} does not hold the weights of {described} ({error}): quantize again"
         ) from None
+
+
+def _integers(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "bi":
+        raise UserError(f"{name} is of type {values.dtype}: use integers with a sign")
+    return values.astype(np.int64)
 
 
 def _layer(arrays: dict[str, np.ndarray], prefix: str) -> LayerIntegers:

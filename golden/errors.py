@@ -26,6 +26,7 @@ SIGNALS = {
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "the terminal is gone",
 }
+LONGEST = 4000  # characters of a message
 SWEEP_SECONDS = 0.2  # between two looks for processes that were started meanwhile
 LAST_SWEEPS = 10  # what ignores SIGTERM is left after them
 PR_SET_CHILD_SUBREAPER = 36  # of Linux
@@ -33,7 +34,13 @@ SAME_SECONDS = 1.0  # one wish to end arrives twice: from make, and from what en
 
 
 class UserError(ValueError):
-    """Bad input: one line that says what is wrong, where, and what would be right."""
+    """Bad input: one line that says what is wrong, where, and what would be right. What a file puts
+    into it stays one line of text that a terminal shows.
+    """
+
+    def __init__(self, message: str) -> None:
+        shown = "".join(c if c.isprintable() else " " for c in message)
+        super().__init__(shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}...")
 
 
 class Ended(KeyboardInterrupt):

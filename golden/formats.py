@@ -12,6 +12,10 @@ import numpy as np
 
 from golden.errors import UserError
 
+MAX_SHIFT = 48
+INT64_MAX = (1 << 63) - 1
+MAX_FRAC = 512  # so that scales, and products of two, are numbers that a float holds
+
 Rounding = Literal["half_up", "toward_zero"]
 
 
@@ -20,8 +24,8 @@ class Fixed:
     """A two's complement (or unsigned) number of `width` bits, `frac` of them below the binary
     point.
 
-    `frac` may be negative or exceed `width`. An integer `q` in this format stands for the real `q *
-    2**-frac`.
+    `frac` may be negative or exceed `width`, within `MAX_FRAC`. An integer `q` in this format
+    stands for the real `q * 2**-frac`.
     """
 
     width: int
@@ -31,6 +35,10 @@ class Fixed:
     def __post_init__(self) -> None:
         if not 1 <= self.width <= 64:
             raise UserError(f"a format of {self.width} bits: use 1 to 64")
+        if abs(self.frac) > MAX_FRAC:
+            raise UserError(
+                f"a format of {self.frac} fractional bits: use -{MAX_FRAC} to {MAX_FRAC}"
+            )
 
     @property
     def min(self) -> int:
@@ -54,7 +62,13 @@ class Fixed:
         clamped; int64.
         """
         scaled = np.asarray(real, np.float64) * 2.0**self.frac
-        return self.saturate(np.floor(scaled + 0.5)).astype(np.int64)
+        below = np.floor(scaled)
+        with np.errstate(invalid="ignore"):  # an infinite one less itself
+            whole = below + (scaled - below >= 0.5)  # scaled + 0.5 may round
+        # float64 rounds the largest integer of a wide format up, to one that int64 may not hold.
+        inside = whole < float(self.max)
+        held = np.maximum(np.where(inside, whole, 0.0), self.min).astype(np.int64)
+        return np.where(inside, held, self.max)
 
     def to_real(self, value: np.ndarray) -> np.ndarray:
         """Return the reals that integers of this format stand for; float64."""
@@ -63,19 +77,25 @@ class Fixed:
     def check(self, value: np.ndarray, name: str) -> np.ndarray:
         """Return `value` as int64, or raise `UserError` where an integer does not fit."""
         value = np.asarray(value)
+        if value.dtype.kind not in "biuf" and not _exact(value):
+            raise UserError(f"{name} is of type {value.dtype}: use integers")
         if value.dtype.kind == "f" and (broken := value[~_whole(value)]).size:
             raise UserError(f"{name} has {broken[0]}: use integers")
-        value = value.astype(np.int64)
         if value.size and (value.min() < self.min or value.max() > self.max):
             raise UserError(
                 f"{name} reaches from {value.min()} to {value.max()}, outside of its format of"
                 f" {self.width} bits"
                 f" ({self.min} to {self.max})"
             )
-        return value
+        return value.astype(np.int64)
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.width}.{self.frac}"
+
+
+def _exact(values: np.ndarray) -> bool:
+    """Return whether an array of objects holds Python's integers only."""
+    return values.dtype.kind == "O" and all(isinstance(value, int) for value in values.flat)
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

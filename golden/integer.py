@@ -20,10 +20,9 @@ logits are the last v of each class, or the largest one so far (`max`).
 s[j] at timestep k is what input j received at timestep k - delay[j]. After its inputs, a recurrent
 layer's s has its own spikes of timestep k - 1, with the largest payload of the format.
 
-Matrix products run in float64 where their accumulator is at most 53 bits wide: every partial sum is
-then an integer that float64 holds. Where it is wider, they run in int64, as all else does. Products
-in float64 run on one thread: they are too small to gain from a second one, which spins while it
-waits, and takes 17 times as long where another process needs the processor.
+No step leaves what its arrays hold, whatever the formats (`golden.exact`). Products in float64 run
+on one thread: they are too small to gain from a second one, which spins while it waits, and takes
+17 times as long where another process needs the processor.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ from threadpoolctl import ThreadpoolController
 
 from golden.blocks import Waiting, block_lengths
 from golden.errors import UserError
-from golden.formats import Fixed, rshift, rshift_toward_zero
+from golden.exact import decay, divide, multiply, number_type, saturate
+from golden.formats import Fixed
 from golden.params import LayerParams, NetworkParams
 from golden.payloads import check_payloads
 from golden.readout_params import ReadoutParams
 from golden.runs import Run, empty_run
 
-FLOAT64_INTEGER_BITS = 53
 UNUSED = Fixed(1, 0, signed=False)  # of what a network does not have, which is 0
 
 
@@ -169,36 +168,19 @@ def _check(value: np.ndarray, shape: tuple[int, ...], fmt: Fixed, name: str) -> 
     fmt.check(value, name)
 
 
-def decayed(factor: int | np.ndarray, values: np.ndarray, shift: int, rounding: str) -> np.ndarray:
-    """Return a decay times values (B, N), rounded as the layer rounds decays."""
-    product = factor * values
-    return (
-        rshift_toward_zero(product, shift) if rounding == "toward_zero" else rshift(product, shift)
-    )
-
-
-def _product(values: np.ndarray, weights: np.ndarray, accumulator: Fixed) -> np.ndarray:
-    """Return values (B, n) times weights (n, m), exactly; both float64 holding integers, the result
-    int64.
-    """
-    if accumulator.width > FLOAT64_INTEGER_BITS:
-        return values.astype(np.int64) @ weights.astype(np.int64)
-    return (values @ weights).astype(np.int64)
-
-
 class _Layer:
     """The running state of one layer for a batch: u (B, N), m (B, d), h (B, N) int64."""
 
     def __init__(self, integers: LayerIntegers, params: LayerParams, batch: int) -> None:
         self.integers, self.params = integers, params
-        self.spike_weights = integers.w_f.T.astype(np.float64)
-        self.drive_weights = integers.w_x[:, None].astype(np.float64)
-        self.state_weights = np.concatenate([integers.a, integers.b[:, None]], 1).T.astype(
-            np.float64
-        )
-        self.current_weights = np.concatenate([integers.p, integers.v[:, None]], 1).T.astype(
-            np.float64
-        )
+        self.spike_weights = integers.w_f.T.astype(number_type(params.spike_sum))
+        self.payload_type = number_type(params.formats.payload)
+        if params.n_state:
+            self.drive_weights = integers.w_x[:, None].astype(number_type(params.drive_sum))
+            state = np.concatenate([integers.a, integers.b[:, None]], 1)
+            self.state_weights = state.T.astype(number_type(params.state_sum))
+            current = np.concatenate([integers.p, integers.v[:, None]], 1)
+            self.current_weights = current.T.astype(number_type(params.current_sum))
         self.u = np.zeros((batch, params.n_neurons), np.int64)
         self.m = np.zeros((batch, params.n_state), np.int64)
         self.h = np.zeros((batch, params.n_neurons), np.int64)
@@ -206,20 +188,20 @@ class _Layer:
         self.x = np.zeros(batch, np.int64)
         # The timesteps that are still to come: slot k mod (max_delay + 1) is timestep k.
         self.delayed = np.zeros((params.max_delay + 1, batch, params.n_inputs))
-        self.own = np.zeros((batch, params.n_addresses - params.n_inputs))
+        n_own = params.n_addresses - params.n_inputs
+        self.own = np.zeros((batch, n_own), self.payload_type)
         self.saturations = {
             name: np.zeros(batch, np.int64) for name in ("drive", "state", "synapse", "membrane")
         }
 
     def _saturate(self, value: np.ndarray, fmt: Fixed, name: str) -> np.ndarray:
-        saturated = fmt.saturate(value)
-        changed = saturated != value
+        kept, changed = saturate(value, fmt)
         if changed.any():
             self.saturations[name] += changed.reshape(len(value), -1).sum(1)
-        return saturated
+        return kept
 
     def arrive(self, timestep: int, payloads: np.ndarray) -> np.ndarray:
-        """Take what the inputs receive (B, M) float64 at a timestep; return what the layer adds
+        """Take what the inputs receive (B, M) at a timestep; return what the layer adds
         (B, addresses): what the delays let through now, and its own spikes of the timestep before.
         """
         if self.params.max_delay:
@@ -231,31 +213,33 @@ class _Layer:
         return np.concatenate([payloads, self.own], 1) if self.params.recurrent else payloads
 
     def step(self, timestep: int, payloads: np.ndarray) -> np.ndarray:
-        """Take the payloads (B, addresses) float64 of a timestep; return the spikes (B, N) bool."""
+        """Take the payloads (B, addresses) of a timestep; return the spikes (B, N) bool."""
         p, f, integers = self.params, self.params.formats, self.integers
         if p.n_state:
-            total = _product(payloads, self.drive_weights, p.drive_sum)[:, 0] + integers.b_x
-            positive = np.maximum(rshift(total, p.drive_shift), 0)
-            self.x = self._saturate(positive, f.x, "drive")
-            operands = np.concatenate([self.m, self.x[:, None]], 1).astype(np.float64)
-            updated = rshift(_product(operands, self.state_weights, p.state_sum), p.state_shift)
+            total = multiply(payloads, self.drive_weights)[:, 0] + integers.b_x
+            drive = divide(total, p.drive_sum.magnitude, p.drive_shift)
+            self.x = self._saturate(np.maximum(drive, 0), f.x, "drive")
+            operands = np.concatenate([self.m, self.x[:, None]], 1)
+            total = multiply(operands, self.state_weights)
+            updated = divide(total, p.state_sum.magnitude, p.state_shift)
             self.m = self._saturate(updated, f.m, "state")
             if timestep % p.dilation == 0:
                 if p.state_first:
                     operands[:, :-1] = self.m
-                total = _product(operands, self.current_weights, p.current_sum)
-                self.h = rshift(total, p.current_shift)
-        fast = rshift(_product(payloads, self.spike_weights, p.spike_sum), p.spike_shift)
+                total = multiply(operands, self.current_weights)
+                self.h = divide(total, p.current_sum.magnitude, p.current_shift)
+        total = multiply(payloads, self.spike_weights)
+        fast = divide(total, p.spike_sum.magnitude, p.spike_shift)
         if p.synapse:
-            held = decayed(integers.alpha, self.y, p.alpha_shift, p.decay_rounding)
+            held = decay(integers.alpha, f.alpha, self.y, f.y, p.decay_rounding)
             self.y = self._saturate(held + fast + integers.c_y, f.y, "synapse")
-            fast = rshift(self.y, p.synapse_shift)
-        held = decayed(integers.leak, self.u, p.leak_shift, p.decay_rounding)
+            fast = divide(self.y, f.y.magnitude, p.synapse_shift)
+        held = decay(integers.leak, f.leak, self.u, f.u, p.decay_rounding)
         membrane = self._saturate(held + fast + self.h + integers.c, f.u, "membrane")
         spikes = membrane >= integers.threshold
         self.u = np.where(spikes, self._reset(membrane), membrane)
         if p.recurrent:
-            self.own = spikes * float(p.own_payload)
+            self.own = spikes * self.payload_type(p.own_payload)
         return spikes
 
     def _reset(self, membrane: np.ndarray) -> np.ndarray | int:
@@ -273,7 +257,7 @@ class _Readout:
 
     def __init__(self, network: NetworkIntegers, params: ReadoutParams, batch: int) -> None:
         self.network, self.params = network, params
-        self.weights = network.w_o.T.astype(np.float64)
+        self.weights = network.w_o.T.astype(number_type(params.spike_sum))
         self.v = np.zeros((batch, self.params.n_classes), np.int64)
         self.logits, self.fresh = self.v, True
         self.saturations = np.zeros(batch, np.int64)
@@ -282,10 +266,10 @@ class _Readout:
         """Take the spikes (B, N) float64 of a timestep."""
         p, kept = self.params, self.v
         if p.leaky:
-            kept = decayed(self.network.leak_o, self.v, p.leak.frac, p.decay_rounding)
-        total = kept + _product(spikes, self.weights, p.spike_sum) + self.network.b_o
-        self.v = p.logit.saturate(total)
-        self.saturations += (self.v != total).sum(1)
+            kept = decay(self.network.leak_o, p.leak, self.v, p.logit, p.decay_rounding)
+        total = kept + multiply(spikes, self.weights) + self.network.b_o
+        self.v, changed = saturate(total, p.logit)
+        self.saturations += changed.sum(1)
         largest = p.report == "max" and not self.fresh
         self.logits = np.maximum(self.logits, self.v) if largest else self.v
         self.fresh = False
@@ -334,7 +318,7 @@ def run(
     logits = np.zeros((batch, len(network.b_o)), np.int64)
     reported = [logits] * times[0]
     for k in range(n_timesteps):
-        values = payloads[:, k].astype(np.float64)
+        values = payloads[:, k].astype(layers[0].payload_type)
         for index, (layer, done) in enumerate(zip(layers, runs, strict=True)):
             if (before := waiting[index]) is not None:
                 before.add(k, values)

@@ -13,6 +13,7 @@ import numpy as np
 
 from golden.errors import UserError
 from golden.hardware.part import EventKind
+from golden.inputs import BROKEN, read_json
 from golden.manifest import digest
 
 PORTS = "ports.json"
@@ -20,8 +21,16 @@ PORTS = "ports.json"
 
 def _check(name: object, width: object) -> None:
     """Raise `TypeError` where these are no name and no width in bits."""
-    if not isinstance(name, str) or type(width) is not int or not 0 < width < 1 << 24:
+    _check_name(name)
+    if type(width) is not int or not 0 < width < 1 << 24:
         raise TypeError(f"{name!r} of {width!r} bits")
+
+
+def _check_name(name: object) -> str:
+    """Return a name, or raise `TypeError` where it is none: it comes to stand in sources."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
+        raise TypeError(f"{name!r} is no name")
+    return name
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class Port:
 
     def __post_init__(self) -> None:
         _check(self.name, self.width)
+        if self.direction not in ("input", "output"):
+            raise TypeError(f"port {self.name} of direction {self.direction!r}")
 
 
 @dataclass(frozen=True)
@@ -136,21 +147,19 @@ def read_ports(path: Path) -> tuple[Interface, str]:
     if not path.exists():
         raise UserError(f"no {path}: generate the core first (dmp rtl)")
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         interface = Interface(
-            content["top"],
+            _check_name(content["top"]),
             {port["name"]: Port(**port) for port in content["ports"]},
             {
-                stream: {field["name"]: Field(**field) for field in fields}
+                _check_name(stream): {field["name"]: Field(**field) for field in fields}
                 for stream, fields in content["fields"].items()
             },
-            list(content["counters"]),
-            list(content["errors"]),
+            [_check_name(name) for name in content["counters"]],
+            [_check_name(name) for name in content["errors"]],
         )
-        return interface, content["manifest_sha256"]
-    except (
-        AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError,
-    ) as error:  # fmt: skip
+        return interface, str(content["manifest_sha256"])
+    except BROKEN as error:
         raise UserError(
             f"{path} does not describe a core ({error!r}): generate the core again (dmp rtl)"
         ) from None

@@ -13,6 +13,7 @@ from typing import Any
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
+from golden.inputs import BROKEN, read_json
 from golden.params import NetworkParams, from_dict
 
 VERSION = "0.2.0"  # of the project; pyproject.toml reads it here
@@ -43,8 +44,8 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
     if not path.exists():
         raise UserError(f"no manifest {path}: export a network first (dmp export)")
     try:
-        manifest = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        manifest = read_json(path)
+    except ValueError as error:
         raise UserError(f"{path} is not a manifest: {error}") from None
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
@@ -59,7 +60,9 @@ def read_core(path: Path) -> tuple[CoreParams, dict[str, dict[str, Any]]]:
         if not isinstance(images, dict) or not all(isinstance(i, dict) for i in images.values()):
             raise UserError(f"{path} has no table of images: export again")
         return CoreParams(network, hardware), images
-    except (KeyError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except BROKEN as error:
         raise UserError(f"{path} is not a manifest of schema version {version}: {error}") from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from golden.errors import UserError
-from golden.formats import Fixed
+from golden.formats import INT64_MAX, MAX_SHIFT, Fixed
 
 
 def check_sums(params: Any, *names: str) -> None:
@@ -93,5 +93,15 @@ def shown(value: Any) -> str:
 
 
 def check_decay(fmt: Fixed, name: str) -> None:
-    if fmt.signed or fmt.frac < 0:
-        raise UserError(f"the format of {name} is {fmt}: use an unsigned one, frac >= 0")
+    if fmt.signed or fmt.width > 63 or not 0 <= fmt.frac <= MAX_SHIFT:
+        raise UserError(
+            f"the format of {name} is {fmt}: use an unsigned one of 1 to 63 bits, frac 0 to"
+            f" {MAX_SHIFT}"
+        )
+
+
+def check_payload(fmt: Fixed) -> None:
+    if fmt.signed and fmt.width < 2:
+        raise UserError("a signed payload of 1 bit: use 2 bits or more, or an unsigned one")
+    if fmt.max > INT64_MAX:
+        raise UserError("an unsigned payload of 64 bits: use 1 to 63, or a signed one")

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
 
 from golden.errors import UserError
-from golden.formats import SPIKE, Fixed, Rounding, accumulator, rshift, width_of
-from golden.param_checks import check_choices, check_decay, check_sums
+from golden.formats import MAX_SHIFT, SPIKE, Fixed, Rounding, accumulator, rshift, width_of
+from golden.param_checks import check_choices, check_decay, check_payload, check_sums
 from golden.readout_params import ReadoutParams
 
 Reset = Literal["subtract", "to_value", "none"]
@@ -23,8 +24,8 @@ NeuronValue = Literal["leak", "alpha", "threshold", "reset"]
 
 NEURON_VALUES: tuple[NeuronValue, ...] = ("leak", "alpha", "threshold", "reset")
 
-MAX_SHIFT = 48
 MAX_INPUTS = 1 << 16
+types_of = cache(get_type_hints)  # which takes as long as all the rest of reading a manifest
 MAX_DELAY = 255
 
 
@@ -150,8 +151,7 @@ class LayerParams:
             raise UserError("a layer of graded inputs has no delays: only spikes have")
         formats = self.formats
         self._check_neuron()
-        if formats.payload.signed and formats.payload.width < 2:
-            raise UserError("a signed payload of 1 bit: use 2 bits or more, or an unsigned one")
+        check_payload(formats.payload)
         for name in ("w_f", "w_x", "p", "a", "m", "x", "u", "y"):
             if not getattr(formats, name).signed:
                 raise UserError(f"the format of {name} must be signed")
@@ -388,7 +388,7 @@ def from_dict(
         needed, present = (", ".join(sorted(names)) for names in (expected, found))
         raise UserError(f"{kind.__name__} needs exactly {needed}; it has {present}")
     values = {name: convert.get(name, default)(value) for name, value in content.items()}
-    types = get_type_hints(kind)
+    types = types_of(kind)
     for name, value in values.items():
         if types[name] in (int, bool, Fixed) and type(value) is not types[name]:
             raise UserError(

@@ -202,8 +202,10 @@ class _Rounding:
         if not reals.strict:
             return self.amount(reals.threshold, f.threshold, where)
         # The integer at the threshold does not fire; the one above it does.
-        above = np.floor(np.asarray(reals.threshold) * 2.0**f.u.frac) + 1
-        return self.integers(above * 2.0**-f.u.frac, f.threshold, where)
+        at = f.u.quantize(np.floor(np.asarray(reals.threshold) * 2.0**f.u.frac) * 2.0**-f.u.frac)
+        largest = f.threshold.max
+        self.clamped[where] = int(((at >= largest) | (at < -1)).sum())
+        return f.threshold.saturate(np.where(at >= largest, largest, at + 1))
 
     def _reset(
         self, reals: LayerReals, f: LayerFormats, threshold: np.ndarray, where: str

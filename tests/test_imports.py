@@ -24,6 +24,7 @@ HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
 REALS = ("golden.reals", "golden.quantize")
 PAYLOADS = ("golden.payloads",)
+INPUTS = "golden.inputs"
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *HOST,
         *REALS,
         *PAYLOADS,
+        INPUTS,
+        "golden.exact",
         "golden.integer",
         "golden.runs",
         "golden.blocks",
@@ -46,6 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *PAYLOADS,
         *COMMANDS,
         CACHE,
+        INPUTS,
         "golden.files",
         "golden.integer",
         "golden.data",
@@ -75,6 +79,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "dmp_core/frontends": (
         *NUMBERS,
         *REALS,
+        INPUTS,
         "golden.integer",
         "golden.table",
         "dmp_core.frontends",

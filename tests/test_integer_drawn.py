@@ -1,34 +1,56 @@
-"""The bit-true network, on drawn networks: against the reference in Python's integers, sequence by
-sequence, and block by block.
+"""The bit-true network, on drawn networks: against the plain model, which is written from the page
+of the equations alone, sequence by sequence, and block by block.
 """
 
 from __future__ import annotations
 
+import ast
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from golden.hardware.params import BLOCKS
-from golden.integer import run
+from golden.integer import run, without_readout
 from golden.params import NEURON_VALUES, LayerParams
+from tests import plain_model
 from tests.integer_reference import compare, reference
 from tests.network_kinds import draw_whole
 from tests.networks import Drawn, draw_network, draw_recurrent, with_delays
+
+
+def compare_blocks(drawn: Drawn) -> None:
+    """Hold a run in blocks of some timesteps against the plain model, which knows of no blocks."""
+    block = BLOCKS[drawn.seed % len(BLOCKS)]
+    done = run(drawn.network, drawn.payloads, block=block, trace=True)
+    compare(done, drawn.network, drawn.payloads)
+
+
+def test_the_plain_model_takes_nothing_from_the_project() -> None:
+    """It has only Python's integers, and only the page's text."""
+    tree = ast.parse(Path(str(plain_model.__file__)).read_text())
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {getattr(node, "module", None) for node in nodes} == {
+        "__future__",
+        "collections",
+        "typing",
+    }
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_drawn_networks_match_the_reference(seed: int) -> None:
     print(f"seed {seed}")
     drawn = draw_network(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
-    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+    compare_blocks(drawn)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_drawn_recurrent_networks_match_the_reference(seed: int) -> None:
     drawn = draw_recurrent(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
-    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+    compare_blocks(drawn)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -36,14 +58,31 @@ def test_drawn_recurrent_networks_match_the_reference(seed: int) -> None:
 def test_drawn_delays_match_the_reference(seed: int, recurrent: bool) -> None:
     draw = draw_recurrent if recurrent else draw_network
     drawn = with_delays(draw(seed, n_timesteps=7, max_neurons=20, max_inputs=20))
-    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+    compare_blocks(drawn)
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_drawn_whole_neurons_match_the_reference(seed: int) -> None:
     print(f"seed {seed}")
     drawn = draw_whole(seed, n_timesteps=6, max_neurons=20, max_inputs=20)
-    compare(run(drawn.network, drawn.payloads, trace=True), drawn.network, drawn.payloads)
+    compare_blocks(drawn)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_drawn_networks_without_a_readout_match_the_reference(seed: int) -> None:
+    drawn = draw_whole(100 + seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    spiking = without_readout(drawn.network.params, drawn.network.layers)
+    compare_blocks(replace(drawn, network=spiking))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_drawn_states_that_come_first_match_the_reference(seed: int) -> None:
+    drawn = draw_network(200 + seed, n_timesteps=6, max_neurons=20, max_inputs=20)
+    params = drawn.network.params
+    first = tuple(replace(p, state_first=True) for p in params.layers)
+    layers = tuple(replace(layer, v=0 * layer.v) for layer in drawn.network.layers)
+    network = replace(drawn.network, params=replace(params, layers=first), layers=layers)
+    compare_blocks(replace(drawn, network=network))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -176,14 +215,6 @@ def test_a_batch_is_its_sequences_one_by_one() -> None:
         ]
 
 
-def distinct(values: list[list[int]], block: int) -> list[int]:
-    """Count the distinct addresses in each block of timesteps, the last of which may be shorter."""
-    return [
-        len({address for step in values[k : k + block] for address, v in enumerate(step) if v})
-        for k in range(0, len(values), block)
-    ]
-
-
 @pytest.mark.parametrize("seed", range(15))
 @pytest.mark.parametrize("block", BLOCKS)
 def test_distinct_addresses_of_blocks(seed: int, block: int) -> None:
@@ -191,17 +222,9 @@ def test_distinct_addresses_of_blocks(seed: int, block: int) -> None:
     n_timesteps = (1, 6, 8, 16, 17)[seed % 5]
     drawn = draw_network(seed, n_timesteps=n_timesteps, max_neurons=12, max_inputs=12)
     done = run(drawn.network, drawn.payloads, block=block, trace=True)
-    for index, sequence in enumerate(drawn.payloads.tolist()):
-        arriving = [sequence]
-        for layer in done.layers:
-            assert layer.spikes is not None
-            arriving.append(layer.spikes[index].tolist())
-        counted = [
-            *(layer.addresses[index] for layer in done.layers),
-            done.readout_addresses[index],
-        ]
-        for found, values in zip(counted, arriving, strict=True):
-            assert found.tolist() == distinct(values, block)
+    left = n_timesteps % block
+    assert done.lengths.tolist() == [block] * (n_timesteps // block) + [left] * (left > 0)
+    compare(done, drawn.network, drawn.payloads)
     once = run(drawn.network, drawn.payloads, trace=True)
     for layer, other in zip(done.layers, once.layers, strict=True):
         assert (layer.addresses.shape[1], other.addresses.shape[1]) == (

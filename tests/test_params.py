@@ -293,7 +293,7 @@ def test_topologies_are_found_by_name() -> None:
     [
         ({"w_f": Fixed(8, 7, signed=False)}, "the format of w_f must be signed"),
         ({"m": Fixed(16, 7, signed=False)}, "the format of m must be signed"),
-        ({"leak": Fixed(12, 12)}, "format of leak is s12.12: use an unsigned one, frac >= 0"),
+        ({"leak": Fixed(12, 12)}, "format of leak is s12.12: use an unsigned one of 1 to 63 bits"),
         ({"leak": Fixed(12, -1, signed=False)}, "format of leak is u12.-1: use an unsigned one"),
         ({"w_f": Fixed(16, -38)}, "too large for its formats: membrane_sum is a format of"),
     ],

@@ -22,6 +22,7 @@ import numpy as np
 from dmp_core.frontends.imported import Imported, Note
 from golden.errors import UserError
 from golden.formats import Fixed, width_of
+from golden.inputs import BROKEN, open_hdf5, reason
 from golden.integer import LayerIntegers, NetworkIntegers, without_readout
 from golden.param_checks import check_choice, check_path
 from golden.params import (
@@ -85,11 +86,14 @@ def from_lava(
     if not check_path("path", path).is_file():
         raise UserError(f"no file {path}: use the path of one that netx reads")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(Path(path)) as file:
             blocks, notes = _read(file)
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is no HDF5 file ({reason}): use one that netx reads") from None
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(
+            f"{path} is no HDF5 file ({reason(error)}): use one that netx reads"
+        ) from None
     made = []
     late = np.zeros(blocks[0].weights.shape[1], np.int64)
     for place, block in enumerate(blocks):

@@ -14,6 +14,7 @@ import nir
 import numpy as np
 
 from golden.errors import UserError
+from golden.inputs import BROKEN, open_hdf5, reason
 
 
 def text(value: Any) -> str:
@@ -133,11 +134,12 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"no file {path}: use the path of a NIR file")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             content = _content(file)
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # a damaged file
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read ({reason}): use a NIR file (HDF5)") from None
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(f"{path} cannot be read ({reason(error)}): use a NIR file (HDF5)") from None
     found = content.get("node", content)
     if not isinstance(found, Mapping) or "nodes" not in found and "type" not in found:
         raise UserError(f"{path} holds no NIR graph (no group 'node'): use a NIR file")

@@ -69,7 +69,7 @@ def bin_events(
             right = "a number" if name == "time" else "1 or more"
             raise UserError(f"event {place} has {name} {getattr(events, name)[place]}: use {right}")
     shape = (binning.n_timesteps, binning.n_inputs)
-    payloads = no_payloads((events.n_sequences, *shape), binning.largest)
+    payloads = no_payloads((events.n_sequences, *shape), binning.largest, len(events.time))
     step = np.floor(events.time / binning.step + CLOSE)
     inside = (step >= 0) & (step < binning.n_timesteps)
     address = events.address * binning.n_inputs // binning.n_channels

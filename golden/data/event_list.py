@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from golden.errors import UserError
+from golden.inputs import Room
 from golden.payloads import LARGEST
+
+EVENT_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
     places = (events.sequence, events.time, events.address)
     for name, values, size in zip(("sequence", "timestep", "address"), places, shape, strict=True):
         check_range(name, values, size)
-    payloads = no_payloads(shape, _widest(events.payload))
+    payloads = no_payloads(shape, _widest(events.payload), len(events.time))
     flat = np.ravel_multi_index(places, shape) if len(events.time) else events.time
     order = np.argsort(flat, kind="stable")
     again = np.flatnonzero(np.diff(flat[order]) == 0)
@@ -77,13 +81,15 @@ def dense(events: EventList, n_timesteps: int, n_inputs: int) -> np.ndarray:
     return payloads
 
 
-def no_payloads(shape: tuple[int, int, int], largest: int) -> np.ndarray:
-    """Return payloads of 0 of a type that holds the largest one, or raise `UserError` where there
-    are too many.
+def no_payloads(shape: tuple[int, int, int], largest: int, n_events: int) -> np.ndarray:
+    """Return payloads of 0 of a type that holds the largest one, or raise `UserError` where they
+    take more room than a file of so many events has.
     """
+    kind = np.min_scalar_type(largest)
     try:
-        return np.zeros(shape, np.min_scalar_type(largest))
-    except (MemoryError, ValueError):
+        Room(EVENT_BYTES * n_events).take(math.prod(shape) * kind.itemsize, "payloads")
+        return np.zeros(shape, kind)
+    except (MemoryError, UserError):
         sizes = f"{shape[0]} sequences of {shape[1]} timesteps and {shape[2]} inputs"
         raise UserError(
             f"{sizes} do not fit into memory: use fewer at once; times that are no timesteps are"

@@ -27,7 +27,7 @@ from golden.errors import UserError
 
 STEP = 0.01  # seconds
 LOWEST, HIGHEST = 100.0, 3700.0  # Hz: of speech at 8 kHz
-LEAST_RATE = 8000
+LEAST_RATE, MOST_RATE = 8000, 1_000_000
 RANGE = 50.0  # dB
 AROUND = 31  # channels, the one in the middle among them
 INHIBITION = 0.9
@@ -54,8 +54,8 @@ def levels(sound: np.ndarray, rate: int) -> np.ndarray:
     """
     from scipy import signal
 
-    if rate < LEAST_RATE:
-        raise UserError(f"{rate} samples a second: use {LEAST_RATE} or more")
+    if not LEAST_RATE <= rate <= MOST_RATE:
+        raise UserError(f"{rate} samples a second: use {LEAST_RATE} to {MOST_RATE}")
     length = round(rate * STEP)
     sound = sound[: STEPS * length].astype(np.float64)
     n_steps = -(-len(sound) // length)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from golden.data.front_end import STEP, encode, levels
 from golden.errors import UserError
 from golden.files import write_whole
+from golden.inputs import BROKEN, Room, reason
 
 NAME = re.compile(r"(\d)_([^_/]+)_(\d+)\.wav", re.IGNORECASE)
 TEST_INDICES = 5  # of each digit and speaker
@@ -48,11 +47,13 @@ class Recordings:
         self.path = path
         if path.is_dir():
             names = [str(found.relative_to(path)) for found in path.rglob("*")]
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
         else:
-            raise UserError(f"{path} is no folder and no zip: name one with recordings")
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    names = archive.namelist()
+            except BROKEN:
+                right = "name one with recordings"
+                raise UserError(f"{path} is no folder and no zip: {right}") from None
         self.all = sorted(self._known(names), key=lambda r: (r.index, r.digit, r.speaker, r.name))
         if not self.all:
             raise UserError(f"{path} has no recordings: name them digit_speaker_index.wav")
@@ -82,9 +83,14 @@ class Recordings:
                 if archive is None:
                     content = (self.path / recording.name).read_bytes()
                 else:
+                    Room(self.path.stat().st_size).take(
+                        archive.getinfo(recording.name).file_size, where
+                    )
                     content = archive.read(recording.name)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-                raise UserError(f"{where} cannot be read: {error}") from None
+            except UserError:
+                raise
+            except BROKEN as error:
+                raise UserError(f"{where} cannot be read: {reason(error)}") from None
             yield (recording, *samples(content, where))
 
 
@@ -97,8 +103,8 @@ def samples(content: bytes, where: str) -> tuple[int, np.ndarray]:
     try:
         with warnings.catch_warnings(action="ignore", category=wavfile.WavFileWarning):
             rate, sound = wavfile.read(io.BytesIO(content))
-    except (ValueError, EOFError, OSError, KeyError, TypeError, struct.error) as error:
-        raise UserError(f"{where} is no WAV file, or damaged ({error})") from None
+    except BROKEN as error:
+        raise UserError(f"{where} is no WAV file, or damaged ({reason(error)})") from None
     if not sound.size or not np.isfinite(sound).all():
         raise UserError(f"{where} has no sound: remove it")
     offset = 128.0 if sound.dtype == np.uint8 else 0.0

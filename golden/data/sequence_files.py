@@ -13,8 +13,6 @@ All sequences of a file have the same number of timesteps: shorter ones end with
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +26,10 @@ from golden.data.speech import COCHLEA_CHANNELS, bin_spikes, read_spikes
 from golden.errors import UserError
 from golden.files import write_whole
 from golden.formats import Fixed
+from golden.inputs import BROKEN, read_npz, reason
 from golden.params import NetworkParams
 from golden.payloads import check_payloads
 
-UNREADABLE = (
-    OSError, EOFError, KeyError, TypeError, ValueError, NotImplementedError, zlib.error,
-    zipfile.BadZipFile,
-)  # fmt: skip
 NO_LABEL = -1
 HDF5 = (".h5", ".hdf5")
 
@@ -119,17 +114,14 @@ def check_labels(labels: np.ndarray | None, n_sequences: int, n_classes: int | N
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an `.npz` by name, or raise `UserError`. Pickles are never loaded."""
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is no .npz, or damaged: write it with np.savez")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: np.asarray(arrays[name]) for name in arrays.files}
-    except UNREADABLE as error:
-        if "allow_pickle" in str(error):
-            raise UserError(
-                f"{path} holds Python objects, which are never loaded: store arrays of numbers"
-            ) from None
-        raise UserError(f"{path} is no .npz, or damaged ({error}): write it again") from None
+        return read_npz(path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except BROKEN as error:
+        raise UserError(
+            f"{path} is no .npz, or damaged: write it with np.savez ({reason(error)})"
+        ) from None
 
 
 def _read_npz(path: Path, network: Takes, n_timesteps: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,15 +8,14 @@ own), `CHANNELS` inputs of 5 neighbouring channels of the cochlea each.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from golden.data.event_list import EventList
+from golden.data.event_list import EventList, no_payloads
 from golden.errors import UserError
+from golden.inputs import BROKEN, open_hdf5, read_npz, reason
 
 STEPS, CHANNELS = 100, 140
 _PACKED = STEPS * CHANNELS // 8
@@ -35,10 +34,11 @@ class SpokenDigits:
 
 def holds_spoken(path: Path) -> bool:
     """Return whether a file is one that `load_spoken` reads, by what is in it."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"test_x.npy", "test_y.npy", "test_speaker.npy"} <= set(archive.namelist())
+    except BROKEN:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return {"test_x.npy", "test_y.npy", "test_speaker.npy"} <= set(archive.namelist())
 
 
 def load_spoken(folder: Path, split: str) -> SpokenDigits:
@@ -56,20 +56,17 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
             f"{folder} has no fsdd*140x100*.npz: set --data to the folder that holds it"
         )
     try:
-        with np.load(found[0]) as arrays:
-            packed, labels = arrays[f"{split}_x"], arrays[f"{split}_y"]
-            speakers = arrays[f"{split}_speaker"]
+        names = [f"{split}_{what}" for what in ("x", "y", "speaker")]
+        arrays = read_npz(found[0], names)
+        packed, labels, speakers = (arrays[name] for name in names)
         shape = (len(labels), _PACKED)
         if packed.shape != shape:
             raise ValueError(f"{split}_x has the shape {packed.shape}, not {shape}")
         if speakers.shape != labels.shape:
             raise ValueError(f"{split}_speaker has the shape {speakers.shape}, not {labels.shape}")
         events = np.unpackbits(packed, axis=1).reshape(-1, STEPS, CHANNELS)
-    except (
-        OSError, EOFError, KeyError, TypeError, ValueError, NotImplementedError, zlib.error,
-        zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        raise UserError(f"{found[0]} does not hold spoken digits: {error}") from None
+    except BROKEN as error:
+        raise UserError(f"{found[0]} does not hold spoken digits: {reason(error)}") from None
     return SpokenDigits(events, labels, speakers)
 
 
@@ -88,13 +85,10 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
     UserError
         The file is missing, or does not hold what it should.
     """
-    import h5py
-
     if not path.exists():
         raise UserError(f"there is no {path}: set --data to the folder with the HDF5 files")
     try:
-        with h5py.File(path) as file:
-            content: Any = file
+        with open_hdf5(path) as content:
             times, units = content["spikes/times"][:], content["spikes/units"][:]
             known = {
                 name: _whole(name, np.asarray(content[name][:]))
@@ -124,8 +118,10 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
             np.ones(sum(counts), np.int64),
             known.get("labels"),
         )
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not an SHD or SSC file: {error}") from None
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(f"{path} is not an SHD or SSC file: {reason(error)}") from None
     return events, known.get("extra/speaker", np.zeros(events.n_sequences, np.int64))
 
 
@@ -154,7 +150,8 @@ def bin_spikes(
     n_inputs
         Onto which the channels are divided, neighbours together.
     """
-    binned = np.zeros((events.n_sequences, n_timesteps, n_inputs), np.uint8)
+    shape = (events.n_sequences, n_timesteps, n_inputs)
+    binned = no_payloads(shape, 1, len(events.time))
     step = np.floor(events.time * n_timesteps / seconds).astype(np.int64)
     channel = events.address * n_inputs // COCHLEA_CHANNELS
     for sample, part in enumerate(events.parts()):
