@@ -179,12 +179,20 @@ LINE_BUGS = (
 )
 PROOFS = (
     Proof("slot_reader", SlotReader, slot_reader, 20, READER_BUGS, induction=PDR),
-    Proof("delay_line", DelayLine, partial(delay_line, layer=SHORT), 36, LINE_BUGS, quick=False),
+    Proof(
+        "delay_line",
+        DelayLine,
+        partial(delay_line, layer=SHORT),
+        36,
+        LINE_BUGS,
+        induction=PDR,
+        quick=False,
+    ),
     Proof(
         "delay_line_longer",
         DelayLine,
         partial(delay_line, layer=LONGER),
-        36,
+        30,
         LINE_BUGS[1:],
         quick=False,
     ),
