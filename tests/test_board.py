@@ -284,7 +284,7 @@ def test_every_pin_is_placed_and_every_clock_is_described(manifest: Path, tmp_pa
 @pytest.mark.parametrize(
     ("mhz", "baud", "message"),
     [
-        (100.0, 30_000_000, "are too many for 100 MHz: use 25000000 or fewer"),
+        (100.0, 30_000_000, "are too many for 100 MHz: use 20000000 or fewer"),
         (25.0, 5_500_000, "25 MHz make 5000000 baud, not 5500000"),
         (33.0, 1_000_000, "no divider of the PLL makes 33 MHz of 25 MHz: use "),
     ],
