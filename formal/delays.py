@@ -192,7 +192,7 @@ PROOFS = (
         "delay_line_longer",
         DelayLine,
         partial(delay_line, layer=LONGER),
-        30,
+        34,
         LINE_BUGS[1:],
         quick=False,
     ),
