@@ -4,16 +4,18 @@ with a status other than 0.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from multiprocessing import resource_tracker
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -30,6 +32,25 @@ LONGEST = 4000  # characters of a message
 SWEEP_SECONDS = 0.2  # between two looks for processes that were started meanwhile
 LAST_SWEEPS = 10  # what ignores SIGTERM is left after them
 PR_SET_CHILD_SUBREAPER = 36  # of Linux
+GUARD = """
+import os, signal, sys, time
+mark = sys.argv[1].encode()
+killed = not sys.stdin.buffer.read()  # the command's last word
+for number in killed * ([signal.SIGTERM] * 10 + [signal.SIGKILL] * 10):
+    found = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                of_command = mark in file.read()
+            if of_command:
+                os.kill(int(name), number)
+                found += 1
+        except OSError:
+            pass
+    if not found:
+        break
+    time.sleep(0.1)
+"""
 SAME_SECONDS = 1.0  # one wish to end arrives twice: from make, and from what ends make's group
 
 
@@ -138,6 +159,30 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@cache
+def guard_children() -> int:
+    """Let what this process starts from now on end with it even where it is killed (SIGKILL), and
+    can end nothing itself: by a process that waits for that, and finds all that was started by a
+    variable of its environment (Linux only). Return the number of this process, or 0.
+    """
+    if not os.path.exists("/proc/self/environ"):
+        return 0
+    name, value = f"DMP_COMMAND_{os.getpid()}", str(time.time_ns())
+    guard = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", GUARD, f"{name}={value}"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+        start_new_session=True,
+    )  # fmt: skip
+    os.environ[name] = value
+
+    def leave() -> None:
+        with suppress(OSError, ValueError):
+            guard.communicate(b"left")
+
+    atexit.register(leave)
+    return guard.pid
+
+
 @contextmanager
 def deaf_children() -> Iterator[None]:
     """Let processes that are started in the block not hear SIGINT, which a terminal sends to all of
@@ -165,7 +210,8 @@ def _end_children() -> int:
     count = 0
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if child.status() != psutil.STATUS_ZOMBIE:
+            guards = guard_children.cache_info().currsize and child.pid == guard_children()
+            if child.status() != psutil.STATUS_ZOMBIE and not guards:
                 child.terminate()
                 count += 1
     return count

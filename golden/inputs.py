@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import IO, Any, get_type_hints
 
 import numpy as np
 
@@ -123,9 +123,18 @@ def read_npz(source: Path | bytes, names: Collection[str] = ()) -> dict[str, np.
             name = info.filename.removesuffix(".npy")
             if names and name not in names:
                 continue
-            with archive.open(info) as file:
+            with open_packed(archive, info) as file:
                 found[name] = _read_array(file, name, info.file_size, room)
     return found
+
+
+def open_packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a file in a zip; raise `ValueError` where it is packed in a way that lets its header say
+    how much memory unpacking takes.
+    """
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{info.filename} is packed by method {info.compress_type}")
+    return archive.open(info)
 
 
 def _read_array(file: Any, name: str, size: int, room: Room) -> np.ndarray:
@@ -161,42 +170,3 @@ def _read_array(file: Any, name: str, size: int, room: Room) -> np.ndarray:
     # In the machine's order of bytes, as computing with them makes them anyway.
     order = "F" if described[2] == "True" else "C"
     return values.view(kind).reshape(shape, order=order).astype(kind.newbyteorder("="), copy=False)
-
-
-@contextmanager
-def open_hdf5(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file whose tree is checked before anything of it is read: it holds its values
-    itself, and all of them take no more than `Room`. Raises `UserError`, and others of `BROKEN`.
-    """
-    from h5py import Dataset, File, Group, HardLink
-
-    room = Room(path.stat().st_size)
-    with File(path, "r") as file:
-        groups: list[Any] = [file["/"]]
-        seen = set()
-        while groups:
-            group = groups.pop()
-            if group.id in seen:
-                raise UserError(f"{path}: {group.name} is in the file twice: use groups once")
-            seen.add(group.id)
-            for name in group:
-                link = group.get(name, getlink=True)
-                if not isinstance(link, HardLink):
-                    raise UserError(f"{path}: {name} is a link: use a file that holds its values")
-                item = group[name]
-                if isinstance(item, Group):
-                    groups.append(item)
-                elif isinstance(item, Dataset):
-                    _check_dataset(path, item, room)
-        yield file
-
-
-def _check_dataset(path: Path, dataset: Any, room: Room) -> None:
-    """Check that a dataset is in its file, and has room; an array is made of each ragged value."""
-    if dataset.external or dataset.is_virtual:
-        raise UserError(
-            f"{path}: the values of {dataset.name} are in another file: use a file that holds them"
-        )
-    count = math.prod(dataset.shape or ())
-    of_each = 128 if dataset.dtype.hasobject else dataset.dtype.itemsize
-    room.take(count * of_each, f"{path}: {dataset.name}")

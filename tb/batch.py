@@ -32,7 +32,7 @@ from export.sequences import first_sequences
 from export.store import find_dataset, shipped_sequences
 from golden.command_line import DATA_WHOLE, NETWORK, Command, Count, count_option
 from golden.cost.cycles import settle_cycles, watchdog_cycles
-from golden.errors import UserError, deaf_children, report_user_errors
+from golden.errors import UserError, deaf_children, guard_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers, run
 from golden.interface import Interface, read_interface, read_verilog
@@ -234,6 +234,7 @@ def prepare(manifest: Path, *, optimize: str = "-O3") -> Job:
 @contextmanager
 def _workers(job: Job, count: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes with one thread each, which end at once when the block fails."""
+    guard_children()
     pool = ProcessPoolExecutor(count, get_context("spawn"), _receive, (job,))
     try:
         with environment(OMP_NUM_THREADS="1"):

@@ -40,7 +40,7 @@ from golden.cost.timeline import Timeline
 from golden.data.mnist import to_sequences
 from golden.data.speech import load_spoken
 from golden.data.synthetic import draw_events, draw_network
-from golden.errors import UserError, report_user_errors
+from golden.errors import UserError, guard_children, report_user_errors
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.params import HardwareParams, listed
@@ -96,6 +96,7 @@ def build(case: Case, hardware: HardwareParams, folder: Path, optimize: str) -> 
     """Generate and Verilate the core of a case's network, unless that is done already."""
     core = CoreParams(case.activity.network.params, hardware)
     manifest = write_core(case.activity.network, core, folder)
+    guard_children()
     done = subprocess.run(
         [sys.executable, "-m", "dmp_core", "rtl", str(manifest)],
         capture_output=True,

@@ -18,7 +18,7 @@ import cocotb_tools.config
 import find_libpython
 from cocotb_tools.runner import get_runner
 
-from golden.errors import UserError
+from golden.errors import UserError, guard_children
 from tb.model_cache import build_once, kept_in
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
@@ -100,6 +100,7 @@ def _verilate(
     """
     make = " ".join(f"{name}={value}" for name, value in variables.items())
     command = [str(verilator / "verilator"), "--Mdir", str(folder), *arguments, "-MAKEFLAGS", make]
+    guard_children()
     with log.open("w") as output, environment(MAKEFLAGS=""):
         done = subprocess.run(command, cwd=folder, stdout=output, stderr=output, check=False)
     if done.returncode:
@@ -270,6 +271,7 @@ def run_model(
     """
     log = folder / "simulation.log"
     results = folder / "results.xml"
+    guard_children()
     try:
         get_runner("verilator").test(
             test_module=module,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,6 +131,57 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 128 + signal.SIGTERM
     process.communicate()
+
+
+# Starts a process that starts another one; ends by itself or waits.
+GUARDED = """
+import subprocess, sys, time
+from pathlib import Path
+from golden.errors import guard_children
+
+guard_children(), guard_children()
+subprocess.Popen(["sh", "-c", "sleep 1000; true"])
+time.sleep(0.5)
+Path("started0").touch()
+time.sleep(1000 if WAITS else 0)
+"""
+
+
+def started_below(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return all processes that it started and that have its environment: one guards the others."""
+    found = psutil.Process(process.pid).children(recursive=True)
+    mark = f"DMP_COMMAND_{process.pid}"
+    return [child for child in found if mark in child.environ()]
+
+
+def test_what_a_killed_command_started_ends_with_it(tmp_path: Path) -> None:
+    process = start(GUARDED.replace("WAITS", "True"), tmp_path)
+    whole, below = psutil.Process(process.pid).children(recursive=True), started_below(process)
+    assert len(below) == 2 and len(whole) == 3
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(child.is_running() and running(child) for child in whole))
+
+
+def test_what_a_command_leaves_behind_when_it_ends_stays(tmp_path: Path) -> None:
+    script = GUARDED.replace("WAITS", "False").replace("sleep 1000", "sleep 2; touch slept")
+    quiet = ", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)"
+    process = start(script.replace('true"])', 'true"]' + quiet), tmp_path)
+    process.communicate()
+    assert process.returncode == 0
+    wait_for(lambda: (tmp_path / "slept").exists())
+
+
+def test_whoever_starts_processes_guards_them() -> None:
+    """But for what asks a program for its version."""
+    starts = re.compile(r"subprocess\.(run|Popen)\(|ProcessPoolExecutor\(|get_runner\(")
+    short = {"dmp_core/doctor.py"}
+    found = {}
+    for package in ("dmp_core", "energy", *PACKAGES):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if starts.search(path.read_text()):
+                found[str(path.relative_to(ROOT))] = "guard_children()" in path.read_text()
+    assert len(found) > 6 and {name for name, guards in found.items() if not guards} == short
 
 
 @pytest.mark.parametrize("package", PACKAGES)

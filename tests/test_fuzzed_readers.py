@@ -14,14 +14,16 @@ import warnings
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
-from golden import inputs
+from golden import hdf5, inputs
 from golden.errors import UserError
-from golden.inputs import open_hdf5, read_json, read_npz
+from golden.hdf5 import read_hdf5
+from golden.inputs import read_json, read_npz
 from tests.stranger_files import KINDS
 
 ROOM = 16 << 20  # in place of that of users, so that what takes more is soon found
@@ -60,7 +62,7 @@ def in_a_process(kind: str, folder: Path, seeds: range) -> None:
         try:
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + SPARE, used + SPARE))
-            inputs.ROOM = ROOM
+            inputs.ROOM, hdf5.SECONDS = ROOM, 1
             answer.write_text("\n".join(read_damaged(kind, folder, seeds)))
             os._exit(0)
         finally:
@@ -109,11 +111,15 @@ def test_headers_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         read_npz(path)
     with h5py.File(tmp_path / "x.h5", "w") as content:
         content.create_dataset("a", (1 << 40,), "f8", chunks=True)
-    with (
-        pytest.raises(UserError, match=r"x\.h5: /a would take 8.8e\+03 GB"),
-        open_hdf5(tmp_path / "x.h5"),
-    ):
-        pass
+    with pytest.raises(ValueError, match=r"a would take 8.8e\+03 GB"):
+        read_hdf5(tmp_path / "x.h5")
+
+
+def test_methods_of_packing_that_ask_for_memory_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", b"x")
+    with pytest.raises(ValueError, match=r"a\.npy is packed by method 14"):
+        read_npz(tmp_path / "x.npz")
 
 
 def test_few_events_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +166,8 @@ def test_hdf5_reaches_no_other_file(tmp_path: Path) -> None:
     """Neither by a link nor by values that lie outside, and a group is in it once."""
     secret, path = tmp_path / "secret", tmp_path / "x.h5"
     secret.write_bytes(b"secret!!")
-    for name, message in (("link", "a is a link"), ("values", "/a are in another file"),
-                          ("twice", "is in the file twice")):  # fmt: skip
+    messages = {"link": "a is a link", "values": "of a are in another", "twice": "is in it twice"}
+    for name, message in messages.items():
         with h5py.File(path, "w") as file:
             if name == "link":
                 file["a"] = h5py.ExternalLink(str(secret), "/")
@@ -169,8 +175,54 @@ def test_hdf5_reaches_no_other_file(tmp_path: Path) -> None:
                 file.create_dataset("a", (8,), "u1", external=[(str(secret), 0, 8)])
             else:
                 file["a/b"] = file.create_group("a")
-        with pytest.raises(UserError, match=message), open_hdf5(path):
-            pass
+        with pytest.raises(ValueError, match=message):
+            read_hdf5(path)
+
+
+@pytest.mark.parametrize(
+    ("library", "message"),
+    [
+        ("os.kill(os.getpid(), 9)", "the HDF5 library ended: Killed"),
+        ("[None for _ in iter(int, 1)]", "the HDF5 library ended: CPU time limit exceeded"),
+        ("bytearray(1 << 34)", "it takes too much memory"),
+        ("1 / 0", "division by zero"),
+    ],
+)
+def test_the_library_may_end_as_it_likes(
+    library: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    monkeypatch.setattr(h5py, "File", lambda *given: eval(library))
+    (tmp_path / "x.h5").write_bytes(b"")
+    with pytest.raises(ValueError, match=message):
+        read_hdf5(tmp_path / "x.h5")
+
+
+def test_all_that_hdf5_holds_is_read(tmp_path: Path) -> None:
+    """Numbers of any type and shape, texts, ragged arrays, what is empty, groups."""
+    values: dict[str, Any] = {
+        "a/b/c": np.arange(6, dtype=">i2").reshape(2, 3), "a/d": 2.5, "e": True, "f": "text",
+        "g": np.array([[b"ab", b"c"]], "S4"), "h": np.zeros((0, 3)), "i": np.bytes_("z"),
+    }  # fmt: skip
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, value in values.items():
+            file[name] = value
+        file["texts"] = np.array(["ab", "c"], object)
+        file["none"] = h5py.Empty("f")
+        ragged = file.create_dataset("ragged", (3,), h5py.vlen_dtype(np.uint16))
+        ragged[0], ragged[2] = [1, 2], [3]
+        file.create_group("empty")
+    found = read_hdf5(tmp_path / "x.h5")
+    for name in ("a/b/c", "a/d", "e", "g", "h"):
+        assert np.array_equal(found.at(name), values[name])
+        assert found.at(name).dtype == np.asarray(values[name]).dtype
+    assert (found["f"], found["i"], found["none"], found["empty"]) == (b"text", b"z", None, {})
+    assert found["texts"].tolist() == [b"ab", b"c"]
+    assert [(v.dtype, v.tolist()) for v in found["ragged"]] == [
+        (np.uint16, [1, 2]), (np.uint16, []), (np.uint16, [3]),
+    ]  # fmt: skip
+    assert found["a"].path == "a" and found.at("a/b").path == "a/b"
+    assert read_hdf5(tmp_path / "x.h5", ("e",)).keys() == {"a", "e", "empty"}
 
 
 def test_json_of_any_depth_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ HOST = ("golden.registers", "golden.uart_protocol")
 CACHE = "golden.cache"
 REALS = ("golden.reals", "golden.quantize")
 PAYLOADS = ("golden.payloads",)
-INPUTS = "golden.inputs"
+INPUTS = ("golden.inputs", "golden.hdf5")
 INTEGERS = (*NUMBERS, "golden.integer", "golden.runs", "golden.blocks", "golden.cost")
 # A folder's rule holds for all that is in it but what has a rule of its own.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *HOST,
         *REALS,
         *PAYLOADS,
-        INPUTS,
+        *INPUTS,
         "golden.exact",
         "golden.integer",
         "golden.runs",
@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *PAYLOADS,
         *COMMANDS,
         CACHE,
-        INPUTS,
+        *INPUTS,
         "golden.files",
         "golden.integer",
         "golden.data",
@@ -79,7 +79,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "dmp_core/frontends": (
         *NUMBERS,
         *REALS,
-        INPUTS,
+        *INPUTS,
         "golden.integer",
         "golden.table",
         "dmp_core.frontends",

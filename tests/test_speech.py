@@ -129,7 +129,7 @@ def test_ragged_spikes_at_the_edges(tmp_path: Path) -> None:
     [
         ({"labels": None}, "labels"),
         ({"spikes/times": None}, "times"),
-        ({"spikes/units": None, "spikes/times": None}, "open object"),
+        ({"spikes/units": None, "spikes/times": None}, "is missing"),
         ({"labels": np.zeros(4, int)}, "times, units, labels and speakers differ in number"),
         ({"extra/speaker": np.zeros(6, int)}, "times, units, labels and speakers differ in number"),
         ({"spikes/units": draw_spikes()["spikes/units"][:4]}, "differ in number"),
@@ -139,7 +139,7 @@ def test_ragged_spikes_at_the_edges(tmp_path: Path) -> None:
         ({"spikes/times": np.zeros(5)}, "has no len"),
         ({"spikes/times": [np.full(n, np.nan) for n in (40, 7, 0, 200, 1)]}, "a spike at nan sec"),
         ({"spikes/times": [np.full(n, np.inf) for n in (40, 7, 0, 200, 1)]}, "a spike at inf sec"),
-        ({"labels": 3}, "scalar"),
+        ({"labels": 3}, "unsized"),
         ({"labels": [np.zeros(1)] * 5}, "labels of type object: use integers"),
         ({"labels": np.array([b"one"] * 5)}, "labels of type .*: use integers"),
         ({"labels": np.full(5, 0.9)}, "labels of type float64: use integers"),

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import h5py
 import numpy as np
 
 from dmp_core.frontends.imported import Imported, Note
 from golden.errors import UserError
 from golden.formats import Fixed, width_of
-from golden.inputs import BROKEN, open_hdf5, reason
+from golden.hdf5 import Group, read_hdf5
+from golden.inputs import BROKEN, reason
 from golden.integer import LayerIntegers, NetworkIntegers, without_readout
 from golden.param_checks import check_choice, check_path
 from golden.params import (
@@ -85,15 +85,7 @@ def from_lava(
     check_name(name)
     if not check_path("path", path).is_file():
         raise UserError(f"no file {path}: use the path of one that netx reads")
-    try:
-        with open_hdf5(Path(path)) as file:
-            blocks, notes = _read(file)
-    except UserError:
-        raise
-    except BROKEN as error:
-        raise UserError(
-            f"{path} is no HDF5 file ({reason(error)}): use one that netx reads"
-        ) from None
+    blocks, notes = _read(Path(path))
     made = []
     late = np.zeros(blocks[0].weights.shape[1], np.int64)
     for place, block in enumerate(blocks):
@@ -117,15 +109,21 @@ def from_lava(
     return Imported(network, f"Lava network {path}", tuple(notes))
 
 
-def _read(file: h5py.File) -> tuple[list[_Block], list[Note]]:
+def _read(path: Path) -> tuple[list[_Block], list[Note]]:
     """Return the dense blocks, and notes of what else is in the file."""
-    if not isinstance(groups := file.get("layer"), h5py.Group) or not len(groups):
-        raise UserError(f"{file.filename} has no group layer with blocks: use one that netx reads")
+    try:
+        groups = read_hdf5(path).get("layer")
+    except BROKEN as error:
+        raise UserError(
+            f"{path} is no HDF5 file ({reason(error)}): use one that netx reads"
+        ) from None
+    if not isinstance(groups, Group) or not groups:
+        raise UserError(f"{path} has no group layer with blocks: use one that netx reads")
     blocks: list[_Block] = []
     what = "spikes reach the next block in the same timestep; Lava sends them a timestep later"
     notes = [Note("timesteps", "mapped", what)]
     for index in range(len(groups)):
-        if not isinstance(group := groups.get(str(index)), h5py.Group):
+        if not isinstance(group := groups.get(str(index)), Group):
             raise UserError(
                 f"layer/{index} is missing: the blocks are to be 0 to {len(groups) - 1}"
             )
@@ -146,21 +144,20 @@ def _read(file: h5py.File) -> tuple[list[_Block], list[Note]]:
     return blocks, notes
 
 
-def _text(group: h5py.Group, name: str) -> str:
-    value = _dataset(group, name)[()]
-    value = np.ravel(value)[0]
+def _text(group: Group, name: str) -> str:
+    value = np.ravel(_dataset(group, name))[0]
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    if not isinstance(found := group.get(name), h5py.Dataset):
-        raise UserError(f"{(group.name or '')[1:]}/{name} is missing: use a file that netx reads")
+def _dataset(group: Group, name: str) -> Any:
+    if (found := group.get(name)) is None or isinstance(found, Group) or not np.size(found):
+        raise UserError(f"{group.path}/{name} is missing: use a file that netx reads")
     return found
 
 
-def _numbers(group: h5py.Group, name: str) -> np.ndarray:
+def _numbers(group: Group, name: str) -> np.ndarray:
     """Return finite numbers, as they are."""
-    where, values = f"{(group.name or '')[1:]}/{name}", _dataset(group, name)[()]
+    where, values = f"{group.path}/{name}", _dataset(group, name)
     try:
         found = np.asarray(values, np.float64)
     except (TypeError, ValueError):
@@ -170,9 +167,9 @@ def _numbers(group: h5py.Group, name: str) -> np.ndarray:
     return found
 
 
-def _neuron_values(group: h5py.Group, name: str, n: int, most: int) -> np.ndarray:
+def _neuron_values(group: Group, name: str, n: int, most: int) -> np.ndarray:
     """Return whole numbers of 0 to `most`, one for each neuron (N,)."""
-    where, found = f"{(group.name or '')[1:]}/{name}", _numbers(group, name)
+    where, found = f"{group.path}/{name}", _numbers(group, name)
     if found.size not in (1, n):
         raise UserError(f"{where} has {found.size} values: use one, or {n}")
     wrong = (found < 0) | (found > most) | (found != np.floor(found))
@@ -181,13 +178,13 @@ def _neuron_values(group: h5py.Group, name: str, n: int, most: int) -> np.ndarra
     return np.broadcast_to(found.ravel(), n).astype(np.int64)
 
 
-def _dense(group: h5py.Group) -> _Block:
+def _dense(group: Group) -> _Block:
     """Return a dense block, or raise `UserError` where it has what the core has not."""
-    name = str(group.name)[1:]
-    if "weight_rec" in group or isinstance(group.get("weight"), h5py.Group):
+    name = group.path
+    if "weight_rec" in group or isinstance(group.get("weight"), Group):
         raise UserError(f"{name}: recurrent or complex weights have no place: use dense ones")
     neuron = group.get("neuron")
-    if not isinstance(neuron, h5py.Group):
+    if not isinstance(neuron, Group):
         raise UserError(f"{name}/neuron is missing: weights without neurons have no place")
     kind = _text(neuron, "type")
     if kind not in ("CUBA", "LOIHI"):
@@ -229,7 +226,7 @@ def _dense(group: h5py.Group) -> _Block:
     )
 
 
-def _weights(group: h5py.Group, name: str) -> tuple[np.ndarray, list[Note]]:
+def _weights(group: Group, name: str) -> tuple[np.ndarray, list[Note]]:
     """Return weights (N, M) that Loihi's synapses hold as they are: of one sign up to 255; of both,
     8 bits, or 9 without the lowest.
     """
@@ -257,9 +254,7 @@ def _weights(group: h5py.Group, name: str) -> tuple[np.ndarray, list[Note]]:
     return weights, [Note(f"{name}/weight", "mapped", what)] if cut else []
 
 
-def _delays(
-    group: h5py.Group, name: str, n: int, m: int
-) -> tuple[np.ndarray, np.ndarray, list[Note]]:
+def _delays(group: Group, name: str, n: int, m: int) -> tuple[np.ndarray, np.ndarray, list[Note]]:
     """Return by how many timesteps inputs (M,) and spikes (N,) are late: netx reads as many delays
     as there are neurons as those of their spikes.
     """

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nir
 import numpy as np
 
 from golden.errors import UserError
-from golden.inputs import BROKEN, open_hdf5, reason
+from golden.hdf5 import read_hdf5
+from golden.inputs import reading
 
 
 def text(value: Any) -> str:
@@ -133,24 +133,9 @@ def _read(path: Path) -> Any:
     """Return what stands in a file, its groups as dictionaries."""
     if not path.is_file():
         raise UserError(f"no file {path}: use the path of a NIR file")
-    try:
-        with open_hdf5(path) as file:
-            content = _content(file)
-    except UserError:
-        raise
-    except BROKEN as error:
-        raise UserError(f"{path} cannot be read ({reason(error)}): use a NIR file (HDF5)") from None
+    with reading(path, "use a NIR file (HDF5)"):
+        content = read_hdf5(path)
     found = content.get("node", content)
     if not isinstance(found, Mapping) or "nodes" not in found and "type" not in found:
         raise UserError(f"{path} holds no NIR graph (no group 'node'): use a NIR file")
     return {"type": "NIRGraph", **found}
-
-
-def _content(group: h5py.Group) -> dict[str, Any]:
-    found = {}
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            found[name] = _content(item)
-        elif isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-    return found

@@ -20,7 +20,7 @@ import numpy as np
 from golden.data.front_end import STEP, encode, levels
 from golden.errors import UserError
 from golden.files import write_whole
-from golden.inputs import BROKEN, Room, reason
+from golden.inputs import BROKEN, Room, open_packed, reason
 
 NAME = re.compile(r"(\d)_([^_/]+)_(\d+)\.wav", re.IGNORECASE)
 TEST_INDICES = 5  # of each digit and speaker
@@ -83,10 +83,10 @@ class Recordings:
                 if archive is None:
                     content = (self.path / recording.name).read_bytes()
                 else:
-                    Room(self.path.stat().st_size).take(
-                        archive.getinfo(recording.name).file_size, where
-                    )
-                    content = archive.read(recording.name)
+                    info = archive.getinfo(recording.name)
+                    Room(self.path.stat().st_size).take(info.file_size, where)
+                    with open_packed(archive, info) as file:
+                        content = file.read()
             except UserError:
                 raise
             except BROKEN as error:

@@ -8,6 +8,7 @@ own), `CHANNELS` inputs of 5 neighbouring channels of the cochlea each.
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 
 from golden.data.event_list import EventList, no_payloads
 from golden.errors import UserError
-from golden.inputs import BROKEN, open_hdf5, read_npz, reason
+from golden.hdf5 import read_hdf5
+from golden.inputs import BROKEN, read_npz, reason
 
 STEPS, CHANNELS = 100, 140
 _PACKED = STEPS * CHANNELS // 8
@@ -88,13 +90,13 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
     if not path.exists():
         raise UserError(f"there is no {path}: set --data to the folder with the HDF5 files")
     try:
-        with open_hdf5(path) as content:
-            times, units = content["spikes/times"][:], content["spikes/units"][:]
-            known = {
-                name: _whole(name, np.asarray(content[name][:]))
-                for name in ("labels", "extra/speaker")
-                if name in content
-            }
+        spikes, others = ("spikes/times", "spikes/units"), ("labels", "extra/speaker")
+        content = read_hdf5(path, (*spikes, *others))
+        times, units = (content.at(name) for name in spikes)
+        known = {}
+        for name in others:
+            with suppress(KeyError):
+                known[name] = _whole(name, np.asarray(content.at(name)))
         if any(len(values) != len(times) for values in (units, *known.values())):
             raise ValueError("times, units, labels and speakers differ in number")
         for sample, (when, unit) in enumerate(zip(times, units, strict=True)):
@@ -118,8 +120,6 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
             np.ones(sum(counts), np.int64),
             known.get("labels"),
         )
-    except UserError:
-        raise
     except BROKEN as error:
         raise UserError(f"{path} is not an SHD or SSC file: {reason(error)}") from None
     return events, known.get("extra/speaker", np.zeros(events.n_sequences, np.int64))

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from golden.cache import cache_folder
-from golden.errors import UserError
+from golden.errors import UserError, guard_children
 
 Value: TypeAlias = "float | Tensor"  # one of all neurons, or (N,)
 
@@ -53,6 +53,7 @@ def kernel() -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             built = Path(scratch) / library.name
             try:
+                guard_children()
                 done = subprocess.run(
                     ["g++", *KERNEL_FLAGS, str(source), "-o", str(built)],
                     capture_output=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command
-from golden.errors import UserError, report_user_errors
+from golden.errors import UserError, guard_children, report_user_errors
 from golden.files import write_whole
 from golden.manifest import read_core
 from golden.uart_protocol import BAUD
@@ -42,6 +42,7 @@ def pack(configuration: Path, bitstream: Path) -> None:
     program = find_program(PACKER)
     made = configuration.with_suffix(".bit")
     command = [program, "--compress", configuration.name, made.name]
+    guard_children()
     done = subprocess.run(command, cwd=configuration.parent, capture_output=True, text=True)
     if done.returncode or not made.exists():
         words = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from golden.errors import UserError
+from golden.errors import UserError, guard_children
 from rtl.synth.devices import Device
 
 # nextpnr's: the second takes longer, and leaves a core that fills its device routable.
@@ -102,6 +102,7 @@ def place(
         It does not fit, or nextpnr refuses it.
     """
     program = find_placer(device)
+    guard_children()
     folder = netlist.parent
     (folder / "pins.cst").write_text(device.constraints)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from golden.errors import UserError
+from golden.errors import UserError, guard_children
 
 _YOSYS = """
 import sys
@@ -35,6 +35,7 @@ def run_yosys(folder: Path, *commands: str) -> None:
     """Run Yosys commands in `folder`, in a process of their own, or raise `UserError` with its
     reason. Yosys takes no file name with a space: commands name files of `folder`.
     """
+    guard_children()
     done = subprocess.run(
         [sys.executable, "-c", _YOSYS, *commands],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
