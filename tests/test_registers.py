@@ -43,7 +43,7 @@ OFFSETS = {
 def test_addresses_are_the_published_ones_and_apart() -> None:
     registers = register_map(CORE)
     assert {name: r.offset for name, r in registers.items()} == OFFSETS
-    assert registers["VERSION"].value == 1 << 16
+    assert registers["VERSION"].value == 1 << 16 | 1
     used = [address for r in registers.values() for address in r.words]
     assert used == sorted(set(used)) and used[-1] < 1 << ADDRESS_WIDTH
     assert len(registers["COUNTER"].words) == len(CORE.counters)

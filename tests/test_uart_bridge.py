@@ -12,6 +12,7 @@ import pytest
 
 from golden.registers import ADDRESS_WIDTH
 from golden.uart_protocol import BREAK_BITS, FRAME_BITS, MAX_COMMAND_BYTES, MAX_WORDS
+from rtl.host.uart import LEAST_CLOCKS
 from rtl.host.uart_bridge import DEPTH, UartBridge
 from rtl.host.uart_commands import UartCommands
 from tests.streams import Inputs, Outputs, play
@@ -191,7 +192,7 @@ def on_lines(
     """Send levels to a bridge, and return what it sent, and the record; `held` are the cycles in
     which nobody takes events.
     """
-    bit = 4
+    bit = LEAST_CLOCKS
     line = sample([level for part in levels for level in part], bit)
 
     def step(cycle: int, seen: Outputs) -> Inputs | None:
@@ -257,7 +258,7 @@ def test_a_break_leaves_a_core_that_takes_nothing(bits: int) -> None:
     world = World(rng, 0.0, [])
     broken: Levels = [(0, float(bits)), (1, float(FRAME_BITS))]
     levels = [[(1, 3.0)], spoken(sent), broken, spoken(then), [(1, 80.0)]]
-    held = range(4 * (3 + len(sent) * FRAME_BITS + bits))
+    held = range(LEAST_CLOCKS * (3 + len(sent) * FRAME_BITS + bits))
     found, _ = on_lines(levels, world, held)
     assert found == answer and world.actions == actions
 
