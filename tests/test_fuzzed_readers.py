@@ -24,7 +24,7 @@ from golden import hdf5, inputs
 from golden.errors import UserError
 from golden.hdf5 import read_hdf5
 from golden.inputs import read_json, read_npz
-from tests.stranger_files import KINDS
+from tests.stranger_files import KINDS, make_nir
 
 ROOM = 16 << 20  # in place of that of users, so that what takes more is soon found
 SPARE = 256 << 20  # of address space, for what is computed from so much
@@ -255,3 +255,26 @@ def test_the_damage_is_refused_and_read(tmp_path: Path) -> None:
             except UserError:
                 found[f"{kind} refused"] += 1
     assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("in/shape", [1 << 20, 3], r"in \(Input\): 3145728 inputs: use 1 to 65536"),
+        (
+            "conv/stride",
+            [1e300, 1],
+            r"conv \(Conv2d\): stride is 1e\+300: use less than 1099",
+        ),
+    ],
+)
+def test_graphs_of_sizes_that_no_core_has(
+    name: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    """Refused before they take memory."""
+    make_nir(tmp_path)
+    with h5py.File(tmp_path / "x.nir", "r+") as file:
+        del file[f"node/nodes/{name}"]
+        file[f"node/nodes/{name}"] = np.array(value)
+    with pytest.raises(UserError, match=message):
+        KINDS["graph.nir"].read(tmp_path)

@@ -6,6 +6,7 @@ timestep, how a time constant becomes a decay, and what a spike does to the memb
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from dmp_core.frontends.nir_neurons import (
 )
 from golden.formats import SPIKE, Fixed
 from golden.param_checks import check_type
+from golden.params import MAX_INPUTS
 from golden.readout_params import ReadoutReport
 from golden.reals import LayerReals, NetworkReals, Value
 
@@ -149,6 +151,8 @@ class _Builder:
         shape = node.shape("shape", "input_type")
         if shape is None:
             raise node.error("it has no shape: use that of what it receives at a timestep")
+        if (count := math.prod(shape)) > MAX_INPUTS:
+            raise node.error(f"{count} inputs: use 1 to {MAX_INPUTS}")
         self.arriving = sent(shape, self.options.max_weights)
         what = "spikes" if self.payload == SPIKE else f"payloads of {self.payload}"
         self.notes.append(Note(node.name, "mapped", f"{self.arriving.size} inputs, {what}"))

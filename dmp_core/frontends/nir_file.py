@@ -16,6 +16,8 @@ from golden.errors import UserError
 from golden.hdf5 import read_hdf5
 from golden.inputs import reading
 
+MOST = 1 << 40  # of a size, a stride, and the like: products of it with small ones fit 64 bits
+
 
 def text(value: Any) -> str:
     """Return a string that a file holds as text or bytes, alone or in an array."""
@@ -79,6 +81,8 @@ class Node:
         if len(found) not in (1, count) or (found != np.round(found)).any() or (found < 0).any():
             shown = ", ".join(f"{number:g}" for number in found)
             raise self.error(f"{key} is {shown}: use {count} whole numbers of 0 or more, or one")
+        if (found >= MOST).any():
+            raise self.error(f"{key} is {found.max():g}: use less than {MOST}")
         return tuple(int(number) for number in np.broadcast_to(found, (count,)))
 
     def shape(self, *keys: str) -> tuple[int, ...] | None:
