@@ -40,6 +40,7 @@ TO_GATES = (
     "delete t:$print",
     "setundef -undriven -anyseq",
     "memory_map -formal",
+    "setundef -anyseq",  # before anything could choose what is not defined
     "opt -fast",
     "techmap",
     "opt -fast",
