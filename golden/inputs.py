@@ -130,8 +130,10 @@ def read_npz(source: Path | bytes, names: Collection[str] = ()) -> dict[str, np.
 
 def open_packed(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     """Open a file in a zip; raise `ValueError` where it is packed in a way that lets its header say
-    how much memory unpacking takes.
+    how much memory unpacking takes, or is longer than what the zip has before its directory.
     """
+    if info.compress_size > archive.start_dir:
+        raise ValueError(f"{info.filename} is of {info.compress_size} bytes, which are not there")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is packed by method {info.compress_type}")
     return archive.open(info)

@@ -23,7 +23,7 @@ import pytest
 from golden import hdf5, inputs
 from golden.errors import UserError
 from golden.hdf5 import read_hdf5
-from golden.inputs import read_json, read_npz
+from golden.inputs import open_packed, read_json, read_npz
 from tests.stranger_files import KINDS, make_nir
 
 ROOM = 16 << 20  # in place of that of users, so that what takes more is soon found
@@ -120,6 +120,16 @@ def test_methods_of_packing_that_ask_for_memory_are_refused(tmp_path: Path) -> N
         archive.writestr("a.npy", b"x")
     with pytest.raises(ValueError, match=r"a\.npy is packed by method 14"):
         read_npz(tmp_path / "x.npz")
+
+
+def test_sizes_in_a_directory_do_not_allocate(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a", bytes(9))
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        info = archive.getinfo("a")
+        info.compress_size = 1 << 32
+        with pytest.raises(ValueError, match="a is of 4294967296 bytes, which are not there"):
+            open_packed(archive, info)
 
 
 def test_few_events_do_not_allocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
