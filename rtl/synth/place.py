@@ -22,7 +22,7 @@ from rtl.synth.devices import Device
 
 # nextpnr's: the second takes longer, and leaves a core that fills its device routable.
 PLACERS = ("heap", "static")
-# nextpnr's: the second is faster where wires are many.
+# nextpnr's: the second looks less at time. It ended where the first hung, at a lower clock.
 ROUTERS = ("router1", "router2")
 PACKER = "yowasp-ecppack"  # from the placement of an ECP5 to its bitstream
 # What nextpnr does from a line of its log on, which begins so.
