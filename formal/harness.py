@@ -15,6 +15,8 @@ from typing import Any
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Assert, Assume, Const, Fragment, Module, Mux, Signal, Value
 
+from rtl.claims import PRODUCT
+
 INVARIANTS, PROPERTIES, COVERS = "with invariants", "properties", "covers"
 
 
@@ -153,7 +155,7 @@ class Opened:
 
     def __init__(self, component: Any) -> None:
         self.component = component
-        self.fragment: Any = Fragment.get(component, None)  # the stubs know little of it
+        self.fragment: Any = Fragment.get(component, PRODUCT)  # pyright: ignore
 
     def signal(self, path: str) -> Any:
         """Return the signal at a path, as `queue.items.level`: submodules, then its name."""

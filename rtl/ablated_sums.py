@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
 from golden.hardware.stages import MULTIPLY_STAGE, NEURON_STAGE
+from rtl.claims import claim_apart
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, pipeline, shape_of
 from rtl.layouts import Array, Struct, issue_layout, sums_layout
@@ -80,7 +81,7 @@ class AblatedSums(Component):
         issues = pipeline(m, self.issue, "valid", NEURON_STAGE - 1, "issue", self.issue.walking)
         early, now = issues[MULTIPLY_STAGE], issues[-1]
         for name in self.layer.sums:
-            self._keep(m, name, early, now)
+            self._keep(m, platform, name, early, now)
         return m
 
     def _adds(self, name: str, issue: Any) -> Value:
@@ -99,7 +100,9 @@ class AblatedSums(Component):
         always = self.layer.shared or name == "currents"
         return Const(1) if always else issue.listed
 
-    def _words(self, m: Module, name: str, early: Any, now: Any) -> tuple[Any, Any]:
+    def _words(
+        self, m: Module, platform: object, name: str, early: Any, now: Any
+    ) -> tuple[Any, Any]:
         """Make the memory of these sums; return its write port, and what was read."""
         layer, shape = self.layer, self.layer.buffers[name]
         alone = layer.n_groups == 1  # read while it is written
@@ -111,6 +114,8 @@ class AblatedSums(Component):
         )
         write = words.write_port()
         read = words.read_port(transparent_for=(write,) if alone else ())
+        if not alone:
+            claim_apart(m, platform, name, write, read)
         # What hands a word over reads it, too.
         handed = early.valid & early.last & self._used(name, early)
         adds, writing = self._adds(name, early), self._adds(name, now)
@@ -131,9 +136,9 @@ class AblatedSums(Component):
         ]
         return write, read.data
 
-    def _keep(self, m: Module, name: str, early: Any, now: Any) -> None:
+    def _keep(self, m: Module, platform: object, name: str, early: Any, now: Any) -> None:
         layer, p = self.layer, self.layer.params
-        write, words = self._words(m, name, early, now) if layer.stored else (None, None)
+        write, words = self._words(m, platform, name, early, now) if layer.stored else (None, None)
         adds, begins, used = self._adds(name, now), self._begins(now), self._used(name, now)
         for lane in range(layer.lanes):
             held = Signal(shape_of(layer.sums[name]), name=f"{name}_{lane}", reset_less=True)

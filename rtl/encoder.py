@@ -13,6 +13,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from golden.hardware.stages import MASK_QUEUE_DEPTH, MASK_SEGMENT
+from rtl.claims import claim, claim_stable
 from rtl.component import Component
 from rtl.queue import Queue
 from rtl.signatures import GroupSpikes, GroupSpikesPorts
@@ -108,7 +109,12 @@ class Encoder(Component):
             waits.sequence_end.eq(self.i.sequence_end),
         ]
         taken = queue.o.ready & queue.o.valid
-        self._count_room(m, skipped=self.i.valid & ~queued, taken=taken)
+        self._count_room(m, platform, skipped=self.i.valid & ~queued, taken=taken)
+        last_base = (self.layer.n_groups - 1) * lanes
+        claim(m, platform, "the queue has room for what comes", ~queued | queue.i.ready)
+        claim(m, platform, "a block's last group comes last",
+              ~self.i.valid | (self.i.last_group == (base == last_base)))  # fmt: skip
+        claim_stable(m, platform, "o", self.o)
 
         # The group being sent, lowest lane first: what is left of one segment of it, and which of
         # those that follow have spikes. `o` is a register after it.
@@ -175,7 +181,7 @@ class Encoder(Component):
             ]
         return m
 
-    def _count_room(self, m: Module, skipped: Value, taken: Value) -> None:
+    def _count_room(self, m: Module, platform: object, skipped: Value, taken: Value) -> None:
         """Count the groups that the queue has room for."""
         free = Signal(range(MASK_QUEUE_DEPTH + 1), init=MASK_QUEUE_DEPTH)
         # Always `free != 0`, as a register: the schedule's longest path begins with it.
@@ -187,6 +193,10 @@ class Encoder(Component):
             for told, more in enumerate((0, -1, 1, 0, 1, 0, 2, 1)):
                 with m.Case(told):
                     m.d.comb += after.eq(free + more)
+        claim(m, platform, "room is reserved where there is some", ~self.reserve | (free != 0))
+        claim(m, platform, "no room is given back twice",
+              free + skipped + taken <= MASK_QUEUE_DEPTH + self.reserve)  # fmt: skip
+        claim(m, platform, "room is told as counted", room == (free != 0))
         m.d.sync += [
             free.eq(after),
             room.eq((free > 1) | ((free == 1) & ~self.reserve) | skipped | taken),

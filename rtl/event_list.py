@@ -11,8 +11,9 @@ from amaranth.utils import exact_log2
 from golden.hardware.memory import address_width
 from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
+from rtl.claims import claim, claim_apart
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, one_hot, shape_of, stages, total
+from rtl.fixed import delay, delay_rare, one_hot, ones, shape_of, stages, total
 from rtl.layouts import Part, walk_end_layout
 from rtl.repeated import accept
 from rtl.signatures import (
@@ -161,7 +162,7 @@ class EventList(Component):
                 filling.eq(self._after(filling)),
                 taken.bit_select(filling, 1).eq(1),
             ]
-        front = self._front(m, ending, filling, count)
+        front, walkable = self._front(m, ending, filling, count)
         if part.reports:
             self._report(m, arrivals, ending, filling, front)
         # A buffer takes events again when the last of its payloads has been read.
@@ -170,13 +171,21 @@ class EventList(Component):
         freed_buffer = delay(m, front, cycles, "freed_buffer", moving=moving)
         with m.If(freed):
             m.d.sync += taken.bit_select(freed_buffer, 1).eq(0)
+        enters = first.any() | ending
+        claim(m, platform, "what arrives finds a free buffer",
+              ~enters | ~taken.bit_select(filling, 1))  # fmt: skip
+        claim(m, platform, "a list has room for its addresses", count + ones(first) <= n_addresses)
+        claim(m, platform, "a buffer that is freed was taken",
+              ~freed | taken.bit_select(freed_buffer, 1))  # fmt: skip
+        claim(m, platform, "a list that is walked or released is closed",
+              ~(self.front.release | self.read.enable) | walkable)  # fmt: skip
         # In a timestep alone, an event that comes again is written too, but not counted: the next
         # one overwrites it.
         once = arrived.fires & (count < n_addresses)
         if part.wide:
-            self._store_several(m, filling, front, count)
+            self._store_several(m, platform, filling, front, count)
         else:
-            self._store(m, filling, front, count, once if block == 1 else self.first)
+            self._store(m, platform, filling, front, count, once if block == 1 else self.first)
         return m
 
     def _after(self, buffer: Value) -> Value:
@@ -211,9 +220,11 @@ class EventList(Component):
         with m.Elif(arrivals.reported):
             m.d.sync += due.eq(1)
 
-    def _front(self, m: Module, ending: Value, filling: Signal, count: Signal) -> Signal:
+    def _front(
+        self, m: Module, ending: Value, filling: Signal, count: Signal
+    ) -> tuple[Signal, Value]:
         """Keep what is known of each closed list, and show it of the list that is to be walked
-        next; return the number of the buffer in front.
+        next; return the number of the buffer in front, and whether it may be walked.
         """
         part, front = self.part, self.front
         known = data.StructLayout(
@@ -259,7 +270,7 @@ class EventList(Component):
             front.length.eq(shown.length),
             front.sequence_end.eq(shown.sequence_end),
         ]
-        return number
+        return number, available
 
     def _end(self, count: Value, dense: int) -> Value:
         """Where a walk of `count` addresses and of `dense` steps of the dense path ends."""
@@ -275,7 +286,13 @@ class EventList(Component):
         return Cat(Cat(last, Const(0, width))[:width], ~longer if least == 1 else Const(0, 1))
 
     def _store(
-        self, m: Module, filling: Signal, front: Signal, count: Signal, listing: Value
+        self,
+        m: Module,
+        platform: object,
+        filling: Signal,
+        front: Signal,
+        count: Signal,
+        listing: Value,
     ) -> None:
         """The memories: addresses in the order of their first events, payloads by address."""
         part, arrival, asked = self.part, self.arrival, self.read
@@ -295,6 +312,7 @@ class EventList(Component):
             read.en.eq(asked.enable),
             read.addr.eq(Cat(Cat(asked.index, Const(0, word_bits))[:word_bits], front)),
         ]
+        claim_apart(m, platform, "addresses", write, read)
         addressed = READ_STAGE - 1  # the stage at which the addresses are valid
         asks = stages(m, asked.enable, addressed, "walked")
         listed = delay(
@@ -326,10 +344,13 @@ class EventList(Component):
                 read.addr.eq(Cat(asked.addresses[event], fronted)),
                 asked.payloads[event].eq(read.data),
             ]
+            claim_apart(m, platform, f"payloads_{event}", write, read)
             for index in range(block):
                 m.d.comb += write.data[index].eq(Mux(arrival.timesteps[index], arrival.payload, 0))
 
-    def _store_several(self, m: Module, filling: Signal, front: Signal, count: Signal) -> None:
+    def _store_several(
+        self, m: Module, platform: object, filling: Signal, front: Signal, count: Signal
+    ) -> None:
         """The memories where several events come at once, one for each event of a word, which has
         its payloads beside its address: the events go to the next places, maybe of two words. From
         outside, those that count may have others among them.
@@ -355,6 +376,7 @@ class EventList(Component):
             )
             m.submodules[f"addresses_{bank}"] = memory
             write, read = memory.write_port(), memory.read_port()
+            claim_apart(m, platform, f"addresses_{bank}", write, read)
             number = (bank + n_events - offset)[:bits]  # of the event that comes here
             row = place + (offset > bank)
             m.d.comb += [

@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl.claims import PRODUCT, claim
 from rtl.component import Component
 from rtl.layouts import Part, Struct, issue_layout, walk_end_layout
 from rtl.signatures import ListFront, ListFrontPorts
@@ -239,6 +240,40 @@ class GroupSchedule(Component):
                 passed = self._passed(m)
             after = (now + passed).as_unsigned()
             m.d.sync += phase.eq(Mux(after >= part.dilation, after - part.dilation, after))
+        if platform is not PRODUCT:
+            ends = issue.valid & last
+            claim(
+                m,
+                platform,
+                "a block and the end of a sequence are never walked at once",
+                ~(walking & ending),
+            )
+            claim(
+                m,
+                platform,
+                "a block's last step is the one that was told",
+                ~walking | (last == (step == last_step)),
+            )
+            claim(
+                m,
+                platform,
+                "the last group is the last one",
+                ~walking | (last_group == (group == n_groups - 1)),
+            )
+            claim(
+                m,
+                platform,
+                "weights lie group by group",
+                ~walking | (weight_base == group * part.n_addresses),
+            )
+            claim(m, platform, "a group's last step has its last event", ~ends | (left <= n_events))
+            claim(
+                m,
+                platform,
+                "a group's last step has its last column",
+                ~ends | (dense_left <= issue.dense),
+            )
+            claim(m, platform, "a group that is complete has room", ~ends | self.room)
         return m
 
     def _passed(self, m: Module) -> Signal:

@@ -161,7 +161,7 @@ class NeuronStage(Component):
         step, moving = steps[later:], shifts(steps[later:])
         walk = step[0]
         reading = walk.valid & walk.first
-        read, write = state_memory(m, layer, "u")
+        read, write = state_memory(m, platform, layer, "u")
         m.d.comb += [read.en.eq(reading), read.addr.eq(walk.word)]
         for name, values in self.values.items():
             m.submodules["biases" if name == "c" else f"{name}_words"] = values.bank
@@ -175,7 +175,7 @@ class NeuronStage(Component):
         ]
         held_word = held_write = None
         if p.n_state and p.dilation > 1:
-            held_read, held_write = state_memory(m, layer, "h")
+            held_read, held_write = state_memory(m, platform, layer, "h")
             m.d.comb += [
                 held_read.en.eq(reading & ~walk.refresh),
                 held_read.addr.eq(walk.word),

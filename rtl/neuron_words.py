@@ -13,6 +13,7 @@ from amaranth.lib.memory import Memory
 
 from golden.hardware.layer import LayerHardware
 from rtl.bank import Bank
+from rtl.claims import claim_apart
 from rtl.component import NEVER_COLLIDES
 from rtl.fixed import delay, pipeline, shape_of
 from rtl.layouts import Struct
@@ -26,7 +27,7 @@ def around(m: Module, value: Value, cycles: int, name: str, moving: Sequence[Val
     return delay(m, value, cycles, name, reset_less=True, moving=moving) if cycles else value
 
 
-def state_memory(m: Module, layer: LayerHardware, name: str) -> tuple[Any, Any]:
+def state_memory(m: Module, platform: object, layer: LayerHardware, name: str) -> tuple[Any, Any]:
     """Make a memory of words of units; return its read and its write port. Where the pipeline is
     longer than a block, what is being written can already be read.
     """
@@ -39,7 +40,10 @@ def state_memory(m: Module, layer: LayerHardware, name: str) -> tuple[Any, Any]:
         attrs=None if collides else NEVER_COLLIDES,
     )
     write = words.write_port()
-    return words.read_port(transparent_for=(write,) if collides else ()), write
+    read = words.read_port(transparent_for=(write,) if collides else ())
+    if not collides:
+        claim_apart(m, platform, name, write, read)
+    return read, write
 
 
 def walk_steps(m: Module, layer: LayerHardware, walk: Struct, cycles: int) -> list[Any]:

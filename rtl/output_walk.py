@@ -10,8 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.memory import address_width
 from golden.hardware.stages import NEURON_STAGE
+from rtl.claims import claim
 from rtl.component import Component
-from rtl.fixed import hold, pipeline, spread
+from rtl.fixed import hold, ones, pipeline, spread
 from rtl.layouts import Part, Struct, issue_layout
 
 
@@ -121,6 +122,9 @@ class OutputWalk(Component):
             m.d.sync += [group.eq(begun), base.eq(first_word), running.eq(1)]
         active = load | running
         ends_timestep = place == interval - 1
+        claim(m, platform, "a group is walked to its end before the next one",
+              ~load | (timestep[0] & (place == 0)))  # fmt: skip
+        claim(m, platform, "a walk is in one timestep", ones(timestep) == 1)
         with m.If(active):
             m.d.sync += place.eq(place + 1)
             with m.If(ends_timestep):

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.readout import ReadoutHardware
 from rtl.bank import Bank
+from rtl.claims import claim_apart, claim_stable
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.event_list import EventList
 from rtl.fixed import at_multiplier, delay, delay_rare, hold, pipeline, saturate, shape_of, total
@@ -110,7 +111,7 @@ class Readout(Component):
         m.submodules.spike_path = spike_path = self.spike_path
         m.submodules.biases = biases = self.biases
         m.submodules.walk = walk = self.walk
-        logits, read, write = self._memory(m, "logits", readout.reads_while_writing)
+        logits, read, write = self._memory(m, platform, "logits", readout.reads_while_writing)
         wiring.connect(m, wiring.flipped(self.i), events.i)
         wiring.connect(m, wiring.flipped(self.load), spike_path.load)
         wiring.connect(m, wiring.flipped(self.load), biases.load)
@@ -139,7 +140,7 @@ class Readout(Component):
         count(m, counts, logit_saturations=total(saturated))
         kept, port = logits, read
         if p.report == "max":
-            kept, port = self._keep_largest(m, step[written], write.data)
+            kept, port = self._keep_largest(m, platform, step[written], write.data)
         if readout.accesses:
             count(
                 m,
@@ -160,9 +161,12 @@ class Readout(Component):
         else:
             self._report(m, self.snapshots, kept)
         m.d.comb += self.start.eq(schedule.issue.start)
+        claim_stable(m, platform, "o", self.o)
         return m
 
-    def _memory(self, m: Module, name: str, collides: bool) -> tuple[Any, Any, Any]:
+    def _memory(
+        self, m: Module, platform: object, name: str, collides: bool
+    ) -> tuple[Any, Any, Any]:
         """Make a memory of words of classes; return it, its read and its write port. Where it
         `collides`, what is being written can already be read.
         """
@@ -177,15 +181,19 @@ class Readout(Component):
         )
         write = memory.write_port()
         read = memory.read_port(transparent_for=(write,) if collides else ())
+        if attrs is not None:
+            claim_apart(m, platform, name, write, read)
         return memory, read, write
 
-    def _keep_largest(self, m: Module, step: Any, logits: Array) -> tuple[Any, Any]:
+    def _keep_largest(
+        self, m: Module, platform: object, step: Any, logits: Array
+    ) -> tuple[Any, Any]:
         """Keep the largest logit so far of every class, a cycle after it is computed (`step`);
         return the memory and its read port.
         """
         readout, shape = self.readout, shape_of(self.readout.params.logit)
         alone = readout.n_groups * readout.output_steps == 1  # read in the next cycle again
-        memory, read, write = self._memory(m, "peaks", alone)
+        memory, read, write = self._memory(m, platform, "peaks", alone)
         then = delay(m, step, 1, "kept")
         m.d.comb += [
             read.en.eq(step.valid & step.first),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.hardware.layer import LayerHardware
 from golden.hardware.part import EventKind
+from rtl.claims import claim
 from rtl.component import Component
 from rtl.fixed import shape_of
 from rtl.layouts import Struct
@@ -110,4 +111,5 @@ class Recurrence(Component):
                 self.o.payload.address.eq(p.n_inputs + own.address),
                 self.o.payload.payload.eq(p.own_payload),
             ]
+        claim(m, platform, "the list is ready for own spikes", ~spikes | self.o.ready)
         return m

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
+from rtl.claims import claim_stable
 from rtl.component import Component
 from rtl.encoder import lowest_lane
 from rtl.fixed import delay
@@ -145,4 +146,5 @@ class SlotReader(Component):
             ]
         with m.Elif(on_its_way):
             m.d.sync += [ahead.eq(arrived), ahead_index.eq(arrived_index)]
+        claim_stable(m, platform, "o", o)
         return m

@@ -16,6 +16,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.stages import START_LATENCY, UPDATE_LATENCY
 from rtl.bank import Bank
+from rtl.claims import claim, claim_apart
 from rtl.component import NEVER_COLLIDES, Component
 from rtl.fixed import align, at_multiplier, delay, hold, saturate, shape_of, stages, total
 from rtl.queue import Queue
@@ -130,6 +131,7 @@ class SlowState(Component):
         item = data.StructLayout({"value": shape_of(f.x), "first": 1, "last": 1})
         m.submodules.drives = drives = Queue(item, waiting.depth)
         head = drives.o.payload
+        claim(m, platform, "the queue has room for what comes", ~drives.i.valid | drives.i.ready)
         m.d.comb += [
             drives.i.valid.eq(self.drive.valid),
             drives.i.payload.value.eq(self.drive.value),
@@ -142,6 +144,9 @@ class SlowState(Component):
         announce = Signal()
         m.d.sync += ahead.eq(ahead + announce - self.starting)
         m.d.comb += [self.ready.eq(ahead == 1), self.near.eq(ahead > -update.lag)]
+        following = ahead + announce - self.starting
+        claim(m, platform, "updates neither lag more than they may nor run ahead",
+              (following >= -update.lag) & (following <= 1))  # fmt: skip
 
         # The next update waits until it cannot overtake the rows of this one, and a block's last
         # until the block is started; without dependency breaking, until the block before is.
@@ -220,6 +225,7 @@ class SlowState(Component):
             shape=self._word(layer), depth=memory.depth, init=[], attrs=NEVER_COLLIDES
         )
         write, read = values.write_port(), values.read_port()
+        claim_apart(m, platform, "values", write, read)
         reading = running & (column != words) if steps > words else running
         m.d.comb += [
             read.en.eq(reading),
@@ -305,6 +311,7 @@ class SlowState(Component):
                 m.d.sync += [rows[i].eq(0) for i in range(lanes - columns, lanes)]
         done_groups = Signal(range(row_groups))
         last_words = words - (row_groups - 1) * group_words
+        claim(m, platform, "rows have left when the next ones come", ~complete | (left <= 1))
         with m.If(complete):
             m.d.sync += [rows[i].eq(sums[i]) for i in range(lanes)]
             m.d.sync += [
@@ -323,10 +330,10 @@ class SlowState(Component):
         ]
         with m.If(self.valid):
             m.d.sync += row.eq(Mux(last, 0, row + 1))
-        self._keep(m, last, written)
+        self._keep(m, platform, last, written)
         return m
 
-    def _keep(self, m: Module, last: Signal, written: Any) -> None:
+    def _keep(self, m: Module, platform: object, last: Signal, written: Any) -> None:
         """The history: rows go to their word and slots, and there to their timestep."""
         layer, columns, timesteps = (
             self.layer,
@@ -343,6 +350,7 @@ class SlowState(Component):
             attrs=NEVER_COLLIDES,
         )
         write, read = words.write_port(granularity=1), words.read_port()
+        claim_apart(m, platform, "history_words", write, read)
         # The rows' word and slots, counted along with them.
         word = Signal(address_width(layer.dense_steps))
         slot = Signal(range(per_word))

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.memory import address_width
 from golden.hardware.readout import ReadoutHardware
 from golden.hardware.stages import RESULT_SETS
+from rtl.claims import claim, claim_stable
 from rtl.component import Component
 from rtl.fixed import delay, shape_of
 from rtl.layouts import Array
@@ -140,6 +141,9 @@ class Snapshots(Component):
             ]
         with m.If(popped):
             m.d.sync += [word.eq(queue.o.payload), left.eq(readout.lanes)]
+        claim(m, platform, "the queue has room for what comes", ~queue.i.valid | queue.i.ready)
+        claim(m, platform, "a report is asked for where there is room", ~self.asked | self.room)
+        claim_stable(m, platform, "o", self.o)
         return m
 
 

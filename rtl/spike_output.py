@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from golden.hardware.spike_output import SpikeOutputHardware
+from rtl.claims import claim_stable
 from rtl.component import Component
 from rtl.streams import event_layout
 
@@ -142,4 +143,5 @@ class SpikeOutput(Component):
             for b in range(n_lists):
                 with m.If(sent == b):
                     m.d.sync += [count.eq(0) for count in counts[b]]
+        claim_stable(m, platform, "o", self.o)
         return m

@@ -106,7 +106,7 @@ class Synapse(Component):
         at, last = fold.membrane_read, fold.latency
         step = walk_steps(m, layer, self.walk, last + 1)
         reading = self.walk.valid & self.walk.first
-        read, write = state_memory(m, layer, "y")
+        read, write = state_memory(m, platform, layer, "y")
         m.d.comb += [
             read.en.eq(reading),
             read.addr.eq(self.walk.word),

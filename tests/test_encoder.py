@@ -224,11 +224,13 @@ def test_first_event_after_4_cycles_and_then_one_a_cycle(block: int) -> None:
     found: list[int] = []
 
     async def testbench(ctx: Any) -> None:
+        ctx.set(dut.reserve, 1)
         for index, mask in enumerate(masks):
             spikes = join([every * (mask >> lane & 1) for lane in range(4)], block)
             hand_over(ctx, dut, Group(spikes, index == len(masks) - 1, every))
             await ctx.tick()
         ctx.set(dut.i.valid, 0)
+        ctx.set(dut.reserve, 0)
 
     async def collect(ctx: Any) -> None:
         ctx.set(dut.o.ready, 1)
@@ -270,7 +272,7 @@ def test_no_bubble_while_groups_wait(seed: int) -> None:
 
 def test_room_for_as_many_groups_as_the_queue_is_deep() -> None:
     """Room is given back when a group is taken from the queue, or has nothing to send."""
-    layer = LayerHardware(LayerParams(3, 4, 0), HardwareParams(4, 2))
+    layer = LayerHardware(LayerParams(3, 8, 0), HardwareParams(4, 2))
     dut = Encoder(layer)
 
     async def reserve_all(ctx: Any) -> int:
@@ -295,7 +297,7 @@ def test_room_for_as_many_groups_as_the_queue_is_deep() -> None:
         assert await reserve_all(ctx) == 1
         await once(ctx, Group(0b1100, True, 0b11))  # taken: its item waits in the output register
         assert await reserve_all(ctx) == 1
-        await once(ctx, Group(0b1, True, 0b01))  # queued behind it
+        await once(ctx, Group(0b1, False, 0b11))  # queued behind it
         assert await reserve_all(ctx) == 0
 
     simulate(dut, testbench)

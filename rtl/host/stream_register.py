@@ -8,6 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from rtl.claims import claim_stable
 from rtl.component import Component
 
 
@@ -45,4 +46,5 @@ class StreamRegister(Component):
             m.d.sync += self.o.valid.eq(self.i.valid)
             with m.If(self.i.valid):
                 m.d.sync += self.o.payload.eq(self.i.payload)
+        claim_stable(m, platform, "o", self.o)
         return m

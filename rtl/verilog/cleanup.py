@@ -76,6 +76,24 @@ def with_known_memories(verilog: str) -> str:
     return "\nendmodule\n".join(modules)
 
 
+def with_claims(verilog: str) -> str:
+    """Return Verilog of Yosys with each `assert` as plain Verilog that synthesis leaves out: an
+    error, which ends a simulation, with the module's place and what is claimed.
+    """
+    one = (
+        r"    if \(1'h1\) begin\n      if \(!(\S+)\)\n        \$write\((\".*\")\);\n"
+        r"      assert \(\1\);\n    end\n"
+    )
+
+    def written(found: re.Match[str]) -> str:
+        claims = [(holds, text) for holds, text in re.findall(one, found[0]) if holds != "1'h1"]
+        lines = [f'    if (!{holds}) $error("%m: {text[1:]});' for holds, text in claims]
+        body = "\n".join(["`ifndef SYNTHESIS", "  always @(posedge clk) begin", *lines, "  end"])
+        return f"{body}\n`endif\n" if claims else ""
+
+    return re.sub(rf"  always @\(posedge clk\) begin\n(?:{one})+  end\n", written, verilog)
+
+
 def with_comments(verilog: str, comments: dict[str, str]) -> str:
     """Return Verilog with a comment above each module, by the module's name."""
 

@@ -24,7 +24,12 @@ from rtl.core import Core
 from rtl.host.axi import AxiCore
 from rtl.host.board import BOARDS, BoardCore, Clocking
 from rtl.streams import LOAD_HEADER, LOAD_ITEM, input_layout, output_layouts
-from rtl.verilog.cleanup import with_comments, with_known_memories, without_traces_of_yosys
+from rtl.verilog.cleanup import (
+    with_claims,
+    with_comments,
+    with_known_memories,
+    without_traces_of_yosys,
+)
 from rtl.verilog.hierarchy import Hierarchy
 from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.yosys import run_yosys
@@ -147,7 +152,7 @@ def _verilog(
     sources
         Keep the lines of Python that each part comes from, as attributes `src`.
     """
-    hierarchy = Hierarchy(top, name, sources=sources)
+    hierarchy = Hierarchy(top, name, sources=sources, claims=core.hardware.trace)
     with writing(out), tempfile.TemporaryDirectory(dir=out) as scratch:
         (Path(scratch) / "core.il").write_text(hierarchy.text())
         run_yosys(
@@ -173,7 +178,7 @@ def _verilog(
         written = (Path(scratch) / "core.v").read_text()
         if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
-        body = without_traces_of_yosys(written)
+        body = with_claims(without_traces_of_yosys(written))
     body = with_comments(with_known_memories(body), hierarchy.comments())
     return _header(name, core, manifest, options) + body
 

@@ -21,6 +21,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
+from rtl.claims import PRODUCT
 from rtl.component import Component
 from rtl.verilog.aliases import with_driver_names
 from rtl.verilog.names import with_plain_names
@@ -78,14 +79,18 @@ class Hierarchy:
         `dmp_core__group_schedule`.
     sources
         Keep the lines of Python that a part of a module comes from, as attributes `src`.
+    claims
+        Keep what components claim of themselves (`rtl.claims`).
     """
 
-    def __init__(self, top: Component, name: str, *, sources: bool = False) -> None:
-        self.sources = sources
+    def __init__(
+        self, top: Component, name: str, *, sources: bool = False, claims: bool = False
+    ) -> None:
+        self.sources, self._platform = sources, None if claims else PRODUCT
         self.modules: list[ModuleText] = []
         self._numbers: dict[str, int] = {}
         with quick_amaranth():
-            number = self._add(top, Fragment.get(top, None))
+            number = self._add(top, self._elaborated(top))
         self._place(number, "")
         self.names = self._choose_names(name)
 
@@ -99,6 +104,9 @@ class Hierarchy:
         its file, the first paragraph of its docstring, its latency.
         """
         return {self.names[number]: _comment(module) for number, module in enumerate(self.modules)}
+
+    def _elaborated(self, component: wiring.Component) -> Any:
+        return Fragment.get(component, self._platform)  # pyright: ignore
 
     def _add(self, component: wiring.Component, fragment: Any) -> int:
         """Convert a component, and before it all that are in it; return its module's number."""
@@ -130,7 +138,7 @@ class Hierarchy:
             component = _component_of(inner)
             if component is not None:
                 domain = inner.domain_renames.get("sync", "sync")
-                alone = inner if domain == "sync" else Fragment.get(component, None)
+                alone = inner if domain == "sync" else self._elaborated(component)
                 number = children[name] = self._add(component, alone)
                 instance = self._instance(number, component, name, domain)
                 fragment.add_subfragment(instance, name, src_loc=location)
