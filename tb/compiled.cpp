@@ -108,6 +108,7 @@ Core* core_new(const char* logs) {
     const std::string folder = std::string("+logs=") + logs;
     const char* arguments[] = {"core", folder.c_str()};
     core->context.commandArgs(2, arguments);
+    core->context.fatalOnError(false);  // core_broken tells it
     Vshell& top = core->top;
     top.clk = top.i_events_valid = top.i_load_valid = top.o_results_ready = 0;
     top.i_counter = top.i_clear = 0;
@@ -124,6 +125,9 @@ void core_delete(Core* core) {
     delete core;
 }
 
+// Return whether a claim of the core's components does not hold: it was told on standard output.
+bool core_broken(Core* core) { return core->context.gotError(); }
+
 // Transfer the items of the load stream, until none was for `patience` cycles.
 void core_load(Core* core, Source* source, int64_t patience) {
     Vshell& top = core->top;
@@ -137,15 +141,15 @@ void core_load(Core* core, Source* source, int64_t patience) {
     core->tick(2);
 }
 
-// Go on with a run for `n_cycles` at most; return whether it is over, or stuck.
+// Go on with a run for `n_cycles` at most; return whether it is over, stuck, or broken.
 bool core_run(Core* core, Run* run, int64_t n_cycles) {
     Vshell& top = core->top;
     for (;; --n_cycles) {
         const bool complete = exhausted(run->source) && run->ends >= run->n_ends;
         const bool over = run->idle >= (complete ? run->settle : run->patience);
-        if (over || !n_cycles) {
+        if (over || !n_cycles || core_broken(core)) {
             top.i_events_valid = top.o_results_ready = 0;
-            return over;
+            return over || core_broken(core);
         }
         const bool gap = offer(core, run->source, top.i_events_valid, top.i_events_payload);
         const bool shut = !complete && run->n_gaps &&

@@ -110,13 +110,14 @@ class CompiledCore:
         self._patience, self._counter_cycles = patience, counter_cycles
         self._library = library = ctypes.CDLL(str(shared_object))
         library.core_new.restype, library.core_new.argtypes = _POINTER, [ctypes.c_char_p]
-        library.core_run.restype = ctypes.c_bool
+        library.core_run.restype = library.core_broken.restype = ctypes.c_bool
         for name, arguments in (
             ("load", [_POINTER, _POINTER, _NUMBER]),
             ("run", [_POINTER, _POINTER, _NUMBER]),
             ("counters", [_POINTER, _POINTER, _NUMBER, _NUMBER]),
             ("errors", [_POINTER, _POINTER]),
             ("clear", [_POINTER]),
+            ("broken", [_POINTER]),
             ("delete", [_POINTER]),
         ):
             getattr(library, f"core_{name}").argtypes = arguments
@@ -158,6 +159,11 @@ class CompiledCore:
             How many transfers are returned.
         progress
             Called with the ends that came since its last call.
+
+        Raises
+        ------
+        UserError
+            What a component claims of itself does not hold (`rtl.claims`).
         """
         of_events, of_output = gaps or (None, np.zeros(0, np.int64))
         source, _kept = self._source("i_events", items, of_events)
@@ -173,6 +179,8 @@ class CompiledCore:
             if run.ends > told:
                 progress(run.ends - told)
                 told = run.ends
+        if self._library.core_broken(self._core):
+            raise UserError("a claim of the core does not hold: the simulator has told which one")
         count = min(run.taken, n_results)
         return Ran(run.source.sent, run.taken, run.ends, results[:count], cycles[:count])
 

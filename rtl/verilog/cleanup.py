@@ -78,7 +78,7 @@ def with_known_memories(verilog: str) -> str:
 
 def with_claims(verilog: str) -> str:
     """Return Verilog of Yosys with each `assert` as plain Verilog that synthesis leaves out: an
-    error, which ends a simulation, with the module's place and what is claimed.
+    error that says what is claimed and ends a simulation, which knows the place.
     """
     one = (
         r"    if \(1'h1\) begin\n      if \(!(\S+)\)\n        \$write\((\".*\")\);\n"
@@ -87,7 +87,7 @@ def with_claims(verilog: str) -> str:
 
     def written(found: re.Match[str]) -> str:
         claims = [(holds, text) for holds, text in re.findall(one, found[0]) if holds != "1'h1"]
-        lines = [f'    if (!{holds}) $error("%m: {text[1:]});' for holds, text in claims]
+        lines = [f'    if (!{holds}) $error({text});' for holds, text in claims]
         body = "\n".join(["`ifndef SYNTHESIS", "  always @(posedge clk) begin", *lines, "  end"])
         return f"{body}\n`endif\n" if claims else ""
 
