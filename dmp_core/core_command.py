@@ -16,10 +16,11 @@ from dmp_core.commands import Making, Top
 from dmp_core.fit_command import CHOSEN
 from dmp_core.shape import BESIDE_FIT, SHAPE, TRACE
 from export.claim import claimed
-from export.core import make_core
+from export.core import folder_of_core, make_core
 from export.store import load_network
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
+from golden.files import alone_at
 from golden.hardware.params import HardwareParams
 from golden.manifest import MANIFEST, unlisted
 
@@ -54,6 +55,18 @@ def with_core(command: click.Command, making: Making) -> click.Command:
         context = click.get_current_context()
         if making.board:
             check_board(given["board"])
+        made = Path(network).name == MANIFEST
+        with alone_at(Path(network).parent if made else out or folder_of_core(network)):
+            run(context, network, fit, out, shape, given)
+
+    def run(
+        context: click.Context,
+        network: str,
+        fit: bool,
+        out: Path | None,
+        shape: dict[str, Any],
+        given: dict[str, Any],
+    ) -> None:
         if Path(network).name == MANIFEST:
             refuse_shape(context, network)
             manifest, named = Path(network), claimed(Path(network).parent)
@@ -111,7 +124,7 @@ def fitted(context: click.Context, network: str, out: Path | None) -> dict[str, 
         raise UserError(f"--fit with {given[0]}: use one of the two")
     beside = {option.opts[0]: str(option.name) for option in SHAPE if option.name in BESIDE_FIT}
     asked = {beside[name]: context.params[beside[name]] for name in _chosen(context, SHAPE)}
-    folder = out or Path("build") / load_network(network).params.name
+    folder = out or folder_of_core(network)
     path = folder / CHOSEN
     if not path.exists():
         raise UserError(f"no {path}: run dmp fit {network} first, with --out {folder}")

@@ -12,7 +12,6 @@ and which are not.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from typing import Any
 from energy.work import Work, mean_of_words
 from golden.cost.block_rams import block_rams
 from golden.cost.cycles import accesses
+from golden.files import scratch_folder
 from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.interface import read_verilog
@@ -57,8 +57,8 @@ def read_figures(path: Path = SHIPPED) -> Figures:
 
 def registers_of(verilog: Path) -> int:
     """Return the bits of a core's registers, from a coarse synthesis."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as scratch:
+        folder = scratch
         (folder / "core.v").write_text(read_verilog(verilog))
         run_yosys(
             folder,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 
 import click
@@ -15,7 +14,7 @@ from export.claim import check_claim, claim
 from export.images import Images, pack
 from export.store import find_folder, load_network
 from golden.errors import UserError
-from golden.files import writing
+from golden.files import scratch_folder, writing
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams, listed
 from golden.inputs import reading
@@ -24,6 +23,11 @@ from golden.manifest import MANIFEST, manifest_text, read_core
 from golden.quantize import without_dependency_breaking
 
 IMAGE_KEYS = {"file", "depth", "width", "sha256"}
+
+
+def folder_of_core(network: str) -> Path:
+    """Return where the core of a network (a shipped one, or a folder) lies by default."""
+    return Path("build") / load_network(network).params.name
 
 
 def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -> Path:
@@ -36,7 +40,7 @@ def make_core(name: str, hardware: HardwareParams, folder: Path | None = None) -
     if folder is not None and folder.resolve() == find_folder(name).resolve():
         raise UserError(f"--out {folder} is the network's own folder: use another one")
     core = CoreParams(network.params, hardware)
-    folder = folder or Path("build") / network.params.name
+    folder = folder or folder_of_core(name)
     check_claim(folder, name)
     path = write_core(network, core, folder)
     claim(folder, name)
@@ -58,26 +62,26 @@ def write_core(network: NetworkIntegers, core: CoreParams, folder: Path) -> Path
     if not _replaceable(folder / MANIFEST):
         raise UserError(f"{folder / MANIFEST} is not of a core: use another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), scratch_folder(folder) as scratch:
         table = {}
         for name, words in images.items():
             memory = core.memories[name]
             digits = -(-memory.width // 4)
             content = "".join(f"{word:0{digits}x}\n" for word in words).encode()
             file = f"{name}.hex"
-            (Path(scratch) / file).write_bytes(content)
+            (scratch / file).write_bytes(content)
             table[name] = {
                 "file": file,
                 "depth": memory.depth,
                 "width": memory.width,
                 "sha256": hashlib.sha256(content).hexdigest(),
             }
-        path = Path(scratch) / MANIFEST
+        path = scratch / MANIFEST
         path.write_text(manifest_text(core, table))
         earlier = _image_files(folder / path.name)
         written = {entry["file"] for entry in table.values()}
         for file in sorted(written):
-            (Path(scratch) / file).replace(folder / file)
+            (scratch / file).replace(folder / file)
         path.replace(folder / path.name)
         for file in earlier - written:
             (folder / file).unlink(missing_ok=True)

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import numbers
-import tempfile
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from golden.data.mnist import Digits
 from golden.data.sequence_files import Takes, read_sequences
 from golden.data.speech import holds_spoken
 from golden.errors import UserError
-from golden.files import write_whole, writing
+from golden.files import scratch_folder, write_whole, writing
 from golden.inputs import BROKEN, read_json, read_npz
 from golden.integer import LayerIntegers, NetworkIntegers
 from golden.params import LayerFormats, LayerParams, NetworkParams
@@ -104,16 +103,16 @@ def save_network(network: NetworkIntegers, folder: Path, card: Card) -> None:
         "weights_sha256": hashlib.sha256(packed.getvalue()).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with writing(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with writing(folder), scratch_folder(folder) as scratch:
         files = {
             "weights.npz": packed.getvalue(),
             "card.json": (json.dumps(asdict(card), indent=1) + "\n").encode(),
             "network.json": (json.dumps(content, indent=1) + "\n").encode(),
         }
         for file, data in files.items():
-            (Path(scratch) / file).write_bytes(data)
+            (scratch / file).write_bytes(data)
         for file in files:
-            (Path(scratch) / file).replace(folder / file)
+            (scratch / file).replace(folder / file)
 
 
 def _smallest(values: np.ndarray) -> np.ndarray:

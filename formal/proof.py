@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from formal import solver
 from formal.harness import COVERS, INVARIANTS, PROPERTIES, Harness, mutant
+from golden.files import scratch_folder
 
 PDR = -1
 
@@ -108,8 +108,8 @@ def run(proof: Proof, folder: Path | None = None, *, bugs: Sequence[Bug] | None 
     """Prove all properties of a proof, reach its covers, and find its bugs (or these); what Yosys
     and the solver write, a trace of a failure too, goes into `folder`.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        return _run(proof, folder or Path(temporary), proof.bugs if bugs is None else bugs)
+    with scratch_folder() as temporary:
+        return _run(proof, folder or temporary, proof.bugs if bugs is None else bugs)
 
 
 def _run(proof: Proof, folder: Path, bugs: Sequence[Bug]) -> Outcome:

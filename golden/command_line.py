@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -13,17 +14,27 @@ import click
 from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 
+from golden.files import alone_at
+
 Takes = TypeVar("Takes", bound=Callable[..., None])
 
 
 class Command(click.Command):
-    """A command that answers an option it cannot take with one line and status 2."""
+    """A command that answers an option it cannot take with one line and status 2. Two that write to
+    one place run one after the other.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             _refuse(ctx, error)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, alone at the `--out` that was given."""
+        out = ctx.params.get("out")
+        with alone_at(out) if isinstance(out, Path) else nullcontext():
+            return super().invoke(ctx)
 
 
 class Group(click.Group):

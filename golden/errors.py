@@ -33,9 +33,10 @@ SWEEP_SECONDS = 0.2  # between two looks for processes that were started meanwhi
 LAST_SWEEPS = 10  # what ignores SIGTERM is left after them
 PR_SET_CHILD_SUBREAPER = 36  # of Linux
 GUARD = """
-import os, signal, sys, time
+import os, shutil, signal, sys, time
 mark = sys.argv[1].encode()
-killed = not sys.stdin.buffer.read()  # the command's last word
+*folders, last = sys.stdin.buffer.read().split(bytes(1))
+killed = last != b"left"  # the command's last word
 for number in killed * ([signal.SIGTERM] * 10 + [signal.SIGKILL] * 10):
     found = 0
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -50,6 +51,8 @@ for number in killed * ([signal.SIGTERM] * 10 + [signal.SIGKILL] * 10):
     if not found:
         break
     time.sleep(0.1)
+for folder in killed * folders:
+    shutil.rmtree(folder, ignore_errors=True)
 """
 SAME_SECONDS = 1.0  # one wish to end arrives twice: from make, and from what ends make's group
 
@@ -159,14 +162,28 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@cache
 def guard_children() -> int:
     """Let what this process starts from now on end with it even where it is killed (SIGKILL), and
     can end nothing itself: by a process that waits for that, and finds all that was started by a
     variable of its environment (Linux only). Return the number of this process, or 0.
     """
+    guard = _guard()
+    return guard.pid if guard else 0
+
+
+def guard_folder(folder: str) -> None:
+    """Let a folder of this process be removed where it is killed."""
+    guard = _guard()
+    if guard and guard.stdin:
+        with suppress(OSError):
+            guard.stdin.write(os.fsencode(os.path.abspath(folder)) + bytes(1))
+            guard.stdin.flush()
+
+
+@cache
+def _guard() -> subprocess.Popen[bytes] | None:
     if not os.path.exists("/proc/self/environ"):
-        return 0
+        return None
     name, value = f"DMP_COMMAND_{os.getpid()}", str(time.time_ns())
     guard = subprocess.Popen(
         [sys.executable, "-S", "-E", "-c", GUARD, f"{name}={value}"],
@@ -180,7 +197,7 @@ def guard_children() -> int:
             guard.communicate(b"left")
 
     atexit.register(leave)
-    return guard.pid
+    return guard
 
 
 @contextmanager
@@ -210,7 +227,7 @@ def _end_children() -> int:
     count = 0
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            guards = guard_children.cache_info().currsize and child.pid == guard_children()
+            guards = _guard.cache_info().currsize and child.pid == guard_children()
             if child.status() != psutil.STATUS_ZOMBIE and not guards:
                 child.terminate()
                 count += 1

@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from golden.errors import UserError
+from golden.cache import cache_folder
+from golden.errors import UserError, guard_folder
+
+_alone: set[Path] = set()  # where this process keeps others from writing
+
+
+@contextmanager
+def alone_at(path: Path) -> Iterator[None]:
+    """Keep other commands of this user from writing to a folder, or a file, while the block runs;
+    where one does, say so and wait until it ends, however it ends.
+    """
+    path = path.resolve()
+    if path in _alone:
+        yield
+        return
+    lock = None
+    with suppress(OSError):  # a cache that cannot be written: nobody is kept from anything
+        folder = cache_folder() / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()
+        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.read(lock, 20).decode(errors="replace")
+            print(f"waiting: process {other or '?'} writes to {path}", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+    _alone.add(path)
+    try:
+        yield
+    finally:
+        _alone.remove(path)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def scratch_folder(beside: Path | None = None) -> Iterator[Path]:
+    """Make a folder in a folder (or where the system has such), and remove it after the block, also
+    where the process is killed.
+    """
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".scratch-") as made:
+        guard_folder(made)
+        yield Path(made)
 
 
 @contextmanager
@@ -44,7 +93,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         if path.exists() and not path.is_file():  # a device: it cannot be replaced
             path.write_bytes(data)
             return
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-            made = Path(scratch) / path.name
+        with scratch_folder(path.parent) as scratch:
+            made = scratch / path.name
             made.write_bytes(data)
             made.replace(path)

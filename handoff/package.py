@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from export.core import read_images
 from golden.errors import UserError
-from golden.files import writing
+from golden.files import scratch_folder, writing
 from golden.hardware.core import CoreParams
 from golden.hardware.params import listed
 from golden.interface import Interface, read_interface, read_verilog
@@ -162,11 +161,11 @@ def _replace(out: Path, files: dict[str, str]) -> None:
     if out.exists() and any(out.iterdir()) and not (out / "package_ip.tcl").exists():
         raise UserError(f"{out} is not a package and not empty: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with writing(out), tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        made = Path(scratch) / "package"
+    with writing(out), scratch_folder(out.parent) as scratch:
+        made = scratch / "package"
         for path, text in files.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             (made / path).write_text(text)
         if out.exists():
-            out.rename(Path(scratch) / "earlier")
+            out.rename(scratch / "earlier")
         made.rename(out)

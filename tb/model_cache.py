@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from golden.cache import cache_folder
-from golden.errors import UserError
+from golden.errors import UserError, guard_folder
 
 UNBUILDABLE = r'[\s#:;"]'  # in a path, to make or to Verilator
 CHECKED = "sha256"  # the file with the hash of an entry's product
@@ -66,6 +66,7 @@ def build_once(
     # Built aside and moved: an interrupted build leaves nothing, and of two builds at once either
     # may win.
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache)).resolve()
+    guard_folder(str(partial))
     log = folder.with_suffix(".log")
     try:
         for name, text in sources.items():

@@ -1,15 +1,20 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and by one command at a time."""
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from golden.files import write_whole
+from golden.command_line import Command
+from golden.files import _alone, write_whole  # pyright: ignore[reportPrivateUsage]
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,3 +64,53 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
     link.symlink_to("/dev/null")
     write_whole(link, "x")
     assert link.is_symlink() and link.is_char_device()
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from golden.files import alone_at, scratch_folder
+
+with alone_at(Path(sys.argv[1])), alone_at(Path(sys.argv[1]) / "."):
+    with scratch_folder(Path.cwd()) as made:
+        (made / "half").write_text("half of a file")
+        print("begun", flush=True)
+        time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold(folder: Path, seconds: float, cwd: Path) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd / "cache")}
+    command, pipe = [sys.executable, "-c", HOLDS, str(folder), str(seconds)], subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, text=True, stdout=pipe, stderr=pipe)
+
+
+def test_a_command_waits_for_another_one_at_its_place_and_says_so(tmp_path: Path) -> None:
+    """Not for one at another place; and not for one that was killed, which leaves nothing."""
+    first = hold(tmp_path / "out", 600, tmp_path)
+    assert first.stdout and first.stdout.readline() == "begun\n"
+    assert hold(tmp_path / "other", 0, tmp_path).communicate(timeout=20) == ("begun\n", "")
+    second = hold(tmp_path / "here" / ".." / "out", 0, tmp_path)
+    assert second.stderr
+    assert second.stderr.readline() == f"waiting: process {first.pid} writes to {tmp_path}/out\n"
+    assert second.poll() is None
+    first.kill()
+    assert second.communicate(timeout=20) == ("begun\n", "")
+    first.communicate()
+    for _ in range(100):
+        if not list(tmp_path.glob(".scratch-*")):
+            break
+        time.sleep(0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_commands_with_one_out_run_one_after_the_other(tmp_path: Path) -> None:
+    @click.command(cls=Command)
+    @click.option("--out", type=click.Path(path_type=Path))
+    def command(out: Path | None) -> None:
+        click.echo(",".join(map(str, _alone)))
+
+    found = CliRunner().invoke(command, ["--out", str(tmp_path / "out")])
+    assert found.output == f"{tmp_path / 'out'}\n"
+    assert not _alone
+    assert CliRunner().invoke(command).output == "\n"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from golden.cache import cache_folder
 from golden.errors import UserError, guard_children
+from golden.files import scratch_folder
 
 Value: TypeAlias = "float | Tensor"  # one of all neurons, or (N,)
 
@@ -50,8 +50,8 @@ def kernel() -> ctypes.CDLL:
     library = cache_folder() / f"lif-{key}.so"
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-            built = Path(scratch) / library.name
+        with scratch_folder(library.parent) as scratch:
+            built = scratch / library.name
             try:
                 guard_children()
                 done = subprocess.run(

@@ -7,14 +7,13 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import tempfile
 from pathlib import Path
 
 import click
 
 from golden.command_line import BAUD_RATE, MEGAHERTZ, Command
 from golden.errors import UserError, guard_children, report_user_errors
-from golden.files import write_whole
+from golden.files import scratch_folder, write_whole
 from golden.manifest import read_core
 from golden.uart_protocol import BAUD
 from rtl.host.board import BOARDS, Clocking
@@ -84,16 +83,16 @@ def main(
     for earlier in (bitstream, report):
         earlier.unlink(missing_ok=True)
     pins = verilog.with_suffix(".lpf")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         synthesis = synthesize(
             verilog,
             device,
-            Path(scratch),
+            scratch,
             BOARD_TOP,
             floorplan=core if floorplan else None,
             in_luts=in_luts,
         )
-        (Path(scratch) / pins.name).write_text(pins.read_text())
+        (scratch / pins.name).write_text(pins.read_text())
 
         def options(seed: int) -> list[str]:
             return ["--lpf", pins.name, "--textcfg", configuration(seed)]
@@ -111,7 +110,7 @@ def main(
         best = placements[0]
         holds = best.fmax_mhz >= mhz
         if holds:
-            pack(Path(scratch) / configuration(best.seed), bitstream)
+            pack(scratch / configuration(best.seed), bitstream)
     summary = summarize(
         core.network.name, BOARDS[board].device, synthesis, placements, core.hardware
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +12,7 @@ import click
 
 from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
+from golden.files import scratch_folder
 from golden.hardware.core import CoreParams
 from golden.hardware.memory import READ_PORTS
 from golden.interface import read_verilog
@@ -74,10 +74,10 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
     """
     text = read_verilog(verilog)
     refused = " ".join(f"t:{kind}" for kind in (*LATCHES, *ASYNCHRONOUS))
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "core.v").write_text(text)
+    with scratch_folder() as scratch:
+        (scratch / "core.v").write_text(text)
         run_yosys(
-            Path(scratch),
+            scratch,
             "read_verilog core.v",
             f"hierarchy -check -top {top}",
             "proc",
@@ -88,9 +88,9 @@ def read_macros(verilog: Path, top: str = TOP) -> dict[str, Macro]:
             "memory -nomap",
             "write_json netlist.json",
         )
-        cells = (Path(scratch) / "refused.txt").read_text().split()
-        problems = (Path(scratch) / "problems.txt").read_text()
-        netlist = read_netlist(Path(scratch) / "netlist.json")
+        cells = (scratch / "refused.txt").read_text().split()
+        problems = (scratch / "problems.txt").read_text()
+        netlist = read_netlist(scratch / "netlist.json")
     if cells:
         raise UserError(f"{verilog} has a latch, or a register without a clock: {cells[0]}")
     warnings = re.findall(r"Warning: (.*?):?$", problems, re.M)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ import click
 
 from golden.command_line import MEGAHERTZ, Command
 from golden.errors import UserError, report_user_errors
-from golden.files import write_whole
+from golden.files import scratch_folder, write_whole
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
 from golden.interface import PORTS, read_ports, read_verilog
@@ -362,11 +361,11 @@ def main(
     in_luts = products_in_luts(core, chosen, multipliers)
     if seeds:
         find_placer(chosen)
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         synthesis = synthesize(
             manifest.parent / f"{name}.v",
             chosen,
-            Path(scratch),
+            scratch,
             floorplan=core if floorplan else None,
             in_luts=in_luts,
         )

@@ -87,7 +87,7 @@ def with_claims(verilog: str) -> str:
 
     def written(found: re.Match[str]) -> str:
         claims = [(holds, text) for holds, text in re.findall(one, found[0]) if holds != "1'h1"]
-        lines = [f'    if (!{holds}) $error({text});' for holds, text in claims]
+        lines = [f"    if (!{holds}) $error({text});" for holds, text in claims]
         body = "\n".join(["`ifndef SYNTHESIS", "  always @(posedge clk) begin", *lines, "  end"])
         return f"{body}\n`endif\n" if claims else ""
 

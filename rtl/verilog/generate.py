@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
-from golden.files import write_whole, writing
+from golden.files import scratch_folder, write_whole, writing
 from golden.hardware.core import CoreParams
 from golden.hardware.params import CHOICES, HardwareParams, listed
 from golden.interface import PORTS, Field, Interface, Port, interface_text
@@ -153,10 +152,10 @@ def _verilog(
         Keep the lines of Python that each part comes from, as attributes `src`.
     """
     hierarchy = Hierarchy(top, name, sources=sources, claims=core.hardware.trace)
-    with writing(out), tempfile.TemporaryDirectory(dir=out) as scratch:
-        (Path(scratch) / "core.il").write_text(hierarchy.text())
+    with writing(out), scratch_folder(out) as scratch:
+        (scratch / "core.il").write_text(hierarchy.text())
         run_yosys(
-            Path(scratch),
+            scratch,
             "read_rtlil core.il",
             # Registers and assignments only: simulators differ on whether a combinational block is
             # evaluated at time 0.
@@ -175,7 +174,7 @@ def _verilog(
             ),
             "write_verilog -noparallelcase core.v",
         )
-        written = (Path(scratch) / "core.v").read_text()
+        written = (scratch / "core.v").read_text()
         if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
         body = with_claims(without_traces_of_yosys(written))
