@@ -35,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *REALS,
         *PAYLOADS,
         *INPUTS,
+        CACHE,
         "golden.exact",
         "golden.integer",
         "golden.runs",
@@ -74,7 +75,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "handoff": ("handoff", "tb", "golden", "export"),
     "driver": ("driver", "golden", "export"),
     "energy": ("energy", "golden", "export", "tb", "rtl.verilog.generate", "rtl.verilog.yosys"),
-    "formal": (*NUMBERS, *HOST, *COMMANDS, "golden.table", "formal", "rtl"),
+    "formal": (*NUMBERS, *HOST, *COMMANDS, "golden.files", "golden.table", "formal", "rtl"),
     "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb", "energy"),
     "dmp_core/frontends": (
         *NUMBERS,
