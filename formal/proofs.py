@@ -12,6 +12,7 @@ from formal import (
     readout,
     recurrence,
     schedule,
+    spikes,
     streams,
     uart_commands,
 )
@@ -27,6 +28,7 @@ MODULES = (
     event_list,
     delays,
     schedule,
+    spikes,
     encoder,
     recurrence,
     readout,
