@@ -14,7 +14,7 @@ from tests.networks import draw_payloads
 LONGEST = 40  # timesteps
 LONGEST_STALL = 20_000  # cycles
 N_KINDS = 6  # of sequences in a step: their timesteps, their reports
-N_OUTPUT_GAPS = 256
+N_OUTPUT_GAPS = 4096
 VARIANTS = 4
 
 
@@ -27,7 +27,7 @@ def draw_steps(built: Built, rng: np.random.Generator, n_steps: int, size: int) 
         if rng.random() < 0.3:
             variant = int(rng.integers(VARIANTS))
         if rng.random() < 0.35:
-            cut = int(rng.choice([rng.integers(1, 60), rng.integers(1, 600), rng.integers(1, 5000)]))
+            cut = int(rng.integers(1, rng.choice([60, 600, 5000])))
             steps.append(draw_step(built, rng, variant, max(20, size // 20), cut))
         steps.append(draw_step(built, rng, variant, size))
     return steps
@@ -40,7 +40,8 @@ def draw_step(
     core = built.core.params
     first, sequences = core.layers[0].params, []
     for _ in range(N_KINDS):
-        length = int(rng.choice([0, 1, 2, 3, rng.integers(4, 12), *rng.integers(4, LONGEST + 1, 5)]))
+        few, many = rng.integers(4, 12), rng.integers(4, LONGEST + 1, 5)
+        length = int(rng.choice(np.array([0, 1, 2, 3, few, *many])))
         count = max(1, min(400, size // N_KINDS // (length + 1)))
         reports: tuple[int, ...] = ()
         if core.hardware.reports and rng.random() < 0.7:
@@ -60,10 +61,10 @@ def draw_step(
 
 def _draw_gaps(built: Built, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw the gaps of n items, and of the output: many short ones or few, seldom long ones."""
-    dense = rng.choice([0.0, 0.02, 0.3])
+    dense = rng.choice([0.0, 0.02, 0.3], p=[0.5, 0.4, 0.1])
     events = rng.choice(GAPS, n) * (rng.random(n) < dense)
     of_output = GAPS_OF_RESULTS if built.interface.output == "o_results" else GAPS
-    output = rng.choice(of_output, N_OUTPUT_GAPS) * (rng.random(N_OUTPUT_GAPS) < 0.2)
+    output = rng.choice(of_output, N_OUTPUT_GAPS) * (rng.random(N_OUTPUT_GAPS) < 0.02)
     if rng.random() < 0.5:
         for _ in range(int(rng.integers(1, 4))):
             events[rng.integers(n)] = rng.integers(LONGEST_STALL + 1)

@@ -45,7 +45,7 @@ def read_items(items: np.ndarray, n_inputs: int) -> Meaning:
     void = accepted & (step >= lengths[sequence])
     before = np.cumsum(accepted)  # events up to each item, and up to the last end of a timestep
     marks = np.where(is_step | is_end, before, 0)
-    within = before > np.maximum.accumulate(np.concatenate([[0], marks[:-1]])) if len(kind) else []
+    within = before > np.maximum.accumulate(np.concatenate([[0], marks]))[:-1]
     report = kind == EventKind.REPORT
     void_report = report & within
     named = np.isin(kind, [k for k in EventKind if k != EventKind.INVALID])

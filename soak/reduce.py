@@ -47,12 +47,17 @@ def _smaller(step: Step, fails: Callable[[Step], bool]) -> Step:
             gaps = gaps[places] if len(gaps) == len(step.items) else gaps[: len(places)]
             return replace(step, items=step.items[places], event_gaps=gaps)
 
-        step = of(_fewer(groups, lambda kept, of=of: fails(of(kept))))
-    for value in np.unique(step.event_gaps[step.event_gaps > 0]):
-        shorter = np.where(step.event_gaps == value, 0, step.event_gaps)
+        step = of(_fewer(groups, lambda kept, of=of: _whole(of(kept)) and fails(of(kept))))
+    for place in np.flatnonzero(step.event_gaps):
+        shorter = np.where(np.arange(len(step.event_gaps)) == place, 0, step.event_gaps)
         if fails(calmer := replace(step, event_gaps=shorter)):
             step = calmer
     return step
+
+
+def _whole(step: Step) -> bool:
+    """Return whether no timesteps are left that belong to no sequence."""
+    return bool(step.items[-1, 0] == EventKind.END_SEQUENCE)
 
 
 def _split(items: np.ndarray, marks: Sequence[int]) -> list[np.ndarray]:

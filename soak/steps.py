@@ -16,7 +16,7 @@ from golden.interface import Interface
 from golden.runs import Run
 from soak.cores import Built
 from soak.items import Meaning, read_items
-from soak.traces import Expected, Port, Shown, trace_logs
+from soak.traces import Expected, Port, Shown
 from tb.compare import COUNTER_MODULUS, expected_counters, expected_errors
 from tb.compiled import CompiledCore
 from tb.logs import end_mask

@@ -1,8 +1,8 @@
 """The trace ports of a core: the C++ that hashes them while it runs, and the same hash of a golden
 run.
 
-The hash of a port is the sum, modulo 2^64, of `mix(value + n * STEP)` over its values: n counts them
-from 1, a value is its bits without sign. It tells values and their order.
+The hash of a port is the sum, modulo 2^64, of `mix(value + n * STEP)` over its values: n counts
+them from 1, a value is its bits without sign. It tells values and their order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.interface import Interface
 from golden.runs import Run
-from tb.logs import Log, core_logs
+from tb.logs import Column, Log, core_logs
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -67,7 +67,7 @@ def watch_text(core: CoreParams, interface: Interface) -> str:
     return f"{SOURCE.read_text()}\n{written}\n"
 
 
-def _columns(log: Log) -> list:
+def _columns(log: Log) -> list[Column]:
     """Return the columns of a port that have values: a start has none."""
     return [column for column in log.columns if column.name != "cycle"]
 

@@ -243,10 +243,10 @@ def build_library(
     A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
     With `random`, what the Verilog leaves open at power-up is what its user draws, else 0.
     """
-    arguments = (*LIBRARY_ARGUMENTS, *(RANDOM_ARGUMENTS if random else ()))
     cut = ("--output-split-cfuncs", "1000") if large else ()
-    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *cut)
-    folder = _build(sources, top, LIBRARY, beside, optimize, arguments, link, large=large)
+    more = (*cut, *(RANDOM_ARGUMENTS if random else ()))
+    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *more)
+    folder = _build(sources, top, LIBRARY, beside, optimize, LIBRARY_ARGUMENTS, link, large=large)
     return folder / LIBRARY
 
 
