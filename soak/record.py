@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def load(path: Path, key: dict[str, Any]) -> tuple[int, Tally]:
 
 def save(path: Path, key: dict[str, Any], rounds: int, tally: Tally) -> None:
     """Keep the tally of a core's rounds."""
-    content = {"key": key, "rounds": rounds, "did": asdict(tally)}
+    content = {"key": key, "rounds": rounds, "did": vars(tally)}
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 

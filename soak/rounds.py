@@ -14,7 +14,7 @@ from soak.reduce import reduce
 from soak.steps import Soaked, Step, Tally
 
 N_STEPS = 4  # of a round
-SIZE = 12_000  # timesteps of a step
+SIZE = 6_000  # timesteps of a step
 
 
 def give(built: Built, power_up: int, steps: Sequence[Step], tally: Tally) -> None:
