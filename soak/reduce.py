@@ -48,11 +48,21 @@ def _smaller(step: Step, fails: Callable[[Step], bool]) -> Step:
             return replace(step, items=step.items[places], event_gaps=gaps)
 
         step = of(_fewer(groups, lambda kept, of=of: _whole(of(kept)) and fails(of(kept))))
-    for place in np.flatnonzero(step.event_gaps):
-        shorter = np.where(np.arange(len(step.event_gaps)) == place, 0, step.event_gaps)
-        if fails(calmer := replace(step, event_gaps=shorter)):
-            step = calmer
-    return step
+    return _calmer(_calmer(step, "event_gaps", fails), "output_gaps", fails)
+
+
+def _calmer(step: Step, name: str, fails: Callable[[Step], bool]) -> Step:
+    """Return a step with fewer gaps: of the output one before each transfer, if that fails too."""
+    gaps: np.ndarray = getattr(step, name)
+    for gap in np.unique(gaps[gaps > 0]) if name == "output_gaps" else []:
+        if fails(same := replace(step, output_gaps=np.array([gap]))):
+            return same
+    for place in np.flatnonzero(gaps):
+        fewer = np.where(np.arange(len(gaps)) == place, 0, gaps)
+        if fails(calmer := replace(step, **{name: fewer})):
+            step, gaps = calmer, fewer
+    shorter = replace(step, **{name: np.trim_zeros(gaps, "b")})
+    return shorter if len(gaps) and fails(shorter) else step
 
 
 def _whole(step: Step) -> bool:
