@@ -38,6 +38,9 @@ SEQUENCES ?= 1
 PORT ?=
 CUT ?=
 PROOF ?=
+CORES ?= 24
+BYTES ?= 100000
+SEED ?= 0
 ESTIMATE ?=
 LIBERTY ?=
 SRAM ?=
@@ -58,7 +61,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long formal lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal soak fuzz lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -82,6 +85,7 @@ help: ## Show the targets and the variables
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PROOF=\"$(PROOF)\" (of make formal: names of its table; all without)"
+	@echo "           CYCLES=10000000 CORES=$(CORES) SEED=$(SEED) (of make soak: it goes on where the same command ended) BYTES=$(BYTES) (of make fuzz, with SEED)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
@@ -90,7 +94,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim chain timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim soak fuzz test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -107,6 +111,9 @@ checked:
 	$(call check,LISTS,[36]?,3 or 6)
 	$(call check,LINK,[124]?,1 or 2 or 4)
 	$(call check,INPUT,[124]?,1 or 2 or 4)
+	$(call check,CORES,[1-9][0-9]*,$(WHOLE))
+	$(call check,BYTES,[1-9][0-9]*,$(WHOLE))
+	$(call check,SEED,[0-9]+,a whole number from 0)
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
@@ -159,6 +166,12 @@ test-long: .venv/installed-all ## Run every test: these, many more networks, pla
 
 formal: .venv/installed-formal ## Prove properties of the core's components, with the bugs that each proof must find
 	$(RUN) -m formal$(foreach name,$(PROOF), --only $(name))
+
+soak: .venv/installed-run ## Run CORES random small cores for CYCLES on random sequences, errors, stalls and resets: every value against golden
+	$(RUN) -m soak --cycles $(or $(CYCLES),10000000) --cores $(CORES) --seed $(SEED)
+
+fuzz: .venv/installed-run ## Put BYTES of commands, noise and breaks on a board's UART: nothing else reaches the core, and it recovers
+	$(RUN) -m soak.uart_command --bytes $(BYTES) --seed $(SEED)
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from driver.transport import Transport
+from driver.transport import Silence, Transport
 from driver.words import END_SEQUENCE, END_TIMESTEP, REPORT, check_reports, decode, encode
 from export.core import read_images
 from golden.errors import UserError
@@ -256,11 +257,22 @@ class Device:
 
         Where a sequence has ended and only its results are left, the end that is sent here is that
         of another one, of one silent timestep; both packets are thrown away. A core that is busy
-        then will send a packet, so that there is always a result to wait for.
+        then will send a packet, so that there is always a result to wait for. Where the end is not
+        taken, results that nobody took are in the way: they are thrown away first.
         """
         self.transport.recover()
-        if self.busy:
-            self.transport.send_events(np.array([END_TIMESTEP | END_SEQUENCE]))
-            while self.busy:
-                self.transport.receive(1)
-            self.transport.recover()  # a FIFO on the way may have taken the rest already
+        if not self.busy:
+            return
+        end = np.array([END_TIMESTEP | END_SEQUENCE])
+        try:
+            self.transport.send_events(end)
+        except Silence:
+            self.transport.recover()
+            with suppress(Silence):
+                while self.busy:
+                    self.transport.receive(1)
+            self.transport.recover()
+            self.transport.send_events(end)
+        while self.busy:
+            self.transport.receive(1)
+        self.transport.recover()  # a FIFO on the way may have taken the rest already

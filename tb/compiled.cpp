@@ -18,8 +18,17 @@ namespace {
 
 struct Core {
     VerilatedContext context;
-    Vshell top{&context};
+    Vshell top;
     uint64_t noise = 1;
+
+    Core(int count, const char** arguments) : top{given(count, arguments)} {}
+
+    // What a model starts with is settled when it is made.
+    VerilatedContext* given(int count, const char** arguments) {
+        context.commandArgs(count, arguments);
+        Verilated::threadContextp(&context);
+        return &context;
+    }
 
     void rise() {
         BEFORE_EDGE(top);
@@ -102,13 +111,8 @@ bool advance(Source& source, bool gap, bool transferred) {
 
 extern "C" {
 
-// `logs` is the folder of the files that the shell writes.
-Core* core_new(const char* logs) {
-    Core* core = new Core;
-    const std::string folder = std::string("+logs=") + logs;
-    const char* arguments[] = {"core", folder.c_str()};
-    core->context.commandArgs(2, arguments);
-    core->context.fatalOnError(false);  // core_broken tells it
+// Hold the inputs at 0, and reset.
+void core_reset(Core* core) {
     Vshell& top = core->top;
     top.clk = top.i_events_valid = top.i_load_valid = top.o_results_ready = 0;
     top.i_counter = top.i_clear = 0;
@@ -117,6 +121,17 @@ Core* core_new(const char* logs) {
     core->tick(4);
     top.rst = 0;
     core->tick(3);
+}
+
+// `logs` is the folder of the files that the shell writes. What the Verilog leaves open at power-up
+// is drawn from a `seed`, in a library that was built for it; 0 is none.
+Core* core_new(const char* logs, int32_t seed) {
+    const std::string folder = std::string("+logs=") + logs;
+    const std::string seeded = "+verilator+seed+" + std::to_string(seed);
+    const char* arguments[] = {"core", folder.c_str(), "+verilator+rand+reset+2", seeded.c_str()};
+    Core* core = new Core(seed ? 4 : 2, arguments);
+    core->context.fatalOnError(false);  // core_broken tells it
+    core_reset(core);
     return core;
 }
 

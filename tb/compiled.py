@@ -89,6 +89,9 @@ class CompiledCore:
         The folder of the logs that the library was built with.
     counter_cycles
         From one counter being selected to the next one.
+    power_up
+        A seed of what the Verilog leaves open at power-up, from 1; a library that is built for it
+        draws it (`build_library`).
 
     Raises
     ------
@@ -105,11 +108,13 @@ class CompiledCore:
         gaps: np.ndarray | None = None,
         logs: Path = Path(),
         counter_cycles: int = COUNTER_CYCLES,
+        power_up: int = 0,
     ) -> None:
         self._interface = interface
         self._patience, self._counter_cycles = patience, counter_cycles
         self._library = library = ctypes.CDLL(str(shared_object))
-        library.core_new.restype, library.core_new.argtypes = _POINTER, [ctypes.c_char_p]
+        library.core_new.restype = _POINTER
+        library.core_new.argtypes = [ctypes.c_char_p, ctypes.c_int32]
         library.core_run.restype = library.core_broken.restype = ctypes.c_bool
         for name, arguments in (
             ("load", [_POINTER, _POINTER, _NUMBER]),
@@ -118,12 +123,17 @@ class CompiledCore:
             ("errors", [_POINTER, _POINTER]),
             ("clear", [_POINTER]),
             ("broken", [_POINTER]),
+            ("reset", [_POINTER]),
             ("delete", [_POINTER]),
         ):
             getattr(library, f"core_{name}").argtypes = arguments
-        self._core: int | None = library.core_new(str(logs).encode())
+        self._core: int | None = library.core_new(str(logs).encode(), power_up)
+        self.load(load, gaps)
+
+    def load(self, load: np.ndarray, gaps: np.ndarray | None = None) -> None:
+        """Write the memories of an idle core; see the class."""
         source, _kept = self._source("i_load", load, gaps)
-        library.core_load(self._core, ctypes.byref(source), self._patience)
+        self._library.core_load(self._core, ctypes.byref(source), self._patience)
         if source.sent != len(load):
             raise UserError(f"the core took {source.sent} of {len(load)} items of its load stream")
 
@@ -146,6 +156,7 @@ class CompiledCore:
         gaps: tuple[np.ndarray, np.ndarray] | None = None,
         n_results: int = 0,
         settle: int = 0,
+        cut: int | None = None,
         progress: Callable[[int], object] = lambda n: None,
     ) -> Ran:
         """Send items (n,) uint64 and take what comes until `n_ends` ends came, then for `settle`
@@ -157,6 +168,8 @@ class CompiledCore:
             Of the events and of the output; see `tb.gaps`.
         n_results
             How many transfers are returned.
+        cut
+            Stop after this many cycles, wherever the core is.
         progress
             Called with the ends that came since its last call.
 
@@ -173,9 +186,11 @@ class CompiledCore:
             source, waits.ctypes.data, len(waits), end_mask(self._interface), n_ends,
             results.ctypes.data, cycles.ctypes.data, n_results, self._patience, settle,
         )  # fmt: skip
-        over, told = False, 0
-        while not over:  # an interrupt is seen between two calls
-            over = self._library.core_run(self._core, ctypes.byref(run), STEP)
+        over, told, left = False, 0, cut
+        while not over and left != 0:  # an interrupt is seen between two calls
+            step = STEP if left is None else min(STEP, left)
+            over = self._library.core_run(self._core, ctypes.byref(run), step)
+            left = None if left is None else left - step
             if run.ends > told:
                 progress(run.ends - told)
                 told = run.ends
@@ -203,6 +218,10 @@ class CompiledCore:
     def clear(self) -> None:
         """Clear counters and flags."""
         self._library.core_clear(self._core)
+
+    def reset(self) -> None:
+        """Reset the core, wherever it is; its memories keep what was loaded."""
+        self._library.core_reset(self._core)
 
     def close(self) -> None:
         """Free the model, and end its logs."""

@@ -30,6 +30,8 @@ ARGUMENTS = ("--cc", "--build", "-j", "2", "--no-timing", "-Wno-lint", "-Wno-sty
 # of the design readable costs most of Verilator's optimizations.
 MODEL_ARGUMENTS = ("--vpi", "--prefix", "Vtop", "--timescale", "1ns/1ns", "-Wno-MULTITOP")
 WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums are one wide port
+# What the Verilog leaves open is drawn when a model is made, from a seed of its own.
+RANDOM_ARGUMENTS = ("--x-assign", "unique", "--x-initial", "unique")
 LIBRARY = "libcore.so"
 LIBRARY_ARGUMENTS = ("-O3", "-CFLAGS", "-fPIC -march=native")
 RUNTIME = "libverilated.a"
@@ -233,14 +235,17 @@ def build_library(
     optimize: str = "-O3",
     *,
     large: bool = False,
+    random: bool = False,
 ) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
     machine's processor; build it unless that was done. See `build_model`.
 
     A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
+    With `random`, what the Verilog leaves open at power-up is what its user draws, else 0.
     """
     cut = ("--output-split-cfuncs", "1000") if large else ()
-    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *cut)
+    more = (*cut, *(RANDOM_ARGUMENTS if random else ()))
+    link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *more)
     folder = _build(sources, top, LIBRARY, beside, optimize, LIBRARY_ARGUMENTS, link, large=large)
     return folder / LIBRARY
 

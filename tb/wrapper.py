@@ -89,9 +89,9 @@ def _write_logs(logs: Iterable[Log]) -> str:
     end"""
 
 
-def write_shell(interface: Interface, logs: Iterable[Log] = ()) -> str:
-    """Return the Verilog of module `shell`: the core without its trace ports, for `tb.compiled`. It
-    writes `logs`, which may be of trace ports.
+def write_shell(interface: Interface, logs: Iterable[Log] = (), *, traces: bool = False) -> str:
+    """Return the Verilog of module `shell`: the core, its trace ports only if `traces`, for
+    `tb.compiled`. It writes `logs`, which may be of trace ports.
 
     Its ports are the core's, with single underscores. All that is no stream passes a register on
     its way in: a model evaluates what depends on an input twice a cycle, and everything depends on
@@ -100,7 +100,7 @@ def write_shell(interface: Interface, logs: Iterable[Log] = ()) -> str:
     ports, body, connections = [], [], []
     for port in interface.ports.values():
         bits, inner = f"[{port.width - 1}:0]", port.name
-        if port.name.startswith("trace"):
+        if port.name.startswith("trace") and not traces:
             body.append(f"    wire {bits} {inner};")
         else:
             outer = port.name.replace("__", "_")

@@ -177,6 +177,22 @@ def test_a_run_that_was_broken_off(
     assert np.array_equal(results.logits, rows.golden.logits[:2])
 
 
+@pytest.mark.parametrize("back_end", ["simulated", "uart"])
+def test_results_that_nobody_took_are_in_the_way(
+    rows: Rows, simulated: Simulated, back_end: str
+) -> None:
+    """Sequences until the core takes no more: also the end that a recovery sends."""
+    transport = transports(rows, simulated)[back_end]
+    device = Device(transport, rows.manifest)
+    device.load()
+    with pytest.raises(Silence):
+        transport.send_events(np.full(100, 0b11 << 30 | 1 << 16 | 3, np.uint32))
+    device.recover()
+    assert not device.busy
+    results = device.run(rows.payloads[:2])
+    assert np.array_equal(results.logits, rows.golden.logits[:2])
+
+
 def test_a_reset_keeps_what_was_loaded(rows: Rows, device: Device, simulated: Simulated) -> None:
     simulated.send_events(np.array([1 << 30 | 1 << 16 | 4, 1 << 16 | 99], np.uint32))
     assert device.busy and device.errors() == ["layer0.out_of_range"]

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "rtl", "tb",
-    "tests",
+    "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "rtl", "soak",
+    "tb", "tests",
 )  # fmt: skip
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
@@ -76,6 +76,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "driver": ("driver", "golden", "export"),
     "energy": ("energy", "golden", "export", "tb", "rtl.verilog.generate", "rtl.verilog.yosys"),
     "formal": (*NUMBERS, *HOST, *COMMANDS, "golden.files", "golden.table", "formal", "rtl"),
+    "soak": (
+        "soak",
+        "golden",
+        "export",
+        "tb",
+        "driver",
+        "rtl.verilog.generate",
+        "rtl.host.board",
+        "tests.network_kinds",
+        "tests.networks",
+        "tests.wide_inputs",
+    ),
     "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb", "energy"),
     "dmp_core/frontends": (
         *NUMBERS,

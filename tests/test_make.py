@@ -214,6 +214,22 @@ def test_proofs_are_named(clone: Path) -> None:
     assert commands(clone) == [named, ["-m", "formal"]]
 
 
+def test_a_soak_has_cycles_and_a_seed(clone: Path) -> None:
+    assert make(clone, "soak").returncode == 0
+    done = make(clone, "soak", "CYCLES=500", "CORES=2", "SEED=7")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [
+        ["-m", "soak", "--cycles", "10000000", "--cores", "24", "--seed", "0"],
+        ["-m", "soak", "--cycles", "500", "--cores", "2", "--seed", "7"],
+    ]
+
+
+def test_fuzzing_has_bytes_and_a_seed(clone: Path) -> None:
+    done = make(clone, "fuzz", "BYTES=500", "SEED=7")
+    assert done.returncode == 0, done.stderr
+    assert commands(clone) == [["-m", "soak.uart_command", "--bytes", "500", "--seed", "7"]]
+
+
 def test_the_pages_are_generated_then_built(clone: Path) -> None:
     done = make(clone, "docs")
     assert done.returncode == 0, done.stderr

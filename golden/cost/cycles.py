@@ -89,13 +89,13 @@ def accesses(core: CoreParams, run: Run) -> dict[str, np.ndarray]:
 
 def dropped_events(core: CoreParams, run: Run) -> list[np.ndarray]:
     """Return for each part the events (B,) that enter its list only to be dropped with the end of a
-    sequence: a recurrent layer's own spikes of the last timestep.
+    sequence: a recurrent layer's own spikes of the last timestep, if it has one.
     """
     dropped = [
-        layer.spike_counts[:, -1] * hardware.params.recurrent
+        layer.spike_counts[:, -1:].sum(1) * hardware.params.recurrent
         for hardware, layer in zip(core.layers, run.layers, strict=True)
     ]
-    return [*dropped, np.zeros_like(run.layers[-1].spike_counts[:, -1])]
+    return [*dropped, np.zeros(len(run.logits), np.int64)]
 
 
 def _accesses(

@@ -1,0 +1,1 @@
+"""The soak: many random cores and sequences in Verilator, every value against golden."""
