@@ -39,7 +39,7 @@ PORT ?=
 CUT ?=
 PROOF ?=
 CORES ?= 24
-BYTES ?= 100000
+COUNT ?= 100000
 SEED ?= 0
 ESTIMATE ?=
 LIBERTY ?=
@@ -85,7 +85,7 @@ help: ## Show the targets and the variables
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PROOF=\"$(PROOF)\" (of make formal: names of its table; all without)"
-	@echo "           CYCLES=10000000 CORES=$(CORES) SEED=$(SEED) (of make soak: it goes on where the same command ended) BYTES=$(BYTES) (of make fuzz, with SEED)"
+	@echo "           CYCLES=10000000 CORES=$(CORES) SEED=$(SEED) (of make soak: it goes on where the same command ended) COUNT=$(COUNT) (of make fuzz, with SEED)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
@@ -112,7 +112,7 @@ checked:
 	$(call check,LINK,[124]?,1 or 2 or 4)
 	$(call check,INPUT,[124]?,1 or 2 or 4)
 	$(call check,CORES,[1-9][0-9]*,$(WHOLE))
-	$(call check,BYTES,[1-9][0-9]*,$(WHOLE))
+	$(call check,COUNT,[1-9][0-9]*,$(WHOLE))
 	$(call check,SEED,[0-9]+,a whole number from 0)
 	$(call check,SEEDS,[0-9]+,a whole number from 0)
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
@@ -170,8 +170,8 @@ formal: .venv/installed-formal ## Prove properties of the core's components, wit
 soak: .venv/installed-run ## Run CORES random small cores for CYCLES on random sequences, errors, stalls and resets: every value against golden
 	$(RUN) -m soak --cycles $(or $(CYCLES),10000000) --cores $(CORES) --seed $(SEED)
 
-fuzz: .venv/installed-run ## Put BYTES of commands, noise and breaks on a board's UART: nothing else reaches the core, and it recovers
-	$(RUN) -m soak.uart_command --bytes $(BYTES) --seed $(SEED)
+fuzz: .venv/installed-run ## Put COUNT bytes on a board's UART and transfers on AXI that nobody should send: no wrong write, and it recovers
+	$(RUN) -m soak.fuzz --count $(COUNT) --seed $(SEED)
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -211,7 +211,12 @@ def pages() -> dict[Path, str]:
             "steps": cells_of("energy_steps"),
             "estimates": estimates(),
         },
-        DOCS / "verification.md": {"plan": plan(), "proofs": proofs(), "soak": cells_of("soak")},
+        DOCS / "verification.md": {
+            "plan": plan(),
+            "proofs": proofs(),
+            "soak": cells_of("soak"),
+            "fuzz": cells_of("fuzz"),
+        },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))

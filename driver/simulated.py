@@ -76,6 +76,12 @@ class Simulated:
             function.restype, function.argtypes = result, arguments
 
     @property
+    def top(self) -> int:
+        """The model, for functions of a library of one's own."""
+        assert self._top is not None
+        return self._top
+
+    @property
     def cycles(self) -> int | None:
         return self._library.axi_cycles(self._top)
 

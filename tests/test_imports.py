@@ -84,6 +84,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "driver",
         "rtl.verilog.generate",
         "rtl.host.board",
+        "rtl.streams",
         "tests.network_kinds",
         "tests.networks",
         "tests.wide_inputs",

@@ -224,10 +224,10 @@ def test_a_soak_has_cycles_and_a_seed(clone: Path) -> None:
     ]
 
 
-def test_fuzzing_has_bytes_and_a_seed(clone: Path) -> None:
-    done = make(clone, "fuzz", "BYTES=500", "SEED=7")
+def test_fuzzing_has_a_count_and_a_seed(clone: Path) -> None:
+    done = make(clone, "fuzz", "COUNT=500", "SEED=7")
     assert done.returncode == 0, done.stderr
-    assert commands(clone) == [["-m", "soak.uart_command", "--bytes", "500", "--seed", "7"]]
+    assert commands(clone) == [["-m", "soak.fuzz", "--count", "500", "--seed", "7"]]
 
 
 def test_the_pages_are_generated_then_built(clone: Path) -> None:
