@@ -74,7 +74,7 @@ QUICK += [("whole neurons", 157), ("parts", 15)]  # tests/test_reports.py has re
 # A large network for each of some blocks, events and products, and two with own spikes.
 LARGE = [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
 LARGE += [("large loop", seed) for seed in (2, 4)]
-LARGE += [("parts", seed) for seed in (4, 30)]
+LARGE += [("parts", seed) for seed in (4, 30, 79665)]  # the last one copies signs of states
 LARGE += [
     (draw, seed)
     for draw, seeds in neuron_corners.VERILATED.items()

@@ -23,10 +23,12 @@ from golden.hardware.params import HardwareParams
 from golden.manifest import VERSION
 from golden.registers import AXI_TOP
 from rtl.verilog import generate as generate_module
+from rtl.verilog.cleanup import with_copies_apart
 from rtl.verilog.generate import TOP, generate
 from rtl.verilog.register_pages import c_header, markdown
 from rtl.verilog.rtl_command import main
 from rtl.verilog.yosys import run_yosys
+from tests.network_kinds import DRAWS
 from tests.networks import draw_network
 
 SEED = 11
@@ -71,6 +73,18 @@ def test_operands_hold_only_where_they_are_told_to(tmp_path: Path) -> None:
         found[hold] = [block.lstrip().startswith("if (") for block in next_to]
     assert len(found[True]) > 4
     assert all(found[True]) and not all(found[False])
+
+
+def test_bits_that_copy_others_of_their_wire_are_assigned_alone(tmp_path: Path) -> None:
+    """Together they are a loop to Verilator (the two signs of two states that narrow sums make)."""
+    loop = "  assign { a[31], a[15] } = { a[30], a[14] };"
+    alone = "  assign a[31] = a[30];\n  assign a[15] = a[14];"
+    others = "  assign { a[31], a[15] } = { b[30], b[14] };\n  assign a[1] = a[0];"
+    assert with_copies_apart(f"{loop}\n{others}\n") == f"{alone}\n{others}\n"
+    drawn = DRAWS["parts"](79665)
+    core = CoreParams(drawn.network.params, drawn.hardware)
+    verilog = generate(write_core(drawn.network, core, tmp_path)).read_text()
+    assert "  assign value[31] = value[30];\n  assign value[15] = value[14];\n" in verilog
 
 
 def test_ports_json_is_what_the_parameters_say(generated: tuple[Path, Path, CoreParams]) -> None:

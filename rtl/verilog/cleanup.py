@@ -76,6 +76,23 @@ def with_known_memories(verilog: str) -> str:
     return "\nendmodule\n".join(modules)
 
 
+def with_copies_apart(verilog: str) -> str:
+    """Return Verilog in which bits that are copies of others of their wire, as those of a sign,
+    have an assignment each: several in one are a loop to Verilator.
+    """
+    bit = r"\w+ ?\[\d+\]"
+
+    def written(found: re.Match[str]) -> str:
+        to, of = (side.split(", ") for side in found.groups())
+        names = [{re.split(r" ?\[", part)[0] for part in side} for side in (to, of)]
+        if len(to) != len(of) or not names[0] & names[1]:
+            return found[0]
+        return "\n".join(f"  assign {a} = {b};" for a, b in zip(to, of, strict=True))
+
+    several = rf"\{{ ({bit}(?:, {bit})+) \}}"
+    return re.sub(rf"^  assign {several} = {several};$", written, verilog, flags=re.M)
+
+
 def with_claims(verilog: str) -> str:
     """Return Verilog of Yosys with each `assert` as plain Verilog that synthesis leaves out: an
     error that says what is claimed and ends a simulation, which knows the place.

@@ -26,6 +26,7 @@ from rtl.streams import LOAD_HEADER, LOAD_ITEM, input_layout, output_layouts
 from rtl.verilog.cleanup import (
     with_claims,
     with_comments,
+    with_copies_apart,
     with_known_memories,
     without_traces_of_yosys,
 )
@@ -177,7 +178,7 @@ def _verilog(
         written = (scratch / "core.v").read_text()
         if not written.endswith("endmodule\n"):  # Yosys does not notice that a disk is full
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
-        body = with_claims(without_traces_of_yosys(written))
+        body = with_claims(with_copies_apart(without_traces_of_yosys(written)))
     body = with_comments(with_known_memories(body), hierarchy.comments())
     return _header(name, core, manifest, options) + body
 
