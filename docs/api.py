@@ -20,7 +20,7 @@ FOLDERS = {
     "tb": "runs the Verilog and holds every value to the golden model; measurements and studies",
     "energy": "the energy of inferences, from a core's gates",
     "formal": "proofs of the components: what is claimed of each, and the solvers' runs",
-    "soak": "random cores on random sequences in Verilator, every value against golden; fuzzed buses",
+    "soak": "random cores on random sequences, every value against golden; fuzzed buses",
     "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
     "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
 }

@@ -68,7 +68,7 @@ class Target:
 TARGETS = (
     Target(
         "uart", f"A board's UART, {CLOCKS_PER_BIT} clocks a bit", "byte", build_board, fuzz,
-        uart_fuzz.Fuzzed, ("bytes",), ("writes", "reads", "events"), 20, 2000,
+        uart_fuzz.Fuzzed, ("bytes",), ("writes", "reads", "events"), 20, 4000,
     ),
     Target(
         "axi", "The buses of a standard top", "transfer", build_top, fuzz_top, axi_fuzz.Fuzzed,

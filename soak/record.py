@@ -7,6 +7,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,34 @@ from soak.steps import Tally
 
 ROOT = Path(__file__).parents[1]
 # What a soak depends on. A commit of other files leaves what is done as it is.
-SOURCES = ("export", "golden", "rtl", "soak", "tb", "tests/network_kinds.py", "tests/networks.py")
+SOURCES = (
+    "driver",
+    "export",
+    "golden",
+    "rtl",
+    "soak",
+    "tb",
+    "tests/network_kinds.py",
+    "tests/networks.py",
+    "tests/wide_inputs.py",
+)
 SUMMED = ("cycles", "values", "sequences", "power_ups", "resets", "reloads")
 ROW = "soak"
 
 
 def commit() -> str:
-    """Return the last commit of what a soak depends on, with `-changed` where files differ."""
-    ran = {"cwd": ROOT, "capture_output": True, "text": True, "check": False}
-    last = subprocess.run(["git", "log", "-1", "--abbrev=8", "--format=%h", "--", *SOURCES], **ran)
-    changed = subprocess.run(["git", "status", "--porcelain", "--", *SOURCES], **ran).stdout.strip()
-    return (last.stdout.strip() or "unknown") + ("-changed" if changed else "")
+    """Return the last commit of what a soak depends on; where files differ from it, with a hash of
+    the difference.
+    """
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", *SOURCES]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    last = git("log", "-1", "--abbrev=8", "--format=%h") or "unknown"
+    changed = git("status", "--porcelain") + git("diff", "HEAD")
+    return f"{last}-{sha256(changed.encode()).hexdigest()[:8]}" if changed else last
 
 
 def load(path: Path, key: dict[str, Any]) -> tuple[int, Tally]:

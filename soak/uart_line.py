@@ -13,11 +13,10 @@ import numpy as np
 
 from driver.uart import Uart
 from export.core import write_core
-from golden.cost.cycles import watchdog_cycles
 from golden.hardware.core import CoreParams
 from golden.integer import NetworkIntegers
 from golden.interface import read_verilog, without_head
-from golden.uart_protocol import BREAK_BITS, FRAME_BITS, MAX_WORDS
+from golden.uart_protocol import BREAK_BITS, FRAME_BITS
 from rtl.host.board import Clocking
 from rtl.verilog.generate import generate_board
 from tb.board import PLL, RESET_CYCLES
@@ -27,7 +26,8 @@ from tb.wrapper import SHELL
 SHIM = Path(__file__).with_name("uart.cpp")
 CLOCKS_PER_BIT = 5  # the fewest
 BOARD = "ulx3s-85f"
-STEP = 1 << 16  # levels of an idle line at a time
+STEP = 1 << 12  # levels of an idle line at a time
+PATIENCE = 20_000  # cycles in which a small core answers
 SHELL_TEXT = f"""module {SHELL} (
     input clk, button_n, uart_rx, output uart_tx,
     output write, read, event_, result, heard, room, broken,
@@ -107,7 +107,6 @@ class Line:
         library.uart_play.restype = library.uart_cycles.restype = number
         library.uart_play.argtypes = [pointer, pointer, number, pointer, number, number]
         library.uart_cycles.argtypes = library.uart_delete.argtypes = [pointer]
-        self._patience = watchdog_cycles(model.core, MAX_WORDS)
         self._board: int | None = library.uart_new(CLOCKS_PER_BIT, RESET_CYCLES)
         self._low = False
         self._received = bytearray()
@@ -149,7 +148,7 @@ class Line:
 
     def read(self, size: int, /) -> bytes:
         waited = 0
-        while len(self._received) < size and waited < self._patience:
+        while len(self._received) < size and waited < PATIENCE:
             self.play(np.ones(STEP, np.uint8), size - len(self._received))
             waited += STEP
         found = bytes(self._received[:size])

@@ -154,6 +154,18 @@ BUGS = {
 
 
 @pytest.mark.long
+def test_a_register_that_reset_forgets_is_found(tmp_path: Path) -> None:
+    """The room that the encoder's queue has: what it holds at power-up stays."""
+    change = ("if (rst) free <= 5'h10;\n    else free", "free")
+    built = Core("loop", 97946, change).build(tmp_path, FAST)
+    rounds = ((seed, draw_round(built, 0, seed, n_steps=1, size=300)) for seed in range(1, 9))
+    power_up, steps = next((seed, steps) for seed, steps in rounds if check(built, seed, steps))
+    (step,) = reduced(built, power_up, steps)
+    assert step.items.tolist() == [[END, 0, 0]] and not step.event_gaps.any()
+    assert "o_results: 0 came, 9 are due" in check(built, power_up, [step])
+
+
+@pytest.mark.long
 def test_a_soak_of_several_cores(tmp_path: Path) -> None:
     arguments = ["--cycles", "10000000", "--cores", "4", "--seed", "1", "--out", str(tmp_path)]
     done = CliRunner().invoke(main, arguments)
