@@ -20,6 +20,7 @@ from soak.steps import Tally
 
 LARGEST = 40  # lanes of all layers, times the timesteps of a block
 N_NEURONS = 20  # at least: a core of fewer shows few values a cycle
+OF_KIND = {"wide input": 10}  # of which no drawn layer has more than 9
 HEADER = ("Core", "Seed", "Cycles", "Values", "Power-ups", "Resets", "Reloads")
 
 
@@ -38,7 +39,7 @@ def draw_core(seed: int, index: int) -> Core:
         core = Core(kind, int(rng.integers(100_000)))
         layers, block = core.params.layers, core.params.hardware.block
         small = sum(layer.lanes for layer in layers) * block <= LARGEST
-        large = sum(layer.params.n_neurons for layer in layers) >= N_NEURONS
+        large = sum(layer.params.n_neurons for layer in layers) >= OF_KIND.get(kind, N_NEURONS)
         if small and large and len(layers) <= (3 if index % 4 == 3 else 2):
             return core
 

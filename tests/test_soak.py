@@ -17,7 +17,7 @@ from export.items import to_items
 from golden.hardware.part import EventKind
 from golden.integer import NetworkIntegers
 from soak.__main__ import draw_core, main
-from soak.cores import Built, Core, without_power_up
+from soak.cores import DRAWN, Built, Core, without_power_up
 from soak.draws import VARIANTS
 from soak.items import read_items
 from soak.reduce import reduce
@@ -145,6 +145,7 @@ def test_a_wrong_weight_is_found_and_made_small(built: Built) -> None:
 
 def test_cores_are_of_every_kind() -> None:
     assert draw_core(0, 3) == draw_core(0, 3) != draw_core(1, 3)
+    assert [draw_core(0, index).kind for index in range(len(DRAWN))] == list(DRAWN)
 
 
 # A line of the Verilog, and what it becomes: a bug.

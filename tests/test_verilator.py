@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from golden.errors import UserError
 from tb import verilator as verilator_module
 from tb.model_cache import CHECKED
 from tb.verilator import (
+    ARGUMENTS,
     LIBRARY,
     RUNTIME,
     build_library,
@@ -113,9 +115,36 @@ def test_models_of_all_cores_share_a_runtime(tmp_path: Path, fake: FakeVerilator
     for core in ("one", "two"):
         build_model({"core.v": core}, "core", tmp_path)
     for core in ("one", "two"):
-        build_library({"core.v": core}, "core", tmp_path)
+        build_library({"core.v": core}, "core", tmp_path, random=core == "two")
     libraries = [RUNTIME, LIBRARY, LIBRARY]
     assert fake.built() == [RUNTIME, "core", "core", *libraries]
+
+
+WORD = """
+module sums(input signed [5:0] a, b, output [7:0] value);
+  wire [5:0] x, y;
+  assign { value[2:0], x[2:0] } = $signed(a) + $signed(6'h4);
+  assign { value[6:4], y[2:0] } = $signed(b) + $signed(6'h4);
+  assign { value[7], value[3] } = { value[6], value[2] };
+endmodule
+module core(input clk, input signed [5:0] a, b, output reg [7:0] kept, output [3:0] low);
+  wire [7:0] value;
+  sums sums(.a(a), .b(b), .value(value));
+  assign low = value[3:0];
+  always @(posedge clk) kept <= value;
+endmodule
+"""
+
+
+def test_a_bit_that_is_another_one_of_its_word_is_no_loop(tmp_path: Path) -> None:
+    """As Yosys extends the sign of a sum that has fewer bits than the slow state."""
+    (tmp_path / "core.v").write_text(WORD)
+    verilator, warnings = str(find_verilator() / "verilator"), {"-Wno-lint", "-Wno-style"}
+    for options in (warnings, {option for option in ARGUMENTS if option.startswith("-W")}):
+        command = [verilator, "--lint-only", *options, "--top-module", "core", "core.v"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert ("Circular" in done.stderr) == (options == warnings), done.stderr
+        assert (done.returncode == 0) == (options != warnings)
 
 
 @pytest.mark.parametrize("home", ["a file", "a space"])
