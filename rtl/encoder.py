@@ -13,7 +13,7 @@ from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.part import EventKind
 from golden.hardware.stages import MASK_QUEUE_DEPTH, MASK_SEGMENT
-from rtl.claims import claim, claim_stable
+from rtl.claims import PRODUCT, claim, claim_stable
 from rtl.component import Component
 from rtl.queue import Queue
 from rtl.signatures import GroupSpikes, GroupSpikesPorts
@@ -109,7 +109,7 @@ class Encoder(Component):
             waits.sequence_end.eq(self.i.sequence_end),
         ]
         taken = queue.o.ready & queue.o.valid
-        self._count_room(m, platform, skipped=self.i.valid & ~queued, taken=taken)
+        self._count_room(m, platform, queued, skipped=self.i.valid & ~queued, taken=taken)
         last_base = (self.layer.n_groups - 1) * lanes
         claim(m, platform, "the queue has room for what comes", ~queued | queue.i.ready)
         claim(m, platform, "a block's last group comes last",
@@ -181,7 +181,9 @@ class Encoder(Component):
             ]
         return m
 
-    def _count_room(self, m: Module, platform: object, skipped: Value, taken: Value) -> None:
+    def _count_room(
+        self, m: Module, platform: object, queued: Value, skipped: Value, taken: Value
+    ) -> None:
         """Count the groups that the queue has room for."""
         free = Signal(range(MASK_QUEUE_DEPTH + 1), init=MASK_QUEUE_DEPTH)
         # Always `free != 0`, as a register: the schedule's longest path begins with it.
@@ -194,8 +196,16 @@ class Encoder(Component):
                 with m.Case(told):
                     m.d.comb += after.eq(free + more)
         claim(m, platform, "room is reserved where there is some", ~self.reserve | (free != 0))
-        claim(m, platform, "no room is given back twice",
-              free + skipped + taken <= MASK_QUEUE_DEPTH + self.reserve)  # fmt: skip
+        if platform is not PRODUCT:
+            coming, waiting = Signal.like(free, init=0), Signal.like(free, init=0)
+            m.d.sync += [
+                coming.eq(coming + self.reserve - (queued | skipped)),
+                waiting.eq(waiting + queued - taken),
+            ]
+            has_room = self.reserve | (coming != 0)
+            claim(m, platform, "every group has its room", has_room | ~(queued | skipped))
+            claim(m, platform, "no room is lost, none is given back twice",
+                  free + coming + waiting == MASK_QUEUE_DEPTH)  # fmt: skip
         claim(m, platform, "room is told as counted", room == (free != 0))
         m.d.sync += [
             free.eq(after),

@@ -23,10 +23,8 @@ from tb.model_cache import build_once, kept_in
 
 OLDEST = (5, 36)  # what cocotb 2 needs: an older one builds, and then fails while it runs
 NEEDED = ("perl", "make", "g++")
-# The Verilog is generated, so style warnings have no reader. A bit of a word that is another bit of
-# it, as where a sign is extended, is no loop, though Verilator takes it for one.
+# The Verilog is generated, so style warnings have no reader.
 ARGUMENTS = ("--cc", "--build", "-j", "2", "--no-timing", "-Wno-lint", "-Wno-style",
-             "-Wno-UNOPTFLAT",
              "--x-assign", "fast", "--x-initial", "fast", "--no-assert")  # fmt: skip
 # What Python needs of a model is marked in the testbench (see `tb.wrapper`): to make every signal
 # of the design readable costs most of Verilator's optimizations.
