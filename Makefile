@@ -58,7 +58,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long formal lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal coverage lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -90,7 +90,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim chain timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim coverage test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -159,6 +159,9 @@ test-long: .venv/installed-all ## Run every test: these, many more networks, pla
 
 formal: .venv/installed-formal ## Prove properties of the core's components, with the bugs that each proof must find
 	$(RUN) -m formal$(foreach name,$(PROOF), --only $(name))
+
+coverage: .venv/installed-all ## Tell what the networks of the tests reach: of what must meet, and of the Verilog's lines, branches and bits
+	$(RUN) -m tests.coverage
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -8,6 +8,9 @@
 
 #include "Vshell.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 // What else is to be done with the settled model before every rising edge (energy/activity.cpp).
 #ifndef BEFORE_EDGE
@@ -20,6 +23,7 @@ struct Core {
     VerilatedContext context;
     Vshell top{&context};
     uint64_t noise = 1;
+    std::string logs;
 
     void rise() {
         BEFORE_EDGE(top);
@@ -102,9 +106,10 @@ bool advance(Source& source, bool gap, bool transferred) {
 
 extern "C" {
 
-// `logs` is the folder of the files that the shell writes.
+// `logs` is the folder of the files that the shell writes, and of what is reached of the model.
 Core* core_new(const char* logs) {
     Core* core = new Core;
+    core->logs = logs;
     const std::string folder = std::string("+logs=") + logs;
     const char* arguments[] = {"core", folder.c_str()};
     core->context.commandArgs(2, arguments);
@@ -121,6 +126,9 @@ Core* core_new(const char* logs) {
 
 void core_delete(Core* core) {
     core->top.final();
+#if VM_COVERAGE
+    core->context.coveragep()->write((core->logs + "/coverage.dat").c_str());
+#endif
     delete core;
 }
 
@@ -184,6 +192,15 @@ void core_counters(Core* core, uint32_t* counters, int64_t n_counters, int64_t c
 // Copy the error flags, in whole words of Verilator's.
 void core_errors(Core* core, void* flags) {
     std::memcpy(flags, &core->top.o_errors, sizeof core->top.o_errors);
+}
+
+// Clear the error flags whose bits are set, in whole words of Verilator's.
+void core_clear_errors(Core* core, const void* flags) {
+    Vshell& top = core->top;
+    std::memcpy(&top.i_clear_errors, flags, sizeof top.i_clear_errors);
+    core->tick(1);
+    std::memset(&top.i_clear_errors, 0, sizeof top.i_clear_errors);
+    core->tick(2);
 }
 
 // Clear counters and flags.

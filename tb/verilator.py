@@ -32,6 +32,9 @@ MODEL_ARGUMENTS = ("--vpi", "--prefix", "Vtop", "--timescale", "1ns/1ns", "-Wno-
 WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums are one wide port
 LIBRARY = "libcore.so"
 LIBRARY_ARGUMENTS = ("-O3", "-CFLAGS", "-fPIC -march=native")
+# Statements, arms of conditions, and bits that change, of signals of any width.
+COVERAGE_ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-max-width", "1000000",
+                      "-Wno-UNOPTFLAT")  # fmt: skip
 RUNTIME = "libverilated.a"
 
 
@@ -233,15 +236,18 @@ def build_library(
     optimize: str = "-O3",
     *,
     large: bool = False,
+    coverage: bool = False,
 ) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
     machine's processor; build it unless that was done. See `build_model`.
 
     A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
+    With `coverage`, the model counts what is reached of it.
     """
     cut = ("--output-split-cfuncs", "1000") if large else ()
     link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *cut)
-    folder = _build(sources, top, LIBRARY, beside, optimize, LIBRARY_ARGUMENTS, link, large=large)
+    arguments = (*LIBRARY_ARGUMENTS, *(COVERAGE_ARGUMENTS if coverage else ()))
+    folder = _build(sources, top, LIBRARY, beside, optimize, arguments, link, large=large)
     return folder / LIBRARY
 
 
