@@ -127,10 +127,14 @@ class CompiledCore:
         ):
             getattr(library, f"core_{name}").argtypes = arguments
         self._core: int | None = library.core_new(str(logs).encode())
-        source, _kept = self._source("i_load", load, gaps)
-        library.core_load(self._core, ctypes.byref(source), self._patience)
-        if source.sent != len(load):
-            raise UserError(f"the core took {source.sent} of {len(load)} items of its load stream")
+        self.load(load, gaps)
+
+    def load(self, items: np.ndarray, gaps: np.ndarray | None = None) -> None:
+        """Load the memories, also again, or raise `UserError`; see the class."""
+        source, _kept = self._source("i_load", items, gaps)
+        self._library.core_load(self._core, ctypes.byref(source), self._patience)
+        if source.sent != len(items):
+            raise UserError(f"the core took {source.sent} of {len(items)} items of its load stream")
 
     def _source(
         self, stream: str, items: np.ndarray, gaps: np.ndarray | None

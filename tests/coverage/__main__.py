@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.coverage.runs import cases, measure
 from tests.coverage.waivers import WAIVERS, Verdict, judge
 
 HEADER = ["Component", "Lines", "Branches", "Toggles", "Waived"]
+OF_WAIVERS = ["Component", "What", "Points", "Reason"]
 SHOWN = 60  # of the points that are missing
 
 
@@ -38,6 +40,13 @@ def cells(reached: Mapping[Point, set[str]], verdict: Verdict) -> list[list[str]
             row.append(f"{sum(bool(reached[p]) for p in counted)} of {len(counted)}")
         rows.append([*row, str(sum(point in verdict.waived for point in points))])
     return rows
+
+
+def reasons(verdict: Verdict) -> list[list[str]]:
+    """Return the waivers: of which component, what, how many points, and why."""
+    times = Counter(verdict.waived.values())
+    return [[of.component if of.component != ".*" else "all", f"{of.kind} `{of.what}`",
+             str(times[of]), of.reason] for of in WAIVERS]  # fmt: skip
 
 
 def told(verdict: Verdict) -> list[str]:
@@ -91,7 +100,11 @@ def main(record: str | None, out: Path) -> None:
     wrong += [f"never met: {what}, {option}: {met}" for what, option, met in meeting
               if functional.NONE in met]  # fmt: skip
     click.echo("\n".join([*wrong, "FAIL" if wrong else "PASS"]))
-    results = {"functional": (functional.HEADER, meeting), "coverage": (HEADER, rows)}
+    results = {
+        "functional": (functional.HEADER, meeting),
+        "coverage": (HEADER, rows),
+        "waivers": (OF_WAIVERS, reasons(verdict)),
+    }
     for name, (columns, of) in results.items():
         text = written(name, columns, of, record or "")
         (FOLDER if record else out).joinpath(f"{name}.json").write_text(text)

@@ -14,6 +14,17 @@ _POINT = re.compile(
     "^C '\x01f\x02core.v\x01l\x02(\\d+)\x01n\x02\\d+\x01t\x02(\\w+)\x01page\x02v_\\w+/(\\w+)"
     "\x01o\x02([^\x01]+)[^']*' (\\d+)$"
 )
+# Signals (`Component.name`) with a bit, a value or a field for each lane, timestep, address or flag:
+# that some of it rises and falls is one point, as numbers are left out of names.
+_WORDS = re.compile(
+    r"Encoder\.(group|left|rest|before_|others|queue__\w+)(_N)*"
+    r"|Queue\.(\w+payload__mask|i__payload|o__payload|items_storage_word)"
+    r"|(DelayLine|SlotReader)\.(\w+__)?(mask|word|rest|before_|others|data)(_N)*(_register)?(_N)?"
+    r"|\w+\.(\w+_)?(timesteps|refresh|refreshing)(_N)*"
+    r"|\w+\.([huy]_word|signature__data|read__data)(_N)?_?(register)?(_N)?"
+    r"|(Drive|Layer|StatePath)\.(drive__)?(values_N|drives_N|sums)"
+    r"|\w+\.(\w+__)?(plain_end|refreshed_end|issue|now|list_N|errors)(_register)?"
+)
 _BIT = re.compile(r"(\w+?)(?:\[(\d+)\])?:(0->1|1->0)$")
 
 
@@ -28,7 +39,8 @@ class Point(NamedTuple):
         `LINE`: a statement of a register, or an arm of several; `BRANCH`: a condition that holds,
         or does not; `TOGGLE`: a bit that rises, or falls.
     place
-        What is assigned, and where the condition is in the Python; or a signal and its bit.
+        What is assigned, and where the condition is in the Python; or a signal and its bit, `any`
+        of a word of many values.
     arm
         Which of them.
     """
@@ -53,7 +65,8 @@ def read_points(data: Path, verilog: str) -> dict[Point, int]:
         if kind == TOGGLE:
             bit = _BIT.match(what.replace("___05F", "__"))
             assert bit, what
-            place = f"{plain(bit[1])}[{bit[2] or 0}]"
+            of = plain(bit[1])
+            place = f"{of}[{'any' if _WORDS.fullmatch(f"{module.component}.{of}") else bit[2] or 0}]"
             arm = "rises" if bit[3] == "0->1" else "falls"
         else:
             if not module.decides(number):

@@ -30,6 +30,7 @@ _CHOICE = re.compile(
     r"^ *assign (?:\{ *)?(\w+).*? = (\S+) \? (?:\(\* src = \"([^\"]+)\" \*\) )?(.*);$"
 )
 _CASE = re.compile(r"^ *(\d+'b[01?]+|default):$")
+_EQUAL = re.compile(r"(?:(.*) == \d+'h([0-9a-f]+)|! (.*))$")
 _FUNCTION = re.compile(r"^ *function (?:\[\d+:0\] )?(\w+);$")
 _IF = re.compile(r"if \((.*?)\)(?: begin| \w|$)")
 _LITERAL = re.compile(r" *-?\d+'s?[hbd]\w+ *")
@@ -63,6 +64,12 @@ class Module:
     component: str
     first: int
     lines: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _assigned(self) -> dict[str, str]:
+        """What is assigned to each net."""
+        matches = (_ASSIGNED.match(line) for line in self.lines)
+        return {match[1]: _SRC.sub("", match[2]).replace("  ", " ") for match in matches if match}
 
     @cached_property
     def _sources(self) -> dict[str, str]:
@@ -109,9 +116,11 @@ class Module:
         return python(source) if source else "a reset"
 
     def decides(self, number: int) -> bool:
-        """Whether a line of the Verilog is a statement, and no initial value."""
+        """Whether a line of the Verilog is a statement, and no initial value or constant choice."""
         line = self.lines[number - self.first]
-        return bool(_CHOICE.match(line) or _CASE.match(line) or _IF.search(line))
+        if chosen := _CHOICE.match(line):
+            return not _LITERAL.fullmatch(chosen[2])
+        return bool(_CASE.match(line) or _IF.search(line))
 
     def place(self, number: int) -> str:
         """Return what is decided in a line of the Verilog: what is assigned, and on which condition
@@ -126,21 +135,31 @@ class Module:
             return f"{self.target(target)}: {where}{', a constant' if constants else ''}"
         here = number - self.first
         if case := _CASE.match(line):
-            above = [
-                function[1] for line in self.lines[:here] if (function := _FUNCTION.match(line))
-            ]
-            used = rf" = {above[-1]}\("
-            call = next(line for line in self.lines[here:] if re.search(used, line))
-            called = _ASSIGNED.match(call)
-            assert called
-            source = _SRC.search(call)
-            arm = "others" if case[1] == "default" else "one of several"
-            return f"{self.target(called[1])}: {python(source[1]) if source else 'a switch'}, {arm}"
+            return self._of_case(here, case[1])
         below = (_TAKEN.search(line) for line in self.lines[here:])
         taken = next(name[1] for name in below if name)
         condition = _IF.search(line)
         where = self.condition(condition[1]) if condition else "every cycle"
         return f"{self.target(taken)}: {where}"
+
+    def _of_case(self, here: int, bits: str) -> str:
+        """Return what an arm of a selection decides: of conditions of which one holds, or none. Its
+        values are those of `bits`, the first condition's at the right.
+        """
+        above = (_FUNCTION.match(line) for line in reversed(self.lines[:here]))
+        name = next(function[1] for function in above if function)
+        called = rf"assign (\w+).* = {name}\(.*\{{ ([^{{}}]*) \}}\);"
+        call = next(found for line in self.lines[here:] if (found := re.search(called, line)))
+        target = self.target(call[1])
+        _, quote, bits = bits.partition("'b")
+        if "1" not in bits:
+            return f"{target}: {'none holds' if quote else 'several hold'}"
+        condition = call[2].split(", ")[bits.index("1")]
+        equal = _EQUAL.match(self._assigned.get(condition, ""))
+        if not equal:
+            return f"{target}: {self.condition(condition)}"
+        of, value, none = equal.groups()
+        return f"{target}: {self.condition(of or none)} is {int(value or '0', 16)}"
 
     @cached_property
     def outputs(self) -> set[str]:
