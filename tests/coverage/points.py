@@ -14,7 +14,7 @@ _POINT = re.compile(
     "^C '\x01f\x02core.v\x01l\x02(\\d+)\x01n\x02\\d+\x01t\x02(\\w+)\x01page\x02v_\\w+/(\\w+)"
     "\x01o\x02([^\x01]+)[^']*' (\\d+)$"
 )
-# Signals (`Component.name`) with a bit, a value or a field for each lane, timestep, address or flag:
+# Signals (`Component.name`) with a bit, a value or a field for each lane, timestep, address, flag:
 # that some of it rises and falls is one point, as numbers are left out of names.
 _WORDS = re.compile(
     r"Encoder\.(group|left|rest|before_|others|queue__\w+)(_N)*"
@@ -66,7 +66,8 @@ def read_points(data: Path, verilog: str) -> dict[Point, int]:
             bit = _BIT.match(what.replace("___05F", "__"))
             assert bit, what
             of = plain(bit[1])
-            place = f"{of}[{'any' if _WORDS.fullmatch(f"{module.component}.{of}") else bit[2] or 0}]"
+            word = _WORDS.fullmatch(f"{module.component}.{of}")
+            place = f"{of}[{'any' if word else bit[2] or 0}]"
             arm = "rises" if bit[3] == "0->1" else "falls"
         else:
             if not module.decides(number):

@@ -85,9 +85,7 @@ def judge(reached: Mapping[Point, set[str]], waivers: Iterable[Waiver]) -> Verdi
     return Verdict(missing, stale, waived)
 
 
-_WIDE = (
-    "as wide as a count of years, for which no run has time; a carry beyond 8 bits is reached"
-)
+_WIDE = "as wide as a count of years, for which no run has time; a carry beyond 8 bits is reached"
 _LARGEST = "as wide as what the largest core has to load"
 _AT_ONCE = "as wide as the most that can come in a cycle, which is 0, or the same, in a narrow core"
 _NO_STATE = "a readout has no slow state, whose currents were to be refreshed"
