@@ -35,7 +35,7 @@ from tests.test_core_cosim import (
 )
 
 # Other weights that a core gets, and how many inputs with each: all at an end, then any.
-WEIGHTS, INPUTS = ("largest", "smallest", "largest", *["any"] * 4), 3
+WEIGHTS, INPUTS = ("largest", "smallest", "largest", *["any"] * 8), 3
 # What ends something that leaves a core with a readout, and without.
 ENDS = (EventKind.REPORT, EventKind.END_TIMESTEP)
 # By their draw in `DRAWS`, the seeds of networks of the tests.
@@ -150,6 +150,9 @@ def other_weights(network: NetworkIntegers, rng: np.random.Generator) -> Iterato
                 formats |= {"alpha": f.alpha, "c_y": f.c_y}
             if p.own_reset:
                 formats["reset"] = p.reset_amount
+            if p.max_delay:
+                delays = rng.integers(0, p.max_delay, layer.delays.shape, endpoint=True)
+                layer = replace(layer, delays=delays)
             layers.append(replace(layer, **{
                 name: _drawn(rng, kind, fmt, getattr(layer, name), name in ("leak", "alpha"))
                 for name, fmt in formats.items()
