@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.coverage.points import LINE, TOGGLE, Point
+from tests.coverage.points import BRANCH, LINE, TOGGLE, Point
 
 
 @dataclass(frozen=True)
