@@ -28,7 +28,7 @@ from tests.networks import Drawn
 # corner `TIMES` times,
 CHOSEN: dict[str, tuple[int, ...]] = {
     "whole neurons": (69, 421, 537, 753),
-    "reports": (23, 195, 202, 213, 312, 430, 520, 656, 705),
+    "reports": (23, 195, 202, 213, 312, 430, 473, 520, 656, 705),
 }
 # of those that have each pair of options,
 PAIRED: dict[str, tuple[int, ...]] = {

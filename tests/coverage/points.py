@@ -19,7 +19,7 @@ _POINT = re.compile(
 _WORDS = re.compile(
     r"Encoder\.(group|left|rest|before_|others|queue__\w+)(_N)*"
     r"|Queue\.(\w+payload__mask|i__payload|o__payload|items_storage_word)"
-    r"|(DelayLine|SlotReader)\.(\w+__)?(mask|word|rest|before_|others|lowest|data)(_N)*(_register)?(_N)?"
+    r"|(DelayLine|SlotReader)\.(\w+__)?(mask|word|rest|before_|others|lowest|data)(_N)*(_reg(ister)?)?(_N)?"
     r"|Readout\.o__payload"
     r"|\w+\.(\w+_)?(timesteps|refresh|refreshing)(_N)*"
     r"|\w+\.([huy]_word|signature__data|read__data)(_N)?_?(register)?(_N)?"
