@@ -52,7 +52,7 @@ LONG = {
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
     "parts": (0, 1, 5, 8, *range(400, 430)),
-    **{draw: sorted({*seeds} - {*neuron_corners.CHOSEN[draw]} - {*functional.DIRECTED.get(draw, ())})
+    **{draw: sorted({*seeds} - {seed for of, seed in QUICK if of == draw})
        for draw, seeds in neuron_corners.PAIRED.items()},
 }  # fmt: skip
 STALLED = [
