@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from docs.results import FOLDER
 from golden.command_line import Command
 from golden.errors import report_user_errors
 from golden.table import table
+from rtl.component import Component
 from tests import functional, test_functional
 from tests.coverage.points import BRANCH, LINE, TOGGLE, Point, merge
 from tests.coverage.runs import cases, measure
@@ -40,6 +42,15 @@ def cells(reached: Mapping[Point, set[str]], verdict: Verdict) -> list[list[str]
             row.append(f"{sum(bool(reached[p]) for p in counted)} of {len(counted)}")
         rows.append([*row, str(sum(point in verdict.waived for point in points))])
     return rows
+
+
+def absent(reached: Mapping[Point, set[str]]) -> list[str]:
+    """Return the components of cores that none of the runs has; those of ablations are no part of
+    the product.
+    """
+    every = {of.__name__ for of in Component.__subclasses__()
+             if re.fullmatch(r"rtl\.(?!ablated)\w+", of.__module__)}  # fmt: skip
+    return sorted(every - {point.component for point in reached})
 
 
 def reasons(verdict: Verdict) -> list[list[str]]:
@@ -96,7 +107,7 @@ def main(record: str | None, out: Path) -> None:
     verdict = judge(reached, WAIVERS)
     rows = cells(reached, verdict)
     click.echo(table(HEADER, rows, left=(0,)))
-    wrong = told(verdict)
+    wrong = told(verdict) + [f"in no core: {name}" for name in absent(reached)]
     wrong += [f"never met: {what}, {option}: {met}" for what, option, met in meeting
               if functional.NONE in met]  # fmt: skip
     click.echo("\n".join([*wrong, "FAIL" if wrong else "PASS"]))

@@ -17,7 +17,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.hardware.core import CoreParams
 from golden.hardware.part import EventKind
-from golden.integer import NetworkIntegers
+from golden.integer import NetworkIntegers, without_readout
 from golden.interface import read_interface, read_verilog, without_head
 from rtl.verilog.generate import generate
 from tb.compiled import COVERAGE, CompiledCore, build_compiled
@@ -190,6 +190,9 @@ def cases() -> dict[str, Case]:
         "errors, delays": with_errors_in(delayed_network(), 150),
         "errors, own spikes": with_errors_in(saturating_recurrent_network(), 300),
     }
+    drawn = DRAWS["tiny"](1126)
+    spikes = without_readout(drawn.network.params, drawn.network.layers)
+    found["spikes out"] = Case(replace(drawn, network=spikes, reports=()))
     for draw, seeds in DRAWN.items():
         for seed in seeds:
             found[f"{draw} {seed}"] = Case(DRAWS[draw](seed))
