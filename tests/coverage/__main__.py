@@ -82,7 +82,9 @@ def written(name: str, columns: Sequence[str], rows: list[list[str]], commit: st
 
 
 @click.command(cls=Command)
-@click.option("--record", metavar="COMMIT", help="Write the results of this commit into docs.")
+@click.option(
+    "--record", metavar="COMMIT", help="Write results without a fault, of this commit, into docs."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -118,7 +120,7 @@ def main(record: str | None, out: Path) -> None:
     }
     for name, (columns, of) in results.items():
         text = written(name, columns, of, record or "")
-        (FOLDER if record else out).joinpath(f"{name}.json").write_text(text)
+        (FOLDER if record and not wrong else out).joinpath(f"{name}.json").write_text(text)
     if wrong:
         raise SystemExit(1)
 

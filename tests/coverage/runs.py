@@ -24,7 +24,7 @@ from tb.compiled import COVERAGE, CompiledCore, build_compiled
 from tb.gaps import draw_gaps
 from tests.coverage.points import Point, read_points
 from tests.coverage.verilog import with_counting
-from tests.network_kinds import DRAWS
+from tests.network_kinds import DRAWS, with_reports
 from tests.networks import Drawn, draw_payloads
 from tests.test_core_cosim import (
     delayed_network,
@@ -193,6 +193,8 @@ def cases() -> dict[str, Case]:
     drawn = DRAWS["tiny"](1126)
     spikes = without_readout(drawn.network.params, drawn.network.layers)
     found["spikes out"] = Case(replace(drawn, network=spikes, reports=()))
+    # Logits that pass their memory by, the largest of each class too, and class 9 is often best.
+    found["reports, passing"] = Case(with_reports(DRAWS["tiny"](1249)))
     for draw, seeds in DRAWN.items():
         for seed in seeds:
             found[f"{draw} {seed}"] = Case(DRAWS[draw](seed))
