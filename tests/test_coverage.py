@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -90,6 +91,8 @@ def runs(tmp_path: Path) -> dict[str, dict[Point, int]]:
                 ("reg [1:0] level", TOGGLE, "level[0]:0->1", 2),
                 ("reg [1:0] level", TOGGLE, "level[0]:1->0", falls),
                 (f"reg stage_{layer}", TOGGLE, f"stage_{layer}:0->1", layer),
+                ("reg stage_0", TOGGLE, "stage_0:1->0", layer),
+                (f"reg stage_{layer}", TOGGLE, f"stage_{layer}:1->0", 0),
                 ("input i__valid", TOGGLE, "i___05Fvalid:0->1", 0),
             )
         )
@@ -106,7 +109,9 @@ def test_points_of_cores_are_merged(runs: dict[str, dict[Point, int]]) -> None:
     assert reached[Point("Queue", BRANCH, where, "does not hold")] == {"core 0", "core 1"}
     assert reached[Point("Queue", TOGGLE, "stage_N[0]", "rises")] == {"core 1"}
     assert reached[Point("Queue", LINE, "level: rst", "holds")] == {"core 0", "core 1"}
-    assert len(reached) == 8
+    falls = Point("Queue", TOGGLE, "stage_N[0]", "falls")
+    assert reached[falls] == {"core 1"}, "one of its two registers falls"
+    assert len(reached) == 9
 
 
 def test_what_nothing_reaches_is_named(runs: dict[str, dict[Point, int]]) -> None:
@@ -119,7 +124,7 @@ def test_what_nothing_reaches_is_named(runs: dict[str, dict[Point, int]]) -> Non
     )
     verdict = judge(merge(runs), waivers)
     assert (verdict.missing, verdict.stale, len(verdict.waived)) == ([], [], 2)
-    assert command.cells(merge(runs), verdict)[0] == ["Queue", "1 of 1", "2 of 2", "3 of 3", "2"]
+    assert command.cells(merge(runs), verdict)[0] == ["Queue", "1 of 1", "2 of 2", "4 of 4", "2"]
 
 
 def test_a_waiver_of_what_is_reached_or_of_nothing_is_named(
@@ -132,6 +137,25 @@ def test_a_waiver_of_what_is_reached_or_of_nothing_is_named(
     lines = command.told(verdict)
     assert any("is reached: Queue, toggle, level[0]" in line for line in lines)
     assert lines[-1].endswith("is of nothing")
+
+
+def test_waivers_of_bits_need_others_that_are_reached() -> None:
+    """Those above the highest one that is reached, if that is high enough; or any other ones."""
+
+    def waived(reached: set[int], **options: Any) -> set[str]:
+        points = {
+            Point("Counters", TOGGLE, f"count[{bit}]", "rises"): set("a" * (bit in reached))
+            for bit in range(5)
+        }
+        waiver = Waiver("Counters", TOGGLE, r"count\[\d\]", "for bits of a count", **options)
+        verdict = judge(points, (waiver,))
+        assert len(verdict.waived) + len(verdict.missing) + len(reached) == 5
+        return {point.place[6] for point in verdict.waived}
+
+    assert waived({0, 2}, above=2) == {"3", "4"}
+    assert waived({0, 1}, above=2) == set()
+    assert waived({1, 3}, partly=True) == {"0", "2", "4"}
+    assert waived(set(), partly=True) == set()
 
 
 def test_only_what_is_told_apart_is_counted() -> None:
