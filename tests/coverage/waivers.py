@@ -91,7 +91,7 @@ _AT_ONCE = "as wide as the most that can come in a cycle, which is 0, or the sam
 _NO_STATE = "a readout has no slow state, whose currents were to be refreshed"
 WAIVERS: tuple[Waiver, ...] = (
     Waiver(".*", LINE, ".*: several hold", "conditions of a selection exclude each other"),
-    Waiver("Counters|Encoder|EventList", LINE, ".*: none holds",
+    Waiver("Counters|Encoder|EventList|SpikeOutput", LINE, ".*: none holds",
            "a selection by a number that is always one of those that there are"),
     Waiver("Counters", TOGGLE, r"(cycles|value|(layerN|readout)_\w+(?<!_added_N))\[\d+\]", _WIDE,
            above=8),
@@ -105,6 +105,12 @@ WAIVERS: tuple[Waiver, ...] = (
     Waiver("NeuronStage", TOGGLE, r"held_word_N_N\[\d+\]",
            "as wide as the largest current of the layer with most products; its weights mix signs",
            above=16),
+    Waiver("DelayLine", TOGGLE, r"mask_reg_N\[any\]",
+           "of one timestep at a time: it rises with the first item, and every other one has it",
+           "falls"),
+    Waiver("Readout", BRANCH, "read__data_register: counts__peaks_writes",
+           "a largest logit is written 1 cycle after its read, and walks are at least 2 apart",
+           "holds"),
     Waiver("SpikePath", TOGGLE, r"weight_base_N\[\d+\]", _LARGEST, above=7),
     Waiver("Readout", TOGGLE,
            r"(schedule__issue__dense|(.*__|kept_N__|step_N__)?(any_)?refresh)\[.*\]", _NO_STATE),
