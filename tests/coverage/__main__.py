@@ -56,8 +56,8 @@ def absent(reached: Mapping[Point, set[str]]) -> list[str]:
 def reasons(verdict: Verdict) -> list[list[str]]:
     """Return the waivers: of which component, what, how many points, and why."""
     times = Counter(verdict.waived.values())
-    return [[of.component if of.component != ".*" else "all", f"{of.kind} `{of.what}`",
-             str(times[of]), of.reason] for of in WAIVERS]  # fmt: skip
+    return [["all" if of.component == ".*" else of.component.replace("|", ", "),
+             f"{of.kind} `{of.what}`", str(times[of]), of.reason] for of in WAIVERS]  # fmt: skip
 
 
 def told(verdict: Verdict) -> list[str]:
