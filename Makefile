@@ -61,7 +61,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long formal soak fuzz lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal soak fuzz coverage lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -94,7 +94,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim chain timeline waves bench-testset bench study energy uart-sim soak fuzz test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim soak fuzz coverage test test-long: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -172,6 +172,9 @@ soak: .venv/installed-run ## Run CORES random small cores for CYCLES on random s
 
 fuzz: .venv/installed-run ## Put COUNT bytes on a board's UART and transfers on AXI that nobody should send: no wrong write, and it recovers
 	$(RUN) -m soak.fuzz --count $(COUNT) --seed $(SEED)
+
+coverage: .venv/installed-all ## Tell what the networks of the tests reach: of what must meet, and of the Verilog's lines, branches and bits
+	$(RUN) -m tests.coverage
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

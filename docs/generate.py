@@ -216,6 +216,7 @@ def pages() -> dict[Path, str]:
             "proofs": proofs(),
             "soak": cells_of("soak"),
             "fuzz": cells_of("fuzz"),
+            **{name: cells_of(name) for name in ("functional", "coverage", "waivers")},
         },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {

@@ -8,6 +8,9 @@
 
 #include "Vshell.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 // What else is to be done with the settled model before every rising edge (energy/activity.cpp).
 #ifndef BEFORE_EDGE
@@ -20,6 +23,7 @@ struct Core {
     VerilatedContext context;
     Vshell top;
     uint64_t noise = 1;
+    std::string logs;
 
     Core(int count, const char** arguments) : top{given(count, arguments)} {}
 
@@ -123,13 +127,15 @@ void core_reset(Core* core) {
     core->tick(3);
 }
 
-// `logs` is the folder of the files that the shell writes. What the Verilog leaves open at power-up
-// is drawn from a `seed`, in a library that was built for it; 0 is none.
+// `logs` is the folder of the files that the shell writes, and of what is reached of the model. What
+// the Verilog leaves open at power-up is drawn from a `seed`, in a library that was built for it; 0
+// is none.
 Core* core_new(const char* logs, int32_t seed) {
     const std::string folder = std::string("+logs=") + logs;
     const std::string seeded = "+verilator+seed+" + std::to_string(seed);
     const char* arguments[] = {"core", folder.c_str(), "+verilator+rand+reset+2", seeded.c_str()};
     Core* core = new Core(seed ? 4 : 2, arguments);
+    core->logs = logs;
     core->context.fatalOnError(false);  // core_broken tells it
     core_reset(core);
     return core;
@@ -137,6 +143,9 @@ Core* core_new(const char* logs, int32_t seed) {
 
 void core_delete(Core* core) {
     core->top.final();
+#if VM_COVERAGE
+    core->context.coveragep()->write((core->logs + "/coverage.dat").c_str());
+#endif
     delete core;
 }
 
@@ -203,6 +212,15 @@ void core_counters(Core* core, uint32_t* counters, int64_t n_counters, int64_t c
 // Copy the error flags, in whole words of Verilator's.
 void core_errors(Core* core, void* flags) {
     std::memcpy(flags, &core->top.o_errors, sizeof core->top.o_errors);
+}
+
+// Clear the error flags whose bits are set, in whole words of Verilator's.
+void core_clear_errors(Core* core, const void* flags) {
+    Vshell& top = core->top;
+    std::memcpy(&top.i_clear_errors, flags, sizeof top.i_clear_errors);
+    core->tick(1);
+    std::memset(&top.i_clear_errors, 0, sizeof top.i_clear_errors);
+    core->tick(2);
 }
 
 // Clear counters and flags.

@@ -20,6 +20,7 @@ from tb.verilator import build_library
 from tb.wrapper import SHELL, write_shell
 
 SHIM = Path(__file__).with_suffix(".cpp")
+COVERAGE = "coverage.dat"  # written when a core is closed
 STEP = 100_000  # cycles between looks at the keyboard
 COUNTER_CYCLES = 3  # between two counters, as in tb/cocotb_core.py
 _POINTER, _NUMBER, _WORD = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64
@@ -61,14 +62,18 @@ def build_compiled(
     beside: Path,
     optimize: str = "-O3",
     logs: Iterable[Log] = (),
+    *,
+    coverage: bool = False,
 ) -> Path:
-    """Return the library of a core's Verilog, which writes `logs`; see `build_library`."""
+    """Return the library of a core's Verilog, which writes `logs`, and with `coverage` the file
+    `COVERAGE` beside them; see `build_library`.
+    """
     sources = {
         "core.v": without_head(verilog),
         f"{SHELL}.sv": write_shell(interface, logs),
         SHIM.name: shim_of(interface),
     }
-    return build_library(sources, SHELL, beside, optimize)
+    return build_library(sources, SHELL, beside, optimize, coverage=coverage)
 
 
 def shim_of(interface: Interface) -> str:
@@ -121,6 +126,7 @@ class CompiledCore:
             ("run", [_POINTER, _POINTER, _NUMBER]),
             ("counters", [_POINTER, _POINTER, _NUMBER, _NUMBER]),
             ("errors", [_POINTER, _POINTER]),
+            ("clear_errors", [_POINTER, _POINTER]),
             ("clear", [_POINTER]),
             ("broken", [_POINTER]),
             ("reset", [_POINTER]),
@@ -214,6 +220,14 @@ class CompiledCore:
         self._library.core_errors(self._core, flags.ctypes.data)
         bits = np.unpackbits(flags, bitorder="little").astype(bool)
         return dict(zip(names, bits.tolist(), strict=False))
+
+    def clear_errors(self, names: Iterable[str]) -> None:
+        """Clear these error flags, and no others."""
+        bits = np.isin(self._interface.errors, list(names))
+        flags = np.zeros(8 + len(bits) // 8, np.uint8)  # as in `errors`
+        packed = np.packbits(bits, bitorder="little")
+        flags[: len(packed)] = packed
+        self._library.core_clear_errors(self._core, flags.ctypes.data)
 
     def clear(self) -> None:
         """Clear counters and flags."""

@@ -34,6 +34,9 @@ WAVES_ARGUMENTS = ("--trace-fst", "--trace-max-width", "65536")  # a core's sums
 RANDOM_ARGUMENTS = ("--x-assign", "unique", "--x-initial", "unique")
 LIBRARY = "libcore.so"
 LIBRARY_ARGUMENTS = ("-O3", "-CFLAGS", "-fPIC -march=native")
+# Statements, arms of conditions, and bits that change, of signals of any width.
+COVERAGE_ARGUMENTS = ("--coverage-line", "--coverage-toggle", "--coverage-max-width", "1000000",
+                      "-Wno-UNOPTFLAT")  # fmt: skip
 RUNTIME = "libverilated.a"
 
 
@@ -236,17 +239,20 @@ def build_library(
     *,
     large: bool = False,
     random: bool = False,
+    coverage: bool = False,
 ) -> Path:
     """Return a shared library of the Verilated model of `sources`, Verilog and C++, built for this
     machine's processor; build it unless that was done. See `build_model`.
 
     A `large` model is a netlist: its functions are cut into ones that the compiler is quick with.
-    With `random`, what the Verilog leaves open at power-up is what its user draws, else 0.
+    With `random`, what the Verilog leaves open at power-up is what its user draws, else 0. With
+    `coverage`, the model counts what is reached of it.
     """
     cut = ("--output-split-cfuncs", "1000") if large else ()
     more = (*cut, *(RANDOM_ARGUMENTS if random else ()))
     link = ("--prefix", f"V{top}", "-LDFLAGS", "-shared", *more)
-    folder = _build(sources, top, LIBRARY, beside, optimize, LIBRARY_ARGUMENTS, link, large=large)
+    arguments = (*LIBRARY_ARGUMENTS, *(COVERAGE_ARGUMENTS if coverage else ()))
+    folder = _build(sources, top, LIBRARY, beside, optimize, arguments, link, large=large)
     return folder / LIBRARY
 
 

@@ -201,6 +201,11 @@ def draw_parts(seed: int) -> Drawn:
     return with_reports(drawn) if seed % 3 == 2 else drawn
 
 
+def draw_tiny(seed: int) -> Drawn:
+    """Draw a network of whole neurons with few of them, and few timesteps."""
+    return draw_whole(seed, max_neurons=6, max_inputs=6, n_timesteps=(3, 6)[seed % 2])
+
+
 DRAWS: dict[str, Callable[[int], Drawn]] = {
     "large": draw_network,
     "large with delays": partial(draw_network, delays=True),
@@ -212,6 +217,7 @@ DRAWS: dict[str, Callable[[int], Drawn]] = {
     "wide links": draw_wide,
     "loop and delays": lambda seed: with_delays(draw_loop(seed)),
     "whole neurons": draw_neurons,
+    "tiny": draw_tiny,
     "parts": draw_parts,
     "reports": lambda seed: with_reports(draw_neurons(seed)),
     "shared products": draw_shared,

@@ -21,7 +21,7 @@ from golden.hardware.layer import LayerHardware
 from golden.integer import run
 from golden.runs import Run
 from tb.simulate import by_timestep
-from tests import neuron_corners
+from tests import functional, neuron_corners
 from tests.core_simulator import COUNTER_CYCLES, Recorded, simulate
 from tests.corners import CHOSEN, CORNERS, SHAPES, TIMES, VERILATED, corners
 from tests.network_kinds import DRAWS
@@ -41,6 +41,7 @@ QUICK = [
 ]
 QUICK += [("parts", seed) for seed in (2, 3, 7, 9)]
 QUICK += [("shared products", seed) for seed in (0, 1, 4, 5, 6)]
+QUICK += [(draw, seed) for draw, seeds in functional.DIRECTED.items() for seed in seeds]
 LONG = {
     "large": range(42),
     "large with delays": range(200, 218),
@@ -51,7 +52,7 @@ LONG = {
     "loop": (0, 1, 2, 3, 4, 6, 8, 11, 12, 15, 32, 52, *range(400, 410)),
     "loop and delays": (*range(60, 68), *range(400, 405)),
     "parts": (0, 1, 5, 8, *range(400, 430)),
-    **{draw: sorted({*seeds} - {*neuron_corners.CHOSEN[draw]})
+    **{draw: sorted({*seeds} - {seed for of, seed in QUICK if of == draw})
        for draw, seeds in neuron_corners.PAIRED.items()},
 }  # fmt: skip
 STALLED = [
@@ -227,8 +228,8 @@ def test_the_chosen_neurons_have_every_pair_of_options() -> None:
             found[draw, seed] = neuron_corners.neuron_corners(DRAWS[draw](seed))
         return Counter(corner for case in cases for corner in found[case])
 
-    chosen, paired = neuron_corners.CHOSEN, neuron_corners.PAIRED
-    corners_of, pairs_of = reached(chosen), reached(chosen, paired)
+    chosen = (neuron_corners.CHOSEN, functional.DIRECTED)
+    corners_of, pairs_of = reached(*chosen), reached(*chosen, neuron_corners.PAIRED)
     assert {corner for corner in neuron_corners.CORNERS if corners_of[corner] < TIMES} == set()
     assert {pair for pair in neuron_corners.PAIRS if not pairs_of[pair]} == set()
     assert len(found) >= 60

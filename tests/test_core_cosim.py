@@ -110,7 +110,7 @@ def test_errors_before_delays(tmp_path: Path) -> None:
     """They are found by the delay line. Delays are before both layers: of one timestep, and of up
     to as many as a sequence has; the second one of its blocks is a partial one.
     """
-    drawn = draw_network(338, max_neurons=20, max_inputs=20, delays=True)
+    drawn = delayed_network()
     n_timesteps, layers = drawn.payloads.shape[1], drawn.network.params.layers
     assert [layer.max_delay for layer in layers] == [1, n_timesteps]
     assert drawn.hardware.block < n_timesteps < 2 * drawn.hardware.block
@@ -154,6 +154,11 @@ def check_core(drawn: Drawn, seed: int, tmp_path: Path) -> None:
         assert {name.split(".")[-1] for name in cleared} == {"cycles", "starved_cycles"}
         assert all(count < simulation.counters[name] for name, count in cleared.items())
         check_waiting(simulation)
+
+
+def delayed_network() -> Drawn:
+    """Return a network with delays before both layers, in blocks of which the last one is short."""
+    return draw_network(338, max_neurons=20, max_inputs=20, delays=True)
 
 
 def saturating_network() -> Drawn:

@@ -207,6 +207,11 @@ def test_a_chain_is_of_several_networks(clone: Path) -> None:
     ]
 
 
+def test_coverage_is_told(clone: Path) -> None:
+    assert make(clone, "coverage").returncode == 0
+    assert commands(clone) == [["-m", "tests.coverage"]]
+
+
 def test_proofs_are_named(clone: Path) -> None:
     done = make(clone, "formal", "PROOF=masks loader")
     assert done.returncode == 0 and make(clone, "formal").returncode == 0, done.stderr
