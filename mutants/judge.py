@@ -1,0 +1,195 @@
+"""Run the tests that matter against mutants, and say which of them survive."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from difflib import unified_diff
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
+
+from golden.errors import UserError
+from mutants.equivalents import reason
+from mutants.files import ROOT, asked
+from mutants.mutate import Mutant
+from mutants.reach import CHOSEN
+from mutants.reached import Test, asked_of, measure
+from mutants.tree import Copy, code_state, copies, digest
+
+T = TypeVar("T")
+# Processor seconds of the tests that are asked in one run of pytest: most mutants die in the first.
+ROUNDS = (4, 20, 130)
+START_SECONDS = 20  # that pytest may take beside them
+SLOWER = 4  # times as long as without a mutant a test may take
+
+KILLED, TIMEOUT, SURVIVED, EQUIVALENT = "killed", "timeout", "survived", "equivalent"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Attributes
+    ----------
+    by
+        The test that killed it; why it is equivalent.
+    seconds
+        On the clock.
+    asked
+        How many tests were asked about it, of how many that reach it.
+    """
+
+    mutant: Mutant
+    result: str
+    by: str
+    seconds: float
+    asked: tuple[int, int]
+
+    def diff(self) -> str:
+        """Return the mutant as a difference of lines."""
+        path = self.mutant.path
+        source = (ROOT / path).read_text()
+        changed = self.mutant.apply(source)
+        lines = (source.splitlines(), changed.splitlines())
+        return "\n".join(unified_diff(*lines, path, path, lineterm="", n=1))
+
+
+def rounds(tests: Sequence[Test]) -> Iterator[list[Test]]:
+    """Yield tests by runs of pytest."""
+    rest = list(tests)
+    for limit in ROUNDS:
+        taken, spent = [], 0.0
+        while rest and (not taken or spent + rest[0].seconds <= limit):
+            spent += rest[0].seconds
+            taken.append(rest.pop(0))
+        if taken:
+            yield taken
+
+
+def judge(copy: Copy, mutant: Mutant, tests: Sequence[Test], cache: Path) -> Verdict:
+    """Ask tests about a mutant until one fails."""
+    started, count = time.monotonic(), 0
+    chosen = copy.root.parent / "chosen.json"
+    result, by = SURVIVED, ""
+    with copy.mutated(mutant):
+        for some in rounds(tests):
+            count += len(some)
+            chosen.write_text(json.dumps([test.name for test in some]))
+            failed = chosen.with_suffix(".failed")
+            failed.unlink(missing_ok=True)
+            files = list(dict.fromkeys(test.file for test in some))
+            seconds = START_SECONDS + SLOWER * sum(test.seconds for test in some)
+            done = copy.run(["-x", *files], seconds, cache, **{CHOSEN: str(chosen)})
+            if done.status == 5:
+                raise UserError(f"pytest finds none of {', '.join(test.name for test in some)}")
+            if done.status != 0:
+                result = TIMEOUT if done.status is None else KILLED
+                by = failed.read_text() if failed.exists() else ""
+                break
+    spent = round(time.monotonic() - started, 1)
+    return Verdict(mutant, result, by, spent, (count, len(tests)))
+
+
+class Kept:
+    """Verdicts in a folder. A kill holds as long as the code and the test file that killed are as
+    they were; a mutant that survived is asked about again when any test changes.
+    """
+
+    def __init__(self, folder: Path, code: str) -> None:
+        self.folder, self.code = folder, code
+        self.tests = digest([ROOT / file for file in asked()])
+
+    def _path(self, mutant: Mutant) -> Path:
+        place = f"{mutant.path.replace('/', '-')}-{mutant.line}-{mutant.column}"
+        return self.folder / self.code / f"{place}-{mutant.new.encode().hex()}.json"
+
+    def _state(self, verdict: Verdict) -> str:
+        file = ROOT / verdict.by.split("::")[0]
+        return digest([file]) if verdict.by and file.is_file() else self.tests
+
+    def find(self, mutant: Mutant) -> Verdict | None:
+        """Return a verdict that still holds."""
+        path = self._path(mutant)
+        if not path.exists():
+            return None
+        told = json.loads(path.read_text())
+        state = told.pop("state")
+        verdict = Verdict(**told | {"mutant": mutant, "asked": tuple(told["asked"])})
+        return verdict if self._state(verdict) == state else None
+
+    def keep(self, verdict: Verdict) -> None:
+        path = self._path(verdict.mutant)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(verdict) | {"state": self._state(verdict)}))
+        partial.replace(path)
+
+
+@contextmanager
+def pool(jobs: int) -> Iterator[Callable[[Callable[[Copy], T]], Future[T]]]:
+    """Yield what calls a function with a free copy of the tree, of `jobs`, in a thread."""
+    free: SimpleQueue[Copy] = SimpleQueue()
+    with copies(jobs) as made, ThreadPoolExecutor(jobs) as threads:
+        for copy in made:
+            free.put(copy)
+
+        def call(function: Callable[[Copy], T]) -> T:
+            copy = free.get()
+            try:
+                return function(copy)
+            finally:
+                free.put(copy)
+
+        try:
+            yield lambda function: threads.submit(call, function)
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def judged(
+    mutants: Sequence[Mutant],
+    folder: Path,
+    jobs: int,
+    progress: Callable[[str, int, int, Verdict | None], object],
+) -> list[Verdict]:
+    """Return what becomes of each mutant.
+
+    `folder` keeps what is known already. `progress` is called with what is done ("measured" of test
+    files, "judged" of mutants), how much of it, of how much, and the last verdict.
+    """
+    code, cache = code_state(), folder / "models"
+    kept = Kept(folder / "verdicts", code)
+    found = {mutant: known(mutant, kept) for mutant in mutants}
+    open_ones = [mutant for mutant, verdict in found.items() if verdict is None]
+    if open_ones:
+        with pool(jobs) as submit:
+            files = asked()
+            measuring = [
+                submit(lambda copy, file=file: measure(copy, file, folder / "reached", code, cache))
+                for file in files
+            ]
+            for number, _ in enumerate(as_completed(measuring), 1):
+                progress("measured", number, len(files), None)
+            tests = [test for future in measuring for test in future.result()]
+            judging = [
+                submit(lambda copy, m=mutant: judge(copy, m, asked_of(m, tests), cache))
+                for mutant in open_ones
+            ]
+            for number, future in enumerate(as_completed(judging), 1):
+                verdict = future.result()
+                kept.keep(verdict)
+                found[verdict.mutant] = verdict
+                progress("judged", number, len(open_ones), verdict)
+    return [verdict for verdict in found.values() if verdict is not None]
+
+
+def known(mutant: Mutant, kept: Kept) -> Verdict | None:
+    """Return what is known of a mutant without a test."""
+    why = reason(mutant)
+    return Verdict(mutant, EQUIVALENT, why, 0.0, (0, 0)) if why else kept.find(mutant)
