@@ -1,4 +1,4 @@
-"""`python -m mutants`: are the tests' eyes sharp? Break the code in one place, see a test fail."""
+"""`python -m mutants`: does a test fail where the code is changed in one place?"""
 
 from __future__ import annotations
 
@@ -39,29 +39,6 @@ def score(verdicts: list[Verdict]) -> str:
     return f"{asked - alive} of {asked} mutants are killed{part}"
 
 
-class Bar:
-    """The progress of a run: of test files first, then of mutants."""
-
-    def __init__(self) -> None:
-        self.bar: tqdm[object] | None = None
-        self.name, self.alive = "", 0
-
-    def show(self, name: str, done: int, total: int, verdict: Verdict | None) -> None:
-        if self.bar is None or name != self.name:
-            self.close()
-            unit = "file" if verdict is None else "mutant"
-            self.bar = tqdm(total=total, desc=name, unit=unit)
-            self.name = name
-        self.bar.update(done - self.bar.n)
-        if verdict is not None and verdict.result == SURVIVED:
-            self.alive += 1
-            self.bar.set_postfix_str(f"{self.alive} survive")
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
 @click.command(cls=Command)
 @click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Mutants")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Which ones")
@@ -80,11 +57,14 @@ def main(count: int, seed: int, jobs: int, out: Path) -> None:
     """
     sources = {path: (ROOT / path).read_text() for path in mutable()}
     chosen = draw(sources, count, seed)
-    bar = Bar()
-    try:
-        verdicts = judged(chosen, out, jobs, bar.show)
-    finally:
-        bar.close()
+    with tqdm(total=len(chosen), unit="mutant") as bar:
+
+        def show(verdict: Verdict) -> None:
+            bar.set_postfix_str(f"{verdict.result} {verdict.mutant.path}:{verdict.mutant.line}")
+            bar.update()
+
+        verdicts = judged(chosen, out, jobs, show)
+        bar.update(len(verdicts) - bar.n)  # what was known
     result = {"count": count, "seed": seed, "verdicts": [asdict(verdict) for verdict in verdicts]}
     (out / "result.json").write_text(json.dumps(result, indent=1))
     click.echo(table(("Folder", *RESULTS), rows(verdicts), left=(0,)))

@@ -18,12 +18,14 @@ from mutants.equivalents import reason
 from mutants.files import ROOT, asked
 from mutants.mutate import Mutant
 from mutants.reach import CHOSEN
-from mutants.reached import Test, asked_of, measure
+from mutants.reached import Measured, Test, chunks, reaching
 from mutants.tree import Copy, code_state, copies, digest
 
 T = TypeVar("T")
 # Processor seconds of the tests that are asked in one run of pytest: most mutants die in the first.
-ROUNDS = (4, 20, 130)
+# What some test files would take beyond these together is not asked, and no more files after MOST.
+ROUNDS = (4, 40)
+MOST = 150
 START_SECONDS = 20  # that pytest may take beside them
 SLOWER = 4  # times as long as without a mutant a test may take
 
@@ -71,28 +73,41 @@ def rounds(tests: Sequence[Test]) -> Iterator[list[Test]]:
             yield taken
 
 
-def judge(copy: Copy, mutant: Mutant, tests: Sequence[Test], cache: Path) -> Verdict:
+def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
     """Ask tests about a mutant until one fails."""
-    started, count = time.monotonic(), 0
-    chosen = copy.root.parent / "chosen.json"
+    started, count, reached, spent = time.monotonic(), 0, 0, 0.0
     result, by = SURVIVED, ""
-    with copy.mutated(mutant):
+    for files in chunks(mutant.path):
+        found = [test for file in files for test in measured.tests(copy, file)]
+        tests = reaching(mutant, found)
+        reached += len(tests)
         for some in rounds(tests):
             count += len(some)
-            chosen.write_text(json.dumps([test.name for test in some]))
-            failed = chosen.with_suffix(".failed")
-            failed.unlink(missing_ok=True)
-            files = list(dict.fromkeys(test.file for test in some))
-            seconds = START_SECONDS + SLOWER * sum(test.seconds for test in some)
-            done = copy.run(["-x", *files], seconds, cache, **{CHOSEN: str(chosen)})
-            if done.status == 5:
-                raise UserError(f"pytest finds none of {', '.join(test.name for test in some)}")
-            if done.status != 0:
-                result = TIMEOUT if done.status is None else KILLED
-                by = failed.read_text() if failed.exists() else ""
+            spent += sum(test.seconds for test in some)
+            result, by = ask(copy, mutant, some, measured.cache)
+            if result != SURVIVED:
                 break
-    spent = round(time.monotonic() - started, 1)
-    return Verdict(mutant, result, by, spent, (count, len(tests)))
+        if result != SURVIVED or spent > MOST:
+            break
+    return Verdict(mutant, result, by, round(time.monotonic() - started, 1), (count, reached))
+
+
+def ask(copy: Copy, mutant: Mutant, tests: Sequence[Test], cache: Path) -> tuple[str, str]:
+    """Run tests, in their order, with a mutant; return the result, and the test that failed."""
+    chosen = copy.root.parent / "chosen.json"
+    chosen.write_text(json.dumps([test.name for test in tests]))
+    failed = chosen.with_suffix(".failed")
+    failed.unlink(missing_ok=True)
+    files = list(dict.fromkeys(test.file for test in tests))
+    seconds = START_SECONDS + SLOWER * sum(test.seconds for test in tests)
+    with copy.mutated(mutant):
+        done = copy.run(["-x", *files], seconds, cache, **{CHOSEN: str(chosen)})
+    if done.status == 5:
+        raise UserError(f"pytest finds none of {', '.join(test.name for test in tests)}")
+    if done.status == 0:
+        return SURVIVED, ""
+    result = TIMEOUT if done.status is None else KILLED
+    return result, failed.read_text() if failed.exists() else ""
 
 
 class Kept:
@@ -156,36 +171,28 @@ def judged(
     mutants: Sequence[Mutant],
     folder: Path,
     jobs: int,
-    progress: Callable[[str, int, int, Verdict | None], object],
+    progress: Callable[[Verdict], object],
 ) -> list[Verdict]:
     """Return what becomes of each mutant.
 
-    `folder` keeps what is known already. `progress` is called with what is done ("measured" of test
-    files, "judged" of mutants), how much of it, of how much, and the last verdict.
+    `folder` keeps what is known already. `progress` is called with each verdict that was not.
     """
-    code, cache = code_state(), folder / "models"
+    code = code_state()
     kept = Kept(folder / "verdicts", code)
+    measured = Measured(folder / "reached", code, folder / "models")
     found = {mutant: known(mutant, kept) for mutant in mutants}
     open_ones = [mutant for mutant, verdict in found.items() if verdict is None]
     if open_ones:
         with pool(jobs) as submit:
-            files = asked()
-            measuring = [
-                submit(lambda copy, file=file: measure(copy, file, folder / "reached", code, cache))
-                for file in files
-            ]
-            for number, _ in enumerate(as_completed(measuring), 1):
-                progress("measured", number, len(files), None)
-            tests = [test for future in measuring for test in future.result()]
             judging = [
-                submit(lambda copy, m=mutant: judge(copy, m, asked_of(m, tests), cache))
+                submit(lambda copy, mutant=mutant: judge(copy, mutant, measured))
                 for mutant in open_ones
             ]
-            for number, future in enumerate(as_completed(judging), 1):
+            for future in as_completed(judging):
                 verdict = future.result()
                 kept.keep(verdict)
                 found[verdict.mutant] = verdict
-                progress("judged", number, len(open_ones), verdict)
+                progress(verdict)
     return [verdict for verdict in found.values() if verdict is not None]
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from golden.errors import UserError
-from mutants.files import ROOT, mutable
+from mutants.files import ROOT, asked, mutable
 from mutants.mutate import Mutant
 from mutants.reach import REACHED
 from mutants.tree import Copy, digest
 
-MEASURING_SECONDS = 900  # of a processor, that a test file may take
-SAME_FILE = 3  # a further test of a file counts as dearer by its price over this
-OWN = 10  # a component's own tests count as cheaper
+PROCESS_SECONDS = 600  # of a processor, that measuring a test file may take
+WHOLE = (
+    "core", "cycles", "integer_drawn", "integer_steps", "spikes_out", "reports", "sequences",
+    "host_core", "images", "driver", "core_cosim",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,45 +39,100 @@ class Test:
         return self.name.split("::")[0]
 
 
-def measure(copy: Copy, file: str, kept: Path, code: str, cache: Path) -> list[Test]:
-    """Return the tests of a file that pass, measured unless that is kept in the folder `kept` for
-    this code and file.
+class Measured:
+    """The tests of each file that pass, with what they reach: measured when they are first asked
+    for, and kept in a folder as long as the code and the test file are as they were.
     """
-    path = kept / f"{Path(file).stem}-{code}-{digest([ROOT / file])}.jsonl"
-    if not path.exists():
+
+    def __init__(self, folder: Path, code: str, cache: Path) -> None:
+        self.folder, self.code, self.cache = folder, code, cache
+        self.locks = {file: Lock() for file in asked()}
+        self.known: dict[str, list[Test]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def tests(self, copy: Copy, file: str) -> list[Test]:
+        """Return the tests of a file; `copy` has no mutant in it."""
+        with self.locks[file]:
+            if file not in self.known:
+                path = self.folder / f"{Path(file).stem}-{self.code}-{digest([ROOT / file])}.jsonl"
+                if not path.exists():
+                    self._measure(copy, file, path)
+                self.known[file] = list(map(_read, path.read_text().splitlines()))
+            return self.known[file]
+
+    def _measure(self, copy: Copy, file: str, path: Path) -> None:
         folder = copy.root.parent / "reached"
         folder.mkdir(exist_ok=True)
+        found = folder / "main.jsonl"
+        found.unlink(missing_ok=True)
         arguments = ["-m", "not long", file]
-        done = copy.run(arguments, MEASURING_SECONDS, cache, **{REACHED: str(folder)})
+        done = copy.run(arguments, PROCESS_SECONDS, self.cache, **{REACHED: str(folder)})
         if done.status not in (0, 5):  # 5: no test is in it that is not long
             raise UserError(f"{file} fails without a mutant: {done.told[-600:]}")
-        found = folder / "main.jsonl"
-        kept.mkdir(parents=True, exist_ok=True)
-        path.write_text(found.read_text() if found.exists() else "")
-        found.unlink(missing_ok=True)
-    lines = map(json.loads, path.read_text().splitlines())
-    return [
-        Test(
-            line["test"],
-            line["seconds"],
-            {name: frozenset(found) for name, found in line["reached"].items()},
-        )
-        for line in lines
-    ]
+        partial = path.with_suffix(".partial")
+        partial.write_text(found.read_text() if found.exists() else "")
+        partial.replace(path)
 
 
-def imported(path: str) -> set[str]:
-    """Return the paths of the mutable files that a file imports."""
+def _read(line: str) -> Test:
+    told = json.loads(line)
+    reached = {name: frozenset(lines) for name, lines in told["reached"].items()}
+    return Test(told["test"], told["seconds"], reached)
+
+
+@cache
+def imported(path: str) -> frozenset[str]:
+    """Return the paths of the files of this tree that a file imports; a test's helpers count as a
+    part of it.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {f"{name.replace('.', '/')}.py" for name in names} & set(mutable())
+    found = {f"{name.replace('.', '/')}.py" for name in names}
+    found = {name for name in found if (ROOT / name).is_file()}
+    helpers = {name for name in found if name.startswith("tests/")} - {path}
+    return frozenset(found.union(*map(imported, helpers)))
 
 
-def asked_of(mutant: Mutant, tests: list[Test]) -> list[Test]:
-    """Return the tests that reach a mutant, those first that are most likely to kill it early: its
-    file's own, cheap ones, and of each file a few.
+@cache
+def closure(path: str) -> frozenset[str]:
+    """Return the paths of all files of this tree that a file loads."""
+    found, new = {path}, {path}
+    while new:
+        new = set().union(*map(imported, new)) - found
+        found |= new
+    return frozenset(found)
+
+
+@cache
+def order(path: str) -> tuple[str, ...]:
+    """Return the test files that may be asked about a mutable file, in their order: its own, those
+    that import it (those first that import little else), those of whole cores, those that import
+    what imports it.
+    """
+    files = mutable()
+    users = {file for file in files if path in imported(file)}
+    tests = sorted(asked(), key=lambda file: (len(imported(file) & set(files)), file))
+    own = f"test_{Path(path).stem}"
+    found = [file for file in tests if Path(file).stem.startswith(own)]
+    found += [file for file in tests if path in imported(file)]
+    found += [f"tests/test_{name}.py" for name in WHOLE]
+    found += [file for file in tests if users & imported(file)]
+    return tuple(file for file in dict.fromkeys(found) if path in closure(file))
+
+
+def chunks(path: str) -> Iterator[tuple[str, ...]]:
+    """Yield these files, more at once the later they come."""
+    files, start, size = order(path), 0, 1
+    while start < len(files):
+        yield files[start : start + size]
+        start, size = start + size, 2 * size
+
+
+def reaching(mutant: Mutant, tests: Iterable[Test]) -> list[Test]:
+    """Return the tests that reach a mutant, those first that are likely to kill it early: cheap
+    ones, and a few of each file.
 
     What runs while a file is imported is reached by whatever reaches anything in the file, or, of a
     file of constants, in one that imports it.
@@ -82,16 +143,9 @@ def asked_of(mutant: Mutant, tests: list[Test]) -> list[Test]:
     else:
         users = {path, *(file for file in mutable() if path in imported(file))}
         found = [test for test in tests if users & test.reached.keys()]
-    return sorted_by_hope(path, found)
-
-
-def sorted_by_hope(path: str, tests: list[Test]) -> list[Test]:
-    """Return tests in the order in which they are asked about a mutant of a file."""
-    own = Path(path).stem
     order: list[tuple[float, str, Test]] = []
-    ranks: dict[str, int] = {}
-    for test in sorted(tests, key=lambda test: (test.seconds, test.name)):
-        rank = ranks[test.file] = ranks.get(test.file, -1) + 1
-        price = (test.seconds + 0.02) * (1 + rank / SAME_FILE)
-        order.append((price / (OWN if own in test.file else 1), test.name, test))
+    ranks: Counter[str] = Counter()
+    for test in sorted(found, key=lambda test: (test.seconds, test.name)):
+        order.append(((test.seconds + 0.02) * (1 + ranks[test.file] / 3), test.name, test))
+        ranks[test.file] += 1
     return [test for _, _, test in sorted(order, key=lambda entry: entry[:2])]
