@@ -38,6 +38,8 @@ SEQUENCES ?= 1
 PORT ?=
 CUT ?=
 PROOF ?=
+N ?= 100
+SEED ?= 1
 ESTIMATE ?=
 LIBERTY ?=
 SRAM ?=
@@ -58,7 +60,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long formal lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal mutants lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -82,6 +84,7 @@ help: ## Show the targets and the variables
 	@echo "           BOARD=$(BOARD) (of make synth: ulx3s-85f, with a bitstream for a core of CLOCK MHz)"
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PROOF=\"$(PROOF)\" (of make formal: names of its table; all without)"
+	@echo "           N=$(N) SEED=$(SEED) (of make mutants: how many, and which ones)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
@@ -90,7 +93,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim chain timeline waves bench-testset bench study energy uart-sim test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim test test-long mutants: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -100,14 +103,14 @@ EACH = [1-9][0-9]*(,[1-9][0-9]*)*
 OR_EACH = , or one each of the layers and the readout, as 4,8,10
 checked:
 	$(foreach name,LANES EVENTS PRODUCTS,$(call check,$(name),$(EACH),$(WHOLE)$(OR_EACH)))
-	$(foreach name,BLOCK EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,BLOCK EPOCHS N SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
 	$(foreach name,DIGITS CYCLES REPORTS CUT,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,GRADED,(own|shared)?,own or shared)
 	$(call check,COUNTERS,(all|errors|none)?,all or errors or none)
 	$(call check,LISTS,[36]?,3 or 6)
 	$(call check,LINK,[124]?,1 or 2 or 4)
 	$(call check,INPUT,[124]?,1 or 2 or 4)
-	$(call check,SEEDS,[0-9]+,a whole number from 0)
+	$(foreach name,SEED SEEDS,$(call check,$(name),[0-9]+,a whole number from 0))
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
 	$(call check,ABLATE,[a-z -]*,names of docs/hardware.md)
@@ -159,6 +162,9 @@ test-long: .venv/installed-all ## Run every test: these, many more networks, pla
 
 formal: .venv/installed-formal ## Prove properties of the core's components, with the bugs that each proof must find
 	$(RUN) -m formal$(foreach name,$(PROOF), --only $(name))
+
+mutants: .venv/installed-all ## Change the sources at N places, a token each, and see the tests that reach it fail
+	$(RUN) -m mutants --count $(N) --seed $(SEED) --jobs $(JOBS)
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -20,6 +20,7 @@ FOLDERS = {
     "tb": "runs the Verilog and holds every value to the golden model; measurements and studies",
     "energy": "the energy of inferences, from a core's gates",
     "formal": "proofs of the components: what is claimed of each, and the solvers' runs",
+    "mutants": "one token of the sources changed at a time: which tests see it",
     "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
     "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +35,8 @@ NOT_ASKED = (
 )  # fmt: skip
 
 
-def mutable() -> list[str]:
+@cache
+def mutable() -> tuple[str, ...]:
     """Return the paths of the files that are mutated, from the root."""
     found = [
         path.relative_to(ROOT).as_posix()
@@ -42,14 +44,15 @@ def mutable() -> list[str]:
         for path in sorted((ROOT / folder).glob("*.py"))
         if not path.name.startswith("__init__")
     ]
-    return [path for path in found if path not in LEFT_OUT]
+    return tuple(path for path in found if path not in LEFT_OUT)
 
 
-def asked() -> list[str]:
+@cache
+def asked() -> tuple[str, ...]:
     """Return the paths of the test files that may be asked, from the root."""
     found = sorted((ROOT / "tests").glob("test_*.py"))
-    return [
+    return tuple(
         f"tests/{path.name}"
         for path in found
         if not any(fnmatch(path.stem, f"test_{pattern}") for pattern in NOT_ASKED)
-    ]
+    )

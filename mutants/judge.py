@@ -18,7 +18,7 @@ from mutants.equivalents import reason
 from mutants.files import ROOT, asked
 from mutants.mutate import Mutant
 from mutants.reach import CHOSEN
-from mutants.reached import Measured, Test, chunks, reaching
+from mutants.reached import AskedTest, Measured, chunks, reaching
 from mutants.tree import Copy, code_state, copies, digest
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Verdict:
         return "\n".join(unified_diff(*lines, path, path, lineterm="", n=1))
 
 
-def rounds(tests: Sequence[Test]) -> Iterator[list[Test]]:
+def rounds(tests: Sequence[AskedTest]) -> Iterator[list[AskedTest]]:
     """Yield tests by runs of pytest."""
     rest = list(tests)
     for limit in ROUNDS:
@@ -92,7 +92,7 @@ def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
     return Verdict(mutant, result, by, round(time.monotonic() - started, 1), (count, reached))
 
 
-def ask(copy: Copy, mutant: Mutant, tests: Sequence[Test], cache: Path) -> tuple[str, str]:
+def ask(copy: Copy, mutant: Mutant, tests: Sequence[AskedTest], cache: Path) -> tuple[str, str]:
     """Run tests, in their order, with a mutant; return the result, and the test that failed."""
     chosen = copy.root.parent / "chosen.json"
     chosen.write_text(json.dumps([test.name for test in tests]))

@@ -8,8 +8,11 @@ import ast
 import io
 import random
 import tokenize
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import islice
+from types import CodeType
 
 SWAPPED = {
     "+": ("-",), "-": ("+",), "*": ("+",), "//": ("*", "%"), "/": ("*",), "%": ("//",),
@@ -69,6 +72,7 @@ class _Finder(ast.NodeVisitor):
             token for token in tokens if token.type in (tokenize.OP, tokenize.NAME, tokenize.NUMBER)
         ]
         self.texts = {token.start: token.string for token in self.tokens}
+        self.starts = [token.start for token in self.tokens]
         self.lines = source.splitlines()
         self.found: list[tuple[Place, str, int]] = []
         self.statement, self.inside = 0, False
@@ -88,10 +92,12 @@ class _Finder(ast.NodeVisitor):
 
     def between(self, after: Place, before: Place, wanted: tuple[str, ...]) -> None:
         """Replace the operator that stands between two places, if it is one token."""
-        texts = [(t.start, t.string) for t in self.tokens if after <= t.start < before]
-        texts = [(place, text) for place, text in texts if text not in "()"]
-        if len(texts) == 1 and texts[0][1] in wanted:
-            self.put(texts[0][0], *SWAPPED[texts[0][1]])
+        found = [token for token in self.tokens_of(after, before) if token.string not in "()"]
+        if len(found) == 1 and found[0].string in wanted:
+            self.put(found[0].start, *SWAPPED[found[0].string])
+
+    def tokens_of(self, after: Place, before: Place) -> list[tokenize.TokenInfo]:
+        return self.tokens[bisect_left(self.starts, after) : bisect_left(self.starts, before)]
 
     def visit(self, node: ast.AST) -> None:
         if isinstance(node, SKIPPED):
@@ -199,28 +205,43 @@ class _Finder(ast.NodeVisitor):
         self.put(self.start(node), "break")
 
     def between_ifs(self, after: Place, before: Place) -> None:
-        for token in self.tokens:
-            if after <= token.start < before and token.string == "if":
+        for token in self.tokens_of(after, before):
+            if token.string == "if":
                 self.put(token.start, "if not")
 
 
-def candidates(path: str, source: str) -> list[Mutant]:
+@cache
+def candidates(path: str, source: str) -> tuple[Mutant, ...]:
     """Return all mutants of a file, also those that its compiler refuses or does not tell apart."""
     finder = _Finder(source)
     finder.visit(ast.parse(source))
-    return [
+    return tuple(
         Mutant(path, *place, finder.texts[place], new, statement)
         for place, new, statement in sorted(set(finder.found))
-    ]
+    )
 
 
 def differs(mutant: Mutant, source: str) -> bool:
     """Return whether a mutant compiles, to other bytecode."""
     try:
-        changed = compile(mutant.apply(source), mutant.path, "exec")
+        changed = _meaning(mutant.apply(source))
     except SyntaxError:
         return False
-    return changed != compile(source, mutant.path, "exec")
+    return changed != _meaning(source)
+
+
+@lru_cache(maxsize=4)
+def _meaning(source: str) -> object:
+    """Return what a file compiles to, without where in it that stands."""
+
+    def of(code: CodeType) -> object:
+        constants = [
+            of(one) if isinstance(one, CodeType) else (type(one), repr(one))
+            for one in code.co_consts
+        ]
+        return (code.co_code, constants, code.co_names, code.co_varnames, code.co_exceptiontable)
+
+    return of(compile(source, "", "exec"))
 
 
 def draw(sources: dict[str, str], count: int, seed: int) -> list[Mutant]:

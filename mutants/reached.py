@@ -25,7 +25,7 @@ WHOLE = (
 
 
 @dataclass(frozen=True)
-class Test:
+class AskedTest:
     """A test, the processor seconds that it takes, and the statements that it reaches: their lines
     by file.
     """
@@ -47,10 +47,10 @@ class Measured:
     def __init__(self, folder: Path, code: str, cache: Path) -> None:
         self.folder, self.code, self.cache = folder, code, cache
         self.locks = {file: Lock() for file in asked()}
-        self.known: dict[str, list[Test]] = {}
+        self.known: dict[str, list[AskedTest]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def tests(self, copy: Copy, file: str) -> list[Test]:
+    def tests(self, copy: Copy, file: str) -> list[AskedTest]:
         """Return the tests of a file; `copy` has no mutant in it."""
         with self.locks[file]:
             if file not in self.known:
@@ -74,10 +74,10 @@ class Measured:
         partial.replace(path)
 
 
-def _read(line: str) -> Test:
+def _read(line: str) -> AskedTest:
     told = json.loads(line)
     reached = {name: frozenset(lines) for name, lines in told["reached"].items()}
-    return Test(told["test"], told["seconds"], reached)
+    return AskedTest(told["test"], told["seconds"], reached)
 
 
 @cache
@@ -111,9 +111,8 @@ def order(path: str) -> tuple[str, ...]:
     that import it (those first that import little else), those of whole cores, those that import
     what imports it.
     """
-    files = mutable()
-    users = {file for file in files if path in imported(file)}
-    tests = sorted(asked(), key=lambda file: (len(imported(file) & set(files)), file))
+    users = {file for file in mutable() if path in imported(file)}
+    tests = sorted(asked(), key=lambda file: (len(imported(file).intersection(mutable())), file))
     own = f"test_{Path(path).stem}"
     found = [file for file in tests if Path(file).stem.startswith(own)]
     found += [file for file in tests if path in imported(file)]
@@ -130,7 +129,7 @@ def chunks(path: str) -> Iterator[tuple[str, ...]]:
         start, size = start + size, 2 * size
 
 
-def reaching(mutant: Mutant, tests: Iterable[Test]) -> list[Test]:
+def reaching(mutant: Mutant, tests: Iterable[AskedTest]) -> list[AskedTest]:
     """Return the tests that reach a mutant, those first that are likely to kill it early: cheap
     ones, and a few of each file.
 
@@ -143,7 +142,7 @@ def reaching(mutant: Mutant, tests: Iterable[Test]) -> list[Test]:
     else:
         users = {path, *(file for file in mutable() if path in imported(file))}
         found = [test for test in tests if users & test.reached.keys()]
-    order: list[tuple[float, str, Test]] = []
+    order: list[tuple[float, str, AskedTest]] = []
     ranks: Counter[str] = Counter()
     for test in sorted(found, key=lambda test: (test.seconds, test.name)):
         order.append(((test.seconds + 0.02) * (1 + ranks[test.file] / 3), test.name, test))

@@ -102,7 +102,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "COUNTERS=one", "CLOCK=0",
         "CLOCK=-5", "CLOCK=nan", "CLOCK=", "ABLATE=no;fusion", "DATA=/dev/null", "DATA=nowhere",
-        "DATA='", "LISTS=4", "LINK=3", "INPUT=3", "GRADED=some",
+        "DATA='", "LISTS=4", "LINK=3", "INPUT=3", "GRADED=some", "N=0", "SEED=x",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -212,6 +212,17 @@ def test_proofs_are_named(clone: Path) -> None:
     assert done.returncode == 0 and make(clone, "formal").returncode == 0, done.stderr
     named = ["-m", "formal", "--only", "masks", "--only", "loader"]
     assert commands(clone) == [named, ["-m", "formal"]]
+
+
+def test_mutants_are_drawn_from_a_seed(clone: Path) -> None:
+    done = make(clone, "mutants", "N=7", "SEED=3", "JOBS=1")
+    assert done.returncode == 0 and make(clone, "mutants").returncode == 0, done.stderr
+    given, default = ("7", "3", "1"), ("100", "1", "2")
+    named = ("--count", "--seed", "--jobs")
+    assert commands(clone) == [
+        ["-m", "mutants", *(part for pair in zip(named, values, strict=True) for part in pair)]
+        for values in (given, default)
+    ]
 
 
 def test_the_pages_are_generated_then_built(clone: Path) -> None:
