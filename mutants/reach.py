@@ -24,7 +24,7 @@ import pytest
 
 from mutants.files import ROOT, mutable
 
-MOST_SECONDS = 40  # of a processor: what a file's tests take beyond is not measured, nor asked
+MOST_SECONDS = 20  # of a processor: what a file's tests take beyond is not measured, nor asked
 REACHED, CHOSEN = "DMP_REACHED", "DMP_CHOSEN"
 
 

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "mutants", "rtl",
-    "tb", "tests",
+    "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "mutants",
+    "rtl", "tb", "tests",
 )  # fmt: skip
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
