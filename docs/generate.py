@@ -211,7 +211,11 @@ def pages() -> dict[Path, str]:
             "steps": cells_of("energy_steps"),
             "estimates": estimates(),
         },
-        DOCS / "verification.md": {"plan": plan(), "proofs": proofs()},
+        DOCS / "verification.md": {
+            "plan": plan(),
+            "proofs": proofs(),
+            "mutants": cells_of("mutants"),
+        },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
