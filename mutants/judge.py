@@ -17,8 +17,8 @@ from golden.errors import UserError
 from mutants.equivalents import reason
 from mutants.files import ROOT, asked
 from mutants.mutate import Mutant
-from mutants.reach import CHOSEN
-from mutants.reached import AskedTest, Measured, chunks, reaching
+from mutants.reach import CHOSEN, FAILED, MOST_SECONDS
+from mutants.reached import AskedTest, Measured, chunks, is_own, reaching
 from mutants.tree import Copy, code_state, copies, digest
 
 T = TypeVar("T")
@@ -74,17 +74,22 @@ def rounds(tests: Sequence[AskedTest]) -> Iterator[list[AskedTest]]:
 
 
 def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
-    """Ask tests about a mutant until one fails."""
+    """Ask tests about a mutant until one fails. Its file's own tests need not be measured."""
     started, count, reached, spent = time.monotonic(), 0, 0, 0.0
     result, by = SURVIVED, ""
     for files in chunks(mutant.path):
-        found = [test for file in files for test in measured.tests(copy, file)]
-        tests = reaching(mutant, found)
+        if len(files) == 1 and is_own(mutant.path, files[0]) and not measured.has(files[0]):
+            spent += MOST_SECONDS
+            result, by = ask(copy, mutant, files, None, measured.cache)
+            if result != SURVIVED:
+                break
+            continue
+        tests = reaching(mutant, [test for file in files for test in measured.tests(copy, file)])
         reached += len(tests)
         for some in rounds(tests):
             count += len(some)
             spent += sum(test.seconds for test in some)
-            result, by = ask(copy, mutant, some, measured.cache)
+            result, by = ask(copy, mutant, (), some, measured.cache)
             if result != SURVIVED:
                 break
         if result != SURVIVED or spent > MOST:
@@ -92,18 +97,26 @@ def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
     return Verdict(mutant, result, by, round(time.monotonic() - started, 1), (count, reached))
 
 
-def ask(copy: Copy, mutant: Mutant, tests: Sequence[AskedTest], cache: Path) -> tuple[str, str]:
-    """Run tests, in their order, with a mutant; return the result, and the test that failed."""
-    chosen = copy.root.parent / "chosen.json"
-    chosen.write_text(json.dumps([test.name for test in tests]))
-    failed = chosen.with_suffix(".failed")
+def ask(
+    copy: Copy, mutant: Mutant, files: Sequence[str], tests: Sequence[AskedTest] | None, cache: Path
+) -> tuple[str, str]:
+    """Run tests, in their order, with a mutant, or, of None, some of all that are in test files;
+    return the result, and the test that failed.
+    """
+    folder = copy.root.parent
+    chosen, failed = folder / "chosen.json", folder / "failed"
     failed.unlink(missing_ok=True)
-    files = list(dict.fromkeys(test.file for test in tests))
-    seconds = START_SECONDS + SLOWER * sum(test.seconds for test in tests)
+    variables, options = {FAILED: str(failed)}, ["-m", "not long"]
+    seconds = START_SECONDS + SLOWER * MOST_SECONDS
+    if tests is not None:
+        chosen.write_text(json.dumps([test.name for test in tests]))
+        variables |= {CHOSEN: str(chosen)}
+        files = list(dict.fromkeys(test.file for test in tests))
+        seconds = START_SECONDS + SLOWER * sum(test.seconds for test in tests)
     with copy.mutated(mutant):
-        done = copy.run(["-x", *files], seconds, cache, **{CHOSEN: str(chosen)})
+        done = copy.run(["-x", *options, *files], seconds, cache, **variables)
     if done.status == 5:
-        raise UserError(f"pytest finds none of {', '.join(test.name for test in tests)}")
+        raise UserError(f"pytest finds no test in {', '.join(files)}")
     if done.status == 0:
         return SURVIVED, ""
     result = TIMEOUT if done.status is None else KILLED

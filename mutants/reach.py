@@ -3,8 +3,8 @@ or run chosen tests in an order.
 
 `DMP_REACHED` names a folder: a file there has, for each test that passes, its processor seconds and
 the lines of the statements in functions of mutable files that it ran. `DMP_CHOSEN` names a file:
-the tests to run, in their order, as JSON; beside it, with the suffix `.failed`, is then the first
-test that failed.
+the tests to run, in their order, as JSON; without it some of all are run. `DMP_FAILED` names a file
+for the name of the first test that fails.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import pytest
 
 from mutants.files import ROOT, mutable
 
-MOST_SECONDS = 20  # of a processor: what a file's tests take beyond is not measured, nor asked
-REACHED, CHOSEN = "DMP_REACHED", "DMP_CHOSEN"
+MOST_SECONDS = 20  # of a processor: what a file's tests take beyond is not run, nor measured
+REACHED, CHOSEN, FAILED = "DMP_REACHED", "DMP_CHOSEN", "DMP_FAILED"
 
 
 class Probes(ast.NodeTransformer):
@@ -62,14 +62,39 @@ class Probes(ast.NodeTransformer):
         return [ast.copy_location(ast.Expr(called), statement), statement]
 
 
+class Some:
+    """Run some cases of each test function, then more of each, as long as there is time."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        if self.spent > MOST_SECONDS:
+            item.add_marker(pytest.mark.skip)
+        before = seconds()
+        result = yield
+        self.spent += seconds() - before
+        return result
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        ranks: Counter[str] = Counter()
+        order = []
+        for place, item in enumerate(items):
+            function = item.nodeid.split("[")[0]
+            order.append((ranks[function], place, item))
+            ranks[function] += 1
+        items[:] = [item for _, _, item in sorted(order, key=lambda entry: entry[:2])]
+
+
 class Reach:
     """Measure tests."""
 
     def __init__(self, folder: Path) -> None:
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        self.path = folder / f"{worker}.jsonl"
+        self.path = folder / "reached.jsonl"
         self.lines: dict[str, set[int]] = {path: set() for path in mutable()}
-        self.passed, self.spent = False, 0.0
+        self.passed = False
         files = {}
         for number, (path, lines) in enumerate(self.lines.items()):
             setattr(builtins, f"__probe_{number}__", lines.add)
@@ -87,8 +112,6 @@ class Reach:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        if self.spent > MOST_SECONDS:
-            item.add_marker(pytest.mark.skip)
         for lines in self.lines.values():
             lines.clear()
         self.passed = False
@@ -97,21 +120,9 @@ class Reach:
         if self.passed:
             reached = {path: sorted(lines) for path, lines in self.lines.items() if lines}
             told = {"test": item.nodeid, "seconds": round(seconds() - before, 3)}
-            self.spent += seconds() - before
             with self.path.open("a") as file:
                 file.write(json.dumps(told | {"reached": reached}) + "\n")
         return result
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Measure some cases of each test function first: where time runs out, some of each are."""
-        ranks: Counter[str] = Counter()
-        order = []
-        for place, item in enumerate(items):
-            function = item.nodeid.split("[")[0]
-            order.append((ranks[function], place, item))
-            ranks[function] += 1
-        items[:] = [item for _, _, item in sorted(order, key=lambda entry: entry[:2])]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
@@ -121,19 +132,24 @@ class Reach:
 class Chosen:
     """Run chosen tests, in their order."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.places = {name: i for i, name in enumerate(json.loads(path.read_text()))}
+    def __init__(self, names: list[str]) -> None:
+        self.places = {name: i for i, name in enumerate(names)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         kept = [item for item in items if item.nodeid in self.places]
         items[:] = sorted(kept, key=lambda item: self.places[item.nodeid])
 
+
+class Failed:
+    """Write down the first test that fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        failed = self.path.with_suffix(".failed")
-        if report.failed and not failed.exists():
-            failed.write_text(report.nodeid)
+        if report.failed and not self.path.exists():
+            self.path.write_text(report.nodeid)
 
 
 def seconds() -> float:
@@ -143,8 +159,13 @@ def seconds() -> float:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    register = config.pluginmanager.register
+    if FAILED in os.environ:
+        register(Failed(Path(os.environ[FAILED])))
     if CHOSEN in os.environ:
-        config.pluginmanager.register(Chosen(Path(os.environ[CHOSEN])))
+        register(Chosen(json.loads(Path(os.environ[CHOSEN]).read_text())))
+    else:
+        register(Some())
 
 
 # Before anything that is mutated is imported.

@@ -54,16 +54,23 @@ class Measured:
         """Return the tests of a file; `copy` has no mutant in it."""
         with self.locks[file]:
             if file not in self.known:
-                path = self.folder / f"{Path(file).stem}-{self.code}-{digest([ROOT / file])}.jsonl"
+                path = self._path(file)
                 if not path.exists():
                     self._measure(copy, file, path)
                 self.known[file] = list(map(_read, path.read_text().splitlines()))
             return self.known[file]
 
+    def has(self, file: str) -> bool:
+        """Return whether a file is measured already."""
+        return self._path(file).exists()
+
+    def _path(self, file: str) -> Path:
+        return self.folder / f"{Path(file).stem}-{self.code}-{digest([ROOT / file])}.jsonl"
+
     def _measure(self, copy: Copy, file: str, path: Path) -> None:
         folder = copy.root.parent / "reached"
         folder.mkdir(exist_ok=True)
-        found = folder / "main.jsonl"
+        found = folder / "reached.jsonl"
         found.unlink(missing_ok=True)
         arguments = ["-m", "not long", file]
         done = copy.run(arguments, PROCESS_SECONDS, self.cache, **{REACHED: str(folder)})
@@ -113,12 +120,16 @@ def order(path: str) -> tuple[str, ...]:
     """
     users = {file for file in mutable() if path in imported(file)}
     tests = sorted(asked(), key=lambda file: (len(imported(file).intersection(mutable())), file))
-    own = f"test_{Path(path).stem}"
-    found = [file for file in tests if Path(file).stem.startswith(own)]
+    found = [file for file in tests if is_own(path, file)]
     found += [file for file in tests if path in imported(file)]
     found += [f"tests/test_{name}.py" for name in WHOLE]
     found += [file for file in tests if users & imported(file)]
     return tuple(file for file in dict.fromkeys(found) if path in closure(file))
+
+
+def is_own(path: str, test: str) -> bool:
+    """Return whether a test file bears the name of a file that it imports."""
+    return Path(test).stem.startswith(f"test_{Path(path).stem}") and path in imported(test)
 
 
 def chunks(path: str) -> Iterator[tuple[str, ...]]:

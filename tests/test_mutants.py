@@ -108,7 +108,7 @@ def test_tests_run_with_the_mutant_and_the_tree_stays_as_it_is(tmp_path: Path) -
     before = (ROOT / mutant.path).read_text()
     copy = Copy(tmp_path)
     name = "tests/test_formats.py::test_limits[fmt0--128-127-128]"
-    result = ask(copy, mutant, [AskedTest(name, 1.0, {})], tmp_path / "models")
+    result = ask(copy, mutant, (), [AskedTest(name, 1.0, {})], tmp_path / "models")
     assert result == (KILLED, name)
     assert (ROOT / mutant.path).read_text() == (copy.root / mutant.path).read_text() == before
 
