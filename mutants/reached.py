@@ -122,14 +122,15 @@ def order(path: str) -> tuple[str, ...]:
     tests = sorted(asked(), key=lambda file: (len(imported(file).intersection(mutable())), file))
     found = [file for file in tests if is_own(path, file)]
     found += [file for file in tests if path in imported(file)]
+    found += [file for file in tests if any(is_own(user, file) for user in users)]
     found += [f"tests/test_{name}.py" for name in WHOLE]
     found += [file for file in tests if users & imported(file)]
     return tuple(file for file in dict.fromkeys(found) if path in closure(file))
 
 
 def is_own(path: str, test: str) -> bool:
-    """Return whether a test file bears the name of a file that it imports."""
-    return Path(test).stem.startswith(f"test_{Path(path).stem}") and path in imported(test)
+    """Return whether a test file bears the name of a file that it loads."""
+    return Path(test).stem.startswith(f"test_{Path(path).stem}") and path in closure(test)
 
 
 def chunks(path: str) -> Iterator[tuple[str, ...]]:
