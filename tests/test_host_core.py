@@ -31,7 +31,11 @@ class Host:
         self.out = self.dut.results if network.params.output else self.dut.spikes
         self.beats: list[dict[str, int]] = []
         self.first = -1  # the cycle in which the first beat is taken
-        self.cycle = 0
+        self.busy: list[int] = []  # by cycle
+
+    @property
+    def cycle(self) -> int:
+        return len(self.busy)
 
     def beat(self, last: bool = False, user: bool = False, **values: int) -> dict[str, int]:
         word = pack_word(event_word(self.core), **values)
@@ -106,9 +110,9 @@ class Host:
                 ctx.set(self.out.ready, 0)
                 return words, self.cycle
 
-    async def count(self, ctx: Any) -> None:
-        async for _ in ctx.tick():
-            self.cycle += 1
+    async def watch(self, ctx: Any) -> None:
+        async for _, _, busy in ctx.tick().sample(self.dut.busy):
+            self.busy.append(busy)
 
 
 def words(logits: np.ndarray) -> list[int]:
@@ -146,7 +150,8 @@ def test_packets_counters_and_flags_are_the_golden_ones() -> None:
                 assert cycle - host.first == timeline.report_ends[0, 0] + LATENCY
             # Until the last word of the last packet is taken.
             assert ctx.get(host.dut.busy) == (number < len(packets) - 1)
-        assert sent[0] and await host.status(ctx) == (0, 0)
+        assert sent[0] and all(host.busy[host.first + 2 :])
+        assert await host.status(ctx) == (0, 0)
         values = host.registers["COUNTER"].words
         for name, value in counters.items():
             assert await host.read(ctx, values[core.counters.index(name)]) == value, name
@@ -166,7 +171,9 @@ def test_packets_counters_and_flags_are_the_golden_ones() -> None:
             host.beat(report=1),
             host.beat(user=True),
         ]
+        host.first = -1
         await host.send(ctx)
+        assert all(host.busy[host.first + 2 :])
         for left in (2, 1, 0):
             for _ in range(40):
                 await ctx.tick()
@@ -184,7 +191,7 @@ def test_packets_counters_and_flags_are_the_golden_ones() -> None:
         await host.write(ctx, host.registers["CONTROL"].offset, 1)
         assert await host.status(ctx) == (0, 0) and not any((await host.errors(ctx)).values())
 
-    simulate(host.dut, ask, answer, watch=host.count)
+    simulate(host.dut, ask, answer, watch=host.watch)
 
 
 def test_a_core_of_spikes_is_busy_until_the_end_of_a_sequence_is_taken() -> None:
