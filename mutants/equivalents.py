@@ -21,7 +21,20 @@ class Equivalent:
     why: str
 
 
-EQUIVALENTS: tuple[Equivalent, ...] = ()
+EQUIVALENTS = (
+    Equivalent(
+        "rtl/host/buses.py",
+        '"read_ready": In(1),',
+        '"read_ready": In(2),',
+        "the second bit is always 0, and all who read it ask whether any bit is set",
+    ),
+    Equivalent(
+        "golden/cost/part_timeline.py",
+        "finished: int = -(1 << 40)  # cycle of the last step of the last block",
+        "finished: int = -(1 << 41)  # cycle of the last step of the last block",
+        "a cycle long before any: only the later one of it and a cycle from 0 on is taken",
+    ),
+)
 
 
 @cache

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from golden.errors import UserError
 from mutants.equivalents import reason
-from mutants.files import ROOT, asked
+from mutants.files import ROOT
 from mutants.mutate import Mutant
 from mutants.reach import CHOSEN, FAILED, MOST_SECONDS
 from mutants.reached import AskedTest, Measured, chunks, is_own, reaching
-from mutants.tree import Copy, code_state, copies, digest
+from mutants.tree import Copy, State, copies, state
 
 T = TypeVar("T")
 # Processor seconds of the tests that are asked in one run of pytest: most mutants die in the first.
@@ -128,17 +128,15 @@ class Kept:
     they were; a mutant that survived is asked about again when any test changes.
     """
 
-    def __init__(self, folder: Path, code: str) -> None:
-        self.folder, self.code = folder, code
-        self.tests = digest([ROOT / file for file in asked()])
+    def __init__(self, folder: Path, state: State) -> None:
+        self.folder, self.state = folder, state
 
     def _path(self, mutant: Mutant) -> Path:
         place = f"{mutant.path.replace('/', '-')}-{mutant.line}-{mutant.column}"
-        return self.folder / self.code / f"{place}-{mutant.new.encode().hex()}.json"
+        return self.folder / self.state.code / f"{place}-{mutant.new.encode().hex()}.json"
 
     def _state(self, verdict: Verdict) -> str:
-        file = ROOT / verdict.by.split("::")[0]
-        return digest([file]) if verdict.by and file.is_file() else self.tests
+        return self.state.tests.get(verdict.by.split("::")[0], self.state.all_tests)
 
     def find(self, mutant: Mutant) -> Verdict | None:
         """Return a verdict that still holds."""
@@ -190,9 +188,9 @@ def judged(
 
     `folder` keeps what is known already. `progress` is called with each verdict that was not.
     """
-    code = code_state()
-    kept = Kept(folder / "verdicts", code)
-    measured = Measured(folder / "reached", code, folder / "models")
+    now = state()
+    kept = Kept(folder / "verdicts", now)
+    measured = Measured(folder / "reached", now, folder / "models")
     found = {mutant: known(mutant, kept) for mutant in mutants}
     open_ones = [mutant for mutant, verdict in found.items() if verdict is None]
     if open_ones:

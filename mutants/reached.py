@@ -15,7 +15,7 @@ from golden.errors import UserError
 from mutants.files import ROOT, asked, mutable
 from mutants.mutate import Mutant
 from mutants.reach import REACHED
-from mutants.tree import Copy, digest
+from mutants.tree import Copy, State
 
 PROCESS_SECONDS = 600  # of a processor, that measuring a test file may take
 WHOLE = (
@@ -44,8 +44,8 @@ class Measured:
     for, and kept in a folder as long as the code and the test file are as they were.
     """
 
-    def __init__(self, folder: Path, code: str, cache: Path) -> None:
-        self.folder, self.code, self.cache = folder, code, cache
+    def __init__(self, folder: Path, state: State, cache: Path) -> None:
+        self.folder, self.state, self.cache = folder, state, cache
         self.locks = {file: Lock() for file in asked()}
         self.known: dict[str, list[AskedTest]] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class Measured:
         return self._path(file).exists()
 
     def _path(self, file: str) -> Path:
-        return self.folder / f"{Path(file).stem}-{self.code}-{digest([ROOT / file])}.jsonl"
+        return self.folder / f"{Path(file).stem}-{self.state.code}-{self.state.tests[file]}.jsonl"
 
     def _measure(self, copy: Copy, file: str, path: Path) -> None:
         folder = copy.root.parent / "reached"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.errors import UserError, guard_children
-from mutants.files import ROOT
+from mutants.files import ROOT, asked
 from mutants.mutate import Mutant
 
 NOT_COPIED = shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", "*.egg-info")
@@ -108,18 +108,22 @@ def copies(count: int) -> Iterator[list[Copy]]:
         yield [Copy(Path(folder) / str(number)) for number in range(count)]
 
 
-def digest(paths: list[Path]) -> str:
-    """Return what names the contents of these files."""
-    hashed = hashlib.sha256()
-    for path in sorted(paths):
-        hashed.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    return hashed.hexdigest()[:16]
+@dataclass(frozen=True)
+class State:
+    """What names the contents of the tree: of the code that tests run, and of each test file."""
+
+    code: str
+    tests: dict[str, str]
+
+    @property
+    def all_tests(self) -> str:
+        return hashlib.sha256(repr(sorted(self.tests.items())).encode()).hexdigest()[:16]
 
 
-def code_state() -> str:
-    """Return what names the code that tests run: all but the test files themselves."""
+def state() -> State:
+    """Return the state of the tree as it is now."""
     folders = [path for path in ROOT.iterdir() if (path / "__init__.py").exists()]
-    found = [
+    code = [
         path
         for folder in folders
         if folder.name not in NO_CODE
@@ -127,4 +131,11 @@ def code_state() -> str:
         if path.is_file() and "__pycache__" not in path.parts
         if not path.name.startswith("test_")
     ]
-    return digest(found)
+    return State(_digest(code), {file: _digest([ROOT / file]) for file in asked()})
+
+
+def _digest(paths: list[Path]) -> str:
+    hashed = hashlib.sha256()
+    for path in sorted(paths):
+        hashed.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return hashed.hexdigest()[:16]

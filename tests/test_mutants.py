@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -9,13 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from mutants import __main__ as command
-from mutants import judge
 from mutants.equivalents import EQUIVALENTS, reason
 from mutants.files import LEFT_OUT, NOT_ASKED, ROOT, asked, mutable
 from mutants.judge import EQUIVALENT, KILLED, SURVIVED, TIMEOUT, Kept, Verdict, ask
 from mutants.mutate import Mutant, candidates, differs, draw
 from mutants.reached import WHOLE, AskedTest, Measured, order
-from mutants.tree import Copy
+from mutants.tree import Copy, State, state
 
 SOURCE = '''"""Of 1 + 2."""
 
@@ -39,7 +39,6 @@ CHANGED = [
 ]  # fmt: skip
 # A cheap test of one line, and the line as it must not be.
 PAYLOAD = "return (1 << (self.width - self.signed)) - 1"
-TEST = "tests/test_formats.py::test_products_are_exact"
 
 
 def sources() -> dict[str, str]:
@@ -113,24 +112,19 @@ def test_tests_run_with_the_mutant_and_the_tree_stays_as_it_is(tmp_path: Path) -
     assert (ROOT / mutant.path).read_text() == (copy.root / mutant.path).read_text() == before
 
 
-def test_what_is_known_holds_until_a_test_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_known_holds_until_a_test_changes(tmp_path: Path) -> None:
     mutant = draw(sources(), 1, 1)[0]
-    kept = Kept(tmp_path, "code")
-    killed = Verdict(mutant, KILLED, f"{TEST}[1]", 1.0, (3, 4))
+    now = State("code", {"tests/test_formats.py": "a", "tests/test_core.py": "b"})
+    kept = Kept(tmp_path, now)
+    killed = Verdict(mutant, KILLED, "tests/test_formats.py::test_limits[1]", 1.0, (3, 4))
     survived = Verdict(mutant, SURVIVED, "", 1.0, (3, 4))
-    for verdict in (killed, survived):
+    other = Kept(tmp_path, replace(now, tests=now.tests | {"tests/test_core.py": "c"}))
+    for verdict, holds in ((survived, None), (killed, killed)):
         kept.keep(verdict)
-        assert kept.find(mutant) == verdict
-        assert Kept(tmp_path, "other code").find(mutant) is None
-    kept.tests = "other tests"
-    assert kept.find(mutant) is None
-    kept.keep(killed)
-    kept.tests = "still other ones"
-    assert kept.find(mutant) == killed
-    monkeypatch.setattr(judge, "digest", lambda paths: "another file")
-    assert kept.find(mutant) is None
+        assert kept.find(mutant) == verdict and other.find(mutant) == holds
+        assert Kept(tmp_path, replace(now, code="other code")).find(mutant) is None
+    changed = replace(now, tests=now.tests | {"tests/test_formats.py": "c"})
+    assert Kept(tmp_path, changed).find(mutant) is None
 
 
 @pytest.mark.parametrize("result", [KILLED, TIMEOUT, EQUIVALENT, SURVIVED])
@@ -155,7 +149,7 @@ def test_a_survivor_is_printed_and_ends_with_status_1(
 def test_mutants_are_judged_by_the_tests_that_reach_them(tmp_path: Path) -> None:
     """What is measured and judged once is not again."""
     copy = Copy(tmp_path / "copy")
-    measured = Measured(tmp_path / "reached", "code", tmp_path / "models")
+    measured = Measured(tmp_path / "reached", state(), tmp_path / "models")
     mutant = mutant_of("golden/formats.py", PAYLOAD, PAYLOAD.replace("- self", "+ self"))
     tests = measured.tests(copy, "tests/test_formats.py")
     reached = [test for test in tests if mutant.statement in test.reached[mutant.path]]
