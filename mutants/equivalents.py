@@ -34,6 +34,12 @@ EQUIVALENTS = (
         "finished: int = -(1 << 41)  # cycle of the last step of the last block",
         "a cycle long before any: only the later one of it and a cycle from 0 on is taken",
     ),
+    Equivalent(
+        "golden/cost/part_timeline.py",
+        "results: int = -1  # cycle in which the last result was sent",
+        "results: int = -2  # cycle in which the last result was sent",
+        "only the later one of it and the cycle of the first result is taken, which is positive",
+    ),
 )
 
 

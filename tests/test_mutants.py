@@ -101,15 +101,31 @@ def mutant_of(path: str, line: str, becomes: str) -> Mutant:
     return found
 
 
-def test_tests_run_with_the_mutant_and_the_tree_stays_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "line", "becomes", "test", "result"),
+    [
+        (
+            "golden/formats.py", PAYLOAD, PAYLOAD.replace("- self", "+ self"),
+            "test_formats.py::test_limits[fmt0--128-127-128]", KILLED,
+        ),
+        (
+            "rtl/host/buses.py", EQUIVALENTS[0].line, EQUIVALENTS[0].becomes,
+            "test_register_file.py::test_status_without_flags", SURVIVED,
+        ),
+    ],
+    ids=["a mistake", "an equivalent"],
+)  # fmt: skip
+def test_tests_run_with_the_mutant_and_the_tree_stays_as_it_is(
+    path: str, line: str, becomes: str, test: str, result: str, tmp_path: Path
+) -> None:
     """The copy as well, once a mutant is judged."""
-    mutant = mutant_of("golden/formats.py", PAYLOAD, PAYLOAD.replace("- self", "+ self"))
-    before = (ROOT / mutant.path).read_text()
+    mutant = mutant_of(path, line, becomes)
+    before = (ROOT / path).read_text()
     copy = Copy(tmp_path)
-    name = "tests/test_formats.py::test_limits[fmt0--128-127-128]"
-    result = ask(copy, mutant, (), [AskedTest(name, 1.0, {})], tmp_path / "models")
-    assert result == (KILLED, name)
-    assert (ROOT / mutant.path).read_text() == (copy.root / mutant.path).read_text() == before
+    asked_one = [AskedTest(f"tests/{test}", 1.0, {})]
+    found = ask(copy, mutant, (), asked_one, tmp_path / "models")
+    assert found == (result, f"tests/{test}" if result == KILLED else "")
+    assert (ROOT / path).read_text() == (copy.root / path).read_text() == before
 
 
 def test_what_is_known_holds_until_a_test_changes(tmp_path: Path) -> None:
