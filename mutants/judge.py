@@ -18,7 +18,7 @@ from mutants.equivalents import reason
 from mutants.files import ROOT
 from mutants.mutate import Mutant
 from mutants.reach import CHOSEN, FAILED, MOST_SECONDS
-from mutants.reached import AskedTest, Measured, chunks, is_own, reaching
+from mutants.reached import AskedTest, Measured, chunks, is_own, order, reaching
 from mutants.tree import Copy, State, copies, state
 
 T = TypeVar("T")
@@ -193,6 +193,7 @@ def judged(
     measured = Measured(folder / "reached", now, folder / "models")
     found = {mutant: known(mutant, kept) for mutant in mutants}
     open_ones = [mutant for mutant, verdict in found.items() if verdict is None]
+    open_ones.sort(key=lambda mutant: not is_own(mutant.path, order(mutant.path)[0]))  # soon dead
     if open_ones:
         with pool(jobs) as submit:
             judging = [

@@ -24,7 +24,7 @@ import pytest
 
 from mutants.files import ROOT, mutable
 
-MOST_SECONDS = 10  # of a processor: what a file's tests take beyond is not run, nor measured
+MOST_SECONDS = 60  # of a processor: what a file's tests take beyond is not run, nor measured
 REACHED, CHOSEN, FAILED = "DMP_REACHED", "DMP_CHOSEN", "DMP_FAILED"
 
 

@@ -20,7 +20,7 @@ from mutants.tree import Copy, State
 PROCESS_SECONDS = 600  # of a processor, that measuring a test file may take
 WHOLE = (
     "core", "cycles", "integer_drawn", "integer_steps", "spikes_out", "reports", "sequences",
-    "host_core", "images", "driver", "core_cosim",
+    "host_core",
 )  # fmt: skip
 
 
