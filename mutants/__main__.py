@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import click
@@ -39,6 +40,23 @@ def score(verdicts: list[Verdict]) -> str:
     return f"{asked - alive} of {asked} mutants are killed{part}"
 
 
+def results(verdicts: list[Verdict], command: str, commit: str) -> dict[str, object]:
+    """Return what `docs/results/mutants.json` says of a run."""
+    columns = ["In", "Mutants", "Killed", "Of them by a time limit", "Equivalent", "Survive"]
+    found = []
+    for folder, *counts in rows(verdicts):
+        killed, timeouts, equivalent, alive = map(int, map(str, counts))
+        cells = [
+            f"`{folder}`" if folder != "all" else "all",
+            killed + timeouts + equivalent + alive,
+        ]
+        cells += [killed + timeouts, timeouts, equivalent, alive]
+        about = {"commit": commit, "date": str(date.today()), "commands": [command]}
+        name = f"mutants-{str(folder).replace('/', '-')}"
+        found.append({"id": name, "cells": list(map(str, cells)), **about})
+    return {"columns": columns, "rows": found}
+
+
 @click.command(cls=Command)
 @click.option("--count", default=100, show_default=True, type=click.IntRange(1), help="Mutants")
 @click.option("--seed", default=1, show_default=True, type=SEED, help="Which ones")
@@ -50,8 +68,9 @@ def score(verdicts: list[Verdict]) -> str:
     show_default=True,
     help="The folder for result.json, and for what is known already when it runs again.",
 )
+@click.option("--record", metavar="COMMIT", help="Put the score into docs/results, as this one's.")
 @report_user_errors
-def main(count: int, seed: int, jobs: int, out: Path) -> None:
+def main(count: int, seed: int, jobs: int, out: Path, record: str | None) -> None:
     """Change one token of what computes, packs or drives, at random places, and run the tests that
     reach it. Each change that no test notices is printed, with status 1.
     """
@@ -67,6 +86,9 @@ def main(count: int, seed: int, jobs: int, out: Path) -> None:
         bar.update(len(verdicts) - bar.n)  # what was known
     result = {"count": count, "seed": seed, "verdicts": [asdict(verdict) for verdict in verdicts]}
     (out / "result.json").write_text(json.dumps(result, indent=1))
+    if record is not None:
+        told = results(verdicts, f"make mutants N={count} SEED={seed}", record)
+        (ROOT / "docs/results/mutants.json").write_text(json.dumps(told, indent=1) + "\n")
     click.echo(table(("Folder", *RESULTS), rows(verdicts), left=(0,)))
     survivors = [verdict for verdict in verdicts if verdict.result == SURVIVED]
     for verdict in survivors:
