@@ -24,8 +24,8 @@ from mutants.tree import Copy, State, copies, state
 T = TypeVar("T")
 # Processor seconds of the tests that are asked in one run of pytest: most mutants die in the first.
 # What some test files would take beyond these together is not asked, and no more files after MOST.
-ROUNDS = (4, 40)
-MOST = 150
+ROUNDS = (4, 40, 100)
+MOST = 200
 START_SECONDS = 20  # that pytest may take beside them
 SLOWER = 4  # times as long as without a mutant a test may take
 
@@ -83,7 +83,6 @@ def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
             result, by = ask(copy, mutant, files, None, measured.cache)
             if result != SURVIVED:
                 break
-            continue
         tests = reaching(mutant, [test for file in files for test in measured.tests(copy, file)])
         reached += len(tests)
         for some in rounds(tests):
