@@ -40,6 +40,13 @@ EQUIVALENTS = (
         "results: int = -2  # cycle in which the last result was sent",
         "only the later one of it and the cycle of the first result is taken, which is positive",
     ),
+    Equivalent(
+        "rtl/delay_line.py",
+        "word_bits = (layer.delay_ring.words - 1).bit_length()",
+        "word_bits = (layer.delay_ring.words - 0).bit_length()",
+        "it cuts an address above its lanes and the index of a word, which have no bit more: a"
+        " slice ends where its signal ends",
+    ),
 )
 
 
