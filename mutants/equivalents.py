@@ -47,6 +47,12 @@ EQUIVALENTS = (
         "it cuts an address above its lanes and the index of a word, which have no bit more: a"
         " slice ends where its signal ends",
     ),
+    Equivalent(
+        "rtl/bank.py",
+        "holds: bool = False,",
+        "holds: bool = True,",
+        "who leaves it out reads without a register, and only a register can hold",
+    ),
 )
 
 
