@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore
 from amaranth.hdl import Module, Signal
 
 from golden.errors import UserError
