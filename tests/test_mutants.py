@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from mutants import __main__ as command
 from mutants.equivalents import EQUIVALENTS, reason
 from mutants.files import LEFT_OUT, NOT_ASKED, ROOT, asked, mutable
-from mutants.judge import EQUIVALENT, KILLED, SURVIVED, TIMEOUT, Kept, Verdict, ask
+from mutants.judge import EQUIVALENT, KILLED, SURVIVED, TIMEOUT, Kept, Verdict, ask, judge
 from mutants.mutate import Mutant, candidates, differs, draw
 from mutants.reached import WHOLE, AskedTest, Measured, order
 from mutants.tree import Copy, State, state
@@ -163,14 +163,12 @@ def test_a_survivor_is_printed_and_ends_with_status_1(
 
 @pytest.mark.long
 def test_mutants_are_judged_by_the_tests_that_reach_them(tmp_path: Path) -> None:
-    """What is measured and judged once is not again."""
     copy = Copy(tmp_path / "copy")
     measured = Measured(tmp_path / "reached", state(), tmp_path / "models")
     mutant = mutant_of("golden/formats.py", PAYLOAD, PAYLOAD.replace("- self", "+ self"))
     tests = measured.tests(copy, "tests/test_formats.py")
     reached = [test for test in tests if mutant.statement in test.reached[mutant.path]]
     assert 0 < len(reached) < len(tests) and all(test.seconds < 5 for test in tests)
-    arguments = ["--count", "3", "--seed", "5", "--jobs", "2", "--out", str(tmp_path / "out")]
-    first = CliRunner().invoke(command.main, arguments)
-    assert "3 of 3 mutants are killed" in first.stdout
-    assert CliRunner().invoke(command.main, arguments).stdout.endswith("PASS\n")
+    verdict = judge(copy, mutant, measured)
+    assert verdict.result == KILLED and verdict.by in {test.name for test in tests}
+    assert measured.has("tests/test_formats.py") and verdict.asked[0] <= verdict.asked[1]
