@@ -41,6 +41,7 @@ PROOF ?=
 CORES ?= 24
 COUNT ?= 100000
 SEED ?= 0
+N ?= 100
 ESTIMATE ?=
 LIBERTY ?=
 SRAM ?=
@@ -61,7 +62,7 @@ SHELL := $(or $(shell command -v bash),/bin/sh)
 
 .NOTPARALLEL: # a target's commands come one after another, and pytest has --numprocesses
 
-.PHONY: help setup checked demo test test-long formal soak fuzz coverage lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
+.PHONY: help setup checked demo test test-long formal soak fuzz coverage mutants lint train accuracy export rtl sim chain timeline waves host docs bench-testset bench study fit synth-check synth energy uart-sim netlist package clean clean-all
 
 help: ## Show the targets and the variables
 	@echo "make demo generates a core for a shipped network and proves it on real digits."
@@ -86,6 +87,7 @@ help: ## Show the targets and the variables
 	@echo "           CLOCK=$(CLOCK) (MHz, of the constraints of make package, of make synth and of a board) SEQUENCES=$(SEQUENCES) (that its testbench runs)"
 	@echo "           PROOF=\"$(PROOF)\" (of make formal: names of its table; all without)"
 	@echo "           CYCLES=10000000 CORES=$(CORES) SEED=$(SEED) (of make soak: it goes on where the same command ended) COUNT=$(COUNT) (of make fuzz, with SEED)"
+	@echo "           N=$(N) (of make mutants: how many, with SEED)"
 	@echo "           TIMESTEPS=$(TIMESTEPS) (of each sequence of make waves)"
 	@echo "           PORT=$(PORT) (of make host: the UART of a board with this core; its Verilog runs otherwise)"
 	@echo "           CUT=$(CUT) (timesteps of each sequence that make energy runs: the first ones) ESTIMATE=$(ESTIMATE) (ESTIMATE=1: without gates) LIBERTY=$(LIBERTY) SRAM=\"$(SRAM)\" (files in place of its own technology)"
@@ -94,7 +96,7 @@ help: ## Show the targets and the variables
 setup: .venv/installed-all ## Install everything into .venv
 
 # What can be known to fail before anything is installed or built.
-demo sim chain timeline waves bench-testset bench study energy uart-sim soak fuzz coverage test test-long: VERILATED = 1
+demo sim chain timeline waves bench-testset bench study energy uart-sim soak fuzz coverage test test-long mutants: VERILATED = 1
 host: VERILATED = $(if $(PORT),,1)
 quoted = '$(subst ','\'',$($(1)))'
 matches = $(filter 1,$(shell printf '%s\n' $(call quoted,$(1)) | grep -cxE '$(2)'))
@@ -104,7 +106,7 @@ EACH = [1-9][0-9]*(,[1-9][0-9]*)*
 OR_EACH = , or one each of the layers and the readout, as 4,8,10
 checked:
 	$(foreach name,LANES EVENTS PRODUCTS,$(call check,$(name),$(EACH),$(WHOLE)$(OR_EACH)))
-	$(foreach name,BLOCK EPOCHS SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
+	$(foreach name,BLOCK EPOCHS N SEQUENCES TIMESTEPS,$(call check,$(name),[1-9][0-9]*,$(WHOLE)))
 	$(foreach name,DIGITS CYCLES REPORTS CUT,$(call check,$(name),([1-9][0-9]*)?,$(WHOLE)))
 	$(call check,GRADED,(own|shared)?,own or shared)
 	$(call check,COUNTERS,(all|errors|none)?,all or errors or none)
@@ -113,8 +115,8 @@ checked:
 	$(call check,INPUT,[124]?,1 or 2 or 4)
 	$(call check,CORES,[1-9][0-9]*,$(WHOLE))
 	$(call check,COUNT,[1-9][0-9]*,$(WHOLE))
-	$(call check,SEED,[0-9]+,a whole number from 0)
-	$(call check,SEEDS,[0-9]+,a whole number from 0)
+	$(call check,N,[1-9][0-9]*,$(WHOLE))
+	$(foreach name,SEED SEEDS,$(call check,$(name),[0-9]+,a whole number from 0))
 	$(call check,STALLS,[0-9]*,a whole number from 0 (a seed))
 	$(call check,JOBS,[1-9][0-9]*|auto,$(WHOLE))
 	$(call check,ABLATE,[a-z -]*,names of docs/hardware.md)
@@ -175,6 +177,9 @@ fuzz: .venv/installed-run ## Put COUNT bytes on a board's UART and transfers on 
 
 coverage: .venv/installed-all ## Tell what the networks of the tests reach: of what must meet, and of the Verilog's lines, branches and bits
 	$(RUN) -m tests.coverage
+
+mutants: .venv/installed-all ## Change the sources at N places, a token each, and see the tests that reach it fail
+	$(RUN) -m mutants --count $(N) --seed $(SEED) --jobs $(JOBS)
 
 lint: .venv/installed-all ## Check style and types
 	.venv/bin/ruff check .

@@ -21,6 +21,7 @@ FOLDERS = {
     "energy": "the energy of inferences, from a core's gates",
     "formal": "proofs of the components: what is claimed of each, and the solvers' runs",
     "soak": "random cores on random sequences, every value against golden; fuzzed buses",
+    "mutants": "one token of the sources changed at a time: which tests see it",
     "handoff": "the package for other tools: FuseSoC, LiteX, IP-XACT, Vivado",
     "driver": "talks to a core from a host: UART, memory map, or the Verilog itself",
 }

@@ -217,6 +217,7 @@ def pages() -> dict[Path, str]:
             "soak": cells_of("soak"),
             "fuzz": cells_of("fuzz"),
             **{name: cells_of(name) for name in ("functional", "coverage", "waivers")},
+            "mutants": cells_of("mutants"),
         },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {

@@ -79,7 +79,7 @@ def _with_errors(built: Built, rng: np.random.Generator, items: np.ndarray) -> n
     """
     fields = built.interface.fields["i_events"]
     several = input_items(built.interface) > 1
-    address, payload = (fields["address_0" if several else "address"].width, "payload")
+    address = fields["address_0" if several else "address"].width
     largest = built.core.params.network.layers[0].formats.payload.max
     events = np.flatnonzero(items[:, 0] == EventKind.EVENT)
     ends = np.flatnonzero(items[:, 0] == EventKind.END_SEQUENCE)
@@ -89,7 +89,6 @@ def _with_errors(built: Built, rng: np.random.Generator, items: np.ndarray) -> n
         places.append(place)
         added.append(item)
 
-    del payload
     reports = built.core.params.hardware.reports
     for _ in range(int(rng.integers(1, 2 + len(items) // 100))):
         place = int(rng.integers(len(items)))

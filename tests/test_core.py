@@ -324,22 +324,25 @@ def test_a_reset_in_the_middle_keeps_what_was_loaded(lanes: int | None) -> None:
         assert max(memory.items for memory in recorded.core.memories.values()) > 4
 
 
-def test_no_item_is_taken_before_the_rings_are_clear() -> None:
+@pytest.mark.parametrize("first", [0, 2])
+def test_no_item_is_taken_before_the_rings_are_clear(first: int) -> None:
     """257 slots of the last layer take longer than all that is loaded; the first layer has no delay
-    line that would wait.
+    line that would wait, or one that is clear long before.
     """
-    drawn = draw_network(13, n_timesteps=4, max_neurons=3, max_inputs=3)
-    params = drawn.network.params
-    layers = (*params.layers[:-1], replace(params.layers[-1], max_delay=255))
-    delays = np.arange(layers[-1].n_inputs) % 3
+    drawn = draw_network(19, n_timesteps=4, max_neurons=3, max_inputs=3)
+    params, layers = drawn.network.params, list(drawn.network.layers)
+    delayed = list(params.layers)
+    for number, most in ((0, first), (-1, 255)):
+        delayed[number] = replace(delayed[number], max_delay=most)
+        delays = np.arange(delayed[number].n_inputs) % (min(most, 2) + 1)
+        layers[number] = replace(layers[number], delays=delays if most else np.zeros(0, np.int64))
     network = replace(
-        drawn.network,
-        params=replace(params, layers=layers),
-        layers=(*drawn.network.layers[:-1], replace(drawn.network.layers[-1], delays=delays)),
+        drawn.network, params=replace(params, layers=tuple(delayed)), layers=tuple(layers)
     )
     hardware = replace(drawn.hardware, lanes=3, block=1)
     slow = replace(drawn, network=network, hardware=hardware, payloads=np.ones_like(drawn.payloads))
     recorded, golden = simulate_and_check(slow)
     loaded = sum(memory.depth + 1 for memory in recorded.core.memories.values())
-    assert len(layers) > 1 and loaded < recorded.core.layers[-1].delay_ring.depth == 257
+    assert len(delayed) > 1 and loaded < recorded.core.layers[-1].delay_ring.depth == 257
+    assert recorded.core.layers[0].delayed == (first > 0)
     check_cycles(recorded, Timeline(recorded.core, slow.payloads, golden.layers))

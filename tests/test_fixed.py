@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.formats import Fixed, rshift
-from rtl.fixed import align, delay, pipeline, saturate, stages, weighted
+from rtl.fixed import align, delay, one_hot, pipeline, saturate, stages, total, weighted
 from tests.streams import simulate
 
 
@@ -88,6 +88,22 @@ def test_weighted_is_the_product(weight_width: int, payload_width: int) -> None:
     assert evaluate([weight, payload], rows, [weighted(weight, payload)]) == [
         [w * p] for w, p in rows
     ]
+
+
+@pytest.mark.parametrize("width", range(5))
+def test_one_hot_sets_the_bit_of_the_number(width: int) -> None:
+    number = Signal(width)
+    rows = [(value,) for value in range(1 << width)]
+    assert evaluate([number], rows, [one_hot(number)]) == [[1 << value] for (value,) in rows]
+    assert len(one_hot(number)) == 1 << width
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_no_total_loses_a_bit(count: int) -> None:
+    terms = [Signal(2) for _ in range(count)]
+    rows = [(3,) * count, (1,) * count, tuple(range(4)) * 2]
+    rows = [row[:count] for row in rows]
+    assert evaluate(terms, rows, [total(terms)]) == [[sum(row)] for row in rows]
 
 
 @pytest.mark.parametrize("cycles", range(4))

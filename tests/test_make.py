@@ -102,7 +102,7 @@ def test_where_verilator_builds_there_is_no_space(clone: Path) -> None:
         "EVENTS=two", "PRODUCTS=0", "DIGITS=0", "DIGITS=all", "EPOCHS=0", "SEEDS=-1", "STALLS=-1",
         "JOBS=0", "SEQUENCES=0", "TIMESTEPS=0", "CYCLES=0", "REPORTS=0", "COUNTERS=one", "CLOCK=0",
         "CLOCK=-5", "CLOCK=nan", "CLOCK=", "ABLATE=no;fusion", "DATA=/dev/null", "DATA=nowhere",
-        "DATA='", "LISTS=4", "LINK=3", "INPUT=3", "GRADED=some",
+        "DATA='", "LISTS=4", "LINK=3", "INPUT=3", "GRADED=some", "N=0", "SEED=x",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_installed(clone: Path, setting: str) -> None:
@@ -233,6 +233,17 @@ def test_fuzzing_has_a_count_and_a_seed(clone: Path) -> None:
     done = make(clone, "fuzz", "COUNT=500", "SEED=7")
     assert done.returncode == 0, done.stderr
     assert commands(clone) == [["-m", "soak.fuzz", "--count", "500", "--seed", "7"]]
+
+
+def test_mutants_are_drawn_from_a_seed(clone: Path) -> None:
+    done = make(clone, "mutants", "N=7", "SEED=3", "JOBS=1")
+    assert done.returncode == 0 and make(clone, "mutants").returncode == 0, done.stderr
+    given, default = ("7", "3", "1"), ("100", "0", "2")
+    named = ("--count", "--seed", "--jobs")
+    assert commands(clone) == [
+        ["-m", "mutants", *(part for pair in zip(named, values, strict=True) for part in pair)]
+        for values in (given, default)
+    ]
 
 
 def test_the_pages_are_generated_then_built(clone: Path) -> None:

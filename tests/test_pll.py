@@ -6,6 +6,8 @@ import re
 import subprocess
 
 import pytest
+from amaranth.back import rtlil  # pyright: ignore
+from amaranth.hdl import Module, Signal
 
 from golden.errors import UserError
 from rtl.host.pll import fastest_pll, find_pll, plls
@@ -53,3 +55,15 @@ def test_the_fastest_below_a_clock() -> None:
         assert find_pll(25.0, float(f"{pll.output_mhz:.7g}")).output_mhz == pll.output_mhz
     with pytest.raises(UserError, match="no divider of the PLL makes 3 MHz or less"):
         fastest_pll(25.0, 3.0)
+
+
+def test_the_pins_are_those_of_a_pll_that_runs_and_keeps_its_phase() -> None:
+    """As `ecppll` writes them."""
+    m = Module()
+    clock, output, locked = Signal(name="clock"), Signal(name="output"), Signal(name="locked")
+    m.submodules.pll = find_pll(25.0, 100.0).instance(clock, output, locked)
+    written = rtlil.convert(m, ports=[clock, output, locked])
+    found = dict(re.findall(r"connect \\(\w+) 1'(\d)$", written, re.M))
+    low = ("RST", "STDBY", "PLLWAKESYNC", "ENCLKOP", "PHASESEL0", "PHASESEL1")
+    high = ("PHASEDIR", "PHASESTEP", "PHASELOADREG")
+    assert found == dict.fromkeys(low, "0") | dict.fromkeys(high, "1")

@@ -148,12 +148,6 @@ def test_cores_are_of_every_kind() -> None:
     assert [draw_core(0, index).kind for index in range(len(DRAWN))] == list(DRAWN)
 
 
-# A line of the Verilog, and what it becomes: a bug.
-BUGS = {
-    "encoder": ("plain", 6, ("", "")),
-}
-
-
 @pytest.mark.long
 def test_a_register_that_reset_forgets_is_found(tmp_path: Path) -> None:
     """The room that the encoder's queue has: what it holds at power-up stays."""
