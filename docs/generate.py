@@ -194,6 +194,10 @@ def folders() -> str:
     )
 
 
+# What is measured with the results called coverage, and is told in the page of verification alone.
+OF_COVERAGE = ("functional", "waivers")
+
+
 def pages() -> dict[Path, str]:
     """Return every page that holds something generated, as it should be."""
     blocks: dict[Path, dict[str, str]] = {
@@ -216,12 +220,14 @@ def pages() -> dict[Path, str]:
             "proofs": proofs(),
             "soak": cells_of("soak"),
             "fuzz": cells_of("fuzz"),
-            **{name: cells_of(name) for name in ("functional", "coverage", "waivers")},
+            **{name: cells_of(name) for name in ("coverage", *OF_COVERAGE)},
             "mutants": cells_of("mutants"),
         },
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
-            path.stem: results.markdown(path) for path in sorted(results.FOLDER.glob("*.json"))
+            path.stem: results.markdown(path)
+            for path in sorted(results.FOLDER.glob("*.json"))
+            if path.stem not in OF_COVERAGE
         },
     }
     found = {}

@@ -54,7 +54,8 @@ def markdown(path: Path) -> str:
             commands.append(([number], row["commands"]))
     lines = []
     for numbers, called in commands:
-        lines += [f"# {', '.join(map(str, numbers))}", *called]
+        few = ", ".join(map(str, numbers))
+        lines += [f"# {few if len(numbers) < 4 else f'{numbers[0]} to {numbers[-1]}'}", *called]
     shown = "\n".join(lines)
     return f"{table(['#', *columns, 'Measured'], cells)}\n\n```sh\n{shown}\n```"
 
