@@ -26,27 +26,40 @@ def alone_at(path: Path) -> Iterator[None]:
     if path in _alone:
         yield
         return
-    lock = None
-    with suppress(OSError):  # a cache that cannot be written: nobody is kept from anything
+    lock = file = None
+    with suppress(OSError, RuntimeError):  # no home that can be written: nobody is kept out
         folder = cache_folder() / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()
-        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        file = folder / hashlib.sha256(os.fsencode(path)).hexdigest()
+        lock = _locked(file, path)
+    _alone.add(path)
+    try:
+        yield
+    finally:
+        _alone.remove(path)
+        if lock is not None and file is not None:
+            file.unlink(missing_ok=True)
+            os.close(lock)
+
+
+def _locked(file: Path, path: Path) -> int:
+    """Return a lock file, opened and locked, with the number of this process in it."""
+    while True:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             other = os.read(lock, 20).decode(errors="replace")
             print(f"waiting: process {other or '?'} writes to {path}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
-    _alone.add(path)
-    try:
-        yield
-    finally:
-        _alone.remove(path)
-        if lock is not None:
-            os.close(lock)
+        same = False
+        with suppress(FileNotFoundError):
+            same = os.path.samestat(os.fstat(lock), file.stat())
+        if same:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+            return lock
+        os.close(lock)  # who had it has removed it
 
 
 @contextmanager

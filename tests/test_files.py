@@ -102,6 +102,7 @@ def test_a_command_waits_for_another_one_at_its_place_and_says_so(tmp_path: Path
             break
         time.sleep(0.1)
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    assert not list((tmp_path / "cache" / "dmp-core" / "locks").iterdir())
 
 
 def test_commands_with_one_out_run_one_after_the_other(tmp_path: Path) -> None:
