@@ -35,7 +35,7 @@ def error_of(result: Result) -> str:
     return last
 
 
-@pytest.mark.parametrize("reports", [False, True])
+@pytest.mark.parametrize("reports", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_rows_from_the_command_line(tmp_path: Path, reports: bool) -> None:
     asked = ["--reports"] * reports
     result = call("rows", "--multipliers", "40", "--digits", "2", *asked, "--out", str(tmp_path))

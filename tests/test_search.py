@@ -168,7 +168,7 @@ def test_no_core_beats_those_found(seed: int) -> None:
         assert any(beats(other, one) for other in front), one
 
 
-@pytest.mark.parametrize("sends", [False, True])
+@pytest.mark.parametrize("sends", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_cores_pay_for_what_is_between_their_parts(sends: bool) -> None:
     """Items that pass bound the fastest ones; spikes that leave by timesteps take block RAMs."""
     drawn = draw_network(4 if sends else 0, n_sequences=2, n_timesteps=24, max_neurons=90)

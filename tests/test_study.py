@@ -87,6 +87,7 @@ def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
     assert line.split()[-1] == f"{row['cycles_per_sequence']:.0f}" and len(line) <= 80
 
 
+@pytest.mark.long
 def test_what_is_done_is_not_done_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
