@@ -69,7 +69,7 @@ class TopModel:
 
     manifest: Path
     core: CoreParams
-    library: Path
+    shared_object: Path
 
 
 @dataclass
@@ -299,8 +299,8 @@ def fuzz_top(
     says, load the core, and let it infer sequences (B, K, M), whose logits (B, C) golden knows.
     """
     rng, fuzzed = np.random.default_rng(seed), Fuzzed()
-    transport = Simulated(model.manifest, shared_object=model.library)
-    library = ctypes.CDLL(str(model.library))
+    transport = Simulated(model.manifest, shared_object=model.shared_object)
+    library = ctypes.CDLL(str(model.shared_object))
     library.axi_fuzz.argtypes = [_POINTER, _POINTER, _NUMBER]
     try:
         device = Device(transport, model.manifest)

@@ -82,7 +82,7 @@ class Built:
 
     core: Core
     interface: Interface
-    library: Path
+    shared_object: Path
 
     @lru_cache(8)  # noqa: B019  of the few cores of a process
     def network(self, variant: int) -> NetworkIntegers:
@@ -108,7 +108,7 @@ class Built:
         """A model whose power-up contents are drawn from a seed, with a variant loaded."""
         patience = watchdog_cycles(self.core.params)
         compiled = CompiledCore(
-            self.library, patience, self.interface, self.load(variant), power_up=power_up
+            self.shared_object, patience, self.interface, self.load(variant), power_up=power_up
         )
         try:
             yield compiled

@@ -34,7 +34,7 @@ def give(built: Built, power_up: int, steps: Sequence[Step], tally: Tally) -> No
 
 def cycles(built: Built) -> int:
     """Return the cycles that the library of a core has simulated in this process."""
-    library = ctypes.CDLL(str(built.library))
+    library = ctypes.CDLL(str(built.shared_object))
     library.soak_cycles.restype = ctypes.c_int64
     return library.soak_cycles()
 

@@ -188,7 +188,7 @@ class Soaked:
 
     def __init__(self, built: Built, compiled: CompiledCore, variant: int, tally: Tally) -> None:
         self.built, self.compiled, self.variant, self.tally = built, compiled, variant, tally
-        self._library = ctypes.CDLL(str(built.library))
+        self._library = ctypes.CDLL(str(built.shared_object))
         self._library.soak_watch.argtypes = [ctypes.c_void_p]
         tally.power_ups += 1
         self._settle(LOADED_CYCLES)

@@ -79,7 +79,7 @@ class BoardModel:
 
     manifest: Path
     core: CoreParams
-    library: Path
+    shared_object: Path
 
 
 def build_board(
@@ -101,7 +101,7 @@ class Line:
     """The line to a board, as `driver.uart.Uart` uses it; `seen` has all that was seen so far."""
 
     def __init__(self, model: BoardModel) -> None:
-        self._library = library = ctypes.CDLL(str(model.library))
+        self._library = library = ctypes.CDLL(str(model.shared_object))
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         library.uart_new.restype, library.uart_new.argtypes = pointer, [ctypes.c_int32, number]
         library.uart_play.restype = library.uart_cycles.restype = number

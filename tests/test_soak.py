@@ -119,7 +119,7 @@ def test_a_core_passes(built: Built) -> None:
 def changed(built: Built, change: Callable[[NetworkIntegers], NetworkIntegers]) -> Built:
     """Return a core whose golden network is another one than its memories hold."""
 
-    wrong = Built(built.core, built.interface, built.library)
+    wrong = Built(built.core, built.interface, built.shared_object)
     networks = {variant: change(built.network(variant)) for variant in range(VARIANTS)}
     object.__setattr__(wrong, "network", networks.__getitem__)
     return wrong
