@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +168,11 @@ def _replace(out: Path, files: dict[str, str]) -> None:
         for path, text in files.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             (made / path).write_text(text)
-        if out.exists():
-            out.rename(scratch / "earlier")
+        if not out.exists():
+            made.rename(out)
+            return
+        # Not in the scratch folder, which goes where this process is killed: no package is lost.
+        earlier = Path(tempfile.mkdtemp(prefix=".earlier-", dir=out.parent))
+        out.rename(earlier / out.name)
         made.rename(out)
+        shutil.rmtree(earlier)

@@ -13,7 +13,7 @@ from golden.data.sequence_files import save_sequences
 from golden.errors import UserError
 from golden.hardware.core import CoreParams
 from golden.hardware.params import HardwareParams
-from handoff.package import write_package
+from handoff.package import _replace, write_package  # pyright: ignore[reportPrivateUsage]
 from handoff.package_command import main
 from rtl.verilog.generate import generate
 from tests.networks import Drawn, draw_network
@@ -79,3 +79,27 @@ def test_a_folder_that_is_no_package_is_not_replaced(
     with pytest.raises(UserError, match="is not a package and not empty"):
         write_package(manifest, drawn.payloads, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_package_that_cannot_be_replaced_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends the command between two moves: the earlier package lies beside."""
+    out, rename = tmp_path / "package", Path.rename
+    _replace(out, {"package_ip.tcl": "earlier"})
+
+    def fails(path: Path, target: Path) -> Path:
+        if target == out:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(KeyboardInterrupt):
+        _replace(out, {"package_ip.tcl": "new"})
+    [kept] = tmp_path.glob(".earlier-*/package/package_ip.tcl")
+    assert kept.read_text() == "earlier"
+    monkeypatch.undo()
+    for text in ("new", "newer"):
+        _replace(out, {"package_ip.tcl": text})
+        assert (out / "package_ip.tcl").read_text() == text
+    assert len(list(tmp_path.iterdir())) == 2  # the package, and what was kept
