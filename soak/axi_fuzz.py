@@ -15,7 +15,6 @@ import numpy as np
 from driver.device import Device
 from driver.simulated import SHIM as DRIVER
 from driver.simulated import Simulated
-from driver.transport import Silence
 from export.core import write_core
 from golden.cost.cycles import watchdog_cycles
 from golden.hardware.core import CoreParams
@@ -25,6 +24,7 @@ from golden.interface import Field, read_verilog, without_head
 from golden.registers import ADDRESS_WIDTH, AXI_TOP, Register, register_map
 from rtl.streams import LOAD_ITEM, input_layout
 from rtl.verilog.generate import fields_of, generate_axi
+from soak.recovery import recovers
 from tb.verilator import build_library
 
 SHIM = Path(__file__).with_name("axi.cpp")
@@ -306,18 +306,7 @@ def fuzz_top(
         device = Device(transport, model.manifest)
         for burst in range(bursts):
             play(library, transport.top, model.core, Traffic(rng, model.core, size), fuzzed)
-            try:
-                device.recover()
-                fuzzed.recoveries += 1
-                device.load()
-                found = device.run(payloads)
-            except Silence as silence:
-                fuzzed.problems.append(f"burst {burst}: {silence}")
-                break
-            if not np.array_equal(found.logits, logits):
-                fuzzed.problems.append(f"burst {burst}: another inference than golden's")
-            fuzzed.inferences += len(payloads)
-            if fuzzed.problems:
+            if not recovers(device, payloads, logits, burst, fuzzed):
                 break
     finally:
         transport.close()

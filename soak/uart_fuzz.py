@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from driver.device import Device
-from driver.transport import Silence
 from golden import uart_protocol as uart
 from golden.registers import ADDRESS_WIDTH
+from soak.recovery import recovers
 from soak.uart_line import CLOCKS_PER_BIT, BoardModel, Kind, Line, QuickUart, levels_of
 
 ACTIONS = (Kind.WRITE, Kind.READ, Kind.EVENT, Kind.RESULT)
@@ -163,6 +164,10 @@ def check_seen(seen: np.ndarray, fuzzed: Fuzzed) -> None:
             fuzzed.problems.append(f"action {place} of a line was {did[place]}: not commanded")
 
 
+def _look(line: Line, fuzzed: Fuzzed) -> None:
+    check_seen(line.take(), fuzzed)
+
+
 def fuzz(
     model: BoardModel,
     payloads: np.ndarray,
@@ -182,20 +187,8 @@ def fuzz(
         for burst in range(bursts):
             line.take()
             line.play(draw_levels(rng, registers, size))
-            try:
-                device.recover()
-                fuzzed.recoveries += 1
-                check_seen(line.take(), fuzzed)
-                device.load()
-                found = device.run(payloads)
-            except Silence as silence:
-                check_seen(line.take(), fuzzed)
-                fuzzed.problems.append(f"burst {burst}: {silence}")
-                break
-            if not np.array_equal(found.logits, logits):
-                fuzzed.problems.append(f"burst {burst}: another inference than golden's")
-            fuzzed.inferences += len(payloads)
-            if fuzzed.problems:
+            look = partial(_look, line, fuzzed)
+            if not recovers(device, payloads, logits, burst, fuzzed, look):
                 break
         fuzzed.cycles = line.cycles
     finally:
