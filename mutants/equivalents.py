@@ -21,6 +21,9 @@ class Equivalent:
     why: str
 
 
+ONE_BIT_MORE = "one bit more, which is always 0, and nobody asks for its opposite"
+APART = "an item that closes a block is another one than that which ends the sequence"
+
 EQUIVALENTS = (
     Equivalent(
         "rtl/host/buses.py",
@@ -52,6 +55,98 @@ EQUIVALENTS = (
         "holds: bool = False,",
         "holds: bool = True,",
         "who leaves it out reads without a register, and only a register can hold",
+    ),
+    Equivalent(
+        "rtl/delay_line.py",
+        '"closed": 1,',
+        '"closed": 2,',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/delay_line.py",
+        '"fires": 1,',
+        '"fires": 2,',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/layouts.py",
+        '"last": 1,',
+        '"last": 2,',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/signatures.py",
+        '"sequence_end": Out(1),',
+        '"sequence_end": Out(2),',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/neuron_stage.py",
+        '"update_valid": Out(1),',
+        '"update_valid": Out(2),',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/slow_state.py",
+        '"ready": Out(1),',
+        '"ready": Out(2),',
+        ONE_BIT_MORE,
+    ),
+    Equivalent(
+        "rtl/group_schedule.py",
+        "m.d.sync += [ending.eq(0), fresh.eq(1), phase.eq(0)]",
+        "m.d.sync += [ending.eq(2), fresh.eq(1), phase.eq(0)]",
+        "it has one bit: of 2 that is 0",
+    ),
+    Equivalent(
+        "rtl/slow_state.py",
+        "address = Signal(coefficients.address[0].shape())",
+        "address = Signal(coefficients.address[1].shape())",
+        "both ports have addresses of one shape",
+    ),
+    Equivalent(
+        "rtl/drive.py",
+        'fires = stages(m, arrival.fires, 1, "fires")',
+        'fires = stages(m, arrival.fires, 2, "fires")',
+        "one register more, which nobody reads",
+    ),
+    Equivalent(
+        "rtl/output_walk.py",
+        'self._moving = spread(m, walk.moving, 1, n_lanes, "moving")',
+        'self._moving = spread(m, walk.moving, 0, n_lanes, "moving")',
+        "the last register is always there: only its name is another",
+    ),
+    Equivalent(
+        "rtl/delay_line.py",
+        "with m.If(arrived.closed | arrived.discarded):",
+        "with m.If(arrived.closed ^ arrived.discarded):",
+        APART,
+    ),
+    Equivalent(
+        "rtl/repeated.py",
+        "return arrivals.timestep_ended | arrival.closed | arrival.discarded",
+        "return arrivals.timestep_ended | arrival.closed ^ arrival.discarded",
+        APART,
+    ),
+    Equivalent(
+        "rtl/host/uart_bridge.py",
+        "DEPTH = 1 << (MAX_COMMAND_BYTES - 1).bit_length()"
+        "  # bytes that wait; no block RAM is smaller",
+        "DEPTH = 1 << (MAX_COMMAND_BYTES - 0).bit_length()"
+        "  # bytes that wait; no block RAM is smaller",
+        "1,027 has as many bits as 1,028",
+    ),
+    Equivalent(
+        "golden/integer.py",
+        "self.saturations[name] += changed.reshape(len(value), -1).sum(1)",
+        "self.saturations[name] += changed.reshape(len(value), -2).sum(1)",
+        "numpy finds the size that is negative, whatever it is",
+    ),
+    Equivalent(
+        "golden/cost/outlet.py",
+        "came: int = -1  # cycle of the last item's transfer",
+        "came: int = -2  # cycle of the last item's transfer",
+        "only the later one of the cycle after it and a cycle from 0 on is taken",
     ),
 )
 
