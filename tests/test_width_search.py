@@ -66,6 +66,12 @@ def test_the_chosen_one_is_within_the_loss_and_smaller_than_the_others(found: Wi
     )
 
 
+def test_it_knows_the_widths_that_the_page_tells() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "importing.md").read_text()
+    for name, steps in width_search.STEPS.items():
+        assert f"{name} of {', '.join(map(str, steps))} bits" in page
+
+
 def test_it_goes_on_with_the_one_that_saves_most(found: WidthSearch) -> None:
     best = min((one for one in found.trials[1:4] if one.loss <= 3.0), key=lambda of: of.memory_bits)
     for trial in found.trials[4:]:
