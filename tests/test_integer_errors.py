@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
@@ -90,6 +91,17 @@ def test_a_decay_above_one() -> None:
     above = replace(whole, leak=np.array([4097]))
     with pytest.raises(UserError, match=r"layer0\.leak is 1\.00024, above 1: use 0 to 1"):
         replace(network, params=changed, layers=(above,), leak_o=4096)
+
+
+def test_the_decay_of_one_neuron_is_above_one() -> None:
+    network = draw_layers("some", (2, 3), 0, 2, seed=0)
+    [layer], [params] = network.layers, network.params.layers
+    formats = replace(params.formats, leak=Fixed(13, 12, signed=False))
+    whole = replace(params, formats=formats, per_neuron=("leak",))
+    changed = replace(network.params, layers=(whole,))
+    leaks = [4096, 4097, 0]
+    with pytest.raises(UserError, match=r"layer0\.leak is 1\.00024, above 1: use 0 to 1"):
+        replace(network, params=changed, layers=(replace(layer, leak=np.array(leaks)),))
 
 
 def test_a_readout_that_does_not_fit() -> None:
