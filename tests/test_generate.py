@@ -72,6 +72,14 @@ def test_a_reset_leaves_the_numbers_of_neurons_as_they_are(tmp_path: Path) -> No
     assert registers > {"operand_0", "product_0", "fast_sum_0", "bare_0", "less_0"}
 
 
+def test_a_reset_sends_no_spike(tmp_path: Path) -> None:
+    """Spikes go to the lanes inverted, every bit: a register's reset is then the product's own."""
+    network = draw_layers("some", (5, 6), 2, 3, seed=0)
+    core = CoreParams(network.params, HardwareParams(2, events_per_cycle=2, block=2))
+    text = generate(write_core(network, core, tmp_path)).read_text()
+    assert set(re.findall(r"if \(rst\) sent_\d <= (\S+);", text)) == {"4'hf"}
+
+
 def test_operands_hold_only_where_they_are_told_to(tmp_path: Path) -> None:
     """Each register next to a multiplier then has an enable."""
     network = draw_layers("some", (5, 6), 2, 3, seed=0)
