@@ -18,7 +18,7 @@ from driver import __main__ as command
 from driver.device import Device
 from driver.memory_mapped import MemoryMapped
 from driver.simulated import Simulated
-from driver.transport import BusError, Silence, Transport
+from driver.transport import BusError, Silence, Transport, check_response
 from driver.uart import Uart
 from export.core import write_core
 from export.images import unpack
@@ -216,6 +216,15 @@ def test_what_is_not_there_is_told(device: Device, simulated: Simulated) -> None
         device.run(np.zeros((0, 28, 28), int))
 
 
+@pytest.mark.parametrize(
+    ("response", "name"), [(1, "EXOKAY"), (2, "SLVERR"), (3, "DECERR"), (4, "response 4")]
+)
+def test_a_response_is_called_as_axi_calls_it(response: int, name: str) -> None:
+    check_response(0, "a read")
+    with pytest.raises(BusError, match=f"^a read was answered with {name}: there is no such"):
+        check_response(response, "a read")
+
+
 def other_manifest(rows: Rows, folder: Path, lanes: int, more_frac: int = 0) -> Path:
     """Export `rows` for other lanes, or with the readout's weights in another format."""
     readout = rows.network.params.readout
@@ -241,6 +250,9 @@ def test_another_core_is_refused(rows: Rows, simulated: Simulated, tmp_path: Pat
         ({0: 0xFFFF_FFFF}, "the device's ID is 0xFFFFFFFF, not 0x444D5043: there is no core"),
         ({0: 0x444D_5043, 4: 2 << 16}, r"registers are of version 2\.0, not 1\.1: build the core"),
         ({0: 0x444D_5043, 4: 0}, r"registers are of version 0\.0, not 1\.1"),
+        ({0: 0x444D_5043, 4: 1 << 16}, r"registers are of version 1\.0, not 1\.1"),
+        # More is known there: only its core is another one.
+        ({0: 0x444D_5043, 4: 1 << 16 | 2, **dict.fromkeys(range(8, 256, 4), 0)}, "another core"),
     ],
 )
 def test_no_core_or_one_of_another_version(

@@ -12,6 +12,7 @@ from golden.data.synthetic import draw_layers
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import run
+from golden.payloads import check_integers
 from tests.network_kinds import draw_whole
 from tests.single_neuron import delayed, small
 
@@ -51,6 +52,10 @@ def test_payloads_that_do_not_fit() -> None:
     for value in (256, -1):
         with pytest.raises(UserError, match=f"payload {value} at sequence 0, .*: use 0 to 255"):
             run(small(), np.full((1, 1, 1), value))
+    # From there on a float need not be the integer that was meant.
+    assert check_integers(np.full((1, 1, 1), 2.0**53 - 1)).tolist() == [[[2**53 - 1]]]
+    with pytest.raises(UserError, match="sequence 0, timestep 0, input 0: use integers"):
+        check_integers(np.full((1, 1, 1), 2.0**53))
     with pytest.raises(UserError, match="payload 0.9 at sequence 0, timestep 0, input 0: use int"):
         run(small(), np.full((1, 1, 1), 0.9))
 
