@@ -148,6 +148,18 @@ EQUIVALENTS = (
         "came: int = -2  # cycle of the last item's transfer",
         "only the later one of the cycle after it and a cycle from 0 on is taken",
     ),
+    Equivalent(
+        "rtl/spike_path.py",
+        "inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)",
+        "inverted = Const((0 << shape.size) - 1 if payload_width == 1 else 0, shape.size)",
+        "both have all bits",
+    ),
+    Equivalent(
+        "golden/cost/outlet.py",
+        "room = self.released[before] + 1 if before >= 0 else 0",
+        "room = self.released[before] + 1 if before >= 0 else 2",
+        "no spike leaves a core before cycle 2",
+    ),
 )
 
 
