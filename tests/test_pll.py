@@ -67,3 +67,11 @@ def test_the_pins_are_those_of_a_pll_that_runs_and_keeps_its_phase() -> None:
     low = ("RST", "STDBY", "PLLWAKESYNC", "ENCLKOP", "PHASESEL0", "PHASESEL1")
     high = ("PHASEDIR", "PHASESTEP", "PHASELOADREG")
     assert found == dict.fromkeys(low, "0") | dict.fromkeys(high, "1")
+    # An output of 0 degrees is of a phase of one less than its divider.
+    parameters = dict(re.findall(r"parameter \\(\w+) (\S+)$", written, re.M))
+    divider = find_pll(25.0, 100.0).output_divider
+    assert 400 <= 100 * divider <= 800
+    assert parameters == {
+        "CLKI_DIV": "1", "CLKFB_DIV": "4", "FEEDBK_PATH": '"CLKOP"', "CLKOP_ENABLE": '"ENABLED"',
+        "CLKOP_DIV": str(divider), "CLKOP_CPHASE": str(divider - 1), "CLKOP_FPHASE": "0",
+    }  # fmt: skip
