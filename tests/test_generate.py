@@ -59,27 +59,6 @@ def test_copies_of_a_register_stay_apart(tmp_path: Path) -> None:
     assert sorted(registers) == sorted(f"{name}_copy_{i}" for name in one_each for i in (0, 1))
 
 
-def test_a_reset_leaves_the_numbers_of_neurons_as_they_are(tmp_path: Path) -> None:
-    """Only what moves them, tells of them or counts them starts anew."""
-    network = draw_layers("some", (5, 6), 2, 3, seed=0)
-    core = CoreParams(network.params, HardwareParams(2))
-    text = generate(write_core(network, core, tmp_path)).read_text()
-    [stage] = re.findall(r"^module \w+__neurons\(.*?^endmodule", text, re.M | re.S)
-    registers = set(re.findall(r"^  reg (?:signed )?(?:\[\d+:0\] )?(\w+)", stage, re.M))
-    reset = set(re.findall(r"if \(rst\) (\w+)\S* <=", stage))
-    steps = {name for name in registers if re.fullmatch(r"step_\d", name)}
-    assert steps and reset == {*steps, "loading_1", "moving_1", "saturations", "sequence_end"}
-    assert registers > {"operand_0", "product_0", "fast_sum_0", "bare_0", "less_0"}
-
-
-def test_a_reset_sends_no_spike(tmp_path: Path) -> None:
-    """Spikes go to the lanes inverted, every bit: a register's reset is then the product's own."""
-    network = draw_layers("some", (5, 6), 2, 3, seed=0)
-    core = CoreParams(network.params, HardwareParams(2, events_per_cycle=2, block=2))
-    text = generate(write_core(network, core, tmp_path)).read_text()
-    assert set(re.findall(r"if \(rst\) sent_\d <= (\S+);", text)) == {"4'hf"}
-
-
 def test_operands_hold_only_where_they_are_told_to(tmp_path: Path) -> None:
     """Each register next to a multiplier then has an enable."""
     network = draw_layers("some", (5, 6), 2, 3, seed=0)

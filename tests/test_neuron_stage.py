@@ -4,18 +4,24 @@ from block to block, who fires, what it says was clamped, read and written, and 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from export.core import write_core
+from golden.data.synthetic import draw_layers
 from golden.formats import Fixed, rshift
+from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.params import HardwareParams
 from golden.hardware.stages import NEURON_STAGE
 from golden.params import LayerFormats, LayerParams, Reset
 from rtl.neuron_stage import NeuronStage
+from rtl.verilog.generate import generate
 from tests.streams import idle, join, load_cycles, replay, sequence_end, split, walk
 
 VALUES = ("leak", "threshold", "reset")
@@ -279,3 +285,16 @@ def test_layers_cover_the_corners() -> None:
         assert any(map(kind, relaxed))
     assert {layer.drain for layer in layers} >= {0, 1, 2}
     assert any(layer.interval > layer.fold for layer in layers)
+
+
+def test_a_reset_leaves_the_numbers_of_neurons_as_they_are(tmp_path: Path) -> None:
+    """Only what moves them, tells of them or counts them starts anew."""
+    network = draw_layers("some", (5, 6), 2, 3, seed=0)
+    core = CoreParams(network.params, HardwareParams(2))
+    text = generate(write_core(network, core, tmp_path)).read_text()
+    [stage] = re.findall(r"^module \w+__neurons\(.*?^endmodule", text, re.M | re.S)
+    registers = set(re.findall(r"^  reg (?:signed )?(?:\[\d+:0\] )?(\w+)", stage, re.M))
+    reset = set(re.findall(r"if \(rst\) (\w+)\S* <=", stage))
+    steps = {name for name in registers if re.fullmatch(r"step_\d", name)}
+    assert steps and reset == {*steps, "loading_1", "moving_1", "saturations", "sequence_end"}
+    assert registers > {"operand_0", "product_0", "fast_sum_0", "bare_0", "less_0"}

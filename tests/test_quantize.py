@@ -51,6 +51,9 @@ def test_an_outlier_is_clamped_where_that_is_the_smaller_error() -> None:
     assert fit_least_error(many, Fixed(8)).frac == 7
     assert fit_least_error(np.append(many, 1.05), Fixed(8)).frac == 7
     assert fit_least_error(np.append(many, [9.0] * 100), Fixed(8)).frac == 3
+    # Three scales finer than without clamping, though a fourth would be better still.
+    few_outliers = np.append(np.linspace(-0.05, 0.05, 2_000_000), 4.0)
+    assert fit_least_error(few_outliers, Fixed(8)).frac == 4 + 3
     assert fit_least_error(np.array([1.0]), Fixed(8)).frac == 6, (
         "the coarsest of equals: 1 must be exact"
     )

@@ -359,6 +359,16 @@ def test_a_fit_to_a_latency(objective: Objective) -> None:
         fit(activity, Budget(latency=10))
 
 
+def test_the_shortest_latency_need_not_be_of_the_core_with_the_fewest_steps() -> None:
+    activity = draw_activity(12)
+    _, front, _ = fit(activity, Budget())
+    by_steps = sorted(front, key=lambda one: least_latency(activity, one.hardware))
+    latencies = [with_latency(activity, one).latency or 0 for one in by_steps]
+    assert min(latencies) < latencies[0]
+    with pytest.raises(UserError, match=rf"shortest latency is {min(latencies):.0f} cycles"):
+        fit(activity, Budget(latency=10))
+
+
 @pytest.mark.parametrize("budget", [Budget(1), Budget(cycles=0.5), Budget(200, 0, 1)])
 def test_a_budget_for_nothing_names_the_least(budget: Budget) -> None:
     activity = draw_activity(2)

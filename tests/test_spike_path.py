@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from export.core import write_core
+from golden.data.synthetic import draw_layers
 from golden.formats import Fixed
+from golden.hardware.core import CoreParams
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
 from golden.hardware.params import HardwareParams
@@ -16,6 +21,7 @@ from golden.hardware.stages import NEURON_STAGE, READ_STAGE
 from golden.params import LayerFormats, LayerParams
 from golden.readout_params import ReadoutParams
 from rtl.spike_path import SpikePath
+from rtl.verilog.generate import generate
 from tests.streams import idle, join, load_cycles, replay, split, walk
 
 Part = LayerHardware | ReadoutHardware
@@ -121,3 +127,11 @@ def test_sums_are_complete_at_the_neuron_stage(name: str, stall: float) -> None:
         assert found == sums, f"cycle {cycle}"
     assert sum(row["weight_reads"] for row in record) == weight_reads
     assert sum(row["additions"] for row in record) == additions
+
+
+def test_a_reset_sends_no_spike(tmp_path: Path) -> None:
+    """Spikes go to the lanes inverted, every bit: a register's reset is then the product's own."""
+    network = draw_layers("some", (5, 6), 2, 3, seed=0)
+    core = CoreParams(network.params, HardwareParams(2, events_per_cycle=2, block=2))
+    text = generate(write_core(network, core, tmp_path)).read_text()
+    assert set(re.findall(r"if \(rst\) sent_\d <= (\S+);", text)) == {"4'hf"}

@@ -37,7 +37,10 @@ REAL = run_reals(NETWORK, PAYLOADS).logits.argmax(1)
 
 @pytest.fixture(scope="module")
 def found() -> WidthSearch:
-    return search_widths(NETWORK, CALIBRATION, PAYLOADS, max_loss=3.0)
+    told: list[int] = []
+    found = search_widths(NETWORK, CALIBRATION, PAYLOADS, max_loss=3.0, progress=told.append)
+    assert sum(told) == len(found.trials), "one by one"
+    return found
 
 
 def loss_of(widths: Widths, right: np.ndarray = REAL) -> tuple[float, int]:
