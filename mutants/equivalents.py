@@ -22,6 +22,10 @@ class Equivalent:
 
 
 ONE_BIT_MORE = "one bit more, which is always 0, and nobody asks for its opposite"
+A_SLICE_ENDS = (
+    "it cuts an address above its lanes and the index of a word, which have no bit more: a slice"
+    " ends where its signal ends"
+)
 APART = "an item that closes a block is another one than that which ends the sequence"
 
 EQUIVALENTS = (
@@ -47,8 +51,7 @@ EQUIVALENTS = (
         "rtl/delay_line.py",
         "word_bits = (layer.delay_ring.words - 1).bit_length()",
         "word_bits = (layer.delay_ring.words - 0).bit_length()",
-        "it cuts an address above its lanes and the index of a word, which have no bit more: a"
-        " slice ends where its signal ends",
+        A_SLICE_ENDS,
     ),
     Equivalent(
         "rtl/bank.py",
@@ -159,6 +162,18 @@ EQUIVALENTS = (
         "room = self.released[before] + 1 if before >= 0 else 0",
         "room = self.released[before] + 1 if before >= 0 else 2",
         "no spike leaves a core before cycle 2",
+    ),
+    Equivalent(
+        "golden/cost/part_timeline.py",
+        "self.moved = max(earliest, self.moved + 1, self.sent)",
+        "self.moved = max(earliest, self.moved - 1, self.sent)",
+        "what was sent was sent a cycle after it moved, or later",
+    ),
+    Equivalent(
+        "rtl/delay_line.py",
+        "word_bits = (layer.delay_ring.words - 1).bit_length()",
+        "word_bits = (layer.delay_ring.words + 1).bit_length()",
+        A_SLICE_ENDS,
     ),
 )
 
