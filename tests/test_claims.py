@@ -6,18 +6,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from formal.harness import mutant
 from golden.errors import UserError
-from golden.hardware.layer import LayerHardware
-from golden.hardware.params import HardwareParams
-from golden.hardware.part import EventKind
-from golden.params import LayerParams
 from rtl.encoder import Encoder
 from rtl.event_list import EventList
 from rtl.group_schedule import GroupSchedule
@@ -25,7 +19,7 @@ from rtl.output_walk import OutputWalk
 from rtl.slow_state import SlowState
 from rtl.snapshots import Snapshots
 from tb.simulate import simulate as simulate_verilog
-from tests.core_simulator import Item, simulate
+from tests.core_simulator import simulate
 from tests.network_kinds import DRAWS
 from tests.small_core import make_small_core
 
@@ -104,24 +98,3 @@ def test_verilog_with_trace_ports_checks_them_and_the_product_has_none(
         simulate_verilog(tmp_path / "core" / "manifest.json", rows, optimize="-O0")
     place = r"Assertion failed in TOP\.shell\.core\.\w+\.schedule: a group's last step has its last"
     assert re.search(place, capfd.readouterr().out)
-
-
-def test_one_event_of_an_item_of_two_needs_a_free_buffer() -> None:
-    """All buffers are closed and none is released; then comes an item that is half full."""
-    hardware = HardwareParams(2, events_per_cycle=2, input_items=2)
-    part = LayerHardware(LayerParams(6, 3, 0), hardware, external=True)
-    ends = [Item(EventKind.END_TIMESTEP)] * part.n_lists
-    with mutant(EventList, (("room.eq(~taken.bit_select(filling, 1))", "room.eq(1)"),)):
-        simulator = Simulator(top := EventList(part))
-    simulator.add_clock(1e-6)
-
-    async def offer(ctx: Any) -> None:
-        ctx.set(top.i.valid, 1)
-        for item in [*ends, Item(EventKind.EVENT, [(4, 1)])]:
-            ctx.set(top.i.payload, item.fields(2))
-            assert ctx.get(top.i.ready)
-            await ctx.tick()
-
-    simulator.add_testbench(offer)
-    with pytest.raises(AssertionError, match=": what arrives finds a free buffer"):
-        simulator.run()

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
+from formal.harness import mutant
 from golden.formats import Fixed
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import address_width
@@ -354,3 +356,24 @@ def test_an_end_of_sequence_is_taken_as_it_closes_a_block() -> None:
     assert [cycle for cycle, row in enumerate(record) if row["closed"]] == [4]
     assert [cycle for cycle, row in enumerate(record) if row["discarded"]] == [8]
     assert [cycle for cycle, row in enumerate(record) if not row["i.ready"]] == [5, 6, 7, 8]
+
+
+def test_one_event_of_an_item_of_two_needs_a_free_buffer() -> None:
+    """All buffers are closed and none is released; then comes an item that is half full."""
+    part = layer(6, 1, 0, 1, 2, input_items=2)
+    ends = [{"kind": EventKind.END_TIMESTEP, "address": [0, 0], "payload": [0, 0]}] * part.n_lists
+    half = {"kind": EventKind.EVENT, "address": [4, 0], "payload": [1, 0]}
+    with mutant(EventList, (("room.eq(~taken.bit_select(filling, 1))", "room.eq(1)"),)):
+        simulator = Simulator(top := EventList(part))
+    simulator.add_clock(1e-6)
+
+    async def offer(ctx: Any) -> None:
+        ctx.set(top.i.valid, 1)
+        for item in [*ends, half]:
+            ctx.set(top.i.payload, item)
+            assert ctx.get(top.i.ready)
+            await ctx.tick()
+
+    simulator.add_testbench(offer)
+    with pytest.raises(AssertionError, match=": what arrives finds a free buffer"):
+        simulator.run()

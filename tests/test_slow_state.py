@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from golden.formats import Fixed, rshift
 from golden.hardware.layer import LayerHardware
@@ -242,3 +243,19 @@ def test_cases_cover_the_corners() -> None:
     assert any(1 < layer.dilation < layer.block for layer in layers)
     assert any(layer.drain for layer in layers)
     assert {layer.state_update.relaxed for layer in layers} == {False, True}
+
+
+def test_a_drive_needs_room_in_the_queue() -> None:
+    """Blocks of a timestep come, and none is started."""
+    simulator = Simulator(top := SlowState(make_layer(5, 9, 1, 1, 1), 0))
+    simulator.add_clock(1e-6)
+
+    async def drive(ctx: Any) -> None:
+        ctx.set(top.drive.valid, 1)
+        ctx.set(top.drive.last, 1)
+        for _ in range(50):
+            await ctx.tick()
+
+    simulator.add_testbench(drive)
+    with pytest.raises(AssertionError, match=": the queue has room for what comes"):
+        simulator.run()
