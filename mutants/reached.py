@@ -145,15 +145,15 @@ def reaching(mutant: Mutant, tests: Iterable[AskedTest]) -> list[AskedTest]:
     """Return the tests that reach a mutant, those first that are likely to kill it early: cheap
     ones, and a few of each file.
 
-    What runs while a file is imported is reached by whatever reaches anything in the file, or, of a
-    file of constants, in one that imports it.
+    What runs while a file is imported is reached by all its own tests, and by whatever reaches
+    anything in the file or, of a file of constants, in one that imports it.
     """
     path, line = mutant.path, mutant.statement
     if line:
         found = [test for test in tests if line in test.reached.get(path, ())]
     else:
         users = {path, *(file for file in mutable() if path in imported(file))}
-        found = [test for test in tests if users & test.reached.keys()]
+        found = [test for test in tests if users & test.reached.keys() or is_own(path, test.file)]
     order: list[tuple[float, str, AskedTest]] = []
     ranks: Counter[str] = Counter()
     for test in sorted(found, key=lambda test: (test.seconds, test.name)):

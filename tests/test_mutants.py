@@ -14,7 +14,7 @@ from mutants.equivalents import EQUIVALENTS, reason
 from mutants.files import LEFT_OUT, NOT_ASKED, ROOT, asked, mutable
 from mutants.judge import EQUIVALENT, KILLED, SURVIVED, TIMEOUT, Kept, Verdict, ask, judge
 from mutants.mutate import Mutant, candidates, differs, draw
-from mutants.reached import WHOLE, AskedTest, Measured, order
+from mutants.reached import WHOLE, AskedTest, Measured, order, reaching
 from mutants.tree import Copy, State, state
 
 SOURCE = '''"""Of 1 + 2."""
@@ -126,6 +126,17 @@ def test_tests_run_with_the_mutant_and_the_tree_stays_as_it_is(
     found = ask(copy, mutant, (), asked_one, tmp_path / "models")
     assert found == (result, f"tests/{test}" if result == KILLED else "")
     assert (ROOT / path).read_text() == (copy.root / path).read_text() == before
+
+
+def test_a_constant_is_reached_by_its_own_tests_and_by_those_of_what_imports_it() -> None:
+    path, of = "golden/width_search.py", frozenset({1})
+    constant = next(m for m in draw({path: (ROOT / path).read_text()}, 50, 1) if not m.statement)
+    tests = [
+        AskedTest("tests/test_width_search.py::test_a_list", 1.0, {}),
+        AskedTest("tests/test_core.py::test_a_search", 2.0, {path: of}),
+        AskedTest("tests/test_core.py::test_something_else", 1.0, {"golden/integer.py": of}),
+    ]
+    assert reaching(constant, tests) == tests[:2]
 
 
 def test_what_is_known_holds_until_a_test_changes(tmp_path: Path) -> None:
