@@ -155,7 +155,7 @@ EQUIVALENTS = (
         "rtl/spike_path.py",
         "inverted = Const((1 << shape.size) - 1 if payload_width == 1 else 0, shape.size)",
         "inverted = Const((0 << shape.size) - 1 if payload_width == 1 else 0, shape.size)",
-        "both have all bits",
+        "all bits of both constants are set",
     ),
     Equivalent(
         "golden/cost/outlet.py",
