@@ -175,6 +175,18 @@ EQUIVALENTS = (
         "word_bits = (layer.delay_ring.words + 1).bit_length()",
         A_SLICE_ENDS,
     ),
+    Equivalent(
+        "golden/cost/part_search.py",
+        "LANES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)",
+        "LANES = (1, 1, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128)",
+        "2 lanes are tried anyway: the fewest for half as many groups as neurons",
+    ),
+    Equivalent(
+        "golden/cost/part_timeline.py",
+        "self.moved = max(taken + DELAY_LATENCY, self.moved + 1, self.sent)",
+        "self.moved = max(taken + DELAY_LATENCY, self.moved + 2, self.sent)",
+        "a report is taken after the item before it has moved, and moves 4 cycles later",
+    ),
 )
 
 

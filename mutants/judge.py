@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
+from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -23,8 +24,9 @@ from mutants.tree import Copy, State, copies, state
 
 T = TypeVar("T")
 # Processor seconds of the tests that are asked in one run of pytest: most mutants die in the first.
-# What some test files would take beyond these together is not asked, and no more files after MOST.
-ROUNDS = (4, 40, 100)
+# First the cheap tests of all files are asked, then others; what some files would take beyond these
+# together is not, and no more files after MOST.
+PASSES = ((4, 20), (100,))
 MOST = 200
 START_SECONDS = 20  # that pytest may take beside them
 SLOWER = 4  # times as long as without a mutant a test may take
@@ -61,10 +63,10 @@ class Verdict:
         return "\n".join(unified_diff(*lines, path, path, lineterm="", n=1))
 
 
-def rounds(tests: Sequence[AskedTest]) -> Iterator[list[AskedTest]]:
+def rounds(tests: Sequence[AskedTest], limits: Sequence[float]) -> Iterator[list[AskedTest]]:
     """Yield tests by runs of pytest."""
     rest = list(tests)
-    for limit in ROUNDS:
+    for limit in limits:
         taken, spent = [], 0.0
         while rest and (not taken or spent + rest[0].seconds <= limit):
             spent += rest[0].seconds
@@ -75,25 +77,27 @@ def rounds(tests: Sequence[AskedTest]) -> Iterator[list[AskedTest]]:
 
 def judge(copy: Copy, mutant: Mutant, measured: Measured) -> Verdict:
     """Ask tests about a mutant until one fails. Its file's own tests need not be measured."""
-    started, count, reached, spent = time.monotonic(), 0, 0, 0.0
+    started, spent = time.monotonic(), 0.0
     result, by = SURVIVED, ""
-    for files in chunks(mutant.path):
+    asked, reached = set[str](), set[str]()
+    for limits, files in product(PASSES, chunks(mutant.path)):
         if len(files) == 1 and is_own(mutant.path, files[0]) and not measured.has(files[0]):
             spent += MOST_SECONDS
             result, by = ask(copy, mutant, files, None, measured.cache)
             if result != SURVIVED:
                 break
         tests = reaching(mutant, [test for file in files for test in measured.tests(copy, file)])
-        reached += len(tests)
-        for some in rounds(tests):
-            count += len(some)
+        reached |= {test.name for test in tests}
+        for some in rounds([test for test in tests if test.name not in asked], limits):
+            asked |= {test.name for test in some}
             spent += sum(test.seconds for test in some)
             result, by = ask(copy, mutant, (), some, measured.cache)
             if result != SURVIVED:
                 break
         if result != SURVIVED or spent > MOST:
             break
-    return Verdict(mutant, result, by, round(time.monotonic() - started, 1), (count, reached))
+    seconds = round(time.monotonic() - started, 1)
+    return Verdict(mutant, result, by, seconds, (len(asked), len(reached)))
 
 
 def ask(

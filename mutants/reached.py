@@ -19,8 +19,8 @@ from mutants.tree import Copy, State
 
 PROCESS_SECONDS = 600  # of a processor, that measuring a test file may take
 WHOLE = (
-    "core", "cycles", "integer_drawn", "integer_steps", "spikes_out", "reports", "sequences",
-    "host_core",
+    "core", "ablations", "cycles", "integer_drawn", "integer_steps", "spikes_out", "reports",
+    "sequences", "host_core",
 )  # fmt: skip
 
 

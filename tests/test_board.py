@@ -104,7 +104,7 @@ def test_digits_over_the_uart_are_the_golden_ones(
     """
     if name == "small":
         core, (manifest, *given) = make_small_core(tmp_path)
-        network, images = load_network(given[-1]), 2
+        network, images = load_network(given[-1]), 1
     else:
         network, images = load_network(name), 5
         core, given = CoreParams(network.params, HardwareParams(lanes=4)), []

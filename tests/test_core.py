@@ -49,6 +49,7 @@ QUICK = [
 ]
 QUICK += [("parts", seed) for seed in (2, 3, 7, 9)]
 QUICK += [("shared products", seed) for seed in (0, 1, 4, 5, 6)]
+QUICK += [("delays", 66), ("parts", 15), ("wide links", 206)]  # as Verilog in the long tier
 QUICK += [(draw, seed) for draw, seeds in functional.DIRECTED.items() for seed in seeds]
 LONG = {
     "large": range(42),

@@ -69,10 +69,14 @@ def check_waiting(simulation: Simulation) -> None:
     assert set(shares) == set(core.parts) and all(0 < share <= 1 for share in shares.values())
 
 
+# Ten seconds and more of a compiler each: tests/test_core.py has them at once.
+SLOW = [("delays", 66), ("delays", 303), ("parts", 15), ("wide links", 206)]
 QUICK = [(draw, seed) for draw, seeds in VERILATED.items() for seed in seeds]
-QUICK += [("whole neurons", 157), ("parts", 15)]  # tests/test_reports.py has reports
+QUICK += [("whole neurons", 157)]  # tests/test_reports.py has reports
+QUICK = [case for case in QUICK if case not in SLOW]
 # A large network for each of some blocks, events and products, and two with own spikes.
-LARGE = [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
+LARGE = [*SLOW]
+LARGE += [("large", seed) for seed in (100, 101, 102, 103, 105, 107, 113, 121)]
 LARGE += [("large loop", seed) for seed in (2, 4)]
 LARGE += [("parts", seed) for seed in (4, 30, 79665)]  # the last one copies signs of states
 LARGE += [

@@ -99,7 +99,7 @@ def endless(shared: Shared) -> Path:
 
     def make(folder: Path) -> None:
         generate(write_core(network, CoreParams(network.params, hardware), folder))
-        build_core_model(folder / "manifest.json", optimize="-O1")
+        build_core_model(folder / "manifest.json", optimize=FAST)
 
     return shared.folder("endless", make) / "manifest.json"
 
@@ -109,8 +109,8 @@ def endless(shared: Shared) -> Path:
 )
 def test_an_endless_stream_is_classified_again_and_again(endless: Path, n_timesteps: int) -> None:
     """Every 100 timesteps, which are no whole number of blocks."""
-    reports = range(100, n_timesteps + 1, 100)
-    simulation, _ = check_reports(endless, endless_payloads(n_timesteps), reports, None, "-O1")
+    reports, optimize = range(100, n_timesteps + 1, 100), FAST if n_timesteps < 1000 else "-O1"
+    simulation, _ = check_reports(endless, endless_payloads(n_timesteps), reports, None, optimize)
     lengths = block_lengths(n_timesteps, 8, reports)
     assert len(lengths) == 13 * len(reports) and np.array_equal(lengths, simulation.lengths)
     assert not any(simulation.errors.values())
@@ -122,8 +122,8 @@ def test_a_regression_is_read_at_every_step(endless: Path) -> None:
     """Whatever the core waits for: each step is a block of its own."""
     payloads = endless_payloads(300)
     every = range(1, 301)
-    with_stalls, _ = check_reports(endless, payloads[:, :100], range(1, 101), 1, "-O1")
-    simulation, comparison = check_reports(endless, payloads, every, None, "-O1")
+    with_stalls, _ = check_reports(endless, payloads[:, :100], range(1, 101), 1, FAST)
+    simulation, comparison = check_reports(endless, payloads, every, None, FAST)
     assert comparison.values_compared > 300 * (8 + 6 + 3 + 2)
     assert np.array_equal(with_stalls.report_logits[0], simulation.report_logits[0, :100])
     assert len(np.unique(simulation.report_logits[0], axis=0)) > 100
@@ -131,7 +131,7 @@ def test_a_regression_is_read_at_every_step(endless: Path) -> None:
 
 def test_the_comparison_finds_a_wrong_report(endless: Path) -> None:
     payloads = endless_payloads(30)
-    simulation, comparison = check_reports(endless, payloads, (10, 10, 25), None, "-O1")
+    simulation, comparison = check_reports(endless, payloads, (10, 10, 25), None, FAST)
 
     def first_wrong(**changed: np.ndarray | dict[str, int]) -> str:
         found = compare(replace(simulation, **changed), payloads)
