@@ -151,7 +151,7 @@ COMMANDS: dict[str, Entry] = {
         "tb.bench:main", "Measure many cores of several networks", ("dmp bench --jobs 2",)
     ),
     "study": Entry(
-        "tb.study:main",
+        "study.run:main",
         "Train and measure architectures and ablations",
         ("dmp study --quick",),
     ),

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from golden.data.dataset import DATASETS, DIGIT_VARIANTS, digit_images, load_dataset
+from golden.data.dataset import (
+    DATASETS,
+    DIGIT_VARIANTS,
+    digit_images,
+    load_dataset,
+    load_splits,
+)
 from golden.data.mnist import load_mnist, to_sequences
 from golden.data.speech import load_hdf5
 from golden.errors import UserError
@@ -128,3 +134,22 @@ def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
 def test_another_variant_is_another_data_set(folder: Path) -> None:
     rows = digit_images(load_mnist(folder, "test"), "rows")
     assert replace(rows, variant="smnist").sequences().shape == (32, 784, 1)
+
+
+@pytest.mark.parametrize("name", ["rows", "spoken"])
+def test_held_out_sequences_are_of_the_training_set_and_not_trained_on(
+    name: str, folder: Path
+) -> None:
+    whole, test = load_splits(name, folder)
+    training, held_out = load_splits(name, folder, held_out=4)
+    assert len(held_out) == -(-len(whole) // 4) and len(training) + len(held_out) == len(whole)
+    parts = [sequence.tobytes() for part in (training, held_out) for sequence in part.sequences()]
+    assert sorted(parts) == sorted(sequence.tobytes() for sequence in whole.sequences())
+    again = load_splits(name, folder, held_out=4)[1]
+    assert np.array_equal(again.sequences(), held_out.sequences()), "always the same ones"
+    limited = load_splits(name, folder, held_out=4, limit=2)
+    assert [part.labels.tolist() for part in limited] == [
+        part.labels[:2].tolist() for part in (training, held_out)
+    ]
+    first = load_splits(name, folder, limit=3)[1]
+    assert np.array_equal(first.sequences(), test.sequences(slice(3)))

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "dmp_core", "docs", "driver", "energy", "export", "formal", "golden", "handoff", "mutants",
-    "rtl", "soak", "tb", "tests",
+    "rtl", "soak", "study", "tb", "tests",
 )  # fmt: skip
 PARAMS = ("golden.params", "golden.readout_params", "golden.param_checks")
 NUMBERS = ("golden.errors", "golden.formats", *PARAMS, "golden.hardware")
@@ -89,6 +89,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "tests.networks",
         "tests.wide_inputs",
     ),
+    "study": ("study", "golden", "export", "tb", "energy"),
     "mutants": ("golden.errors", *COMMANDS, "golden.table", "mutants"),
     "dmp_core": ("dmp_core", "golden", "export", "rtl", "tb", "energy"),
     "dmp_core/frontends": (

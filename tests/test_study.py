@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import tb.study
+import study.run
 from golden.errors import UserError
 from golden.train.topology import find_topology
-from tb.study import ARCHITECTURES, Trial, main, plan, run_study, run_trial
-from tb.study_report import (
+from study.plan import ARCHITECTURES, LEAKS, RATES, SPEAKERS, Study, Trial, choose
+from study.report import (
+    interval,
     markdown,
     plot,
+    plot_curves,
     plot_delays,
     plot_pareto,
     plot_sweeps,
     products,
     summary,
 )
+from study.run import main, run_study, run_trial
 from tests.pictures import faults
+from tests.spoken import write_hdf5
 
+ROOT = Path(__file__).parents[1]
 RECIPE = {"epochs": 1, "batch": 8, "augmentation": 0.0}
 TINY = {"n_neurons": (6, 5), "n_state": 3}
 
@@ -34,7 +41,7 @@ def data(tmp_path: Path) -> Path:
     """A folder with drawn spoken digits of two speakers."""
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
-    for split, count in (("train", 24), ("test", 12)):
+    for split, count in (("train", 80), ("test", 12)):
         labels = rng.integers(0, 10, count)
         events = rng.random((count, 100, 140)) < 0.02
         for sample, label in enumerate(labels):
@@ -50,19 +57,63 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
+CHOSEN = {name: {"leak": 0.8, "learning_rate": 0.003} for name in ARCHITECTURES}
+
+
 def test_every_trial_of_a_plan_can_be_trained_and_has_its_own_name() -> None:
     for quick in (False, True):
-        trials = plan("spoken", 3, quick)
+        study = Study("spoken", 3, quick=quick, seeds=2)
+        trials = [*study.choices(ARCHITECTURES), *study.trials(CHOSEN)]
         assert len({trial.name for trial in trials}) == len(trials)
         assert all(trial.name.isidentifier() for trial in trials), "a network can be called that"
         for trial in trials:
             topology = find_topology("spoken", trial.architecture, **trial.changes)
             assert topology.n_inputs == 140 and trial.recipe["epochs"] == 3
-        assert {t.architecture for t in trials if t.group == "neurons"} == set(ARCHITECTURES)
-    assert not [trial for trial in plan("rows", 3, False) if trial.group == "speaker"]
+        for group in ("neurons", "choice"):
+            assert {t.architecture for t in trials if t.group == group} == set(ARCHITECTURES)
+    assert not [trial for trial in Study("rows", 3).trials({}) if trial.group == "speaker"]
     for quick, given, limit in ((True, None, 2048), (True, 99, 99), (False, 99, 99)):
-        assert {t.recipe["limit"] for t in plan("rows", 3, quick, given)} == {limit}
-    assert not any("limit" in trial.recipe for trial in plan("rows", 3, False))
+        study = Study("rows", 3, given, quick)
+        of = [*study.choices(ARCHITECTURES), *study.trials({})]
+        assert {t.recipe["limit"] for t in of} == {limit}
+    assert not any("limit" in trial.recipe for trial in Study("rows", 3).trials({}))
+
+
+def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> None:
+    study = Study("spoken", seeds=3)
+    choices = study.choices(("dmp", "rsnn"))
+    tried = {(t.architecture, t.changes["leak"], t.recipe["learning_rate"]) for t in choices}
+    assert len(choices) == len(tried) == 2 * len(LEAKS) * len(RATES)
+    assert {trial.recipe["held_out"] for trial in choices} == {9}
+    rows = [
+        asdict(trial) | {"accuracy_float": 0.5 - abs(trial.changes["leak"] - leak) - rate}
+        for trial in choices
+        for leak, rate in [{"dmp": (0.8, 0.0), "rsnn": (0.98, trial.recipe["learning_rate"])}[
+            trial.architecture
+        ]]
+    ]  # fmt: skip
+    for row in rows:
+        if row["architecture"] == "rsnn":
+            row["accuracy_float"] += 2 * row["recipe"]["learning_rate"]
+    chosen = choose(rows)
+    assert chosen == {
+        "dmp": {"leak": 0.8, "learning_rate": RATES[0]},
+        "rsnn": {"leak": 0.98, "learning_rate": RATES[1]},
+    }
+    trials = study.trials(chosen)
+    for trial in trials:
+        assert "held_out" not in trial.recipe
+        found = (trial.changes.get("leak"), trial.recipe.get("learning_rate"))
+        expected = chosen.get(trial.architecture)
+        assert found == (tuple(expected.values()) if expected else (None, None))
+    of = [t for t in trials if t.group == "speaker" and t.architecture == "dmp"]
+    assert len(of) == len(SPEAKERS) * 3 and {trial.seed for trial in of} == {0, 1, 2}
+
+
+def test_the_interval_is_wilsons() -> None:
+    assert interval(0.9, 300) == pytest.approx((0.8609, 0.9292), abs=1e-3)
+    low, high = interval(1.0, 300)
+    assert high == pytest.approx(1) and low == pytest.approx(1 - 0.01264, abs=1e-4)
 
 
 def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
@@ -106,7 +157,7 @@ def test_what_is_done_is_not_done_again(
     def refuse(*args: Any) -> None:
         raise AssertionError("nothing is left to do")
 
-    monkeypatch.setattr(tb.study, "run_trial", refuse)
+    monkeypatch.setattr(study.run, "run_trial", refuse)
     assert run_study(trials, data, tmp_path, **options) == json.loads(json.dumps(rows))
     changed = tmp_path / "trials" / f"{trials[0].name}.json"
     changed.write_text(changed.read_text().replace('"budget": 24', '"budget": 25'))
@@ -114,17 +165,94 @@ def test_what_is_done_is_not_done_again(
         run_study(trials, data, tmp_path, **options)
 
 
-def test_sweeps_and_delays_are_plotted(tmp_path: Path) -> None:
-    row = {
-        "group": "theta", "name": "some", "value": 10, "architecture": "dmp", "accuracy_float": 0.5,
-        "accuracy_integer": 0.4, "cycles_per_sequence": 100.0, "delays": [[], [0, 2, 5]],
+def write_words(path: Path, seed: int, n_classes: int, count: int) -> None:
+    """Write words as SHD and SSC have them: ragged spikes of 700 channels, half-precision seconds,
+    labels and speakers of 16 bits, and, beside them, what SHD tells of who spoke.
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % n_classes
+    units, times = [], []
+    for label in labels:
+        n = int(rng.integers(150, 400))
+        units.append((label * 700 // n_classes + rng.integers(0, 60, n)) % 700)
+        times.append(np.sort(rng.gamma(4.0, 0.1, n)).clip(0, 1.4))
+    people = rng.integers(0, 12, count)
+    write_hdf5(path, {
+        "spikes/times": [of.astype(np.float16) for of in times],
+        "spikes/units": [of.astype(np.uint16) for of in units],
+        "labels": labels.astype(np.uint16),
+        "extra/speaker": people.astype(np.uint16),
+        "extra/keys": np.array([f"word {n}".encode() for n in range(n_classes)]),
+        "extra/meta_info/age": people.astype(np.uint16) + 20,
+        "extra/meta_info/gender": np.array([b"female", b"male"])[people % 2],
+        "extra/meta_info/body_height": people.astype(np.float64) + 160,
+    })  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("preset", "n_classes", "steps"), [("shd", 20, 100), ("ssc", 35, 250)])
+def test_the_papers_table_of_words_takes_one_command(
+    preset: str, n_classes: int, steps: int, tmp_path: Path
+) -> None:
+    """Every architecture, its leak and rate chosen before, from files to Verilog."""
+    for seed, (split, count) in enumerate((("train", 105), ("test", 70))):
+        write_words(tmp_path / f"{preset}_{split}.h5", seed, n_classes, count)
+    options = f"--preset {preset} --quick --epochs 2 --group neurons --out {tmp_path / 'out'}"
+    done = subprocess.run(
+        ["make", "study", f"DATA={tmp_path}", f"STUDY={options}"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "out" / "study.json").read_text())
+    of = {group: [r for r in rows if r["group"] == group] for group in ("choice", "neurons")}
+    assert len(rows) == sum(map(len, of.values()))
+    for group in of.values():
+        assert [row["architecture"] for row in group] == list(ARCHITECTURES)
+    for row in of["neurons"]:
+        assert row["tested"] == 70 and len(row["curve"]) == 2 and row["differences"] == []
+        assert row["cycles_per_sequence"] / row["cycles_measured"] == pytest.approx(steps)
+        assert row["microjoules"] > 0
+    assert {row["tested"] for row in of["choice"]} == {12}, "of 105 training words"
+    table = (tmp_path / "out" / "study.md").read_text()
+    assert all(f"| {name} |" in table for name in ARCHITECTURES)
+
+
+@pytest.mark.long
+def test_a_quick_study_ends_in_minutes(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run(
+        ["make", "study", f"DATA={data}", f"STUDY=--quick --epochs 2 --out {out}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {path.name for path in out.iterdir()}
+    pictures = {f"study_{name}.png" for name in ("pareto", "sweeps", "curves", "delays")}
+    assert pictures | {"study.json", "study.md"} <= names
+    groups = {row["group"] for row in json.loads((out / "study.json").read_text())}
+    assert groups == {
+        "choice", "neurons", "state", "theta", "delays", "fixed delays", "dilation", "bits"
     }  # fmt: skip
-    rows = [row, row | {"value": 20}]
+
+
+def test_sweeps_curves_and_delays_are_plotted(tmp_path: Path) -> None:
+    row = {
+        "preset": "rows", "group": "theta", "name": "some", "value": 10, "architecture": "dmp",
+        "accuracy_float": 0.5, "accuracy_integer": 0.4, "cycles_per_sequence": 100.0, "seed": 0,
+        "delays": [[], [0, 2, 5]], "curve": [0.2, 0.5],
+    }  # fmt: skip
+    other_seed = row | {"seed": 1, "accuracy_integer": 0.6, "curve": [0.4, 0.5]}
+    rows = [row, other_seed, row | {"value": 20}, row | {"group": "delays"}]
     found = [path.name for path in plot(rows, tmp_path)]
-    assert found == ["study_sweeps.png", "study_delays.png"]
+    assert found == ["study_sweeps.png", "study_curves.png", "study_delays.png"]
     assert all((tmp_path / name).stat().st_size > 1000 for name in found)
-    for figure in (plot_sweeps(rows), plot_delays(rows)):
+    sweeps, curves, delays = plot_sweeps(rows), plot_curves(rows), plot_delays(rows)
+    for figure in (sweeps, curves, delays):
         assert figure is not None and not faults(figure)
+    assert sweeps is not None and curves is not None and delays is not None
+    accuracy = sweeps.axes[0].containers[0][0].get_xydata()  # pyright: ignore
+    assert accuracy == pytest.approx(np.array([[10, 50], [20, 40]])), "the mean of the seeds"
+    assert curves.axes[0].lines[0].get_ydata() == pytest.approx([70, 50])
+    assert len(delays.axes) == 3, "of the first seed"
 
 
 def test_what_is_unknown_is_named() -> None:
@@ -133,7 +261,9 @@ def test_what_is_unknown_is_named() -> None:
     assert result.stderr.startswith("error: --preset mnist: use spoken, shd, ssc, rows")
     result = CliRunner().invoke(main, ["--group", "colour"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: --group colour: use neurons, state, theta, delays")
+    assert result.stderr.startswith(
+        "error: --group colour: use choice, neurons, state, theta, delays"
+    )
     result = CliRunner().invoke(main, ["--group", "neurons", "--value", "5"])
     assert result.exit_code == 2 and result.stderr == "error: --value 5: use 32, 64, 128\n"
 
@@ -145,18 +275,33 @@ def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         chosen.extend(trials)
         return []
 
-    monkeypatch.setattr(tb.study, "run_study", record)
+    monkeypatch.setattr(study.run, "run_study", record)
+
+    def names() -> list[tuple[str, float, str]]:
+        found = [(trial.group, trial.value, trial.architecture) for trial in chosen]
+        chosen.clear()
+        return found
+
     options = ["--group", "neurons", "--group", "speaker", "--value", "64", "--value", "3"]
     options += ["--architecture", "fsnn", "--architecture", "dmp", "--limit", "100"]
-    result = CliRunner().invoke(main, [*options, "--out", str(tmp_path)])
-    assert result.exit_code == 0, result.output
     expected = [
         (group, value, of)
         for group, value in (("neurons", 64.0), ("speaker", 3.0))
         for of in ("dmp", "fsnn")
     ]
-    assert [(trial.group, trial.value, trial.architecture) for trial in chosen] == expected
-    assert all(trial.recipe["limit"] == 100 for trial in chosen)
+    for choice in (False, True):
+        more = ["--out", str(tmp_path), *["--no-choice"] * (not choice)]
+        result = CliRunner().invoke(main, [*options, *more])
+        assert result.exit_code == 0, result.output
+        assert all(trial.recipe["limit"] == 100 for trial in chosen)
+        found = names()
+        choices = [trial for trial in found if trial[0] == "choice"]
+        assert {of for *_, of in choices} == ({"dmp", "fsnn"} if choice else set())
+        assert found == [*choices, *expected], "what is chosen comes first"
+    CliRunner().invoke(
+        main, ["--group", "choice", "--architecture", "rsnn", "--out", str(tmp_path)]
+    )
+    assert {(group, of) for group, _, of in names()} == {("choice", "rsnn")}
 
 
 def test_a_damaged_data_folder_is_named(tmp_path: Path) -> None:

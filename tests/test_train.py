@@ -16,7 +16,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from golden.data.dataset import load_dataset
+from golden.data.dataset import load_dataset, load_splits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import LayerFormats
@@ -138,6 +138,28 @@ def test_every_architecture_trains(architecture: str, data: Path, tmp_path: Path
         if topology.max_delay:
             assert 0 <= layer.held_back().min() and layer.held_back().max() <= topology.max_delay
     assert math.isfinite(float(curve(tmp_path, "some")[0]["loss"]))
+
+
+def test_fixed_delays_stay_as_they_were_drawn_and_what_is_held_out_is_tested_on(
+    data: Path, tmp_path: Path
+) -> None:
+    topology = find_topology("spoken", "dmp-delays", n_neurons=(12, 10), n_state=4, leak=0.9)
+    torch.manual_seed(3)
+    before = DmpNetwork(topology)
+    recipe = Recipe(2, batch=8, seed=3, augmentation=0, learn_delays=False, held_out=4)
+    path = train("some", topology, data, tmp_path, recipe)
+    after = load_network(path)
+    moved = {
+        name
+        for (name, p), q in zip(before.named_parameters(), after.parameters(), strict=True)
+        if not torch.equal(p, q)
+    }
+    names = {name for name, _ in before.named_parameters()}
+    assert names - moved == {"layers.0.delays", "layers.1.delays"}
+    assert before.n_parameters() == after.n_parameters(), "they are stored, learned or not"
+    held_out = load_splits("spoken", data, held_out=4)[1]
+    assert evaluate(after, held_out) == float(curve(tmp_path, "some")[-1]["test_accuracy"])
+    assert {"learn_delays", "held_out"} <= set(load_recipe(path))
 
 
 def test_delays_stay_within_bounds_however_far_they_are_driven(data: Path, tmp_path: Path) -> None:

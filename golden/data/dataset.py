@@ -18,6 +18,7 @@ from golden.files import check_folder
 DIGIT_VARIANTS = ("smnist", "psmnist", "rows")
 DATASETS = (*DIGIT_VARIANTS, "spoken", "shd", "ssc")
 SSC_STEPS = 250
+HELD_OUT_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,39 @@ def load_dataset(
     n_timesteps = SSC_STEPS if name == "ssc" else 100
     spoken = load_hdf5(folder / f"{name}_{split}.h5", n_timesteps)
     return EventSequences(spoken.labels, spoken.events)
+
+
+def load_splits(
+    name: str,
+    folder: Path | None,
+    *,
+    without_speaker: int | None = None,
+    held_out: int | None = None,
+    limit: int | None = None,
+) -> tuple[Dataset, Dataset]:
+    """Return what to train on and what to test on, of data set `name`.
+
+    Parameters
+    ----------
+    held_out
+        One in this many of the training sequences, always the same ones, is not trained on but
+        tested on; the test set is then not used.
+    limit
+        The first ones of each [default: all].
+    folder, without_speaker
+        See `load_dataset`, which also says what is raised.
+    """
+    training = load_dataset(name, folder, "train", without_speaker)
+    if held_out is None:
+        test = load_dataset(name, folder, "test", without_speaker)
+    else:
+        drawn = np.random.default_rng(HELD_OUT_SEED).permutation(len(training))
+        left, kept = np.sort(drawn[::held_out]), np.ones(len(training), bool)
+        kept[left] = False
+        training, test = training.select(np.flatnonzero(kept)), training.select(left)
+    if limit:
+        training, test = training.select(slice(limit)), test.select(slice(limit))
+    return training, test
 
 
 def digit_images(digits: Digits, variant: str) -> DigitImages:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def read_curve(checkpoint: Path) -> list[dict[str, Any]]:
+    """Return the rows of the curve beside a checkpoint, an epoch each, values as text."""
+    with checkpoint.with_suffix(".csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def add_epoch(path: Path, row: dict[str, float]) -> list[dict[str, Any]]:
     """Add an epoch to the curve, in place of what an earlier or interrupted training left from that
     epoch on; return all rows.

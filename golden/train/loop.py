@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
-from golden.data.dataset import Dataset, load_dataset
+from golden.data.dataset import Dataset, load_splits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import LayerFormats
@@ -59,8 +59,10 @@ class Recipe:
         decay at every step. 0 averages nothing.
     start
         Weights to start from: a checkpoint of the same topology (for fine-tuning).
-    without_speaker
-        See `golden.data.dataset.load_dataset`.
+    without_speaker, held_out
+        See `golden.data.dataset.load_splits`.
+    learn_delays
+        Otherwise delays stay at what they were drawn as, from 0 to their bound.
     """
 
     epochs: int = 20
@@ -74,6 +76,13 @@ class Recipe:
     averaging: float = 0.0
     start: str | None = None
     without_speaker: int | None = None
+    held_out: int | None = None
+    learn_delays: bool = True
+
+    @property
+    def data(self) -> dict[str, int | None]:
+        """What `load_splits` needs to know."""
+        return {key: getattr(self, key) for key in ("without_speaker", "held_out", "limit")}
 
 
 @dataclass(frozen=True)
@@ -143,12 +152,7 @@ def train(
     """
     recipe = recipe or Recipe()
     process = Process.find()
-    training, test = (
-        load_dataset(topology.data, data, split, recipe.without_speaker)
-        for split in ("train", "test")
-    )
-    if recipe.limit:
-        training, test = (d.select(slice(recipe.limit)) for d in (training, test))
+    training, test = load_splits(topology.data, data, **recipe.data)
     if len(training) < recipe.batch:
         raise UserError(
             f"{len(training)} training sequences do not fill a batch of {recipe.batch}: use a"
@@ -192,7 +196,7 @@ def train(
 
 def parameter_groups(network: DmpNetwork, rate: float) -> list[dict[str, Any]]:
     """Return the parameters as an optimizer takes them. Delays, leaks and thresholds do not decay;
-    delays have a rate of their own.
+    delays that are learned have a rate of their own.
     """
     layers = layers_of(network)
     delays: list[nn.Parameter] = [layer.delays for layer in layers if layer.topology.max_delay]
@@ -206,7 +210,7 @@ def parameter_groups(network: DmpNetwork, rate: float) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {"params": [p for p in network.parameters() if id(p) not in apart]}
     ]
-    if delays:
+    if delays and delays[0].requires_grad:
         groups.append({"params": delays, "lr": rate * DELAY_RATE, "weight_decay": 0.0})
     if neurons:
         groups.append({"params": neurons, "weight_decay": 0.0})
@@ -228,6 +232,9 @@ class _Training:
         self.name, self.recipe, self.n_batches, self.process = name, recipe, n_batches, process
         self.topology = topology
         self.network = DmpNetwork(topology)
+        for layer in layers_of(self.network):
+            if layer.topology.max_delay:
+                layer.delays.requires_grad_(recipe.learn_delays)
         self.settings = {
             key: value for key, value in vars(recipe).items() if value != getattr(Recipe, key)
         } | {key: getattr(recipe, key) for key in ("epochs", "batch", "learning_rate", "seed")}

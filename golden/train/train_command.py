@@ -74,6 +74,14 @@ _RECIPE = Recipe()
 )
 @click.option("--start", help="Checkpoint whose weights to start from")
 @click.option("--without-speaker", type=int, help="Spoken digits: test on this speaker only")
+@click.option(
+    "--held-out",
+    type=click.IntRange(2),
+    help="Test on one in N training sequences, which are not trained on, not on the test set",
+)
+@click.option(
+    "--learn-delays/--fixed-delays", default=True, help="Or leave delays as they were drawn"
+)
 @click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all]")
 @report_user_errors
 def main(

@@ -1,8 +1,9 @@
 """`dmp study`: train the paper's architectures and ablations on one data set, quantize
 each network, and run it through the Verilog of its own core under one budget of multipliers.
 
-Every trial has a file of its own in OUT/trials: one that is done is not done again, so that an
-interrupted study goes on where it stopped. Trials are spread over a Dask cluster: local processes,
+First come the trials that choose each architecture's leak and learning rate. Every trial has a file
+of its own in OUT/trials: one that is done is not done again, so that an interrupted study goes on
+where it stopped. Trials are spread over a Dask cluster: local processes,
 or the workers of a scheduler at an address, on machines that see the same folders.
 """
 
@@ -10,106 +11,31 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from energy.command import measure_work
+from energy.estimate import read_estimate
+from energy.technology import read_technology
 from golden.command_line import Command
 from golden.cost.activity import measure_activity
 from golden.cost.search import Budget, fit
-from golden.data.dataset import load_dataset
+from golden.data.dataset import load_splits
 from golden.errors import UserError, deaf_children, report_user_errors
 from golden.train.topology import find_topology
+from study.plan import ARCHITECTURES, CHOICE, Settings, Study, Trial, choose
+from study.report import markdown, plot, summary
 from tb.bench import Case, build, measure
 from tb.report import publish, write_report
-from tb.study_report import markdown, plot, summary
 from tb.verilator import environment
 
-SPEAKERS = range(6)
-# Of the presets that a study varies: how long and how each trial is trained, and on how many
-# neurons a layer the architectures are compared.
-_SPEECH: dict[str, Any] = {"epochs": 60, "batch": 64, "augmentation": 0.5}
-_DIGITS: dict[str, Any] = {"epochs": 20, "batch": 128, "augmentation": 0.8}
-RECIPES = {
-    "spoken": _SPEECH, "shd": _SPEECH, "ssc": _SPEECH, "rows": _DIGITS, "smnist": _DIGITS,
-    "psmnist": _DIGITS,
-}  # fmt: skip
-NEURONS = {"smnist": (64, 128, 224), "psmnist": (64, 128, 208)}
 TIMED = 8  # test sequences that are run through the Verilog
-ARCHITECTURES = ("dmp", "fsnn", "rsnn", "dsnn", "dmp-delays")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A network to train and to measure: of a `group` of trials, at `value` on the group's axis.
-
-    `changes` are of the preset's topology, `recipe` of the training.
-    """
-
-    group: str
-    value: float
-    preset: str
-    architecture: str
-    changes: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        name = f"{self.preset}_{self.group}_{self.architecture}_{self.value:g}"
-        return re.sub(r"\W", "_", name)
-
-
-def plan(preset: str, epochs: int | None, quick: bool, limit: int | None = None) -> list[Trial]:
-    """Return the trials of a study, which train for `epochs` epochs on `limit` sequences.
-
-    Accuracy against parameters for every architecture; against the slow state's size, its window
-    and its dilation; with W_f in fewer bits, trained for it; delays beside short and long windows;
-    against the leak, where there is no slow state; and for spoken digits every architecture without
-    one of the speakers.
-    """
-    if preset not in RECIPES:
-        raise UserError(f"--preset {preset}: use {', '.join(RECIPES)}")
-    recipe = RECIPES[preset] | ({"epochs": 8, "limit": 2048} if quick else {})
-    recipe |= {"epochs": epochs} if epochs else {}
-    recipe |= {"limit": limit} if limit else {}
-    recipe["aware_epochs"] = max(1, recipe["epochs"] // 5)
-    found: list[Trial] = []
-
-    def add(group: str, value: float, architecture: str = "dmp", **changes: Any) -> None:
-        special = {
-            key: changes.pop(key) for key in ("weight_bits", "without_speaker") if key in changes
-        }
-        found.append(Trial(group, value, preset, architecture, changes, recipe | special))
-
-    for neurons in (16,) if quick else NEURONS.get(preset, (32, 64, 128)):
-        for architecture in ARCHITECTURES:
-            add("neurons", neurons, architecture, n_neurons=(neurons, neurons))
-    small: dict[str, Any] = {"n_neurons": (16, 16)} if quick else {"n_neurons": (64, 64)}
-    for n_state in (4,) if quick else (2, 5, 20, 40):
-        add("state", n_state, n_state=n_state, **small)
-    for theta in (20.0,) if quick else (10.0, 20.0, 80.0):
-        add("theta", theta, theta=theta, **small)
-        add("delays", theta, "dmp-delays", theta=theta, **small)
-    for dilation in (5,) if quick else (2, 5, 10):
-        add("dilation", dilation, dilation=dilation, **small)
-    for bits in (4,) if quick else (2, 3, 4, 6):
-        add("bits", bits, weight_bits=bits, **small)
-    # Without a slow state, what lasts of an event is what membranes keep.
-    compared = 16 if quick else 128
-    for leak in (0.9,) if quick else (0.5, 0.9, 0.98):
-        for architecture in ARCHITECTURES[1:4]:
-            add("leak", leak, architecture, leak=leak, n_neurons=(compared, compared))
-    if preset == "spoken" and not quick:
-        for speaker in SPEAKERS:
-            for architecture in ARCHITECTURES[:4]:
-                add("speaker", speaker, architecture, without_speaker=speaker)
-    return found
 
 
 def run_trial(
@@ -118,18 +44,20 @@ def run_trial(
     """Train, quantize and measure one network; return its row of `study.json`.
 
     `accuracy_float` is that of the trained network, its weights not rounded, `accuracy_integer`
-    that of the integers, both on the whole test set; cycles, products and memory bits are measured
-    in the Verilog of the fastest core within `budget` multipliers.
+    that of the integers, both on the whole test set, of `tested` sequences; `curve` the former
+    after each epoch. Cycles, products and memory bits are measured in the Verilog of the fastest
+    core within `budget` multipliers; `microjoules` of an inference there are estimated. A trial of
+    a choice has only accuracies of floats, on what was held out.
     """
     import torch
 
     from golden.data.accuracy import evaluate_integers
-    from golden.data.dataset import load_dataset
     from golden.formats import Fixed
     from golden.params import LayerFormats
     from golden.quantize import quantize
     from golden.train.checkpoint import load_network
     from golden.train.convert import extract
+    from golden.train.curve import read_curve
     from golden.train.loop import Recipe, evaluate, train
 
     torch.set_num_threads(1)
@@ -142,24 +70,26 @@ def run_trial(
     finally:
         torch.set_flush_denormal(False)
     trained = load_network(checkpoint)
-    training, test = (
-        load_dataset(topology.data, folder, split, recipe.without_speaker)
-        for split in ("train", "test")
-    )
-    if recipe.limit:
-        training, test = (d.select(slice(recipe.limit)) for d in (training, test))
+    training, test = load_splits(topology.data, folder, **recipe.data)
+    row = asdict(trial) | {
+        "name": trial.name,
+        "seed": trial.seed,
+        "parameters": trained.n_parameters(),
+        "accuracy_float": evaluate(trained, test),
+        "tested": len(test),
+        "curve": [float(epoch["test_accuracy"]) for epoch in read_curve(checkpoint)],
+        "budget": budget,
+    }
+    if trial.group == CHOICE:
+        return row
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     sequences = training.sequences(slice(512))
     network = quantize(extract(trained), sequences, trial.name, widths).network
     measured = evaluate_integers(network, test)
-    row = asdict(trial) | {
-        "name": trial.name,
-        "parameters": trained.n_parameters(),
-        "accuracy_float": evaluate(trained, test),
+    row |= {
         "accuracy_integer": measured.accuracy,
         "events_per_step": measured.rates,
         "delays": [layer.delays.tolist() for layer in network.layers],
-        "budget": budget,
     }
     if trial.group == "speaker":  # the same hardware as without leaving one out
         return row
@@ -174,7 +104,12 @@ def run_trial(
         "cycles_measured", "cycles_predicted", "cycles_per_sequence", "latency_cycles",
         "bits_per_timestep", "products_per_timestep", "synaptic_operations_per_timestep",
     )  # fmt: skip
-    return row | {key: timed[key] for key in kept} | {"differences": comparison.first}
+    work, _ = measure_work(job.core, network, activity.payloads, read_technology())
+    return (
+        row
+        | {key: timed[key] for key in kept}
+        | {"microjoules": read_estimate().microjoules(work), "differences": comparison.first}
+    )
 
 
 def run_study(
@@ -238,8 +173,7 @@ def _check_data(trials: Sequence[Trial], data: Path | None) -> None:
     """
     needed = {(find_topology(t.preset).data, t.recipe.get("without_speaker")) for t in trials}
     for name, without_speaker in needed:
-        for split in ("train", "test"):
-            load_dataset(name, data, split, without_speaker)
+        load_splits(name, data, without_speaker=without_speaker)
 
 
 def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
@@ -265,6 +199,13 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
 @click.option(
     "--limit", type=click.IntRange(1), help="Sequences of each trial [default: all; quick 2048]"
 )
+@click.option("--seeds", default=1, type=click.IntRange(1), help="Networks of each trial")
+@click.option(
+    "--choice/--no-choice",
+    default=True,
+    help="Choose each architecture's leak and learning rate on held-out training data, or take the"
+    " preset's",
+)
 @click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
 @click.option(
     "--value", "values", multiple=True, type=float, help="Only at these: of neurons, speakers, ..."
@@ -289,6 +230,8 @@ def main(
     quick: bool,
     epochs: int | None,
     limit: int | None,
+    seeds: int,
+    choice: bool,
     groups: tuple[str, ...],
     values: tuple[float, ...],
     architectures: tuple[str, ...],
@@ -301,18 +244,33 @@ def main(
 
     Exits with status 1 where a core's Verilog differs from the golden model.
     """
-    trials = plan(preset, epochs, quick, limit)
-    known = list(dict.fromkeys(trial.group for trial in trials))
+    study = Study(preset, epochs, limit, quick, seeds)
+    choices = study.choices(architectures or ARCHITECTURES)
+    possible = [*choices, *study.trials({})]
+    known = list(dict.fromkeys(trial.group for trial in possible))
     for group in groups:
         if group not in known:
             raise UserError(f"--group {group}: use {', '.join(known)}")
-    trials = [trial for trial in trials if not groups or trial.group in groups]
-    possible = sorted({trial.value for trial in trials})
+    axis = sorted({trial.value for trial in possible if not groups or trial.group in groups})
     for value in values:
-        if value not in possible:
-            raise UserError(f"--value {value:g}: use {', '.join(f'{v:g}' for v in possible)}")
-    trials = [trial for trial in trials if not values or trial.value in values]
-    trials = [t for t in trials if not architectures or t.architecture in architectures]
-    rows = run_study(trials, data, out, budget=multipliers, jobs=jobs, scheduler=scheduler)
+        if value not in axis:
+            raise UserError(f"--value {value:g}: use {', '.join(f'{v:g}' for v in axis)}")
+
+    def wanted(settings: Mapping[str, Settings]) -> list[Trial]:
+        return [
+            trial
+            for trial in study.trials(settings)
+            if (not groups or trial.group in groups)
+            and (not values or trial.value in values)
+            and (not architectures or trial.architecture in architectures)
+        ]
+
+    options: dict[str, Any] = {"budget": multipliers, "jobs": jobs, "scheduler": scheduler}
+    rows = []
+    if choice:
+        of = {trial.architecture for trial in wanted({})}
+        choices = [trial for trial in choices if not of or trial.architecture in of]
+        rows = run_study(choices, data, out, **options)
+    rows += run_study(wanted(choose(rows)), data, out, **options)
     differences = [f"{row['name']}: {line}" for row in rows for line in row.get("differences", ())]
     publish("study", rows, out, markdown, summary, plot, differences)
