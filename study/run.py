@@ -3,8 +3,8 @@ each network, and run it through the Verilog of its own core under one budget of
 
 First come the trials that choose each architecture's leak and learning rate. Every trial has a file
 of its own in OUT/trials: one that is done is not done again, so that an interrupted study goes on
-where it stopped. Trials are spread over a Dask cluster: local processes,
-or the workers of a scheduler at an address, on machines that see the same folders.
+where it stopped. Trials are spread over a Dask cluster: local processes, or the workers of a
+scheduler at an address, on machines that see the same folders.
 """
 
 from __future__ import annotations
