@@ -47,7 +47,7 @@ def run_trial(
     that of the integers, both on the whole test set, of `tested` sequences; `curve` the former
     after each epoch. Cycles, products and memory bits are measured in the Verilog of the fastest
     core within `budget` multipliers; `microjoules` of an inference there are estimated. A trial of
-    a choice has only accuracies of floats, on what was held out.
+    a choice has only accuracies of floats, on what was held out; 0 where its loss is no number.
     """
     import torch
 
@@ -58,27 +58,34 @@ def run_trial(
     from golden.train.checkpoint import load_network
     from golden.train.convert import extract
     from golden.train.curve import read_curve
-    from golden.train.loop import Recipe, evaluate, train
+    from golden.train.loop import Diverged, Recipe, evaluate, train
+    from golden.train.model import DmpNetwork
 
     torch.set_num_threads(1)
     folder = None if data is None else Path(data)
     recipe = Recipe(**trial.recipe)
     topology = find_topology(trial.preset, trial.architecture, **trial.changes)
-    torch.set_flush_denormal(True)  # decaying membranes are full of them
-    try:
-        checkpoint = train(trial.name, topology, folder, Path(out) / "train", recipe, quiet=True)
-    finally:
-        torch.set_flush_denormal(False)
-    trained = load_network(checkpoint)
     training, test = load_splits(topology.data, folder, **recipe.data)
     row = asdict(trial) | {
         "name": trial.name,
         "seed": trial.seed,
-        "parameters": trained.n_parameters(),
-        "accuracy_float": evaluate(trained, test),
+        "parameters": DmpNetwork(topology).n_parameters(),
         "tested": len(test),
-        "curve": [float(epoch["test_accuracy"]) for epoch in read_curve(checkpoint)],
         "budget": budget,
+    }
+    torch.set_flush_denormal(True)  # decaying membranes are full of them
+    try:
+        checkpoint = train(trial.name, topology, folder, Path(out) / "train", recipe, quiet=True)
+    except Diverged:
+        if trial.group != CHOICE:
+            raise
+        return row | {"accuracy_float": 0.0, "curve": []}
+    finally:
+        torch.set_flush_denormal(False)
+    trained = load_network(checkpoint)
+    row |= {
+        "accuracy_float": evaluate(trained, test),
+        "curve": [float(epoch["test_accuracy"]) for epoch in read_curve(checkpoint)],
     }
     if trial.group == CHOICE:
         return row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,18 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
         assert found == (tuple(expected.values()) if expected else (None, None))
     of = [t for t in trials if t.group == "speaker" and t.architecture == "dmp"]
     assert len(of) == len(SPEAKERS) * 3 and {trial.seed for trial in of} == {0, 1, 2}
+
+
+def test_a_choice_that_cannot_be_trained_is_the_worst(data: Path, tmp_path: Path) -> None:
+    recipe = RECIPE | {"learning_rate": 1e30}
+    trial = Trial("choice", 0.5, "spoken", "fsnn", {"n_neurons": (6, 5), "leak": 0.5}, recipe)
+    row = run_trial(trial, str(data), str(tmp_path), 24, "-O0")
+    assert row["accuracy_float"] == 0 and row["curve"] == [] and row["parameters"] > 0
+    assert "| 0.00 |" in markdown([row])
+    other = row | {"accuracy_float": 0.1, "changes": {"leak": 0.9}}
+    assert choose([row, other])["fsnn"]["leak"] == 0.9
+    with pytest.raises(UserError, match="the loss is"):
+        run_trial(replace(trial, group="neurons"), str(data), str(tmp_path), 24, "-O0")
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -42,6 +42,10 @@ CALIBRATION = 256  # training sequences on which quantization-aware training cho
 DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
 
 
+class Diverged(UserError):
+    """The loss of a training is no number."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
@@ -317,7 +321,7 @@ class _Training:
             loss = functional.cross_entropy(logits, labels)
             found = float(loss.detach())
             if not math.isfinite(found):
-                raise UserError(
+                raise Diverged(
                     f"{self.name}: the loss is {found} in epoch {self.epoch + 1}: use a lower"
                     " --learning-rate or --leak"
                 )
