@@ -23,7 +23,7 @@ Inputs = dict[str, Any]
 Outputs = dict[str, int]
 Item = dict[str, int]
 PERIOD = 1e-8
-MAX_CYCLES = 50_000  # many more than any test of a component takes
+MAX_CYCLES = 100_000  # many more than any test of a component takes
 
 
 def simulate(

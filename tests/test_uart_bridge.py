@@ -218,7 +218,7 @@ def test_a_core_that_stalls_loses_nothing_of_a_command(n_words: int) -> None:
     longest, _, _ = expect("B", 4, [0] * MAX_WORDS, [])
     assert len(longest) == MAX_COMMAND_BYTES <= DEPTH
     world = World(rng, 0.0, [])
-    end = len(sent) * FRAME_BITS * 4
+    end = len(sent) * FRAME_BITS * LEAST_CLOCKS
     held = range(end + 1000)
     found, record = on_lines([[(1, 3.0)], spoken(sent), [(1, 280.0 + 3.6 * n_words)]], world, held)
     assert found == answer and world.actions == actions
