@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -31,9 +32,11 @@ class Command(click.Command):
             _refuse(ctx, error)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it, alone at the `--out` that was given."""
-        out = ctx.params.get("out")
-        with alone_at(out) if isinstance(out, Path) else nullcontext():
+        """Run it, alone at the `--out` that was given; of the processes that torchrun starts as one
+        command, the first is alone for all.
+        """
+        out, first = ctx.params.get("out"), os.environ.get("RANK", "0") == "0"
+        with alone_at(out) if first and isinstance(out, Path) else nullcontext():
             return super().invoke(ctx)
 
 

@@ -105,7 +105,11 @@ def test_a_command_waits_for_another_one_at_its_place_and_says_so(tmp_path: Path
     assert not list((tmp_path / "cache" / "dmp-core" / "locks").iterdir())
 
 
-def test_commands_with_one_out_run_one_after_the_other(tmp_path: Path) -> None:
+def test_commands_with_one_out_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But the processes of one command, whom the first of them waits for."""
+
     @click.command(cls=Command)
     @click.option("--out", type=click.Path(path_type=Path))
     def command(out: Path | None) -> None:
@@ -115,3 +119,6 @@ def test_commands_with_one_out_run_one_after_the_other(tmp_path: Path) -> None:
     assert found.output == f"{tmp_path / 'out'}\n"
     assert not _alone
     assert CliRunner().invoke(command).output == "\n"
+    for rank, alone in (("0", f"{tmp_path / 'out'}\n"), ("1", "\n")):
+        monkeypatch.setenv("RANK", rank)
+        assert CliRunner().invoke(command, ["--out", str(tmp_path / "out")]).output == alone
