@@ -11,6 +11,7 @@ import pytest
 from golden.data.dataset import (
     DATASETS,
     DIGIT_VARIANTS,
+    EventSequences,
     digit_images,
     load_dataset,
     load_splits,
@@ -111,7 +112,7 @@ def test_a_speaker_is_left_out(folder: Path) -> None:
         ("mnist", None, "unknown data set 'mnist': use one of smnist, psmnist, rows, spoken, shd,"),
         ("rows", 1, "rows has no speakers to leave out: only spoken has"),
         ("shd", 0, "shd has no speakers to leave out"),
-        ("spoken", SPEAKERS, "no digit is of speaker 3: use one of 0, 1, 2"),
+        ("spoken", SPEAKERS, "nothing is said by speaker 3: use one of 0, 1, 2"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -129,6 +130,28 @@ def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
     if name not in DIGIT_VARIANTS:
         with pytest.raises(UserError, match=f"{name} is not fetched: set --data to the folder"):
             load_dataset(name, None, "test")
+
+
+def test_a_held_out_speaker_is_of_the_training_set_and_not_trained_on(folder: Path) -> None:
+    whole, _ = load_splits("spoken", folder)
+    assert isinstance(whole, EventSequences) and whole.speakers is not None
+    for speaker in range(SPEAKERS):
+        training, held_out = load_splits("spoken", folder, held_out_speaker=speaker)
+        assert isinstance(training, EventSequences) and isinstance(held_out, EventSequences)
+        left = whole.speakers == speaker
+        for part, said in ((training, ~left), (held_out, left)):
+            assert np.array_equal(part.sequences(), whole.sequences(said))
+            assert np.array_equal(part.labels, whole.labels[said])
+            assert part.speakers is not None and np.array_equal(part.speakers, whole.speakers[said])
+
+
+def test_a_held_out_speaker_who_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(UserError, match="nothing is said by speaker 9: use one of 0, 1, 2"):
+        load_splits("spoken", folder, held_out_speaker=9)
+    with pytest.raises(UserError, match="rows has no speakers to hold out"):
+        load_splits("rows", folder, held_out_speaker=0)
+    with pytest.raises(UserError, match="use one of --held-out and --held-out-speaker"):
+        load_splits("spoken", folder, held_out=3, held_out_speaker=0)
 
 
 def test_another_variant_is_another_data_set(folder: Path) -> None:

@@ -84,7 +84,8 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
     choices = study.choices(("dmp", "rsnn"))
     tried = {(t.architecture, t.changes["leak"], t.recipe["learning_rate"]) for t in choices}
     assert len(choices) == len(tried) == 2 * len(LEAKS) * len(RATES)
-    assert {trial.recipe["held_out"] for trial in choices} == {9}
+    assert {trial.recipe["held_out_speaker"] for trial in choices} == {0}
+    assert {t.recipe["held_out"] for t in Study("rows").choices(("dmp",))} == {9}
     rows = [
         asdict(trial) | {"accuracy_float": 0.5 - abs(trial.changes["leak"] - leak) - rate}
         for trial in choices
@@ -102,7 +103,7 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
     }
     trials = study.trials(chosen)
     for trial in trials:
-        assert "held_out" not in trial.recipe
+        assert not {"held_out", "held_out_speaker"} & set(trial.recipe)
         found = (trial.changes.get("leak"), trial.recipe.get("learning_rate"))
         expected = chosen.get(trial.architecture)
         assert found == (tuple(expected.values()) if expected else (None, None))

@@ -68,9 +68,12 @@ class DigitImages(Dataset):
 
 @dataclass(frozen=True)
 class EventSequences(Dataset):
-    """Events (n, timesteps, inputs): of each its payload, or 0."""
+    """Events (n, timesteps, inputs): of each its payload, or 0; and who speaks (n,), where
+    that is known.
+    """
 
     events: np.ndarray
+    speakers: np.ndarray | None = None
 
     def sequences(self, chosen: np.ndarray | slice = slice(None)) -> np.ndarray:
         return self.events[chosen]
@@ -79,7 +82,8 @@ class EventSequences(Dataset):
         return self.events[index].T
 
     def select(self, chosen: np.ndarray | slice) -> EventSequences:
-        return EventSequences(self.labels[chosen], self.events[chosen])
+        speakers = None if self.speakers is None else self.speakers[chosen]
+        return EventSequences(self.labels[chosen], self.events[chosen], speakers)
 
 
 def load_dataset(
@@ -112,7 +116,7 @@ def load_dataset(
     check_folder(folder, f"{name}_{split}.h5")
     n_timesteps = SSC_STEPS if name == "ssc" else 100
     spoken = load_hdf5(folder / f"{name}_{split}.h5", n_timesteps)
-    return EventSequences(spoken.labels, spoken.events)
+    return EventSequences(spoken.labels, spoken.events, spoken.speakers)
 
 
 def load_splits(
@@ -121,6 +125,7 @@ def load_splits(
     *,
     without_speaker: int | None = None,
     held_out: int | None = None,
+    held_out_speaker: int | None = None,
     limit: int | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Return what to train on and what to test on, of data set `name`.
@@ -130,19 +135,28 @@ def load_splits(
     held_out
         One in this many of the training sequences, always the same ones, is not trained on but
         tested on; the test set is then not used.
+    held_out_speaker
+        The same for what this speaker says in the training set.
     limit
         The first ones of each [default: all].
     folder, without_speaker
         See `load_dataset`, which also says what is raised.
     """
+    if held_out is not None and held_out_speaker is not None:
+        raise UserError("use one of --held-out and --held-out-speaker")
     training = load_dataset(name, folder, "train", without_speaker)
-    if held_out is None:
-        test = load_dataset(name, folder, "test", without_speaker)
-    else:
+    left = np.zeros(len(training), bool)
+    if held_out is not None:
         drawn = np.random.default_rng(HELD_OUT_SEED).permutation(len(training))
-        left, kept = np.sort(drawn[::held_out]), np.ones(len(training), bool)
-        kept[left] = False
-        training, test = training.select(np.flatnonzero(kept)), training.select(left)
+        left[drawn[::held_out]] = True
+    if held_out_speaker is not None:
+        if not isinstance(training, EventSequences) or training.speakers is None:
+            raise UserError(f"{name} has no speakers to hold out: only spoken, shd and ssc have")
+        left = _said_by(held_out_speaker, training.speakers)
+    if left.any():
+        training, test = (training.select(np.flatnonzero(part)) for part in (~left, left))
+    else:
+        test = load_dataset(name, folder, "test", without_speaker)
     if limit:
         training, test = training.select(slice(limit)), test.select(slice(limit))
     return training, test
@@ -154,17 +168,23 @@ def digit_images(digits: Digits, variant: str) -> DigitImages:
 
 
 def _spoken(folder: Path, split: str, without_speaker: int | None) -> EventSequences:
-    if without_speaker is None:
-        found = load_spoken(folder, split)
-        return EventSequences(found.labels, found.events)
-    parts: list[SpokenDigits] = [load_spoken(folder, part) for part in ("train", "test")]
-    events, labels, speakers = (
+    splits = (split,) if without_speaker is None else ("train", "test")
+    parts: list[SpokenDigits] = [load_spoken(folder, part) for part in splits]
+    labels, events, speakers = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("events", "labels", "speakers")
+        for name in ("labels", "events", "speakers")
     )
-    left = speakers == without_speaker
-    if not left.any():
-        known = ", ".join(str(speaker) for speaker in np.unique(speakers))
-        raise UserError(f"no digit is of speaker {without_speaker}: use one of {known}")
-    chosen = left if split == "test" else ~left
-    return EventSequences(labels[chosen], events[chosen])
+    found = EventSequences(labels, events, speakers)
+    if without_speaker is None:
+        return found
+    left = _said_by(without_speaker, speakers)
+    return found.select(np.flatnonzero(left if split == "test" else ~left))
+
+
+def _said_by(speaker: int, speakers: np.ndarray) -> np.ndarray:
+    """Return which of the sequences this speaker says."""
+    said = speakers == speaker
+    if not said.any():
+        known = ", ".join(str(one) for one in np.unique(speakers))
+        raise UserError(f"nothing is said by speaker {speaker}: use one of {known}")
+    return said

@@ -63,7 +63,7 @@ class Recipe:
         decay at every step. 0 averages nothing.
     start
         Weights to start from: a checkpoint of the same topology (for fine-tuning).
-    without_speaker, held_out
+    without_speaker, held_out, held_out_speaker
         See `golden.data.dataset.load_splits`.
     learn_delays
         Otherwise delays stay at what they were drawn as, from 0 to their bound.
@@ -81,12 +81,14 @@ class Recipe:
     start: str | None = None
     without_speaker: int | None = None
     held_out: int | None = None
+    held_out_speaker: int | None = None
     learn_delays: bool = True
 
     @property
     def data(self) -> dict[str, int | None]:
         """What `load_splits` needs to know."""
-        return {key: getattr(self, key) for key in ("without_speaker", "held_out", "limit")}
+        keys = ("without_speaker", "held_out", "held_out_speaker", "limit")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)

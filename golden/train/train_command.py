@@ -80,6 +80,11 @@ _RECIPE = Recipe()
     help="Test on one in N training sequences, which are not trained on, not on the test set",
 )
 @click.option(
+    "--held-out-speaker",
+    type=int,
+    help="The same with what this speaker says in the training set",
+)
+@click.option(
     "--learn-delays/--fixed-delays", default=True, help="Or leave delays as they were drawn"
 )
 @click.option("--threads", type=click.IntRange(1), help="Processor threads [default: all]")
