@@ -31,14 +31,14 @@ _AXES = {
     "speaker": "speaker left out",
 }
 _MEASURED = (
-    "architecture", "seeds", "parameters", "float %", "integers %", "95 % interval",
+    "architecture", "networks", "parameters", "float %", "integers %", "95 % interval",
     "events a step", "memory kbit", "cycles", "products", "uJ (estimated)", "core (L, T, E, K)",
 )  # fmt: skip
 _CHOSEN = ("architecture", "learning rate", "held out %")
 
 
 def markdown(rows: Rows) -> str:
-    """Return a table for each group of trials, of several seeds the mean, the least, the most."""
+    """Return a table for each group of trials, of several networks the mean and range."""
     parts = []
     for group in dict.fromkeys(str(row["group"]) for row in rows):
         of = [row for row in rows if row["group"] == group]
@@ -56,7 +56,7 @@ def markdown(rows: Rows) -> str:
 
 
 def alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield the rows of trials that differ in nothing but the seed."""
+    """Yield the rows of trials that differ in nothing but the seed and the speaker left out."""
     found: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         key = (row["preset"], row["group"], row["architecture"], f"{row['value']:g}")
@@ -83,10 +83,11 @@ def interval(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def _interval(rows: Rows, key: str) -> str:
-    """Return the interval that the number of test sequences alone leaves to a mean: other seeds add
-    no sequences.
+    """Return the interval that the number of test sequences alone leaves to a mean: other speakers
+    add sequences, other seeds do not.
     """
-    ends = interval(mean(rows, key), rows[0]["tested"])
+    tested = {row["recipe"].get("without_speaker"): row["tested"] for row in rows}
+    ends = interval(mean(rows, key), sum(tested.values()))
     return " to ".join(f"{100 * end:.1f}" for end in ends)
 
 
@@ -108,26 +109,32 @@ def _cells(rows: Rows) -> list[str]:
         _interval(rows, "accuracy_integer"),
         ", ".join(f"{sum(rate) / len(rate):.1f}" for rate in rates),
     ]
-    if "cycles_per_sequence" not in first:
+    timed = [row for row in rows if "cycles_per_sequence" in row]
+    if not timed:
         return [*cells, "", "", "", "", ""]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
-    shapes = {", ".join(listed(row[key], "/") for key in shape) for row in rows}
+    shapes = {", ".join(listed(row[key], "/") for key in shape) for row in timed}
     return [
         *cells,
-        f"{mean(rows, 'memory_bits') / 1000:.0f}",
-        f"{mean(rows, 'cycles_per_sequence'):.0f}",
-        f"{sum(map(products, rows)) / len(rows):.0f}",
-        f"{mean(rows, 'microjoules'):.2f}",
+        f"{mean(timed, 'memory_bits') / 1000:.0f}",
+        f"{mean(timed, 'cycles_per_sequence'):.0f}",
+        f"{sum(map(products, timed)) / len(timed):.0f}",
+        f"{mean(timed, 'microjoules'):.2f}",
         "; ".join(sorted(shapes)),
     ]
 
 
 def _means(rows: Rows) -> str:
+    """Return the means over the speakers left out; of several seeds their mean, least and most."""
     lines = ["Mean over the speakers left out:", ""]
     for architecture in dict.fromkeys(row["architecture"] for row in rows):
-        found = [row for row in rows if row["architecture"] == architecture]
-        means = [100 * mean(found, key) for key in ("accuracy_float", "accuracy_integer")]
-        lines.append(f"- {architecture}: {means[0]:.2f} % float, {means[1]:.2f} % integers")
+        of = [row for row in rows if row["architecture"] == architecture]
+        seeds = [[row for row in of if row["seed"] == seed] for seed in {row["seed"] for row in of}]
+        floats, integers = (
+            spread([{key: mean(found, key)} for found in seeds], key)
+            for key in ("accuracy_float", "accuracy_integer")
+        )
+        lines.append(f"- {architecture}: {floats} % float, {integers} % integers")
     return "\n".join(lines)
 
 
@@ -232,8 +239,8 @@ def plot_sweeps(rows: Rows) -> Figure | None:
             if of:
                 _points(axes, alike(of), lambda row: row["value"], other.replace(group, "memory"))
         beside = axes.twinx()
-        found = [(of[0]["value"], mean(of, "cycles_per_sequence"))
-                 for of in alike(row for row in rows if row["group"] == group)]  # fmt: skip
+        timed = (r for r in rows if r["group"] == group and "cycles_per_sequence" in r)
+        found = [(of[0]["value"], mean(of, "cycles_per_sequence")) for of in alike(timed)]
         beside.plot(*zip(*sorted(found), strict=True), color="C7", linestyle=":", marker="x")
         beside.set_ylabel("cycles an inference (dotted)")
         axes.set(xlabel=_AXES[group], ylabel="accuracy of the integers / %")

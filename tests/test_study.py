@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
     chosen = choose(rows)
     assert chosen == {
         "dmp": {"leak": 0.8, "learning_rate": RATES[0]},
-        "rsnn": {"leak": 0.98, "learning_rate": RATES[1]},
+        "rsnn": {"leak": 0.98, "learning_rate": RATES[-1]},
     }
     trials = study.trials(chosen)
     for trial in trials:
@@ -109,6 +110,40 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
         assert found == (tuple(expected.values()) if expected else (None, None))
     of = [t for t in trials if t.group == "speaker" and t.architecture == "dmp"]
     assert len(of) == len(SPEAKERS) * 3 and {trial.seed for trial in of} == {0, 1, 2}
+
+
+def test_what_is_swept_is_tested_on_every_speaker_and_measured_once() -> None:
+    trials = Study("spoken", seeds=3).trials({})
+    swept = [trial for trial in trials if trial.group not in ("neurons", "speaker")]
+    for (group, value), of in groupby(swept, lambda trial: (trial.group, trial.value)):
+        found = list(of)
+        left = [(t.recipe["without_speaker"], t.seed, t.recipe["epochs"]) for t in found]
+        assert left == [(speaker, speaker, 30) for speaker in SPEAKERS], (group, value)
+        assert [trial.measured for trial in found] == [True] + [False] * 5
+    assert not [t for t in trials if t.group == "speaker" and t.measured]
+    assert all(t.measured and t.recipe["epochs"] == 60 for t in trials if t.group == "neurons")
+    for other in (Study("spoken", quick=True), Study("rows")):
+        of_all = other.trials({})
+        assert len({(t.group, t.value, t.architecture) for t in of_all}) == len(of_all)
+        assert all(t.measured and "without_speaker" not in t.recipe for t in of_all)
+
+
+def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
+    def row(seed: int, share: float, speaker: int | None) -> dict[str, Any]:
+        trial = Trial("speaker", 0, "spoken", "dmp", recipe={"without_speaker": speaker})
+        return asdict(trial) | {
+            "seed": seed, "tested": 500, "accuracy_float": share, "accuracy_integer": share,
+            "parameters": 9, "events_per_step": [1.0],
+        }  # fmt: skip
+
+    for rows, count in (
+        ([row(0, 0.8, 0), row(1, 0.9, 1)], 1000),
+        ([row(0, 0.8, None), row(1, 0.9, None)], 500),
+    ):
+        low, high = interval(0.85, count)
+        assert f"85.00 (80.00 to 90.00) | {100 * low:.1f} to {100 * high:.1f} |" in markdown(rows)
+    several = [row(seed, share, 0) for seed, share in ((0, 0.5), (0, 0.7), (1, 0.8), (1, 0.9))]
+    assert "- dmp: 72.50 (60.00 to 85.00) % float, 72.50 (60.00 to 85.00) %" in markdown(several)
 
 
 def test_a_choice_that_cannot_be_trained_is_the_worst(data: Path, tmp_path: Path) -> None:
@@ -158,7 +193,7 @@ def test_what_is_done_is_not_done_again(
     """Leave speakers out, which needs no Verilog, on one worker process."""
     trials = [
         Trial("speaker", speaker, "spoken", "fsnn", {"n_neurons": (6, 5)},
-              RECIPE | {"without_speaker": speaker})
+              RECIPE | {"without_speaker": speaker}, measured=False)
         for speaker in (0, 1)
     ]  # fmt: skip
     options: dict[str, Any] = {"budget": 24, "jobs": 1, "scheduler": None}
@@ -268,16 +303,17 @@ def test_sweeps_curves_and_delays_are_plotted(tmp_path: Path) -> None:
     assert len(delays.axes) == 3, "of the first seed"
 
 
-def test_what_is_unknown_is_named() -> None:
-    result = CliRunner().invoke(main, ["--preset", "mnist"])
+def test_what_is_unknown_is_named(tmp_path: Path) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, ["--preset", "mnist", *out])
     assert result.exit_code == 2
     assert result.stderr.startswith("error: --preset mnist: use spoken, shd, ssc, rows")
-    result = CliRunner().invoke(main, ["--group", "colour"])
+    result = CliRunner().invoke(main, ["--group", "colour", *out])
     assert result.exit_code == 2
     assert result.stderr.startswith(
         "error: --group colour: use choice, neurons, state, theta, delays"
     )
-    result = CliRunner().invoke(main, ["--group", "neurons", "--value", "5"])
+    result = CliRunner().invoke(main, ["--group", "neurons", "--value", "5", *out])
     assert result.exit_code == 2 and result.stderr == "error: --value 5: use 32, 64, 128\n"
 
 

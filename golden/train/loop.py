@@ -194,7 +194,8 @@ def train(
             row["test_accuracy"] = evaluate(run.kept, test)
             if told:
                 tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")
-            run.save(row)
+            # A picture takes as long as a short epoch.
+            run.save(row, plotted=not quiet or run.epoch == recipe.epochs)
         if process.count > 1:
             distributed.barrier()
     return run.path
@@ -348,11 +349,12 @@ class _Training:
             "train_accuracy": correct / self.n_batches,
         }
 
-    def save(self, row: dict[str, float]) -> None:
-        """Add a row to the curve, plot it, and write the checkpoint."""
+    def save(self, row: dict[str, float], plotted: bool) -> None:
+        """Add a row to the curve, plot it if asked, and write the checkpoint."""
         curve = self.path.with_suffix(".csv")
         rows = add_epoch(curve, row)
-        save_picture(plot_curve(rows, self.name), self.path.with_suffix(".png"))
+        if plotted:
+            save_picture(plot_curve(rows, self.name), self.path.with_suffix(".png"))
         content = {
             "name": self.name,
             "settings": self.settings,
