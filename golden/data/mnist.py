@@ -69,6 +69,16 @@ def to_sequences(images: np.ndarray, variant: str) -> np.ndarray:
     raise UserError(f"unknown data variant '{variant}': use smnist, psmnist or rows")
 
 
+def to_images(sequences: np.ndarray, variant: str) -> np.ndarray:
+    """Arrange payloads (n, timesteps, inputs) as the images (n, 28, 28) that `to_sequences` made
+    them of.
+    """
+    flat = sequences.reshape(len(sequences), SIDE * SIDE)
+    if variant == "psmnist":
+        flat = flat[:, np.argsort(pixel_permutation())]
+    return flat.copy().reshape(-1, SIDE, SIDE)
+
+
 def load_mnist(folder: Path | None, split: str) -> Digits:
     """Read the `train` or `test` split from `folder`, or fetch it into the user's cache when
     `folder` is None.

@@ -35,6 +35,7 @@ from golden.train.checkpoint import (
 from golden.train.convert import apply_grids, layers_of
 from golden.train.curve import add_epoch, plot_curve
 from golden.train.model import DmpNetwork
+from golden.train.teacher import Ensemble, find_teachers, taught_loss
 from golden.train.topology import Topology
 
 WARMUP_STEPS = 50
@@ -61,6 +62,9 @@ class Recipe:
     averaging
         Keep an exponential average of the weights instead of the weights themselves; this is its
         decay at every step. 0 averages nothing.
+    teachers
+        Learn also from what this many convolutional networks say of each digit
+        (`golden.train.teacher`), which are trained first.
     start
         Weights to start from: a checkpoint of the same topology (for fine-tuning).
     without_speaker, held_out, held_out_speaker
@@ -78,6 +82,7 @@ class Recipe:
     weight_bits: int = 8
     aware_epochs: int = 0
     averaging: float = 0.0
+    teachers: int = 0
     start: str | None = None
     without_speaker: int | None = None
     held_out: int | None = None
@@ -182,6 +187,10 @@ def train(
             f"{name}: {run.network.n_parameters()} parameters, epochs {run.epoch + 1} to"
             f" {recipe.epochs}, seed {recipe.seed}"
         )
+    if recipe.teachers:
+        run.ensemble = find_teachers(
+            recipe.teachers, training, topology.n_classes, recipe.data, out, process.device, told
+        )
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
         aware = run.epoch >= recipe.epochs - recipe.aware_epochs
@@ -247,6 +256,7 @@ class _Training:
         } | {key: getattr(recipe, key) for key in ("epochs", "batch", "learning_rate", "seed")}
         self.path = out / f"{name}.pt"
         self.epoch = 0
+        self.ensemble: Ensemble | None = None
         self.start: dict[str, Any] | None = None
         checkpoint = load_checkpoint(self.path) if self.path.exists() else None
         if checkpoint is not None:
@@ -321,7 +331,11 @@ class _Training:
             payloads = _payloads(sequences, process.device)
             labels = torch.from_numpy(training.labels[chosen].astype(np.int64)).to(process.device)
             logits, rates = self.parallel(payloads)
-            loss = functional.cross_entropy(logits, labels)
+            if self.ensemble is None:
+                loss = functional.cross_entropy(logits, labels)
+            else:
+                likely = self.ensemble.likely(sequences, self.topology.data, process.device)
+                loss = taught_loss(logits, labels, likely)
             found = float(loss.detach())
             if not math.isfinite(found):
                 raise Diverged(

@@ -72,6 +72,12 @@ _RECIPE = Recipe()
     type=Number(0, 1, max_open=True),
     help="Keep an average of the weights; its decay at every step",
 )
+@click.option(
+    "--teachers",
+    default=_RECIPE.teachers,
+    type=click.IntRange(0),
+    help="Digits: learn also from N convolutional networks, trained first",
+)
 @click.option("--start", help="Checkpoint whose weights to start from")
 @click.option("--without-speaker", type=int, help="Spoken digits: test on this speaker only")
 @click.option(
