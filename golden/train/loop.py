@@ -188,9 +188,13 @@ def train(
             f" {recipe.epochs}, seed {recipe.seed}"
         )
     if recipe.teachers:
+        if not process.first:
+            distributed.barrier()  # the first process trains them; then the others read them
         run.ensemble = find_teachers(
             recipe.teachers, training, topology.n_classes, recipe.data, out, process.device, told
         )
+        if process.first and process.count > 1:
+            distributed.barrier()
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
         aware = run.epoch >= recipe.epochs - recipe.aware_epochs
