@@ -171,6 +171,7 @@ def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
     assert float(np.float64(1e-310) * np.float64(0.5)) > 0, "the process is as it was"
     assert row["cycles_measured"] == row["cycles_predicted"] > 0
     assert row["multipliers"] <= row["budget"] == 24
+    assert 0.1 < row["seconds"] < 600, "and Verilator's"
     # W_f, W_m, c, w_x and b_x of both layers, and the readout.
     expected = (6 * 140 + 6 * 3 + 6 + 140 + 1) + (5 * 6 + 5 * 3 + 5 + 6 + 1) + (10 * 5 + 10)
     assert row["parameters"] == expected
