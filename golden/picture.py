@@ -31,9 +31,20 @@ def clear_ticks(axis: Axis, places: Sequence[float] | None = None) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def save_picture(figure: Figure, path: Path) -> Path:
-    """Write a figure as a PNG; return its path."""
+def save_picture(figure: Figure, path: Path, shown: str | None = None) -> Path:
+    """Write a figure as a PNG, which keeps `shown` as its `description`; return its path."""
     content = io.BytesIO()
-    figure.savefig(content, dpi=DOTS_PER_INCH, format="png")
+    metadata = None if shown is None else {"Description": shown}
+    figure.savefig(content, dpi=DOTS_PER_INCH, format="png", metadata=metadata)
     write_whole(path, content.getvalue())
     return path
+
+
+def description(path: Path) -> str | None:
+    """Return what a picture says that it shows, or None."""
+    from PIL import Image
+
+    if not path.exists():
+        return None
+    with Image.open(path) as picture:
+        return picture.info.get("Description")

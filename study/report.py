@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Rows = Sequence[Row]
 
-_AXES = {
+AXES = {
     CHOICE: "leak of a membrane",
     "neurons": "neurons a layer",
     "state": "values of the slow state",
@@ -42,17 +42,26 @@ def markdown(rows: Rows) -> str:
     parts = []
     for group in dict.fromkeys(str(row["group"]) for row in rows):
         of = [row for row in rows if row["group"] == group]
-        axis = str(_AXES.get(group, group))
-        header = (axis, *(_CHOSEN if group == CHOICE else _MEASURED))
-        cells = map(_choice_cells, of) if group == CHOICE else map(_cells, alike(of))
-        lines = [f"## {axis}", "", f"| {' | '.join(header)} |"]
-        lines += ["| ---: | :--- " + "| ---: " * (len(header) - 2) + "|"]
-        lines += [f"| {' | '.join(of)} |" for of in cells]
-        parts.append("\n".join(lines))
-    speakers = [row for row in rows if row["group"] == "speaker"]
-    if speakers:
-        parts.append(_means(speakers))
+        parts += [f"## {AXES.get(group, group)}", group_table(of)]
     return "\n\n".join(parts) + "\n"
+
+
+def group_table(rows: Rows) -> str:
+    """Return a table of trials of one group; of several networks the mean and range."""
+    group = str(rows[0]["group"])
+    if group == "speaker":
+        return _speakers_table(rows)
+    header = (AXES.get(group, group), *(_CHOSEN if group == CHOICE else _MEASURED))
+    cells = map(_choice_cells, rows) if group == CHOICE else map(_cells, alike(rows))
+    lines = [f"| {' | '.join(header)} |"]
+    lines += ["| ---: | :--- " + "| ---: " * (len(header) - 2) + "|"]
+    lines += [f"| {' | '.join(of)} |" for of in cells]
+    return "\n".join(lines)
+
+
+def epochs_to(curve: Sequence[float], share: float) -> int | None:
+    """Return the first epoch, from 1, after which a curve of shares is at `share` or above."""
+    return next((epoch for epoch, found in enumerate(curve, 1) if found >= share), None)
 
 
 def alike(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -124,18 +133,28 @@ def _cells(rows: Rows) -> list[str]:
     ]
 
 
-def _means(rows: Rows) -> str:
-    """Return the means over the speakers left out; of several seeds their mean, least and most."""
-    lines = ["Mean over the speakers left out:", ""]
+def _speakers_table(rows: Rows) -> str:
+    """Return what every architecture reaches on each speaker left out, the mean of its seeds; and
+    the mean over the speakers, of several seeds with the least and the most.
+    """
+    speakers = sorted({row["value"] for row in rows})
+    header = ["architecture", "parameters", "seeds", *(f"speaker {n:g}" for n in speakers)]
+    header += ["mean, integers %", "95 % interval", "mean, float %"]
+    lines = ["| " + " | ".join(header) + " |", "| :--- " + "| ---: " * (len(header) - 1) + "|"]
     for architecture in dict.fromkeys(row["architecture"] for row in rows):
         of = [row for row in rows if row["architecture"] == architecture]
-        seeds = [[row for row in of if row["seed"] == seed] for seed in {row["seed"] for row in of}]
-        floats, integers = (
-            spread([{key: mean(found, key)} for found in seeds], key)
-            for key in ("accuracy_float", "accuracy_integer")
-        )
-        lines.append(f"- {architecture}: {floats} % float, {integers} % integers")
+        each = [[row for row in of if row["value"] == speaker] for speaker in speakers]
+        cells = [architecture, str(of[0]["parameters"]), str(len({row["seed"] for row in of}))]
+        cells += [f"{100 * mean(found, 'accuracy_integer'):.1f}" if found else "" for found in each]
+        cells += [_over_speakers(of, "accuracy_integer"), _interval(of, "accuracy_integer")]
+        lines.append(f"| {' | '.join([*cells, _over_speakers(of, 'accuracy_float')])} |")
     return "\n".join(lines)
+
+
+def _over_speakers(rows: Rows, key: str) -> str:
+    """Return the mean over the speakers left out; of several seeds their mean, least and most."""
+    seeds = [[row for row in rows if row["seed"] == seed] for seed in {row["seed"] for row in rows}]
+    return spread([{key: mean(found, key)} for found in seeds], key)
 
 
 def products(row: Row) -> float:
@@ -158,9 +177,13 @@ def summary(rows: Rows) -> str:
         )
         for row in rows
     )
+    found = [table(header, lines, left=[0, 1])]
     speakers = [row for row in rows if row["group"] == "speaker"]
-    found = table(header, lines, left=[0, 1])
-    return f"{found}\n\n{_means(speakers)}" if speakers else found
+    for architecture in dict.fromkeys(row["architecture"] for row in speakers):
+        of = [row for row in speakers if row["architecture"] == architecture]
+        told = [_over_speakers(of, key) for key in ("accuracy_float", "accuracy_integer")]
+        found.append(f"{architecture}, all speakers: {told[0]} % float, {told[1]} % integers")
+    return "\n".join(found)
 
 
 def plot(rows: Rows, folder: Path) -> list[Path]:
@@ -243,7 +266,7 @@ def plot_sweeps(rows: Rows) -> Figure | None:
         found = [(of[0]["value"], mean(of, "cycles_per_sequence")) for of in alike(timed)]
         beside.plot(*zip(*sorted(found), strict=True), color="C7", linestyle=":", marker="x")
         beside.set_ylabel("cycles an inference (dotted)")
-        axes.set(xlabel=_AXES[group], ylabel="accuracy of the integers / %")
+        axes.set(xlabel=AXES[group], ylabel="accuracy of the integers / %")
         if group == "theta":
             axes.legend()
     figure.suptitle("Study: accuracy and cycles when one parameter changes")
@@ -267,7 +290,7 @@ def plot_curves(rows: Rows) -> Figure | None:
             errors = [max(100 * (1 - sum(epoch) / len(epoch)), 0.01) for epoch in curves]
             label = f"{trial[0]['value']:g}"
             axes.semilogy(range(1, len(errors) + 1), errors, marker=".", label=label)
-        axes.set(xlabel="epoch", ylabel="error of floats / %", title=_AXES[group])
+        axes.set(xlabel="epoch", ylabel="error of floats / %", title=AXES[group])
         clear_ticks(axes.yaxis)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -296,7 +319,8 @@ def plot_delays(rows: Rows) -> Figure | None:
         for index, delays in enumerate(row["delays"]):
             if delays:
                 axes.hist(delays, bins=range(longest + 2), alpha=0.6, label=f"layer {index}")
-        axes.set(xlabel="delay / timesteps", title=row["name"])
+        title = f"{row['architecture']}, {row['group']} {row['value']:g}"
+        axes.set(xlabel="delay / timesteps", title=title)
         axes.legend()
     for axes in panels[:, 0]:
         axes.set_ylabel("inputs")

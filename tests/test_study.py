@@ -18,6 +18,7 @@ from golden.errors import UserError
 from golden.train.topology import find_topology
 from study.plan import ARCHITECTURES, LEAKS, RATES, SPEAKERS, Study, Trial, choose
 from study.report import (
+    epochs_to,
     interval,
     markdown,
     plot,
@@ -128,22 +129,35 @@ def test_what_is_swept_is_tested_on_every_speaker_and_measured_once() -> None:
         assert all(t.measured and "without_speaker" not in t.recipe for t in of_all)
 
 
-def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
-    def row(seed: int, share: float, speaker: int | None) -> dict[str, Any]:
-        trial = Trial("speaker", 0, "spoken", "dmp", recipe={"without_speaker": speaker})
-        return asdict(trial) | {
-            "seed": seed, "tested": 500, "accuracy_float": share, "accuracy_integer": share,
-            "parameters": 9, "events_per_step": [1.0],
-        }  # fmt: skip
+def row_of(group: str, speaker: int | None, share: float, seed: int = 0) -> dict[str, Any]:
+    """Return the row of a trial of 500 sequences that was not measured."""
+    recipe = {"without_speaker": speaker}
+    return asdict(Trial(group, speaker or 0, "spoken", "dmp", recipe=recipe)) | {
+        "seed": seed, "tested": 500, "accuracy_float": share, "accuracy_integer": share,
+        "parameters": 9, "events_per_step": [1.0],
+    }  # fmt: skip
 
+
+def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
     for rows, count in (
-        ([row(0, 0.8, 0), row(1, 0.9, 1)], 1000),
-        ([row(0, 0.8, None), row(1, 0.9, None)], 500),
+        ([row_of("theta", 0, 0.8), row_of("theta", 1, 0.9) | {"value": 0}], 1000),
+        ([row_of("theta", None, 0.8), row_of("theta", None, 0.9, 1)], 500),
     ):
         low, high = interval(0.85, count)
         assert f"85.00 (80.00 to 90.00) | {100 * low:.1f} to {100 * high:.1f} |" in markdown(rows)
-    several = [row(seed, share, 0) for seed, share in ((0, 0.5), (0, 0.7), (1, 0.8), (1, 0.9))]
-    assert "- dmp: 72.50 (60.00 to 85.00) % float, 72.50 (60.00 to 85.00) %" in markdown(several)
+    several = [(0, 0.5, 0), (1, 0.7, 0), (0, 0.8, 1), (1, 0.9, 1)]
+    rows = [row_of("speaker", *of) for of in several]
+    low, high = (f"{100 * end:.1f}" for end in interval(0.725, 1000))
+    means = "72.50 (60.00 to 85.00)"
+    expected = f"| dmp | 9 | 2 | 65.0 | 80.0 | {means} | {low} to {high} | {means} |"
+    assert expected in markdown(rows).splitlines()
+    assert f"dmp, all speakers: {means} % float, {means} % integers" in summary(rows)
+
+
+def test_when_a_curve_reaches_a_share() -> None:
+    assert epochs_to([0.1, 0.5, 0.4, 0.6], 0.5) == 2
+    assert epochs_to([0.1, 0.5, 0.4, 0.6], 0.55) == 4
+    assert epochs_to([0.1, 0.5], 0.6) is None
 
 
 def test_a_choice_that_cannot_be_trained_is_the_worst(data: Path, tmp_path: Path) -> None:
@@ -200,8 +214,7 @@ def test_what_is_done_is_not_done_again(
     options: dict[str, Any] = {"budget": 24, "jobs": 1, "scheduler": None}
     rows = run_study(trials, data, tmp_path, **options)
     assert [row["value"] for row in rows] == [0, 1]
-    for text in (markdown(rows), summary(rows)):
-        assert "fsnn: " in text and "Mean over the speakers" in text
+    assert "| fsnn | " in markdown(rows) and "fsnn, all speakers: " in summary(rows)
 
     def refuse(*args: Any) -> None:
         raise AssertionError("nothing is left to do")

@@ -1,0 +1,163 @@
+"""The findings: rows of studies, kept in docs/findings/*.json, as tables and pictures of the page
+of the findings.
+
+`python -m docs.findings spoken build/study/study.json --command 'make study ..'` keeps the rows of
+a study.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from docs.blocks import table
+from golden.command_line import Command
+from golden.errors import UserError, report_user_errors
+from golden.files import write_whole
+from golden.picture import description, save_picture
+from study.report import (
+    AXES,
+    alike,
+    epochs_to,
+    group_table,
+    plot_curves,
+    plot_delays,
+    plot_pareto,
+    plot_sweeps,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).with_name("findings")
+PICTURES = Path(__file__).with_name("pictures")
+KEPT = (
+    "group", "value", "preset", "architecture", "changes", "recipe", "measured", "seed", "tested",
+    "parameters", "budget", "accuracy_float", "accuracy_integer", "curve", "events_per_step",
+    "delays", "lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers",
+    "memory_bits", "cycles_measured", "cycles_per_sequence", "products_per_timestep",
+    "microjoules", "seconds",
+)  # fmt: skip
+SPEED = ("theta", "state", "delays", "fixed delays")  # of which the learning curves are told
+PLOTS: dict[str, Callable[[Sequence[dict[str, Any]]], Figure | None]] = {
+    "pareto": plot_pareto, "sweeps": plot_sweeps, "curves": plot_curves, "delays": plot_delays,
+}  # fmt: skip
+
+
+def load(preset: str) -> dict[str, Any]:
+    """Return what is kept of a preset's study: `rows`, and the `commands`, `commit` and `date` of
+    their measurement.
+    """
+    content: dict[str, Any] = json.loads((FOLDER / f"{preset}.json").read_text())
+    assert all(content[key] for key in ("rows", "commands", "commit", "date"))
+    return content
+
+
+def presets() -> list[str]:
+    """Return the presets with a study."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def blocks() -> dict[str, str]:
+    """Return the tables of the page, by the name of their block: PRESET_GROUP."""
+    found = {}
+    for preset in presets():
+        content = load(preset)
+        rows: list[dict[str, Any]] = content["rows"]
+        for group in dict.fromkeys(row["group"] for row in rows):
+            of = [row for row in rows if row["group"] == group]
+            parts = [group_table(of)]
+            if group in SPEED and len(of) > 1:
+                parts.append(speed(of))
+            parts.append(_measured(content, group, of))
+            found[f"{preset}_{group}".replace(" ", "_")] = "\n\n".join(parts)
+    return found
+
+
+def _measured(content: dict[str, Any], group: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Return how a group's table was measured, and in how much time."""
+    quoted = f"'{group}'" if " " in group else group
+    called = "\n".join(command.replace("GROUP", quoted) for command in content["commands"])
+    hours = sum(row.get("seconds", 0) for row in rows) / 3600
+    told = f"{len(rows)} trainings, {hours:.1f} processor hours; {content['date']}"
+    return f"{told}, `{content['commit']}`:\n\n```sh\n{called}\n```"
+
+
+def speed(rows: Sequence[dict[str, Any]]) -> str:
+    """Return how many epochs the mean of alike networks takes to what all of them reach, and to
+    four fifths of it; and the best that it reaches.
+    """
+    means = [_mean_curve(of) for of in alike(rows)]
+    final = min(max(curve) for curve in means)
+    lines = []
+    for of, curve in zip(alike(rows), means, strict=True):
+        cells = [f"{of[0]['value']:g}"]
+        for share in (0.8 * final, final):
+            reached = epochs_to(curve, share)
+            cells.append("never" if reached is None else str(reached))
+        lines.append([*cells, f"{100 * max(curve):.2f}"])
+    header = [f"epochs to {100 * share:.1f} %" for share in (0.8 * final, final)]
+    return table([str(AXES[rows[0]["group"]]), *header, "best epoch, float %"], lines)
+
+
+def _mean_curve(rows: Sequence[dict[str, Any]]) -> list[float]:
+    return [sum(epoch) / len(epoch) for epoch in zip(*(r["curve"] for r in rows), strict=True)]
+
+
+def pictures() -> Iterator[tuple[Path, str, Callable[[], Figure | None]]]:
+    """Yield the path of every picture, what it must say that it shows, and how to plot it."""
+    for preset in presets():
+        rows = load(preset)["rows"]
+        shown = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        for name, plot in PLOTS.items():
+            yield PICTURES / f"{preset}_{name}.png", shown, lambda plot=plot, rows=rows: plot(rows)
+
+
+def write_pictures() -> Iterator[Path]:
+    """Plot every picture that does not show its rows; yield the paths."""
+    for path, shown, plot in pictures():
+        if description(path) != shown and (figure := plot()) is not None:
+            yield save_picture(figure, path, shown)
+
+
+@click.command(cls=Command)
+@click.argument("preset")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--command",
+    "commands",
+    multiple=True,
+    required=True,
+    help="GROUP in it stands for the group of a table",
+)
+@click.option("--commit", required=True, help="At which it was measured")
+@click.option("--date", required=True, help="On which day")
+@report_user_errors
+def main(preset: str, study: Path, commands: tuple[str, ...], commit: str, date: str) -> None:
+    """Keep the rows of STUDY (study.json) as those of PRESET."""
+    try:
+        rows = json.loads(study.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{study} holds no rows of a study: {error}") from None
+    few = [{key: row[key] for key in KEPT if key in row} for row in rows]
+    for row in few:
+        if row["group"] not in ("delays", "fixed delays"):
+            row.pop("delays", None)
+        for key in ("accuracy_float", "accuracy_integer", "cycles_measured", "microjoules"):
+            if key in row:
+                row[key] = round(row[key], 5)
+        row["curve"] = [round(value, 4) for value in row["curve"]]
+    head = json.dumps({"commands": commands, "commit": commit, "date": date})
+    lines = ",\n".join(json.dumps(row) for row in few)
+    FOLDER.mkdir(exist_ok=True)
+    write_whole(FOLDER / f"{preset}.json", f'{head[:-1]}, "rows": [\n{lines}\n]}}\n'.encode())
+    click.echo(f"kept {len(few)} rows: run make docs")
+
+
+if __name__ == "__main__":
+    main()
