@@ -41,7 +41,7 @@ KEPT = (
     "parameters", "budget", "accuracy_float", "accuracy_integer", "curve", "events_per_step",
     "delays", "lanes", "block", "events_per_cycle", "products_per_cycle", "multipliers",
     "memory_bits", "cycles_measured", "cycles_per_sequence", "products_per_timestep",
-    "microjoules", "seconds",
+    "bits_per_timestep", "microjoules", "seconds",
 )  # fmt: skip
 SPEED = ("theta", "state", "delays", "fixed delays")  # of which the learning curves are told
 PLOTS: dict[str, Callable[[Sequence[dict[str, Any]]], Figure | None]] = {
@@ -151,6 +151,8 @@ def main(preset: str, study: Path, commands: tuple[str, ...], commit: str, date:
         for key in ("accuracy_float", "accuracy_integer", "cycles_measured", "microjoules"):
             if key in row:
                 row[key] = round(row[key], 5)
+        if "bits_per_timestep" in row:
+            row["bits_per_timestep"] = {"all": round(sum(row["bits_per_timestep"].values()), 2)}
         row["curve"] = [round(value, 4) for value in row["curve"]]
     head = json.dumps({"commands": commands, "commit": commit, "date": date})
     lines = ",\n".join(json.dumps(row) for row in few)

@@ -195,11 +195,13 @@ class Study:
             sweep("dilation", dilation, dilation=dilation)
         for bits in (4,) if self.quick else (2, 3, 4, 6):
             sweep("bits", bits, recipe={"weight_bits": bits})
-        for speaker in SPEAKERS if speakers else ():
+        for neurons in self.neurons if speakers else ():
             for architecture in ARCHITECTURES:
                 for seed in seeds:
-                    left = LEFT_OUT | {"without_speaker": speaker} | seed
-                    add("speaker", speaker, architecture, left, False, **small)
+                    for speaker in SPEAKERS:
+                        left = LEFT_OUT | {"without_speaker": speaker} | seed
+                        sizes = {"n_neurons": (neurons, neurons)}
+                        add("speaker", neurons, architecture, left, False, **sizes)
         return found
 
 

@@ -28,11 +28,12 @@ AXES = {
     "bits": "bits of W_f",
     "delays": "window / timesteps, with learned delays",
     "fixed delays": "window / timesteps, with delays as they were drawn",
-    "speaker": "speaker left out",
+    "speaker": "speakers left out",
 }
 _MEASURED = (
     "architecture", "networks", "parameters", "float %", "integers %", "95 % interval",
-    "events a step", "memory kbit", "cycles", "products", "uJ (estimated)", "core (L, T, E, K)",
+    "events a step", "memory kbit", "kbit moved", "cycles", "products", "uJ (estimated)",
+    "core (L, T, E, K)",
 )  # fmt: skip
 _CHOSEN = ("architecture", "learning rate", "held out %")
 
@@ -120,12 +121,13 @@ def _cells(rows: Rows) -> list[str]:
     ]
     timed = [row for row in rows if "cycles_per_sequence" in row]
     if not timed:
-        return [*cells, "", "", "", "", ""]
+        return [*cells, *[""] * 6]
     shape = ("lanes", "block", "events_per_cycle", "products_per_cycle")
     shapes = {", ".join(listed(row[key], "/") for key in shape) for row in timed}
     return [
         *cells,
         f"{mean(timed, 'memory_bits') / 1000:.0f}",
+        f"{sum(map(traffic, timed)) / len(timed) / 1000:.0f}",
         f"{mean(timed, 'cycles_per_sequence'):.0f}",
         f"{sum(map(products, timed)) / len(timed):.0f}",
         f"{mean(timed, 'microjoules'):.2f}",
@@ -134,18 +136,20 @@ def _cells(rows: Rows) -> list[str]:
 
 
 def _speakers_table(rows: Rows) -> str:
-    """Return what every architecture reaches on each speaker left out, the mean of its seeds; and
-    the mean over the speakers, of several seeds with the least and the most.
+    """Return what every architecture of every size reaches on each speaker left out, the mean of
+    its seeds; and the mean over the speakers, of several seeds with the least and the most.
     """
-    speakers = sorted({row["value"] for row in rows})
-    header = ["architecture", "parameters", "seeds", *(f"speaker {n:g}" for n in speakers)]
+    speakers = sorted({row["recipe"]["without_speaker"] for row in rows})
+    header = [AXES["neurons"], "architecture", "parameters", "seeds"]
+    header += [*(f"speaker {speaker}" for speaker in speakers)]
     header += ["mean, integers %", "95 % interval", "mean, float %"]
-    lines = ["| " + " | ".join(header) + " |", "| :--- " + "| ---: " * (len(header) - 1) + "|"]
-    for architecture in dict.fromkeys(row["architecture"] for row in rows):
-        of = [row for row in rows if row["architecture"] == architecture]
-        each = [[row for row in of if row["value"] == speaker] for speaker in speakers]
-        cells = [architecture, str(of[0]["parameters"]), str(len({row["seed"] for row in of}))]
-        cells += [f"{100 * mean(found, 'accuracy_integer'):.1f}" if found else "" for found in each]
+    lines = ["| " + " | ".join(header) + " |", "| ---: | :--- " + "| ---: " * len(header[2:]) + "|"]
+    for of in alike(rows):
+        cells = [f"{of[0]['value']:g}", of[0]["architecture"], str(of[0]["parameters"])]
+        cells.append(str(len({row["seed"] for row in of})))
+        for speaker in speakers:
+            found = [row for row in of if row["recipe"]["without_speaker"] == speaker]
+            cells.append(f"{100 * mean(found, 'accuracy_integer'):.1f}" if found else "")
         cells += [_over_speakers(of, "accuracy_integer"), _interval(of, "accuracy_integer")]
         lines.append(f"| {' | '.join([*cells, _over_speakers(of, 'accuracy_float')])} |")
     return "\n".join(lines)
@@ -159,8 +163,16 @@ def _over_speakers(rows: Rows, key: str) -> str:
 
 def products(row: Row) -> float:
     """Return the products of an inference: of the slow state, its update and the leak."""
-    timesteps = row["cycles_per_sequence"] / row["cycles_measured"]
-    return timesteps * sum(row["products_per_timestep"].values())
+    return _timesteps(row) * sum(row["products_per_timestep"].values())
+
+
+def traffic(row: Row) -> float:
+    """Return the bits that all memories read and write in an inference."""
+    return _timesteps(row) * sum(row["bits_per_timestep"].values())
+
+
+def _timesteps(row: Row) -> float:
+    return row["cycles_per_sequence"] / row["cycles_measured"]
 
 
 def summary(rows: Rows) -> str:
@@ -178,11 +190,10 @@ def summary(rows: Rows) -> str:
         for row in rows
     )
     found = [table(header, lines, left=[0, 1])]
-    speakers = [row for row in rows if row["group"] == "speaker"]
-    for architecture in dict.fromkeys(row["architecture"] for row in speakers):
-        of = [row for row in speakers if row["architecture"] == architecture]
+    for of in alike(row for row in rows if row["group"] == "speaker"):
         told = [_over_speakers(of, key) for key in ("accuracy_float", "accuracy_integer")]
-        found.append(f"{architecture}, all speakers: {told[0]} % float, {told[1]} % integers")
+        name = f"{of[0]['architecture']}, {of[0]['value']:g} neurons a layer, all speakers"
+        found.append(f"{name}: {told[0]} % float, {told[1]} % integers")
     return "\n".join(found)
 
 

@@ -26,6 +26,7 @@ def row(group: str, value: float, curve: list[float], speaker: int = 0) -> dict[
         "delays": [[1, 2], []], "seconds": 1800.0, "differences": [], "name": "some",
         **({} if speaker else {
             "cycles_per_sequence": 1000.0, "cycles_measured": 10.0, "memory_bits": 8000,
+            "bits_per_timestep": {"a": 2.0, "b": 3.5},
             "products_per_timestep": {"p": 3.0}, "microjoules": 0.123456789, "lanes": 4, "block": 1,
             "events_per_cycle": 1, "products_per_cycle": 1,
         }),
@@ -54,7 +55,8 @@ def test_what_is_kept_is_what_tables_and_pictures_need(kept: Path) -> None:
     assert content["commit"] == "12345678" and content["date"] == "2026-11-30"
     first, *_, last = content["rows"]
     assert not {"name", "differences", "delays"} & set(first) and last["delays"] == [[1, 2], []]
-    assert first["microjoules"] == 0.12346 and first["curve"] == [0.2, 0.3, 0.4]
+    assert first["microjoules"] == 0.12346 and first["bits_per_timestep"] == {"all": 5.5}
+    assert first["curve"] == [0.2, 0.3, 0.4]
     assert len((kept / "findings" / "spoken.json").read_text().splitlines()) == 6
 
 

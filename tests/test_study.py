@@ -28,6 +28,7 @@ from study.report import (
     plot_sweeps,
     products,
     summary,
+    traffic,
 )
 from study.run import main, run_study, run_trial
 from tests.pictures import faults
@@ -110,7 +111,7 @@ def test_what_is_chosen_is_trained_with_and_the_test_set_has_no_part_in_it() -> 
         expected = chosen.get(trial.architecture)
         assert found == (tuple(expected.values()) if expected else (None, None))
     of = [t for t in trials if t.group == "speaker" and t.architecture == "dmp"]
-    assert len(of) == len(SPEAKERS) * 3 and {trial.seed for trial in of} == {0, 1, 2}
+    assert len(of) == len(SPEAKERS) * 3 * 3 and {trial.seed for trial in of} == {0, 1, 2}
 
 
 def test_what_is_swept_is_tested_on_every_speaker_and_measured_once() -> None:
@@ -132,7 +133,7 @@ def test_what_is_swept_is_tested_on_every_speaker_and_measured_once() -> None:
 def row_of(group: str, speaker: int | None, share: float, seed: int = 0) -> dict[str, Any]:
     """Return the row of a trial of 500 sequences that was not measured."""
     recipe = {"without_speaker": speaker}
-    return asdict(Trial(group, speaker or 0, "spoken", "dmp", recipe=recipe)) | {
+    return asdict(Trial(group, 64, "spoken", "dmp", recipe=recipe)) | {
         "seed": seed, "tested": 500, "accuracy_float": share, "accuracy_integer": share,
         "parameters": 9, "events_per_step": [1.0],
     }  # fmt: skip
@@ -140,7 +141,7 @@ def row_of(group: str, speaker: int | None, share: float, seed: int = 0) -> dict
 
 def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
     for rows, count in (
-        ([row_of("theta", 0, 0.8), row_of("theta", 1, 0.9) | {"value": 0}], 1000),
+        ([row_of("theta", 0, 0.8), row_of("theta", 1, 0.9)], 1000),
         ([row_of("theta", None, 0.8), row_of("theta", None, 0.9, 1)], 500),
     ):
         low, high = interval(0.85, count)
@@ -149,9 +150,11 @@ def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
     rows = [row_of("speaker", *of) for of in several]
     low, high = (f"{100 * end:.1f}" for end in interval(0.725, 1000))
     means = "72.50 (60.00 to 85.00)"
-    expected = f"| dmp | 9 | 2 | 65.0 | 80.0 | {means} | {low} to {high} | {means} |"
+    expected = f"| 64 | dmp | 9 | 2 | 65.0 | 80.0 | {means} | {low} to {high} | {means} |"
     assert expected in markdown(rows).splitlines()
-    assert f"dmp, all speakers: {means} % float, {means} % integers" in summary(rows)
+    assert f"dmp, 64 neurons a layer, all speakers: {means} % float, {means} % integers" in summary(
+        rows
+    )
 
 
 def test_when_a_curve_reaches_a_share() -> None:
@@ -193,6 +196,8 @@ def test_a_trial_is_measured_in_its_verilog(data: Path, tmp_path: Path) -> None:
     assert len(row["events_per_step"]) == 3
     [line] = [line for line in markdown([row]).splitlines() if "| dmp |" in line]
     assert f"| {expected} |" in line and f"| {row['cycles_per_sequence']:.0f} |" in line
+    assert traffic(row) == pytest.approx(100 * sum(row["bits_per_timestep"].values())) != 0
+    assert f"| {traffic(row) / 1000:.0f} |" in line
     assert products(row) == pytest.approx(100 * sum(row["products_per_timestep"].values()))
     assert [path.name for path in plot([row], tmp_path)] == ["study_pareto.png"]
     pareto = plot_pareto([row])
@@ -207,14 +212,16 @@ def test_what_is_done_is_not_done_again(
 ) -> None:
     """Leave speakers out, which needs no Verilog, on one worker process."""
     trials = [
-        Trial("speaker", speaker, "spoken", "fsnn", {"n_neurons": (6, 5)},
+        Trial("speaker", 6, "spoken", "fsnn", {"n_neurons": (6, 5)},
               RECIPE | {"without_speaker": speaker}, measured=False)
         for speaker in (0, 1)
     ]  # fmt: skip
     options: dict[str, Any] = {"budget": 24, "jobs": 1, "scheduler": None}
     rows = run_study(trials, data, tmp_path, **options)
-    assert [row["value"] for row in rows] == [0, 1]
-    assert "| fsnn | " in markdown(rows) and "fsnn, all speakers: " in summary(rows)
+    assert [row["recipe"]["without_speaker"] for row in rows] == [0, 1]
+    assert "| fsnn | " in markdown(rows) and "fsnn, 6 neurons a layer, all speakers: " in summary(
+        rows
+    )
 
     def refuse(*args: Any) -> None:
         raise AssertionError("nothing is left to do")
@@ -345,12 +352,13 @@ def test_single_trials_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         chosen.clear()
         return found
 
-    options = ["--group", "neurons", "--group", "speaker", "--value", "64", "--value", "3"]
+    options = ["--group", "neurons", "--group", "speaker", "--value", "64"]
     options += ["--architecture", "fsnn", "--architecture", "dmp", "--limit", "100"]
     expected = [
-        (group, value, of)
-        for group, value in (("neurons", 64.0), ("speaker", 3.0))
+        (group, 64.0, of)
+        for group, times in (("neurons", 1), ("speaker", len(SPEAKERS)))
         for of in ("dmp", "fsnn")
+        for _ in range(times)
     ]
     for choice in (False, True):
         more = ["--out", str(tmp_path), *["--no-choice"] * (not choice)]
