@@ -21,7 +21,11 @@ def claimed(folder: Path) -> str | None:
 
 
 def check_claim(folder: Path, network: str) -> None:
-    """Raise `UserError` where a build folder is of another network (a shipped one, or a folder)."""
+    """Raise `UserError` where a build folder is of another network (a shipped one, or a folder), or
+    a file.
+    """
+    if folder.is_file():
+        raise UserError(f"{folder}: File exists: use another path")
     if _stamp(folder) not in (None, _owner(folder, network)):
         raise UserError(
             f"{folder} is of network {claimed(folder)}, not of {network}: use another folder"

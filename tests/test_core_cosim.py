@@ -69,8 +69,9 @@ def check_waiting(simulation: Simulation) -> None:
     assert set(shares) == set(core.parts) and all(0 < share <= 1 for share in shares.values())
 
 
-# Ten seconds and more of a compiler each: tests/test_core.py has them at once.
-SLOW = [("delays", 66), ("delays", 303), ("parts", 15), ("wide links", 206)]
+# Five seconds and more of a compiler each.
+SLOW = [("delays", 66), ("delays", 303), ("parts", 15), ("wide links", 37), ("wide links", 206)]
+SLOW += [("plain", 103), ("plain", 352), ("loop", 388)]
 QUICK = [(draw, seed) for draw, seeds in VERILATED.items() for seed in seeds]
 QUICK += [("whole neurons", 157)]  # tests/test_reports.py has reports
 QUICK = [case for case in QUICK if case not in SLOW]

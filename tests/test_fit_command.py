@@ -139,7 +139,11 @@ def test_latencies_are_in_the_table_where_they_are_known() -> None:
         (("nonesuch",), "unknown network 'nonesuch': use a folder"),
         (("rows", "--digits", "201"), "--digits 201: there are 200"),
         (("rows", "--digits", "1", "--multipliers", "2"), "no configuration is within the budget"),
-        (("rows", "--digits", "1", "--cycles", "0.1"), "no configuration is within the budget"),
+        pytest.param(
+            ("rows", "--digits", "1", "--cycles", "0.1"),
+            "no configuration is within the budget",
+            marks=pytest.mark.long,
+        ),
         (("rows", "--digits", "1", "--cycles", "nan"), "nan is no number"),
         pytest.param(
             ("rows", "--digits", "1", "--energy", "0.01"),
@@ -159,7 +163,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_named_before_anything_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmp_core.fit_command.fit", None)
     out = tmp_path / "out"
     out.write_text("mine")
     assert f"{out}: File exists" in error_of(call("rows", "--digits", "1", "--out", str(out)))
