@@ -206,7 +206,10 @@ def draw_lists(rng: np.random.Generator, part: Part, largest_gap: int) -> list[L
     return lists
 
 
-@pytest.mark.parametrize(("room", "waits"), [(1.0, True), (0.6, True), (0.3, False)])
+@pytest.mark.parametrize(
+    ("room", "waits"),
+    [(1.0, True), pytest.param(0.6, True, marks=pytest.mark.long), (0.3, False)],
+)
 @pytest.mark.parametrize("name", PARTS)
 def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) -> None:
     """Lists and slow states that always wait, or that come at random, with holds."""
