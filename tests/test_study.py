@@ -44,7 +44,7 @@ def data(tmp_path: Path) -> Path:
     """A folder with drawn spoken digits of two speakers."""
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
-    for split, count in (("train", 80), ("test", 12)):
+    for split, count in (("train", 160), ("test", 12)):
         labels = rng.integers(0, 10, count)
         events = rng.random((count, 100, 140)) < 0.02
         for sample, label in enumerate(labels):
@@ -291,7 +291,7 @@ def test_a_quick_study_ends_in_minutes(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = subprocess.run(
         ["make", "study", f"DATA={data}", f"STUDY=--quick --epochs 2 --out {out}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
+        cwd=ROOT, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     names = {path.name for path in out.iterdir()}
