@@ -44,9 +44,13 @@ KEPT = (
     "bits_per_timestep", "microjoules", "seconds",
 )  # fmt: skip
 SPEED = ("theta", "state", "delays", "fixed delays")  # of which the learning curves are told
-PLOTS: dict[str, Callable[[Sequence[dict[str, Any]]], Figure | None]] = {
-    "pareto": plot_pareto, "sweeps": plot_sweeps, "curves": plot_curves, "delays": plot_delays,
-}  # fmt: skip
+# Each with the groups of which one is needed.
+PLOTS: dict[str, tuple[set[str], Callable[[Sequence[dict[str, Any]]], Figure | None]]] = {
+    "pareto": ({"neurons"}, plot_pareto),
+    "sweeps": ({"state", "theta", "dilation", "bits"}, plot_sweeps),
+    "curves": ({"state", "theta"}, plot_curves),
+    "delays": ({"delays"}, plot_delays),
+}
 
 
 def load(preset: str) -> dict[str, Any]:
@@ -114,14 +118,19 @@ def pictures() -> Iterator[tuple[Path, str, Callable[[], Figure | None]]]:
     for preset in presets():
         rows = load(preset)["rows"]
         shown = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-        for name, plot in PLOTS.items():
+        groups = {row["group"] for row in rows}
+        for name, (needed, plot) in PLOTS.items():
+            if not needed & groups:
+                continue
             yield PICTURES / f"{preset}_{name}.png", shown, lambda plot=plot, rows=rows: plot(rows)
 
 
 def write_pictures() -> Iterator[Path]:
     """Plot every picture that does not show its rows; yield the paths."""
     for path, shown, plot in pictures():
-        if description(path) != shown and (figure := plot()) is not None:
+        if description(path) != shown:
+            figure = plot()
+            assert figure is not None, path
             yield save_picture(figure, path, shown)
 
 

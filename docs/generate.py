@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from docs import results, waveform
+from docs import findings, results, waveform
 from docs.api import FOLDERS
 from docs.blocks import table, with_block
 from docs.plan import plan
@@ -223,6 +223,7 @@ def pages() -> dict[Path, str]:
             **{name: cells_of(name) for name in ("coverage", *OF_COVERAGE)},
             "mutants": cells_of("mutants"),
         },
+        DOCS / "findings.md": findings.blocks(),
         DOCS / "commands.md": {"targets": targets(), "variables": variables()},
         DOCS / "results.md": {
             path.stem: results.markdown(path)
@@ -249,12 +250,15 @@ def plotted() -> Any:
 @report_user_errors
 def main() -> None:
     """Write the generated parts of README.md and docs again: tables from the results, the
-    hardware's constants, the Makefile and the registers of `rows`; the waveform of a small core.
+    hardware's constants, the Makefile and the registers of `rows`; the pictures of the findings,
+    and the waveform of a small core.
     """
     for path, page in pages().items():
         if path.read_text() != page:
             path.write_text(page)
             click.echo(f"wrote {path.relative_to(ROOT)}")
+    for path in findings.write_pictures():
+        click.echo(f"wrote {path.relative_to(ROOT)}")
     recorded = waveform.record()
     if not WAVEFORM.exists() or plotted() != recorded:
         waveform.plot(recorded, WAVEFORM)

@@ -14,11 +14,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from docs import consoles, generate, results, waveform
+from docs import consoles, findings, generate, results, waveform
 from docs.api import FOLDERS
 from docs.blocks import with_block
 from golden.errors import UserError
 from golden.hardware.stages import CLOSE_LATENCY, MULTIPLY_STAGE, NEURON_STAGE, bank_stage
+from golden.picture import description
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -41,6 +42,17 @@ def recorded() -> dict[str, list[object]]:
 def test_what_is_generated_is_that_of_the_code() -> None:
     for path, page in generate.pages().items():
         assert path.read_text() == page, f"{path.name}: run make docs"
+
+
+def test_the_pictures_of_the_findings_are_those_of_their_rows() -> None:
+    stale = [path.name for path, shown, _ in findings.pictures() if description(path) != shown]
+    assert not stale, "run make docs"
+
+
+def test_every_finding_and_picture_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "findings.md").read_text()
+    for path, _, _ in findings.pictures():
+        assert f"](pictures/{path.name})" in page
 
 
 def test_the_waveform_is_that_of_the_core(recorded: dict[str, list[object]]) -> None:
@@ -74,6 +86,7 @@ def test_the_command_writes_what_is_stale(
     monkeypatch.setattr(generate, "WAVEFORM", picture)
     monkeypatch.setattr(generate, "pages", lambda: {page: new})
     monkeypatch.setattr(waveform, "record", lambda: recorded)
+    monkeypatch.setattr(findings, "write_pictures", lambda: iter(()))
     done = CliRunner().invoke(generate.main)
     assert done.exit_code == 0 and done.output == "wrote page.md\nwrote waveform.svg\n"
     assert page.read_text() == new and generate.plotted() == recorded

@@ -40,13 +40,14 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         row("theta", 10, [0.2, 0.30001, 0.4]),
         row("theta", 10, [0.2, 0.5, 0.6], speaker=1),
         row("theta", 20, [0.4, 0.5, 0.8]),
+        row("delays", 20, [0.1, 0.2, 0.3]),
         row("fixed delays", 20, [0.1, 0.2, 0.3]),
     ]
     (tmp_path / "study.json").write_text(json.dumps(rows))
     monkeypatch.setattr(findings, "FOLDER", tmp_path / "findings")
     monkeypatch.setattr(findings, "PICTURES", tmp_path)
     done = CliRunner().invoke(findings.main, ["spoken", str(tmp_path / "study.json"), *KEEP])
-    assert done.exit_code == 0 and done.output == "kept 4 rows: run make docs\n"
+    assert done.exit_code == 0 and done.output == "kept 5 rows: run make docs\n"
     return tmp_path
 
 
@@ -57,12 +58,12 @@ def test_what_is_kept_is_what_tables_and_pictures_need(kept: Path) -> None:
     assert not {"name", "differences", "delays"} & set(first) and last["delays"] == [[1, 2], []]
     assert first["microjoules"] == 0.12346 and first["bits_per_timestep"] == {"all": 5.5}
     assert first["curve"] == [0.2, 0.3, 0.4]
-    assert len((kept / "findings" / "spoken.json").read_text().splitlines()) == 6
+    assert len((kept / "findings" / "spoken.json").read_text().splitlines()) == 7
 
 
 def test_a_table_says_how_it_was_measured(kept: Path) -> None:
     found = findings.blocks()
-    assert list(found) == ["spoken_theta", "spoken_fixed_delays"]
+    assert list(found) == ["spoken_theta", "spoken_delays", "spoken_fixed_delays"]
     theta = found["spoken_theta"]
     assert "| 10 | dmp | 2 | 9 | 50.00 (40.00 to 60.00) |" in theta
     assert "3 trainings, 1.5 processor hours; 2026-11-30, `12345678`:" in theta

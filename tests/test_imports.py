@@ -100,7 +100,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "golden.table",
         "dmp_core.frontends",
     ),
-    "docs": ("docs", "golden", "export", "rtl", "energy", "formal"),
+    "docs": ("docs", "golden", "export", "rtl", "energy", "formal", "study"),
 }
 # What a room may not import of a package that it may.
 FORBIDDEN = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -73,7 +74,10 @@ def test_teachers_are_trained_once_and_asked_together(
 
 
 def test_a_network_learns_from_them(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """From what they say, of the very images that it sees: those that were changed at random."""
     asked: list[torch.Tensor] = []
@@ -92,7 +96,13 @@ def test_a_network_learns_from_them(
     monkeypatch.setattr(teacher.Ensemble, "likely", record)
     monkeypatch.setattr(loop, "taught_loss", keep)
     path = train_rows(data, tmp_path / "taught", epochs=2, batch=32, teachers=1)
-    assert len(asked) == len(losses) == 4
+    said = capsys.readouterr().out
+    share = re.search(r"rows: test accuracy of its 1 teachers: (\d+\.\d\d) %", said)
+    assert share
+    right = (asked[0].argmax(1).numpy() == load_splits("rows", data)[1].labels).mean()
+    assert float(share[1]) == pytest.approx(100 * right, abs=0.005)
+    assert len(losses) == 4 and len(asked) == 5, "the first time for its accuracy"
+    del asked[0]
     assert all(said is used for said, used in zip(asked, losses, strict=True))
     assert not torch.equal(asked[0], asked[2]), "other images, or changed in another way"
     assert load_recipe(path)["teachers"] == 1

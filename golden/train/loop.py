@@ -195,6 +195,9 @@ def train(
         )
         if process.first and process.count > 1:
             distributed.barrier()
+        if told:
+            accuracy = 100 * run.ensemble.accuracy(test)
+            print(f"{name}: test accuracy of its {recipe.teachers} teachers: {accuracy:.2f} %")
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
         aware = run.epoch >= recipe.epochs - recipe.aware_epochs

@@ -63,8 +63,9 @@ class Ensemble:
         answers = [(teacher(images) / TEMPERATURE).softmax(1) for teacher in self.teachers]
         return torch.stack(answers).mean(0)
 
-    def accuracy(self, dataset: DigitImages, batch: int = 500) -> float:
+    def accuracy(self, dataset: Dataset, batch: int = 500) -> float:
         """Return the share of digits classified correctly."""
+        assert isinstance(dataset, DigitImages)
         device = self.teachers[0].readout.weight.device
         correct = 0
         for first in range(0, len(dataset), batch):
