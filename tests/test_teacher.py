@@ -97,7 +97,7 @@ def test_a_network_learns_from_them(
     monkeypatch.setattr(loop, "taught_loss", keep)
     path = train_rows(data, tmp_path / "taught", epochs=2, batch=32, teachers=1)
     said = capsys.readouterr().out
-    share = re.search(r"rows: test accuracy of its 1 teachers: (\d+\.\d\d) %", said)
+    share = re.search(r"rows: the teachers' test accuracy is (\d+\.\d\d) %", said)
     assert share
     right = (asked[0].argmax(1).numpy() == load_splits("rows", data)[1].labels).mean()
     assert float(share[1]) == pytest.approx(100 * right, abs=0.005)

@@ -197,7 +197,7 @@ def train(
             distributed.barrier()
         if told:
             accuracy = 100 * run.ensemble.accuracy(test)
-            print(f"{name}: test accuracy of its {recipe.teachers} teachers: {accuracy:.2f} %")
+            print(f"{name}: the teachers' test accuracy is {accuracy:.2f} %")
     widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
         aware = run.epoch >= recipe.epochs - recipe.aware_epochs
