@@ -43,6 +43,7 @@ KEPT = (
     "memory_bits", "cycles_measured", "cycles_per_sequence", "products_per_timestep",
     "bits_per_timestep", "microjoules", "seconds",
 )  # fmt: skip
+REACHED = (0.5, 0.6, 0.7)  # how soon a network is there
 SPEED = ("theta", "state", "delays", "fixed delays")  # of which the learning curves are told
 # Each with the groups of which one is needed.
 PLOTS: dict[str, tuple[set[str], Callable[[Sequence[dict[str, Any]]], Figure | None]]] = {
@@ -87,30 +88,26 @@ def _measured(content: dict[str, Any], group: str, rows: Sequence[dict[str, Any]
     """Return how a group's table was measured, and in how much time."""
     quoted = f"'{group}'" if " " in group else group
     called = "\n".join(command.replace("GROUP", quoted) for command in content["commands"])
-    hours = sum(row.get("seconds", 0) for row in rows) / 3600
-    told = f"{len(rows)} trainings, {hours:.1f} processor hours; {content['date']}"
-    return f"{told}, `{content['commit']}`:\n\n```sh\n{called}\n```"
+    known = [row["seconds"] for row in rows if row.get("seconds") is not None]
+    more = (
+        "" if len(known) == len(rows) else f" (without {len(rows) - len(known)} interrupted ones)"
+    )
+    told = f"{len(rows)} trainings, {sum(known) / 3600:.1f} processor hours{more}"
+    return f"{told}; {content['date']}, `{content['commit']}`:\n\n```sh\n{called}\n```"
 
 
 def speed(rows: Sequence[dict[str, Any]]) -> str:
-    """Return how many epochs the mean of alike networks takes to what all of them reach, and to
-    four fifths of it; and the best that it reaches.
+    """Return after how many epochs the mean of alike networks is as good as `REACHED` says, and how
+    good it is after the last one.
     """
-    means = [_mean_curve(of) for of in alike(rows)]
-    final = min(max(curve) for curve in means)
     lines = []
-    for of, curve in zip(alike(rows), means, strict=True):
-        cells = [f"{of[0]['value']:g}"]
-        for share in (0.8 * final, final):
-            reached = epochs_to(curve, share)
-            cells.append("never" if reached is None else str(reached))
-        lines.append([*cells, f"{100 * max(curve):.2f}"])
-    header = [f"epochs to {100 * share:.1f} %" for share in (0.8 * final, final)]
-    return table([str(AXES[rows[0]["group"]]), *header, "best epoch, float %"], lines)
-
-
-def _mean_curve(rows: Sequence[dict[str, Any]]) -> list[float]:
-    return [sum(epoch) / len(epoch) for epoch in zip(*(r["curve"] for r in rows), strict=True)]
+    for of in alike(rows):
+        curve = [sum(epoch) / len(epoch) for epoch in zip(*(r["curve"] for r in of), strict=True)]
+        epochs = [epochs_to(curve, share) for share in REACHED]
+        reached = ["never" if epoch is None else str(epoch) for epoch in epochs]
+        lines.append([f"{of[0]['value']:g}", *reached, f"{100 * curve[-1]:.2f}"])
+    header = [f"epochs to {100 * share:g} %" for share in REACHED]
+    return table([str(AXES[rows[0]["group"]]), *header, "after the last, %"], lines)
 
 
 def pictures() -> Iterator[tuple[Path, str, Callable[[], Figure | None]]]:
@@ -134,6 +131,23 @@ def write_pictures() -> Iterator[Path]:
             yield save_picture(figure, path, shown)
 
 
+def _check(preset: str, rows: Any, path: Path) -> None:
+    """Raise `UserError` where rows are not of a whole study of this preset."""
+    try:
+        for row in rows:
+            if row["preset"] != preset:
+                raise UserError(f"{path} is a study of {row['preset']}, not of {preset}")
+            if row.get("differences"):
+                raise UserError(f"{path}: a core of {row['name']} differs from the golden model")
+            if "limit" in row["recipe"]:
+                raise UserError(f"{path}: {row['name']} is of a part of the data set (limit)")
+            if row["budget"] != rows[0]["budget"]:
+                raise UserError(f"{path}: cores with different numbers of multipliers")
+            assert row["group"] and row["curve"] is not None and row["tested"]
+    except (KeyError, TypeError, AssertionError) as error:
+        raise UserError(f"{path} holds no rows of a study: {error!r}") from None
+
+
 @click.command(cls=Command)
 @click.argument("preset")
 @click.argument("study", type=click.Path(path_type=Path))
@@ -153,6 +167,7 @@ def main(preset: str, study: Path, commands: tuple[str, ...], commit: str, date:
         rows = json.loads(study.read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise UserError(f"{study} holds no rows of a study: {error}") from None
+    _check(preset, rows, study)
     few = [{key: row[key] for key in KEPT if key in row} for row in rows]
     for row in few:
         if row["group"] not in ("delays", "fixed delays"):

@@ -175,12 +175,19 @@ def _timesteps(row: Row) -> float:
     return row["cycles_per_sequence"] / row["cycles_measured"]
 
 
+def _label(row: Row) -> str:
+    """Return which trial a row is of, but for its architecture."""
+    left = row["recipe"].get("without_speaker")
+    seed = f" seed {row['seed']}" * bool(row["seed"])
+    return f"{row['group']} {row['value']:g}" + (seed if left is None else f" without {left}{seed}")
+
+
 def summary(rows: Rows) -> str:
     """Return for a terminal what every trial reached."""
     header = ("trial", "architecture", "parameters", "float %", "integers %", "cycles")
     lines = (
         (
-            f"{row['group']} {row['value']:g}" + f" seed {row['seed']}" * bool(row["seed"]),
+            _label(row),
             row["architecture"],
             row["parameters"],
             f"{100 * row['accuracy_float']:.2f}",
@@ -301,7 +308,7 @@ def plot_curves(rows: Rows) -> Figure | None:
             errors = [max(100 * (1 - sum(epoch) / len(epoch)), 0.01) for epoch in curves]
             label = f"{trial[0]['value']:g}"
             axes.semilogy(range(1, len(errors) + 1), errors, marker=".", label=label)
-        axes.set(xlabel="epoch", ylabel="error of floats / %", title=AXES[group])
+        axes.set(xlabel="epoch", ylabel="test error / %", title=AXES[group])
         clear_ticks(axes.yaxis)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -316,7 +323,12 @@ def plot_delays(rows: Rows) -> Figure | None:
     from matplotlib.figure import Figure
 
     first = [of[0] for of in alike(rows)]
-    delayed = [row for row in first if any(row.get("delays", ())) and row["group"] != "speaker"]
+    delayed = [
+        row
+        for row in first
+        if any(row.get("delays", ())) and row["recipe"].get("learn_delays", True)
+        if row["group"] != "speaker"
+    ]
     if not delayed:
         return None
     across = min(len(delayed), 5)

@@ -42,11 +42,13 @@ TIMED = 8  # test sequences that are run through the Verilog
 def run_trial(
     trial: Trial, data: str | None, out: str, budget: int, optimize: str
 ) -> dict[str, Any]:
-    """Do what `_find_row` says, and tell the processor `seconds` that it took."""
-    before = os.times()
+    """Do what `_find_row` says, and tell the processor `seconds` that it took: None where some of
+    it was done before.
+    """
+    before, begun = os.times(), (Path(out) / "train" / f"{trial.name}.pt").exists()
     row = _find_row(trial, data, out, budget, optimize)
     spent = sum(os.times()[:4]) - sum(before[:4])  # of this process and of those that it waited for
-    return row | {"seconds": round(spent, 1)}
+    return row | {"seconds": None if begun else round(spent, 1)}
 
 
 def _find_row(
@@ -55,10 +57,11 @@ def _find_row(
     """Train, quantize and measure one network; return its row of `study.json`.
 
     `accuracy_float` is that of the trained network, its weights not rounded, `accuracy_integer`
-    that of the integers, both on the whole test set, of `tested` sequences; `curve` the former
-    after each epoch. Cycles, products and memory bits are measured in the Verilog of the fastest
-    core within `budget` multipliers; `microjoules` of an inference there are estimated. A trial of
-    a choice has only accuracies of floats, on what was held out; 0 where its loss is no number.
+    that of the integers, both on the whole test set, of `tested` sequences. `curve` is the test
+    accuracy after each epoch, with rounded weights in the epochs that are aware of them. Cycles,
+    products and memory bits are measured in the Verilog of the fastest core within `budget`
+    multipliers; `microjoules` of an inference there are estimated. A trial of a choice has only
+    accuracies of floats, on what was held out; 0 where its loss is no number.
     """
     import torch
 
@@ -189,9 +192,10 @@ def _check_data(trials: Sequence[Trial], data: Path | None) -> None:
     """Load what the trials need, before workers are started for them: MNIST is fetched once, and
     missing files are one line.
     """
-    needed = {(find_topology(t.preset).data, t.recipe.get("without_speaker")) for t in trials}
-    for name, without_speaker in needed:
-        load_splits(name, data, without_speaker=without_speaker)
+    keys = ("without_speaker", "held_out_speaker")
+    needed = {(t.preset, *(t.recipe.get(key) for key in keys)) for t in trials}
+    for preset, *speakers in needed:
+        load_splits(find_topology(preset).data, data, **dict(zip(keys, speakers, strict=True)))
 
 
 def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
@@ -226,7 +230,7 @@ def _done(path: Path, trial: Trial, budget: int) -> dict[str, Any] | None:
 )
 @click.option("--group", "groups", multiple=True, help="Only these: neurons, state, theta, ...")
 @click.option(
-    "--value", "values", multiple=True, type=float, help="Only at these: of neurons, speakers, ..."
+    "--value", "values", multiple=True, type=float, help="Only at these: neurons, windows, ..."
 )
 @click.option(
     "--architecture",

@@ -148,7 +148,7 @@ def test_a_held_out_speaker_is_of_the_training_set_and_not_trained_on(folder: Pa
 def test_a_held_out_speaker_who_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(UserError, match="nothing is said by speaker 9: use one of 0, 1, 2"):
         load_splits("spoken", folder, held_out_speaker=9)
-    with pytest.raises(UserError, match="rows has no speakers to hold out"):
+    with pytest.raises(UserError, match="rows does not say who speaks: leave --held-out-sp"):
         load_splits("rows", folder, held_out_speaker=0)
     with pytest.raises(UserError, match="use one of --held-out and --held-out-speaker"):
         load_splits("spoken", folder, held_out=3, held_out_speaker=0)

@@ -121,9 +121,14 @@ def test_what_is_swept_is_tested_on_every_speaker_and_measured_once() -> None:
         found = list(of)
         left = [(t.recipe["without_speaker"], t.seed, t.recipe["epochs"]) for t in found]
         assert left == [(speaker, speaker, 30) for speaker in SPEAKERS], (group, value)
-        assert [trial.measured for trial in found] == [True] + [False] * 5
+        assert [trial.measured for trial in found] == [True] + [False] * 4
     assert not [t for t in trials if t.group == "speaker" and t.measured]
     assert all(t.measured and t.recipe["epochs"] == 60 for t in trials if t.group == "neurons")
+    of_choice = {t.recipe["held_out_speaker"] for t in Study("spoken").choices(("dmp",))}
+    assert len(of_choice) == 1, "who chose is not tested on"
+    assert not of_choice & {t.recipe.get("without_speaker") for t in trials}
+    several = [t.seed for t in Study("rows", seeds=3).trials({}) if t.group == "dilation"]
+    assert several == 5 * [0, 1, 2]
     for other in (Study("spoken", quick=True), Study("rows")):
         of_all = other.trials({})
         assert len({(t.group, t.value, t.architecture) for t in of_all}) == len(of_all)
@@ -152,6 +157,9 @@ def test_other_speakers_add_sequences_and_other_seeds_do_not() -> None:
     means = "72.50 (60.00 to 85.00)"
     expected = f"| 64 | dmp | 9 | 2 | 65.0 | 80.0 | {means} | {low} to {high} | {means} |"
     assert expected in markdown(rows).splitlines()
+    assert [line.split("  ")[0] for line in summary(rows).splitlines()[2:5]] == [
+        "speaker 64 without 0", "speaker 64 without 1", "speaker 64 without 0 seed",
+    ]  # fmt: skip
     assert f"dmp, 64 neurons a layer, all speakers: {means} % float, {means} % integers" in summary(
         rows
     )
@@ -307,7 +315,7 @@ def test_sweeps_curves_and_delays_are_plotted(tmp_path: Path) -> None:
     row = {
         "preset": "rows", "group": "theta", "name": "some", "value": 10, "architecture": "dmp",
         "accuracy_float": 0.5, "accuracy_integer": 0.4, "cycles_per_sequence": 100.0, "seed": 0,
-        "delays": [[], [0, 2, 5]], "curve": [0.2, 0.5],
+        "delays": [[], [0, 2, 5]], "curve": [0.2, 0.5], "recipe": {},
     }  # fmt: skip
     other_seed = row | {"seed": 1, "accuracy_integer": 0.6, "curve": [0.4, 0.5]}
     rows = [row, other_seed, row | {"value": 20}, row | {"group": "delays"}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from golden.data.dataset import DIGIT_VARIANTS, DigitImages, load_splits
 from golden.data.mnist import to_images, to_sequences
 from golden.errors import UserError
 from golden.train import loop, teacher
+from golden.train.augment import augmented
 from golden.train.checkpoint import load_recipe
+from golden.train.loop import Recipe
 from golden.train.teacher import TAUGHT, TEMPERATURE, find_teachers, taught_loss
+from golden.train.topology import TOPOLOGIES
 from tests.trainings import train_rows, weights
 
 CPU = torch.device("cpu")
@@ -25,6 +29,12 @@ CPU = torch.device("cpu")
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "EPOCHS", 1)
     monkeypatch.setattr(teacher, "BATCH", 32)
+
+
+def digits(variant: str, data: Path) -> tuple[DigitImages, DigitImages]:
+    training, test = load_splits(variant, data)
+    assert isinstance(training, DigitImages) and isinstance(test, DigitImages)
+    return training, test
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -54,8 +64,7 @@ def test_the_loss_is_the_formula() -> None:
 def test_teachers_are_trained_once_and_asked_together(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training, test = load_splits("psmnist", data)
-    assert isinstance(test, DigitImages)
+    training, test = digits("psmnist", data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ensemble = find_teachers(2, training, 10, {}, tmp_path, CPU, told=False)
@@ -73,6 +82,13 @@ def test_teachers_are_trained_once_and_asked_together(
     assert np.array_equal(again.likely(test.sequences(), "psmnist", CPU).numpy(), found)
 
 
+def test_they_learn(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "EPOCHS", 40)
+    training, _ = digits("rows", data)
+    found = find_teachers(1, training, 10, {}, tmp_path, CPU, told=False)
+    assert found.accuracy(training) > 0.6
+
+
 def test_a_network_learns_from_them(
     data: Path,
     tmp_path: Path,
@@ -81,11 +97,22 @@ def test_a_network_learns_from_them(
 ) -> None:
     """From what they say, of the very images that it sees: those that were changed at random."""
     asked: list[torch.Tensor] = []
+    images: list[np.ndarray] = []
     original = teacher.Ensemble.likely
 
-    def record(self: teacher.Ensemble, *args: object) -> torch.Tensor:
-        asked.append(original(self, *args))  # pyright: ignore
+    def record(self: teacher.Ensemble, sequences: np.ndarray, *more: Any) -> torch.Tensor:
+        images.append(sequences)
+        asked.append(original(self, sequences, *more))
         return asked[-1]
+
+    seen: list[np.ndarray] = []
+
+    def see(dataset: Any, chosen: np.ndarray, strength: float, generator: Any) -> np.ndarray:
+        seen.append(augmented(dataset, chosen, strength, generator))
+        assert not np.array_equal(seen[-1], dataset.sequences(chosen)), "changed at random"
+        return seen[-1]
+
+    monkeypatch.setattr(loop, "augmented", see)
 
     losses: list[torch.Tensor] = []
 
@@ -102,7 +129,8 @@ def test_a_network_learns_from_them(
     right = (asked[0].argmax(1).numpy() == load_splits("rows", data)[1].labels).mean()
     assert float(share[1]) == pytest.approx(100 * right, abs=0.005)
     assert len(losses) == 4 and len(asked) == 5, "the first time for its accuracy"
-    del asked[0]
+    del asked[0], images[0]
+    assert all(np.array_equal(of, to) for of, to in zip(images, seen, strict=True))
     assert all(said is used for said, used in zip(asked, losses, strict=True))
     assert not torch.equal(asked[0], asked[2]), "other images, or changed in another way"
     assert load_recipe(path)["teachers"] == 1
@@ -110,19 +138,19 @@ def test_a_network_learns_from_them(
     taught = weights(path)
     assert not torch.equal(plain["readout.weight"], taught["readout.weight"])
     (tmp_path / "again").mkdir()
-    (tmp_path / "taught" / "teacher0.pt").rename(tmp_path / "again" / "teacher0.pt")
+    (tmp_path / "taught" / "teachers").rename(tmp_path / "again" / "teachers")
     again = weights(train_rows(data, tmp_path / "again", epochs=2, batch=32, teachers=1))
     assert torch.equal(again["readout.weight"], taught["readout.weight"]), "wherever it is from"
 
 
 def test_what_cannot_teach_is_refused_in_one_line(data: Path, tmp_path: Path) -> None:
-    training, _ = load_splits("rows", data)
+    training, _ = digits("rows", data)
     find_teachers(1, training, 10, {"held_out": 4}, tmp_path, CPU, told=False)
-    with pytest.raises(UserError, match=r"teacher0.pt was trained on other digits: move it away"):
+    with pytest.raises(UserError, match=r"0.pt was trained on other digits: move it away"):
         find_teachers(1, training, 10, {"held_out": None}, tmp_path, CPU, told=False)
-    (tmp_path / "teacher0.pt").write_bytes(b"PK no")
-    with pytest.raises(UserError, match=r"teacher0.pt is not a teacher, or a damaged one: move"):
+    (tmp_path / "0.pt").write_bytes(b"PK no")
+    with pytest.raises(UserError, match=r"0.pt is not a teacher, or a damaged one: move"):
         find_teachers(1, training, 10, {"held_out": 4}, tmp_path, CPU, told=False)
-    spoken, _ = load_splits("spoken", data)
-    with pytest.raises(UserError, match="--teachers: teachers are of digits: use smnist, psm"):
-        find_teachers(1, spoken, 10, {}, tmp_path, CPU, told=False)
+    with pytest.raises(UserError, match="--teachers for spoken: teachers are of digits, for smn"):
+        loop.train("x", TOPOLOGIES["spoken"], data, tmp_path / "out", Recipe(batch=8, teachers=1))
+    assert not (tmp_path / "out").exists()

@@ -151,8 +151,12 @@ def load_splits(
         left[drawn[::held_out]] = True
     if held_out_speaker is not None:
         if not isinstance(training, EventSequences) or training.speakers is None:
-            raise UserError(f"{name} has no speakers to hold out: only spoken, shd and ssc have")
+            raise UserError(f"{name} does not say who speaks: leave --held-out-speaker out")
         left = _said_by(held_out_speaker, training.speakers)
+        if left.all():
+            raise UserError(
+                f"all of {name} is said by speaker {held_out_speaker}: nothing is left to train on"
+            )
     if left.any():
         training, test = (training.select(np.flatnonzero(part)) for part in (~left, left))
     else:

@@ -27,11 +27,13 @@ SHD_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class SpokenDigits:
-    """Speech as events (n, timesteps, inputs) of 0 and 1; `labels` (n,) and `speakers` (n,)."""
+    """Speech as events (n, timesteps, inputs) of 0 and 1; `labels` (n,), and who speaks
+    (n,), where that is known.
+    """
 
     events: np.ndarray
     labels: np.ndarray
-    speakers: np.ndarray
+    speakers: np.ndarray | None
 
 
 def holds_spoken(path: Path) -> bool:
@@ -72,10 +74,10 @@ def load_spoken(folder: Path, split: str) -> SpokenDigits:
     return SpokenDigits(events, labels, speakers)
 
 
-def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, np.ndarray]:
+def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, np.ndarray | None]:
     """Read a file in the layout of SHD and SSC: ragged `spikes/times` (seconds) and `spikes/units`,
     `labels` where there are any, and `extra/speaker`. Return the spikes, and the speakers (B,),
-    which are all 0 where the file has none.
+    or None where the file does not say who they are.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def read_spikes(path: Path, n_channels: int | None = None) -> tuple[EventList, n
         )
     except BROKEN as error:
         raise UserError(f"{path} is not an SHD or SSC file: {reason(error)}") from None
-    return events, known.get("extra/speaker", np.zeros(events.n_sequences, np.int64))
+    return events, known.get("extra/speaker")
 
 
 def _whole(name: str, values: np.ndarray) -> np.ndarray:

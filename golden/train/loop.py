@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 from tqdm import tqdm
 
-from golden.data.dataset import Dataset, load_splits
+from golden.data.dataset import Dataset, DigitImages, load_splits
 from golden.errors import UserError
 from golden.formats import Fixed
 from golden.params import LayerFormats
@@ -40,6 +41,7 @@ from golden.train.topology import Topology
 
 WARMUP_STEPS = 50
 CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
+PATIENCE = timedelta(days=2)  # of processes that wait while the first one trains teachers
 DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
 
 
@@ -112,7 +114,7 @@ class Process:
         rank = int(os.environ.get("RANK", "0"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if count > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if cuda else "gloo")
+            distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
         return Process(rank, count, torch.device("cuda", local) if cuda else torch.device("cpu"))
 
     @property
@@ -173,6 +175,10 @@ def train(
         raise UserError(
             f"a batch of {recipe.batch} for {process.count} processes: use a larger --batch"
         )
+    if recipe.teachers and not isinstance(training, DigitImages):
+        raise UserError(
+            f"--teachers for {topology.data}: teachers are of digits, for smnist, psmnist and rows"
+        )
     torch.manual_seed(recipe.seed)
     run = _Training(name, topology, recipe, len(training) // recipe.batch, process, out)
     told = process.first and not quiet
@@ -188,11 +194,13 @@ def train(
             f" {recipe.epochs}, seed {recipe.seed}"
         )
     if recipe.teachers:
+        assert isinstance(training, DigitImages)
         if not process.first:
             distributed.barrier()  # the first process trains them; then the others read them
         run.ensemble = find_teachers(
-            recipe.teachers, training, topology.n_classes, recipe.data, out, process.device, told
-        )
+            recipe.teachers, training, topology.n_classes, recipe.data, out / "teachers",
+            process.device, told,
+        )  # fmt: skip
         if process.first and process.count > 1:
             distributed.barrier()
         if told:

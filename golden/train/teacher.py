@@ -86,15 +86,15 @@ def taught_loss(logits: Tensor, labels: Tensor, likely: Tensor) -> Tensor:
 
 def find_teachers(
     count: int,
-    training: Dataset,
+    training: DigitImages,
     n_classes: int,
     settings: dict[str, Any],
-    out: Path,
+    folder: Path,
     device: torch.device,
     told: bool,
 ) -> Ensemble:
-    """Return teachers, each trained from another seed on the training set, or read from `out`,
-    where they are kept as `teacher0.pt` and so on.
+    """Return teachers, each trained from another seed on the training set, or read from a
+    folder, where they are kept as `0.pt` and so on.
 
     Parameters
     ----------
@@ -104,14 +104,12 @@ def find_teachers(
     Raises
     ------
     UserError
-        The data are no digits, or a file is no teacher of this training set.
+        A file is no teacher of this training set.
     """
-    if not isinstance(training, DigitImages):
-        raise UserError("--teachers: teachers are of digits: use smnist, psmnist or rows")
     return Ensemble(
         [
             _read(path, n_classes, settings).to(device)
-            if (path := out / f"teacher{seed}.pt").exists()
+            if (path := folder / f"{seed}.pt").exists()
             else _train(path, training, n_classes, seed, settings, device, told)
             for seed in range(count)
         ]
@@ -143,14 +141,14 @@ def _train(
     told: bool,
 ) -> Teacher:
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         teacher = Teacher(n_classes).to(device).train()
         optimizer = torch.optim.AdamW(teacher.parameters(), RATE, weight_decay=0.01)
         batch = min(BATCH, len(training))
         n_batches = len(training) // batch
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, EPOCHS * n_batches)
-        bar = tqdm(range(EPOCHS), desc=path.stem, unit="epoch", disable=not told)
+        bar = tqdm(range(EPOCHS), desc=f"teacher {path.stem}", unit="epoch", disable=not told)
         for _ in bar:
             order = torch.randperm(len(training), generator=generator).numpy()
             correct = 0

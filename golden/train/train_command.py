@@ -88,7 +88,8 @@ _RECIPE = Recipe()
 @click.option(
     "--held-out-speaker",
     type=int,
-    help="The same with what this speaker says in the training set",
+    help="Test on what this speaker says in the training set, which is not trained on, not on the"
+    " test set",
 )
 @click.option(
     "--learn-delays/--fixed-delays", default=True, help="Or leave delays as they were drawn"
