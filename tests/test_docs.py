@@ -51,8 +51,9 @@ def test_the_pictures_of_the_findings_are_those_of_their_rows() -> None:
 
 def test_every_finding_and_picture_is_on_its_page() -> None:
     page = (ROOT / "docs" / "findings.md").read_text()
-    for path, _, _ in findings.pictures():
-        assert f"](pictures/{path.name})" in page
+    shown = {path.name for path, _, _ in findings.pictures()}
+    assert shown == {*re.findall(r"\]\(pictures/(.*?)\)", page)} and len(shown) >= 3
+    assert {*findings.blocks()} == {*re.findall("<!-- (.*): written", page)}
 
 
 def test_the_waveform_is_that_of_the_core(recorded: dict[str, list[object]]) -> None:
@@ -130,6 +131,9 @@ def test_every_result_says_how_it_was_measured() -> None:
 def test_every_result_names_a_commit_of_that_day() -> None:
     for row in results.all_rows():
         assert git("show", "--no-patch", "--format=%cs", row["commit"]) == row["date"], row["id"]
+    for name in findings.presets():
+        kept = findings.load(name)
+        assert git("show", "--no-patch", "--format=%cs", kept["commit"]) == kept["date"], name
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_shipped_network_is_what_its_card_says(name: str) -> None:
     assert np.array_equal(load_network(name).w_o, network.w_o)
 
 
-@pytest.mark.parametrize(("name", "least"), [("rows", 0.98), ("smnist", 0.992), ("psmnist", 0.966)])
+@pytest.mark.parametrize(("name", "least"), [("rows", 0.98), ("smnist", 0.994), ("psmnist", 0.966)])
 def test_a_shipped_network_was_measured_on_the_whole_test_set(name: str, least: float) -> None:
     card = load_stored(name)[1]
     assert card.n_test == 10_000 and card.accuracy_integer >= least
