@@ -8,6 +8,7 @@ a study.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from golden.command_line import Command
 from golden.errors import UserError, report_user_errors
 from golden.files import write_whole
 from golden.picture import description, save_picture
+from study import report
 from study.report import (
     AXES,
     alike,
@@ -112,9 +114,11 @@ def speed(rows: Sequence[dict[str, Any]]) -> str:
 
 def pictures() -> Iterator[tuple[Path, str, Callable[[], Figure | None]]]:
     """Yield the path of every picture, what it must say that it shows, and how to plot it."""
+    plotting = inspect.getsource(report).encode()
     for preset in presets():
         rows = load(preset)["rows"]
-        shown = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        # What is plotted, and how.
+        shown = hashlib.sha256(json.dumps(rows).encode() + plotting).hexdigest()
         groups = {row["group"] for row in rows}
         for name, (needed, plot) in PLOTS.items():
             if not needed & groups:

@@ -284,6 +284,7 @@ def plot_sweeps(rows: Rows) -> Figure | None:
         found = [(of[0]["value"], mean(of, "cycles_per_sequence")) for of in alike(timed)]
         beside.plot(*zip(*sorted(found), strict=True), color="C7", linestyle=":", marker="x")
         beside.set_ylabel("cycles an inference (dotted)")
+        beside.set_ylim(bottom=0)
         axes.set(xlabel=AXES[group], ylabel="accuracy of the integers / %")
         if group == "theta":
             axes.legend()
@@ -342,7 +343,8 @@ def plot_delays(rows: Rows) -> Figure | None:
         for index, delays in enumerate(row["delays"]):
             if delays:
                 axes.hist(delays, bins=range(longest + 2), alpha=0.6, label=f"layer {index}")
-        title = f"{row['architecture']}, {row['group']} {row['value']:g}"
+        of = "window" if row["group"] == "delays" else row["group"]
+        title = f"{row['architecture']}, {of} {row['value']:g}"
         axes.set(xlabel="delay / timesteps", title=title)
         axes.legend()
     for axes in panels[:, 0]:

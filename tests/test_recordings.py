@@ -60,6 +60,7 @@ def test_tones_are_heard_where_and_when_they_are(tmp_path: Path) -> None:
     for split, indices in (("test", INDICES[:2]), ("train", INDICES[2:])):
         found = load_spoken(out.parent, split)
         assert found.labels.tolist() == [0, 0, 1, 1, 2, 2] * len(indices)
+        assert found.speakers is not None
         assert found.speakers.tolist() == [0, 1] * 3 * len(indices)
         for events, label, speaker in zip(found.events, found.labels, found.speakers, strict=True):
             nearest = np.abs(centres() - TONES[int(label)]).argmin()
@@ -79,7 +80,8 @@ def test_there_may_be_many_speakers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             wavfile.write(tmp_path / f"1_s{speaker:03}_{index}.wav", RATE, np.ones(9, np.int16))
     recordings.save(tmp_path / "a.npz", convert(Recordings(tmp_path))[0])
     for split in ("train", "test"):
-        assert load_spoken(tmp_path / "a.npz", split).speakers.tolist() == list(range(300))
+        speakers = load_spoken(tmp_path / "a.npz", split).speakers
+        assert speakers is not None and speakers.tolist() == list(range(300))
 
 
 def test_the_same_recordings_give_the_same_file(tmp_path: Path) -> None:
