@@ -24,8 +24,9 @@ from golden.train import loop as train_module
 from golden.train.checkpoint import load_network, load_recipe
 from golden.train.convert import layers_of
 from golden.train.curve import plot_curve
-from golden.train.loop import Process, Recipe, evaluate, train
+from golden.train.loop import Recipe, evaluate, train
 from golden.train.model import DmpNetwork
+from golden.train.process import Process
 from golden.train.topology import ARCHITECTURES, TOPOLOGIES, find_topology
 from golden.train.train_command import main
 from tests.pictures import faults

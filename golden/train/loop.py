@@ -8,9 +8,7 @@ there is one, and on several processes under `torchrun`.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +34,12 @@ from golden.train.checkpoint import (
 from golden.train.convert import apply_grids, layers_of
 from golden.train.curve import add_epoch, plot_curve
 from golden.train.model import DmpNetwork
+from golden.train.process import Process
 from golden.train.teacher import Ensemble, find_teachers, taught_loss
 from golden.train.topology import Topology
 
 WARMUP_STEPS = 50
 CALIBRATION = 256  # training sequences on which quantization-aware training chooses its scales
-PATIENCE = timedelta(days=2)  # of processes that wait while the first one trains teachers
 DELAY_RATE = 10.0  # learning rate of delays, which are whole timesteps, relative to weights
 
 
@@ -96,34 +94,6 @@ class Recipe:
         """What `load_splits` needs to know."""
         keys = ("without_speaker", "held_out", "held_out_speaker", "limit")
         return {key: getattr(self, key) for key in keys}
-
-
-@dataclass(frozen=True)
-class Process:
-    """One of the processes that torchrun started, or the only one."""
-
-    rank: int
-    count: int
-    device: torch.device
-
-    @staticmethod
-    def find() -> Process:
-        """Join the others that torchrun's environment tells of."""
-        cuda = torch.cuda.is_available()
-        count = int(os.environ.get("WORLD_SIZE", "1"))
-        rank = int(os.environ.get("RANK", "0"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if count > 1 and not distributed.is_initialized():
-            distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
-        return Process(rank, count, torch.device("cuda", local) if cuda else torch.device("cpu"))
-
-    @property
-    def first(self) -> bool:
-        return self.rank == 0
-
-    def share(self, chosen: np.ndarray) -> np.ndarray:
-        """Return this process's part of a batch."""
-        return chosen[self.rank :: self.count]
 
 
 @torch.no_grad()
