@@ -50,7 +50,7 @@ SPEED = ("theta", "state", "delays", "fixed delays")  # of which the learning cu
 # Each with the groups of which one is needed.
 PLOTS: dict[str, tuple[set[str], Callable[[Sequence[dict[str, Any]]], Figure | None]]] = {
     "pareto": ({"neurons"}, plot_pareto),
-    "sweeps": ({"state", "theta", "dilation", "bits"}, plot_sweeps),
+    "sweeps": ({"state", "theta", "dilation", "bits", "slow bits"}, plot_sweeps),
     "curves": ({"state", "theta"}, plot_curves),
     "delays": ({"delays"}, plot_delays),
 }

@@ -30,8 +30,8 @@ from golden.data.dataset import load_dataset
 from golden.data.sequence_files import save_sequences as save_labelled
 from golden.errors import UserError, report_user_errors
 from golden.files import keep
-from golden.formats import Fixed
-from golden.params import LayerFormats, check_name
+from golden.params import check_name
+from golden.quantize import DEFAULT_WIDTHS, widths_of
 from golden.quantize import quantize as quantize_network
 
 FOLDER = click.Path(path_type=Path)
@@ -62,6 +62,16 @@ DRAWN = 8  # sequences beside a drawn network
     type=click.IntRange(2, 16),
     help="Of the spike weights W_f [default: those of the training]",
 )
+@click.option(
+    "--slow-bits",
+    type=click.IntRange(2, 16),
+    help="Of the slow state's weights P and V [default: those of the training]",
+)
+@click.option(
+    "--state-bits",
+    type=click.IntRange(4, 24),
+    help="Of the slow state [default: those of the training]",
+)
 @report_user_errors
 def quantize(
     name: str,
@@ -72,7 +82,7 @@ def quantize(
     calibration: int,
     n_test: int | None,
     batch: int,
-    weight_bits: int | None,
+    **bits: int | None,
 ) -> None:
     """Quantize the trained network NAME, measure it, and store it."""
     check_name(name)
@@ -93,9 +103,10 @@ def quantize(
     training = load_dataset(variant, data, "train", without)
     test = load_dataset(variant, data, "test", without).select(slice(n_test))
     sequences = training.sequences(slice(calibration))
-    bits = weight_bits or recipe.get("weight_bits", Recipe.weight_bits)
-    widths = LayerFormats(w_f=Fixed(bits, bits - 1))
-    quantized = quantize_network(extract(trained), sequences, name, widths)
+    widths = {
+        key: given or int(recipe.get(key, getattr(Recipe, key))) for key, given in bits.items()
+    }
+    quantized = quantize_network(extract(trained), sequences, name, widths_of(**widths))
     for index, (layer, ranges) in enumerate(
         zip(quantized.network.params.layers, quantized.ranges, strict=True)
     ):
@@ -215,6 +226,14 @@ def _counts(counts: dict[str, int]) -> str:
 @click.option("--classes", default=10, type=click.IntRange(1))
 @click.option("--spikes", is_flag=True, help="Inputs are spikes, not the bytes of pixels")
 @click.option("--recurrent", is_flag=True, help="Layers take their own spikes (with --state 0)")
+@click.option("--weight-bits", default=DEFAULT_WIDTHS.w_f.width, type=click.IntRange(2, 16))
+@click.option(
+    "--slow-bits",
+    default=DEFAULT_WIDTHS.p.width,
+    type=click.IntRange(2, 16),
+    help="Of the slow state's weights P and V",
+)
+@click.option("--state-bits", default=DEFAULT_WIDTHS.m.width, type=click.IntRange(6, 24))
 @click.option(
     "--rate",
     type=Number(0, min_open=True),
@@ -234,6 +253,9 @@ def draw(
     classes: int,
     spikes: bool,
     recurrent: bool,
+    weight_bits: int,
+    slow_bits: int,
+    state_bits: int,
     rate: float | None,
     seed: int,
     out: Path | None,
@@ -248,8 +270,9 @@ def draw(
     sizes = (inputs, *[neurons] * layers)
     payload = SPIKE if spikes or rate else GRADED
     network = draw_layers(
-        name, sizes, state, classes, seed, payload=payload, threshold=256, recurrent=recurrent
-    )
+        name, sizes, state, classes, seed, payload=payload, threshold=256, recurrent=recurrent,
+        widths=widths_of(weight_bits, slow_bits, state_bits),
+    )  # fmt: skip
     data = "rows" if inputs == 28 and payload == GRADED else "drawn"
     out = out or Path("build/drawn") / name
     force = force or _is_drawn(out)

@@ -55,6 +55,13 @@ class Quantized:
     clamped: dict[str, int]
 
 
+def widths_of(weight_bits: int, slow_bits: int, state_bits: int) -> LayerFormats:
+    """Return widths to quantize with: of W_f; of P and V; of m."""
+    return replace(
+        DEFAULT_WIDTHS, w_f=Fixed(weight_bits), p=Fixed(slow_bits), m=Fixed(state_bits)
+    )  # fmt: skip
+
+
 def fit(magnitude: float, fmt: Fixed) -> Fixed:
     """Return the format with the largest `frac` in which `magnitude` is not clamped, but at most
     twice the width.

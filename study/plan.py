@@ -141,10 +141,11 @@ class Study:
         it has those of the preset.
 
         Accuracy against parameters for every architecture; against the slow state's size, its
-        window and its dilation; with W_f in fewer bits, trained for it; delays beside short and
-        long windows, learned and as they were drawn. Of the spoken digits every architecture is
-        tested on each speaker left out, too; and where something is swept, there are five networks,
-        each tested on another speaker: 2,500 digits of speakers not heard tell more than 300.
+        window and its dilation; with W_f, or P and V, in fewer bits, trained for it; delays beside
+        short and long windows, learned and as they were drawn. Of the spoken digits every
+        architecture is tested on each speaker left out, too; and where something is swept, there
+        are five networks, each tested on another speaker: 2,500 digits of speakers not heard tell
+        more than 300.
         """
         found: list[Trial] = []
 
@@ -196,6 +197,7 @@ class Study:
             sweep("dilation", dilation, dilation=dilation)
         for bits in (4,) if self.quick else (2, 3, 4, 6):
             sweep("bits", bits, recipe={"weight_bits": bits})
+            sweep("slow bits", bits, recipe={"slow_bits": bits})
         for neurons in self.neurons if speakers else ():
             for architecture in ARCHITECTURES:
                 for seed in seeds:

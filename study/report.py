@@ -26,6 +26,7 @@ AXES = {
     "theta": "window / timesteps",
     "dilation": "timesteps between refreshes",
     "bits": "bits of W_f",
+    "slow bits": "bits of P and V",
     "delays": "window / timesteps, with learned delays",
     "fixed delays": "window / timesteps, with delays as they were drawn",
     "speaker": "speakers left out",
@@ -267,7 +268,7 @@ def plot_sweeps(rows: Rows) -> Figure | None:
     """Return a picture of accuracy and cycles against each axis that was varied, or None."""
     from matplotlib.figure import Figure
 
-    varied = ("state", "theta", "dilation", "bits")
+    varied = ("state", "theta", "dilation", "bits", "slow bits")
     swept = [group for group in varied if any(row["group"] == group for row in rows)]
     if not swept:
         return None

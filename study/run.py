@@ -66,8 +66,6 @@ def _find_row(
     import torch
 
     from golden.data.accuracy import evaluate_integers
-    from golden.formats import Fixed
-    from golden.params import LayerFormats
     from golden.quantize import quantize
     from golden.train.checkpoint import load_network
     from golden.train.convert import extract
@@ -103,9 +101,8 @@ def _find_row(
     }
     if trial.group == CHOICE:
         return row
-    widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     sequences = training.sequences(slice(512))
-    network = quantize(extract(trained), sequences, trial.name, widths).network
+    network = quantize(extract(trained), sequences, trial.name, recipe.widths).network
     measured = evaluate_integers(network, test)
     row |= {
         "accuracy_integer": measured.accuracy,

@@ -28,10 +28,10 @@ Stored = tuple[Path, list[str]]
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """Return where a network is to be stored, and the options that quantize it: one trained for
-    five bits.
+    W_f in five bits, and P and V in seven.
     """
     data = make_mnist(tmp_path / "mnist", monkeypatch)
-    recipe = Recipe(epochs=3, batch=8, augmentation=0, weight_bits=5)
+    recipe = Recipe(epochs=3, batch=8, augmentation=0, weight_bits=5, slow_bits=7)
     checkpoint = train("rows", BARS, data, tmp_path / "train", recipe)
     out = tmp_path / "bars"
     options = ["--checkpoint", str(checkpoint), "--data", str(data), "--out", str(out)]
@@ -62,19 +62,26 @@ def test_the_command_stores_what_it_measured(trained: Stored, tmp_path: Path) ->
     assert f"float:    {100 * card.accuracy_float:.2f} % of 20 test sequences" in result.output
 
 
-@pytest.mark.parametrize(("option", "bits"), [((), 5), (("--weight-bits", "4"), 4)])
-def test_weights_have_the_bits_of_the_training_unless_others_are_asked_for(
-    option: tuple[str, ...], bits: int, trained: Stored
+@pytest.mark.parametrize(
+    ("option", "w_f", "p", "m"),
+    [
+        ((), 5, 7, 16),
+        (("--weight-bits", "4"), 4, 7, 16),
+        (("--slow-bits", "4", "--state-bits", "12"), 5, 4, 12),
+    ],
+)
+def test_numbers_have_the_bits_of_the_training_unless_others_are_asked_for(
+    option: tuple[str, ...], w_f: int, p: int, m: int, trained: Stored
 ) -> None:
     out, options = trained
     result = call("quantize", "bars", *options, "--digits", "2", *option)
     assert result.exit_code == 0, result.output
     network = load_stored(out)[0]
-    assert {layer.formats.w_f.width for layer in network.params.layers} == {bits}
-    assert {layer.formats.p.width for layer in network.params.layers} == {8}
-    assert all(
-        2 ** (bits - 2) < np.abs(layer.w_f).max() <= 2 ** (bits - 1) for layer in network.layers
-    )
+    for params, layer in zip(network.params.layers, network.layers, strict=True):
+        f = params.formats
+        assert [fmt.width for fmt in (f.w_f, f.p, f.v, f.m)] == [w_f, p, p, m]
+        assert 2 ** (w_f - 2) < np.abs(layer.w_f).max() <= 2 ** (w_f - 1)
+        assert 2 ** (p - 2) < np.abs(layer.p).max() <= 2 ** (p - 1)
 
 
 def test_accuracy_is_measured_again(trained: Stored, tmp_path: Path) -> None:

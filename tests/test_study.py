@@ -260,7 +260,8 @@ def test_a_quick_study_ends_in_minutes(data: Path, tmp_path: Path) -> None:
     assert pictures | {"study.json", "study.md"} <= names
     groups = {row["group"] for row in json.loads((out / "study.json").read_text())}
     assert groups == {
-        "choice", "neurons", "state", "theta", "delays", "fixed delays", "dilation", "bits"
+        "choice", "neurons", "state", "theta", "delays", "fixed delays", "dilation", "bits",
+        "slow bits",
     }  # fmt: skip
 
 

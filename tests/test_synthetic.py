@@ -130,6 +130,26 @@ def test_networks_of_other_sizes_are_stored(tmp_path: Path) -> None:
         assert 0 < layer.spike_counts.mean() < 12, "some neurons fire"
 
 
+def test_numbers_are_drawn_in_fewer_bits(tmp_path: Path) -> None:
+    """They stand for about the same reals."""
+    bits = ["--weight-bits", "5", "--slow-bits", "4", "--state-bits", "12"]
+    networks = []
+    for more in ([], bits):
+        options = ["small", "--layers", "2", "--out", str(tmp_path / f"small{len(more)}"), *more]
+        done = CliRunner().invoke(main, ["draw", *options])
+        assert done.exit_code == 0, done.output
+        networks.append(load_network(tmp_path / f"small{len(more)}"))
+    wide, narrow = networks
+    for layer, other in zip(narrow.params.layers, wide.params.layers, strict=True):
+        f, g = layer.formats, other.formats
+        assert [fmt.width for fmt in (f.w_f, f.p, f.v, f.m, f.x)] == [5, 4, 4, 12, 16]
+        assert (g.m.width - g.m.frac, g.w_f.width, g.p.width) == (f.m.width - f.m.frac, 8, 8)
+    for layer, fine in zip(narrow.layers, wide.layers, strict=True):
+        assert np.abs(layer.w_f * 8 - fine.w_f).max() <= 4
+        assert np.abs(layer.p * 16 - fine.p).max() <= 8
+        assert layer.p.any() and layer.v.any()
+
+
 def test_the_network_of_the_bench_is_stored(tmp_path: Path) -> None:
     """With spikes as inputs, and the sizes of `draw_network`: the same core."""
     sizes = ["--inputs", str(SHD_SIZES[0]), "--neurons", str(SHD_SIZES[1]), "--layers", "2"]

@@ -177,20 +177,22 @@ def test_only_the_last_epochs_are_quantization_aware(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both of these trainings differ in the last two of three epochs only."""
-    calls: list[tuple[bool, int, Fixed]] = []
+    calls: list[tuple[bool, int, Fixed, Fixed]] = []
     original = train_module.apply_grids
 
     def record(network: DmpNetwork, payloads: np.ndarray, widths: LayerFormats) -> None:
-        calls.append((layers_of(network)[0].grids is None, len(payloads), widths.w_f))
+        calls.append((layers_of(network)[0].grids is None, len(payloads), widths.w_f, widths.p))
         original(network, payloads, widths)
 
     monkeypatch.setattr(train_module, "apply_grids", record)
     settings = {"epochs": 3, "batch": 16}
     plain = train_rows(data, tmp_path / "plain", **settings)
     assert not calls
-    aware = train_rows(data, tmp_path / "aware", **settings, aware_epochs=2, weight_bits=3)
+    aware = train_rows(
+        data, tmp_path / "aware", **settings, aware_epochs=2, weight_bits=3, slow_bits=4
+    )
     assert [call[:2] for call in calls] == [(True, 64), (False, 64)]
-    assert {call[2].width for call in calls} == {3}
+    assert {(call[2].width, call[3].width) for call in calls} == {(3, 4)}
     rows = [curve(tmp_path / name) for name in ("plain", "aware")]
     assert rows[0][0] == rows[1][0] and rows[0][1]["loss"] != rows[1][1]["loss"]
     assert not torch.equal(weights(plain)["readout.weight"], weights(aware)["readout.weight"])

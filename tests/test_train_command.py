@@ -66,6 +66,7 @@ def test_the_command_refuses_in_one_line(
     "option",
     [
         "--theta=0", "--leak=1.5", "--max-delay=256", "--weight-bits=1", "--weight-bits=17",
+        "--slow-bits=17", "--state-bits=3",
         "--architecture=cnn", "--dilation=0", "--epochs=0", "--aware-epochs=-1",
     ],
 )  # fmt: skip
@@ -131,7 +132,8 @@ def test_the_command_trains(data: Path, tmp_path: Path) -> None:
     options += [
         "--neurons", "9,7,5", "--state", "3", "--theta", "14.5", "--dilation", "2", "--max-delay",
         "4", "--leak", "0.25", "--learning-rate", "0.02", "--augmentation", "0", "--seed", "4",
-        "--weight-bits", "5", "--aware-epochs", "1", "--start", str(tmp_path / "start.pt"),
+        "--weight-bits", "5", "--slow-bits", "4", "--state-bits", "12", "--aware-epochs", "1",
+        "--start", str(tmp_path / "start.pt"),
     ]  # fmt: skip
     topology = replace(
         TOPOLOGIES["rows"], n_neurons=(9, 7, 5), n_state=3, theta=14.5, dilation=2, max_delay=4,
@@ -142,7 +144,7 @@ def test_the_command_trains(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert load_recipe(tmp_path / "rows_dmp_delays.pt") == recipe | {
         "topology": topology.to_dict(), "learning_rate": 0.02, "augmentation": 0.0, "seed": 4,
-        "weight_bits": 5, "aware_epochs": 1,
+        "weight_bits": 5, "slow_bits": 4, "state_bits": 12, "aware_epochs": 1,
         "start": recipe | {"topology": topology.to_dict()},
     }  # fmt: skip
     result = CliRunner().invoke(main, ["rows", *options, "--name", "mine", "--start", "nowhere"])

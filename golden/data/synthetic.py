@@ -16,6 +16,7 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerFormats, LayerParams, NetworkParams
+from golden.quantize import DEFAULT_WIDTHS
 from golden.readout_params import ReadoutParams
 
 SHD_SIZES = (140, 128, 128)  # the paper's network for spoken digits: inputs, neurons of two layers
@@ -86,12 +87,18 @@ def draw_layers(
     payload: Fixed = LayerFormats.payload,
     threshold: int = 0,
     recurrent: bool = False,
+    widths: LayerFormats = DEFAULT_WIDTHS,
 ) -> NetworkIntegers:
     """Return a network whose layers take `sizes[i]` inputs to `sizes[i + 1]` neurons, with the same
-    threshold, in units of their format; the first layer's events carry `payload`.
+    threshold, in units of their format; the first layer's events carry `payload`. Of `widths` W_f,
+    P and m have theirs.
     """
     rng = np.random.default_rng(seed)
-    formats = LayerFormats(w_f=Fixed(8, 8), p=Fixed(8, 9), m=Fixed(16, 12), x=Fixed(16, 12))
+    weight, slow, state = widths.w_f.width, widths.p.width, widths.m.width
+    formats = LayerFormats(
+        w_f=Fixed(weight, weight), p=Fixed(slow, slow + 1), m=Fixed(state, state - 4),
+        x=Fixed(16, state - 4),
+    )  # fmt: skip
     pairs = list(zip(sizes, sizes[1:], strict=False))
     params = [
         LayerParams(n_inputs, n, n_state, formats=formats, recurrent=recurrent)

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from golden.data.dataset import Dataset, DigitImages, load_splits
 from golden.errors import UserError
-from golden.formats import Fixed
 from golden.params import LayerFormats
 from golden.picture import save_picture
+from golden.quantize import DEFAULT_WIDTHS, widths_of
 from golden.train.augment import augmented
 from golden.train.checkpoint import (
     load_checkpoint,
@@ -57,8 +57,9 @@ class Recipe:
         Strength of the random changes of the samples (`golden.train.augment`).
     limit
         Train and test on the first `limit` sequences of each set (for trials).
-    weight_bits, aware_epochs
-        The last `aware_epochs` epochs train with the quantized weights, W_f in `weight_bits` bits.
+    weight_bits, slow_bits, state_bits, aware_epochs
+        The last `aware_epochs` epochs train with the quantized weights: W_f in `weight_bits` bits,
+        P and V in `slow_bits`. The integers will have them so, and a slow state of `state_bits`.
     averaging
         Keep an exponential average of the weights instead of the weights themselves; this is its
         decay at every step. 0 averages nothing.
@@ -79,7 +80,9 @@ class Recipe:
     augmentation: float = 0.5
     seed: int = 0
     limit: int | None = None
-    weight_bits: int = 8
+    weight_bits: int = DEFAULT_WIDTHS.w_f.width
+    slow_bits: int = DEFAULT_WIDTHS.p.width
+    state_bits: int = DEFAULT_WIDTHS.m.width
     aware_epochs: int = 0
     averaging: float = 0.0
     teachers: int = 0
@@ -88,6 +91,11 @@ class Recipe:
     held_out: int | None = None
     held_out_speaker: int | None = None
     learn_delays: bool = True
+
+    @property
+    def widths(self) -> LayerFormats:
+        """What the network is quantized with."""
+        return widths_of(self.weight_bits, self.slow_bits, self.state_bits)
 
     @property
     def data(self) -> dict[str, int | None]:
@@ -176,15 +184,14 @@ def train(
         if told:
             accuracy = 100 * run.ensemble.accuracy(test)
             print(f"{name}: the teachers' test accuracy is {accuracy:.2f} %")
-    widths = LayerFormats(w_f=Fixed(recipe.weight_bits, recipe.weight_bits - 1))
     while run.epoch < recipe.epochs:
         aware = run.epoch >= recipe.epochs - recipe.aware_epochs
         if aware:
-            apply_grids(run.network, training.sequences(slice(CALIBRATION)), widths)
+            apply_grids(run.network, training.sequences(slice(CALIBRATION)), recipe.widths)
         row = run.run_epoch(training, told)
         if process.first:
             if aware and run.average is not None:
-                apply_grids(run.kept, training.sequences(slice(CALIBRATION)), widths)
+                apply_grids(run.kept, training.sequences(slice(CALIBRATION)), recipe.widths)
             row["test_accuracy"] = evaluate(run.kept, test)
             if told:
                 tqdm.write(f"epoch {run.epoch}: test accuracy {100 * row['test_accuracy']:.2f} %")

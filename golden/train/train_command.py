@@ -61,6 +61,15 @@ _RECIPE = Recipe()
     "--weight-bits", default=_RECIPE.weight_bits, type=click.IntRange(2, 16), help="Of W_f"
 )
 @click.option(
+    "--slow-bits", default=_RECIPE.slow_bits, type=click.IntRange(2, 16), help="Of P and V"
+)
+@click.option(
+    "--state-bits",
+    default=_RECIPE.state_bits,
+    type=click.IntRange(4, 24),
+    help="Of the slow state, once it is quantized",
+)
+@click.option(
     "--aware-epochs",
     default=_RECIPE.aware_epochs,
     type=click.IntRange(0),
