@@ -127,7 +127,7 @@ FREED_EARLY = Bug(
 FULL = Bug(
     "events enter a buffer that has not been released",
     "an address is read as it arrived",
-    (("arrivals.room.eq(~taken.bit_select(filling, 1))", "arrivals.room.eq(1)"),),
+    (("arrivals.room.eq(has_room)", "arrivals.room.eq(1)"),),
 )
 PROOFS = (
     Proof(

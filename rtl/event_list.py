@@ -134,26 +134,34 @@ class EventList(Component):
         pause = Signal(range(block))
         with m.If(pause != 0):
             m.d.sync += pause.eq(pause - 1)
+        ending = arrival.closed | arrival.discarded
+        has_room = ~taken.bit_select(filling, 1)
+        enter = m.d.comb
+        if part.check_latency:
+            enter = m.d.sync
+            next_has_room = ~taken.bit_select(self._after(filling), 1)
+            has_room = Mux(ending, next_has_room, has_room)
         m.d.comb += [
-            arrivals.room.eq(~taken.bit_select(filling, 1)),
+            arrivals.room.eq(has_room),
             arrivals.may_end.eq(pause == 0),
             self.closing_buffer.eq(filling),
             self.closing_fresh.eq(fresh),
+            self.errors.out_of_range.eq(arrivals.errors.out_of_range),
+            self.errors.unclosed.eq(arrivals.errors.unclosed),
+        ]
+        enter += [
             arrival.address.eq(arrived.address),
             arrival.payload.eq(arrived.payload),
             arrival.timesteps.eq(arrived.timesteps),
             arrival.closed.eq(arrived.closed),
             arrival.closing_timesteps.eq(arrived.closing_timesteps),
             arrival.discarded.eq(arrived.discarded),
-            self.errors.out_of_range.eq(arrivals.errors.out_of_range),
-            self.errors.unclosed.eq(arrivals.errors.unclosed),
         ]
         first = accept(m, part, arrivals, arrival, self.errors)
         m.d.comb += self.first.eq(first)
 
         with m.If(self.first.any() if part.wide else self.first):
             m.d.sync += count.eq(count + (total(self.first) if part.wide else 1))
-        ending = arrival.closed | arrival.discarded
         with m.If(ending):
             m.d.sync += [
                 count.eq(0),
@@ -204,7 +212,10 @@ class EventList(Component):
         behind = reports.bit_select(closed, 1)
         released = release & (front == closed)
         waits = unwalked.bit_select(closed, 1)
-        m.d.comb += arrivals.may_report.eq(~behind & (waits | ~due))
+        may_report = ~behind & (waits | ~due)
+        if self.part.check_latency:  # the list before it is known then
+            may_report &= ~ending
+        m.d.comb += arrivals.may_report.eq(may_report)
         with m.If(ending):
             m.d.sync += unwalked.bit_select(filling, 1).eq(1)
         with m.If(self.front.report_taken):
@@ -248,7 +259,7 @@ class EventList(Component):
         with m.If(ending):
             m.d.sync += lists[filling].eq(closing.as_value())
         waiting = Signal(part.n_lists)  # buffers that are closed and may be walked
-        cycles = part.close_latency - 1
+        cycles = part.close_latency - part.check_latency - 1
         opened, moving = delay_rare(m, ending, cycles, "opened")
         opened_buffer = delay(m, filling, cycles, "opened_buffer", moving=moving)
         with m.If(opened):

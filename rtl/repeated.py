@@ -4,6 +4,7 @@ the first of their address in the block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
@@ -34,12 +35,13 @@ def accept(
         own = arrival.address >= n_inputs if n_addresses > n_inputs else Const(0)
         again = seen.bit_select(arrival.address, 1)
         m.d.comb += errors.repeated.eq(arrivals.o.fires & ~own & again)
-        _mark(m, seen, arrival, arrival.fires & ~own, _ends(arrivals, arrival))
+        here = [(Const(1), arrival.address)]
+        _mark(m, seen, here, arrival.fires & ~own, _ends(arrivals))
         if part.block > 1:
             seen_in_block = Signal(n_addresses)
             new = ~seen_in_block.bit_select(arrival.address, 1)
             ends = arrival.closed | arrival.discarded
-            _mark(m, seen_in_block, arrival, arrival.fires, ends)
+            _mark(m, seen_in_block, here, arrival.fires, ends)
     return arrival.fires & new
 
 
@@ -51,30 +53,26 @@ def _accept_several(
         return
     seen = Signal(part.n_addresses)  # in this timestep
     again = Signal(part.received_items)
-    come = [(arrivals.o.fires[n], of[1]) for n, of in enumerate(arrival.each())]
+    come = [(arrivals.o.fires[n], of[1]) for n, of in enumerate(arrivals.o.each())]
     for n, (fires, address) in enumerate(come):
         with_lower = Cat(lower & (address == other) for lower, other in come[:n]).any()
         m.d.comb += again[n].eq(fires & (seen.bit_select(address, 1) | with_lower))
-    m.d.comb += [
-        arrival.fires.eq(arrivals.o.fires & ~again),
-        errors.repeated.eq(total(again)),
-    ]
-    _mark(m, seen, arrival, arrival.fires.any(), _ends(arrivals, arrival))
+    m.d.comb += errors.repeated.eq(total(again))
+    m.d.sync += arrival.fires.eq(arrivals.o.fires & ~again)
+    # One that comes again is marked already; and that it does is known too late to tell.
+    _mark(m, seen, come, arrivals.o.fires.any(), _ends(arrivals))
 
 
-def _ends(arrivals: Arrivals, arrival: ArrivalPorts) -> Value:
+def _ends(arrivals: Arrivals) -> Value:
     """Whether a timestep is over."""
-    return arrivals.timestep_ended | arrival.closed | arrival.discarded
+    return arrivals.timestep_ended | arrivals.o.closed | arrivals.o.discarded
 
 
-def _mark(m: Module, marks: Signal, arrival: ArrivalPorts, fires: Value, ends: Value) -> None:
-    """Set the marks of the addresses that arrive; where it `ends`, clear all. One enable for all of
+def _mark(
+    m: Module, marks: Signal, come: Sequence[tuple[Value, Value]], fires: Value, ends: Value
+) -> None:
+    """Set the marks of those addresses that come; where it `ends`, clear all. One enable for all of
     them, so that one clock gate can hold them.
     """
-    events = arrival.each()
-    several = len(events) > 1
-    here = [
-        ((Value.cast(of) if several else Const(1)) << address)[: len(marks)]
-        for of, address, _, _ in events
-    ]
+    here = [(of << address)[: len(marks)] for of, address in come]
     hold(m, fires | ends, marks.eq(Mux(ends, 0, marks | reduce(or_, here))))

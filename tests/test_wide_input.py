@@ -27,8 +27,8 @@ from tests.test_core_cosim import FAST, check_core, make_core, with_events
 from tests.test_core_cosim import with_errors as items_with_errors
 from tests.wide_inputs import draw_wide_input, with_errors
 
-QUICK = (4, 14, 23, 44, 108)
-LONG = (0, 1, 2, 3, *range(5, 13), 17, 20, 29, 32, *range(100, 108))
+QUICK = (4, 10, 14, 23, 44, 108)
+LONG = (0, 1, 2, 3, *range(5, 10), 11, 12, 17, 20, 29, 32, *range(100, 108))
 
 
 def draw_errors(drawn: Drawn) -> tuple[list[Item], Counter[str]]:

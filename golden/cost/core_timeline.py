@@ -141,7 +141,7 @@ class CoreTimeline:
         opened = closed + hardware.close_latency
         decided = max(part.ready, opened)
         if part.state is not None:
-            part.state.announce(closed, length)
+            part.state.announce(closed + hardware.check_latency, length)
             decided = max(decided, part.state.decided(refresh))
             part.state.start(decided)
         issued, reached = decided + before, 0

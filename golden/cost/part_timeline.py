@@ -217,10 +217,12 @@ class PartTimeline:
 
     def accept_report(self, earliest: int) -> int:
         """Return the cycle in which a report that is offered from `earliest` on is transferred to
-        the list; a second one behind the same list waits for the first.
+        the list; it waits until the list before it is closed, and a second one behind the same list
+        for the first.
         """
         unflagged = self.marked + 1 if self.flagged == self.closed else 0
-        cycle = max(earliest, self.last_item + 1, unflagged)
+        listed = self.last_close + self.hardware.check_latency + 1
+        cycle = max(earliest, self.last_item + 1, unflagged, listed)
         while cycle in self.own:
             cycle += 1
         self.last_item, self.flagged = cycle, self.closed

@@ -13,7 +13,7 @@ import numpy as np
 from golden.formats import Fixed
 from golden.hardware.memory import MemoryParams, address_width, read_copies
 from golden.hardware.params import HardwareParams
-from golden.hardware.stages import CLOSE_LATENCY
+from golden.hardware.stages import CHECK_LATENCY, CLOSE_LATENCY
 from golden.params import LayerParams
 from golden.readout_params import ReadoutParams
 
@@ -104,6 +104,11 @@ class PartHardware(ABC):
     def n_addresses(self) -> int:
         """Of the events in its list."""
         return self.params.n_inputs
+
+    @property
+    def check_latency(self) -> int:
+        """Cycles from the transfer of an item to its entering the list."""
+        return CHECK_LATENCY if self.wide and self.by_timesteps else 0
 
     @property
     def close_latency(self) -> int:

@@ -31,6 +31,9 @@ LEAKY_LOGIT_LATENCY = 4  # the same where logits decay
 LEAKY_LOGIT_LOOP = 3  # from a decaying logit's operand register to that of its next timestep
 # From a list's release to its buffer's next event: the list's last payloads are read until then.
 RELEASE_LATENCY = READ_STAGE
+# From events being taken to their entering the list, where several come at once from outside: which
+# of them come again in their timestep takes most of a cycle.
+CHECK_LATENCY = 1
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
