@@ -27,11 +27,17 @@ def schedule(harness: Harness, part: Part) -> None:
     dut = harness.add(GroupSchedule(part)).component
     front, issue, n_groups = dut.front, dut.issue, part.n_groups
     events = part.hardware.events_per_cycle
-    available, count = harness.free(1, "available"), harness.free(len(front.count), "count")
-    length, ends = harness.free(part.block, "length"), harness.free(1, "sequence_end")
+    for told, name in ((front.here, "here"), (front.behind, "behind")):
+        m.d.comb += told.as_value().eq(harness.free(len(told.as_value()), name))
+        ends, length = told.sequence_end, told.length
+        harness.assume(implies(~ends, (length != 0) & ((length & (length + 1))[: part.block] == 0)))
+    shows = Mux(front.release, front.behind.as_value(), front.here.as_value())
+    told = Signal.like(front.here, name="told")
+    m.d.comb += told.as_value().eq(shows)
+    available, length, ends = told.available, told.length, told.sequence_end
+    count = harness.free(len(front.count), "count")
     buffer = harness.free(len(front.buffer), "buffer")
     harness.assume(count <= part.n_addresses)
-    harness.assume(implies(~ends, (length != 0) & ((length & (length + 1))[: part.block] == 0)))
     # What is in front stays there until it is released: in that cycle another one is shown.
     shown = [available, count, length, ends, buffer]
     waits = harness.past(available) & ~front.release

@@ -269,11 +269,12 @@ class EventList(Component):
         with m.If(front.release):
             m.d.sync += [number.eq(following), waiting.bit_select(number, 1).eq(0)]
         # Both candidates are read now: `release` arrives too late to address a read.
-        shown = Signal(known)
-        available = waiting.bit_select(number, 1)
+        here, behind, shown = (Signal(known, name=name) for name in ("here", "behind", "shown"))
         m.d.comb += [
-            shown.as_value().eq(Mux(front.release, lists[following], lists[number])),
-            front.available.eq(Mux(front.release, waiting.bit_select(following, 1), available)),
+            here.as_value().eq(lists[number]),
+            behind.as_value().eq(lists[following]),
+            shown.as_value().eq(Mux(front.release, behind.as_value(), here.as_value())),
+            front.available.eq(Mux(front.release, front.behind.available, front.here.available)),
             front.buffer.eq(Mux(front.release, following, number)),
             front.count.eq(shown.count),
             front.plain_end.eq(shown.plain_end),
@@ -281,7 +282,16 @@ class EventList(Component):
             front.length.eq(shown.length),
             front.sequence_end.eq(shown.sequence_end),
         ]
-        return number, available
+        for told, known_of, place in (
+            (front.here, here, number),
+            (front.behind, behind, following),
+        ):
+            m.d.comb += [
+                told.available.eq(waiting.bit_select(place, 1)),
+                told.length.eq(known_of.length),
+                told.sequence_end.eq(known_of.sequence_end),
+            ]
+        return number, front.here.available
 
     def _end(self, count: Value, dense: int) -> Value:
         """Where a walk of `count` addresses and of `dense` steps of the dense path ends."""

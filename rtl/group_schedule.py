@@ -163,28 +163,44 @@ class GroupSchedule(Component):
 
         # Over by the end of this cycle, so that the next block's first step is issued in the next
         # one.
-        groups_over = ~walking & (draining <= 1) if part.drain else ~walking | finishing
-        over = groups_over & (~ending | issue.sequence_end)
         now = Mux(ending, 0, phase)  # timesteps since the last refresh, at the next block's first
+
+        def judged(of: Any, name: str) -> tuple[Signal, Value, Value, Value]:
+            """Of a list: the timesteps that refresh; whether its slow states are stored; whether
+            it may be walked; whether the end of a sequence that it is may be issued.
+            """
+            refreshing = Signal(block, name=f"refreshing_{name}")
+            for t in range(block):
+                m.d.comb += refreshing[t].eq(
+                    (now == -t % part.dilation) & of.length[t] if part.dense_steps else 0
+                )
+            states: Value = Const(1)
+            if part.dense_steps:
+                needed = Mux(refreshing.any(), self.states_ready, self.states_near)
+                states = of.sequence_end | needed
+            due = of.available & states & ~self.hold
+            return refreshing, states, due & ~of.sequence_end, due & of.sequence_end
+
+        # What a release shows is judged with it and without it: that there is one is known late.
+        refreshes, states, starts, closes = judged(self.front.here, "here")
+        refreshes_behind, _, starts_behind, closes_behind = judged(self.front.behind, "behind")
         refreshing = Signal(block)
-        for t in range(block):
-            m.d.comb += refreshing[t].eq(
-                (now == -t % part.dilation) & self.front.length[t] if part.dense_steps else 0
-            )
-        states = self.front.sequence_end | Mux(
-            refreshing.any(), self.states_ready, self.states_near
-        )
-        if not part.dense_steps:
-            states = Const(1)
+        m.d.comb += refreshing.eq(Mux(self.front.release, refreshes_behind, refreshes))
         idle = ~walking & ~ending & (draining == 0)
         m.d.comb += [
-            self.starved.eq(idle & ~self.front.available),
-            self.state_wait.eq(idle & self.front.available & ~states),
+            self.starved.eq(idle & ~self.front.here.available),
+            self.state_wait.eq(idle & self.front.here.available & ~states),
         ]
-        next_one = over & self.front.available & states & ~self.hold
+        quiet = ~walking & (draining <= 1) if part.drain else ~walking
+        over = quiet & ~ending
+        over_with_release = (
+            quiet & issue.sequence_end
+            if part.drain
+            else finishing | (~walking & issue.sequence_end)
+        )
         starting = self.starting
-        m.d.comb += starting.eq(next_one & ~self.front.sequence_end)
-        with m.If(next_one & self.front.sequence_end):
+        m.d.comb += starting.eq((over & starts) | (over_with_release & starts_behind))
+        with m.If((over & closes) | (over_with_release & closes_behind)):
             m.d.sync += ending.eq(1)
         end = Signal(walk_end_layout(part))
         m.d.comb += end.eq(Mux(refreshing.any(), self.front.refreshed_end, self.front.plain_end))

@@ -43,6 +43,13 @@ def drives_layout(layer: LayerHardware) -> data.ArrayLayout:
     return data.ArrayLayout(of_block, layer.n_lists)
 
 
+def list_layout(part: Part) -> data.StructLayout:
+    """Return the layout of what decides on a list: there is one, and its timesteps, a bit each; or
+    it is the end of a sequence.
+    """
+    return data.StructLayout({"available": 1, "length": part.block, "sequence_end": 1})
+
+
 def walk_end_layout(part: Part) -> data.StructLayout:
     """Return the layout of where a walk of a group ends: at step `last`, which is its first one if
     `single`.

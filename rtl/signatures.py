@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from golden.hardware.layer import LayerHardware
 from golden.hardware.memory import LOAD_WIDTH, MAX_DEPTH, MAX_ITEMS, MAX_MEMORIES, address_width
 from rtl.fixed import shape_of
-from rtl.layouts import Array, Part, Struct, walk_end_layout
+from rtl.layouts import Array, Part, Struct, list_layout, walk_end_layout
 
 
 class Signature(wiring.Signature):
@@ -78,6 +78,8 @@ class ListFrontPorts(wiring.PureInterface):
     length: Signal
     sequence_end: Signal
     buffer: Signal
+    here: Struct
+    behind: Struct
     release: Signal
     report: Signal
     report_taken: Signal
@@ -100,6 +102,9 @@ class ListFront(Signature):
         It is no list but the end of a sequence.
     buffer
         The buffer that holds it.
+    here, behind
+        `available`, `length` and `sequence_end` as they are without and with a release: that there
+        is one is known late.
     release
         From the schedule: the list is read for the last time.
     report, report_taken
@@ -118,6 +123,8 @@ class ListFront(Signature):
             "length": Out(part.block),
             "sequence_end": Out(1),
             "buffer": Out(address_width(part.n_lists)),
+            "here": Out(list_layout(part)),
+            "behind": Out(list_layout(part)),
             "release": In(1),
         }
         if part.reports:

@@ -241,6 +241,17 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
     fields = [str(field) for field, _ in dut.issue.shape()]
     record: list[Item] = []
 
+    def known(index: int, cycle: int) -> dict[str, int]:
+        """Return what is told of a list, at random where it is not open."""
+        available = index < len(lists) and lists[index].opens <= cycle
+        some = int(rng.integers(part.block + 1))
+        n_timesteps = lists[index].n_timesteps if available else some
+        return {
+            "available": int(available),
+            "length": (1 << n_timesteps) - 1,
+            "sequence_end": int(not n_timesteps),
+        }
+
     async def testbench(ctx: Any) -> None:
         front = 0
         for cycle in range(length):
@@ -250,10 +261,14 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
             if part.reports:
                 ctx.set(dut.front.report, int(cycle in expected.due))
             release = bool(ctx.get(dut.front.release))
+            here, behind = (known(index, cycle) for index in (front, front + 1))
+            ctx.set(dut.front.here, here)
+            ctx.set(dut.front.behind, behind)
+            shown = behind if release else here
+            for name, value in shown.items():
+                ctx.set(getattr(dut.front, name), value)
             seen = front + release  # the list behind one that is being released
-            available = seen < len(lists) and lists[seen].opens <= cycle
-            ctx.set(dut.front.available, int(available))
-            now = lists[seen] if available else None
+            now = lists[seen] if shown["available"] else None
             ctx.set(dut.front.count, now.addresses if now else int(rng.integers(n_inputs + 1)))
             for of, others in (("plain", 0), ("refreshed", part.dense_steps)):
                 n_events = part.hardware.events_per_cycle
@@ -261,9 +276,6 @@ def test_every_step_is_issued_in_its_cycle(name: str, room: float, waits: bool) 
                 taken = sparse + others if part.shares_products else max(sparse, others)
                 steps = max(taken, part.output_steps)
                 ctx.set(getattr(dut.front, f"{of}_end"), {"last": steps - 1, "single": steps == 1})
-            n_timesteps = now.n_timesteps if now else int(rng.integers(part.block + 1))
-            ctx.set(dut.front.length, (1 << n_timesteps) - 1)
-            ctx.set(dut.front.sequence_end, int(not n_timesteps))
             ctx.set(dut.front.buffer, seen % n_lists)
             outputs = [dut.front.release, *(getattr(dut, strobe) for strobe in [*strobes][1:])]
             outputs += [dut.busy, dut.reserve]
