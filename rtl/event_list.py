@@ -27,6 +27,7 @@ from rtl.signatures import (
     ListReadPorts,
 )
 from rtl.streams import event_layout
+from rtl.wide_list import store_several
 
 
 class EventList(Component):
@@ -191,7 +192,7 @@ class EventList(Component):
         # one overwrites it.
         once = arrived.fires & (count < n_addresses)
         if part.wide:
-            self._store_several(m, platform, filling, front, count)
+            store_several(m, platform, part, arrival, self.read, filling, front, count)
         else:
             self._store(m, platform, filling, front, count, once if block == 1 else self.first)
         return m
@@ -368,54 +369,3 @@ class EventList(Component):
             claim_apart(m, platform, f"payloads_{event}", write, read)
             for index in range(block):
                 m.d.comb += write.data[index].eq(Mux(arrival.timesteps[index], arrival.payload, 0))
-
-    def _store_several(
-        self, m: Module, platform: object, filling: Signal, front: Signal, count: Signal
-    ) -> None:
-        """The memories where several events come at once, one for each event of a word, which has
-        its payloads beside its address: the events go to the next places, maybe of two words. From
-        outside, those that count may have others among them.
-        """
-        part, arrival, asked = self.part, self.arrival, self.read
-        n_events, bits = part.hardware.events_per_cycle, exact_log2(part.hardware.events_per_cycle)
-        place, offset = count[bits:], count[:bits]
-        row_bits = address_width(-(-part.n_addresses // n_events))
-        of_event = data.ArrayLayout(shape_of(part.payload), part.block)
-        entry = data.StructLayout(
-            {"address": address_width(part.n_addresses)}
-            | ({"payloads": of_event.size} if part.has_payloads else {})
-        )
-        graded = part.payload.width > 1
-        addressed = READ_STAGE - 1  # the stage at which the addresses are valid
-        asks = stages(m, asked.enable, addressed, "walked")
-        for bank in range(n_events):
-            memory = Memory(
-                shape=entry,
-                depth=part.buffers[f"list{bank}"].depth,
-                init=[],
-                attrs=NEVER_COLLIDES,
-            )
-            m.submodules[f"addresses_{bank}"] = memory
-            write, read = memory.write_port(), memory.read_port()
-            claim_apart(m, platform, f"addresses_{bank}", write, read)
-            number = (bank + n_events - offset)[:bits]  # of the event that comes here
-            row = place + (offset > bank)
-            m.d.comb += [
-                write.addr.eq(Cat(Cat(row, Const(0, row_bits))[:row_bits], filling)),
-                read.en.eq(asked.enable),
-                read.addr.eq(Cat(Cat(asked.index, Const(0, row_bits))[:row_bits], front)),
-            ]
-            for n, (fires, address, payload, timesteps) in enumerate(arrival.each()):
-                before = total(arrival.fires[:n]) if part.by_timesteps and n else n
-                here = number == before
-                with m.If(fires & here if part.by_timesteps else here):
-                    m.d.comb += [write.en.eq(fires), write.data.address.eq(address)]
-                    if part.has_payloads:
-                        m.d.comb += write.data.payloads.eq(payload if graded else timesteps)
-            name = f"walked_{bank}"
-            listed = delay(m, read.data, addressed - 1, name, moving=asks[1:])
-            m.d.comb += asked.addresses[bank].eq(listed.address)
-            payloads: Value = Const((1 << of_event.size) - 1)
-            if part.has_payloads:
-                payloads = delay(m, listed.payloads, 1, f"{name}_payloads", moving=asks[addressed:])
-            m.d.comb += asked.payloads[bank].as_value().eq(payloads)
