@@ -57,11 +57,12 @@ PLOTS: dict[str, tuple[set[str], Callable[[Sequence[dict[str, Any]]], Figure | N
 
 
 def load(preset: str) -> dict[str, Any]:
-    """Return what is kept of a preset's study: `rows`, and the `commands`, `commit` and `date` of
-    their measurement.
+    """Return what is kept of a preset's study: the `commands` that measure it, and its `rows`, each
+    with the `commit` and the `date` at which it was measured.
     """
     content: dict[str, Any] = json.loads((FOLDER / f"{preset}.json").read_text())
-    assert all(content[key] for key in ("rows", "commands", "commit", "date"))
+    assert content["rows"] and content["commands"]
+    assert all(row["commit"] and row["date"] for row in content["rows"])
     return content
 
 
@@ -95,7 +96,8 @@ def _measured(content: dict[str, Any], group: str, rows: Sequence[dict[str, Any]
         "" if len(known) == len(rows) else f" (without {len(rows) - len(known)} interrupted ones)"
     )
     told = f"{len(rows)} trainings, {sum(known) / 3600:.1f} processor hours{more}"
-    return f"{told}; {content['date']}, `{content['commit']}`:\n\n```sh\n{called}\n```"
+    at = dict.fromkeys(f"{row['date']}, `{row['commit']}`" for row in rows)
+    return f"{told}; {'; '.join(at)}:\n\n```sh\n{called}\n```"
 
 
 def speed(rows: Sequence[dict[str, Any]]) -> str:
@@ -166,7 +168,9 @@ def _check(preset: str, rows: Any, path: Path) -> None:
 @click.option("--date", required=True, help="On which day")
 @report_user_errors
 def main(preset: str, study: Path, commands: tuple[str, ...], commit: str, date: str) -> None:
-    """Keep the rows of STUDY (study.json) as those of PRESET."""
+    """Keep the rows of STUDY (study.json) as those of PRESET. Those that are kept already keep the
+    commit and the date at which they were measured.
+    """
     try:
         rows = json.loads(study.read_text())
     except (OSError, json.JSONDecodeError) as error:
@@ -182,8 +186,14 @@ def main(preset: str, study: Path, commands: tuple[str, ...], commit: str, date:
         if "bits_per_timestep" in row:
             row["bits_per_timestep"] = {"all": round(sum(row["bits_per_timestep"].values()), 2)}
         row["curve"] = [round(value, 4) for value in row["curve"]]
-    head = json.dumps({"commands": commands, "commit": commit, "date": date})
-    lines = ",\n".join(json.dumps(row) for row in few)
+    measured = {}
+    if preset in presets():
+        for row in load(preset)["rows"]:
+            when = {key: row.pop(key) for key in ("commit", "date")}
+            measured[json.dumps(row)] = when
+    now = {"commit": commit, "date": date}
+    lines = ",\n".join(json.dumps(row | measured.get(json.dumps(row), now)) for row in few)
+    head = json.dumps({"commands": commands})
     FOLDER.mkdir(exist_ok=True)
     write_whole(FOLDER / f"{preset}.json", f'{head[:-1]}, "rows": [\n{lines}\n]}}\n'.encode())
     click.echo(f"kept {len(few)} rows: run make docs")

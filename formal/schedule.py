@@ -27,13 +27,15 @@ def schedule(harness: Harness, part: Part) -> None:
     dut = harness.add(GroupSchedule(part)).component
     front, issue, n_groups = dut.front, dut.issue, part.n_groups
     events = part.hardware.events_per_cycle
-    for told, name in ((front.here, "here"), (front.behind, "behind")):
-        m.d.comb += told.as_value().eq(harness.free(len(told.as_value()), name))
-        ends, length = told.sequence_end, told.length
-        harness.assume(implies(~ends, (length != 0) & ((length & (length + 1))[: part.block] == 0)))
-    shows = Mux(front.release, front.behind.as_value(), front.here.as_value())
+    for of, name in ((front.here, "here"), (front.behind, "behind")):
+        m.d.comb += of.as_value().eq(harness.free(len(of.as_value()), name))
+        steps = of.length
+        whole = (steps != 0) & ((steps & (steps + 1))[: part.block] == 0)
+        harness.assume(implies(~of.sequence_end, whole))
     told = Signal.like(front.here, name="told")
-    m.d.comb += told.as_value().eq(shows)
+    m.d.comb += told.as_value().eq(
+        Mux(front.release, front.behind.as_value(), front.here.as_value())
+    )
     available, length, ends = told.available, told.length, told.sequence_end
     count = harness.free(len(front.count), "count")
     buffer = harness.free(len(front.buffer), "buffer")
@@ -139,6 +141,16 @@ BUGS = (
         "an event is left out of the later groups",
         "a group has every event and column",
         (("left.eq(count),", "left.eq(count - (count != 0)),"),),
+    ),
+    Bug(
+        "a list starts while it is walked",
+        "nothing starts over a walk",
+        (("over = quiet & ~ending", "over = ~ending"),),
+    ),
+    Bug(
+        "the list that is released is judged for the one behind it",
+        "what is freed is what was walked",
+        (("(over_with_release & starts_behind)", "(over_with_release & starts)"),),
     ),
     Bug(
         "a group is issued without room",

@@ -35,7 +35,7 @@ class Counters(Component):
         The number of a counter, and in the next cycle what its value was in this one; 0 for a
         number that no counter has.
     clear
-        Set every counter and flag to 0. What is counted in that cycle is lost.
+        Set every counter and flag to 0, a cycle later. What is counted then is lost.
     clear_errors
         Set the flags to 0 whose bits are 1, but for those of errors that come in that cycle.
     errors
@@ -99,7 +99,9 @@ class Counters(Component):
             with m.If(counted[-1]):
                 m.d.sync += high.eq(high + 1)
             values.append(value)
-        with m.If(self.clear):
+        clear = Signal(name="clears")  # a register, as it reaches so many
+        m.d.sync += clear.eq(self.clear)
+        with m.If(clear):
             m.d.sync += [*(value.eq(0) for value in (*values, *pending)), self.errors.eq(0)]
         if not values:
             return m

@@ -13,7 +13,7 @@ from golden.hardware.stages import READ_STAGE, RELEASE_LATENCY
 from rtl.arrivals import Arrivals
 from rtl.claims import claim, claim_apart
 from rtl.component import NEVER_COLLIDES, Component
-from rtl.fixed import delay, delay_rare, one_hot, ones, shape_of, stages, total
+from rtl.fixed import delay, delay_rare, hold, one_hot, ones, shape_of, stages, total
 from rtl.layouts import Part, walk_end_layout
 from rtl.repeated import accept
 from rtl.signatures import (
@@ -57,14 +57,15 @@ class EventList(Component):
     i
         The event stream.
     arrival
-        What enters the list in this cycle. Where `fires`, the event is not `repeated`.
+        What enters the list in this cycle, `check_latency` cycles after its transfer. Where
+        `fires`, the event is not `repeated`.
     first
         The event is the first one of its address in the block.
     closing_buffer, closing_fresh
         Where `arrival` closes a block: the buffer that holds it, and whether it is the first of its
         sequence.
     errors
-        Of what comes from outside.
+        Of what comes from outside, with its transfer.
     front
         The list that is to be walked next. A buffer takes events `RELEASE_LATENCY` cycles after its
         release.
@@ -137,9 +138,7 @@ class EventList(Component):
             m.d.sync += pause.eq(pause - 1)
         ending = arrival.closed | arrival.discarded
         has_room = ~taken.bit_select(filling, 1)
-        enter = m.d.comb
         if part.check_latency:
-            enter = m.d.sync
             next_has_room = ~taken.bit_select(self._after(filling), 1)
             has_room = Mux(ending, next_has_room, has_room)
         m.d.comb += [
@@ -150,14 +149,24 @@ class EventList(Component):
             self.errors.out_of_range.eq(arrivals.errors.out_of_range),
             self.errors.unclosed.eq(arrivals.errors.unclosed),
         ]
-        enter += [
-            arrival.address.eq(arrived.address),
-            arrival.payload.eq(arrived.payload),
-            arrival.timesteps.eq(arrived.timesteps),
+        marks = [
             arrival.closed.eq(arrived.closed),
-            arrival.closing_timesteps.eq(arrived.closing_timesteps),
             arrival.discarded.eq(arrived.discarded),
         ]
+        event = [
+            arrival.address.eq(arrived.address),
+            arrival.payload.eq(arrived.payload),
+        ]
+        timesteps = [
+            arrival.timesteps.eq(arrived.timesteps),
+            arrival.closing_timesteps.eq(arrived.closing_timesteps),
+        ]
+        if part.check_latency:  # only for blocks of one timestep, which `timesteps` always tells
+            m.d.sync += marks
+            hold(m, arrived.fires.any(), *event)
+            m.d.comb += timesteps
+        else:
+            m.d.comb += [*event, *timesteps, *marks]
         first = accept(m, part, arrivals, arrival, self.errors)
         m.d.comb += self.first.eq(first)
 
@@ -214,7 +223,7 @@ class EventList(Component):
         released = release & (front == closed)
         waits = unwalked.bit_select(closed, 1)
         may_report = ~behind & (waits | ~due)
-        if self.part.check_latency:  # the list before it is known then
+        if self.part.check_latency:  # first enters what came before it
             may_report &= ~ending
         m.d.comb += arrivals.may_report.eq(may_report)
         with m.If(ending):

@@ -181,7 +181,8 @@ class GroupSchedule(Component):
             due = of.available & states & ~self.hold
             return refreshing, states, due & ~of.sequence_end, due & of.sequence_end
 
-        # What a release shows is judged with it and without it: that there is one is known late.
+        # Both lists are judged, the one in front and the one behind it: `release`, which says which
+        # of them is next, is known late in the cycle.
         refreshes, states, starts, closes = judged(self.front.here, "here")
         refreshes_behind, _, starts_behind, closes_behind = judged(self.front.behind, "behind")
         refreshing = Signal(block)

@@ -59,7 +59,7 @@ def _accept_several(
         m.d.comb += again[n].eq(fires & (seen.bit_select(address, 1) | with_lower))
     m.d.comb += errors.repeated.eq(total(again))
     m.d.sync += arrival.fires.eq(arrivals.o.fires & ~again)
-    # One that comes again is marked already; and that it does is known too late to tell.
+    # Also those that come again: they are marked already, and `again` is known late in the cycle.
     _mark(m, seen, come, arrivals.o.fires.any(), _ends(arrivals))
 
 

@@ -103,8 +103,8 @@ class ListFront(Signature):
     buffer
         The buffer that holds it.
     here, behind
-        `available`, `length` and `sequence_end` as they are without and with a release: that there
-        is one is known late.
+        `available`, `length` and `sequence_end` as they are without and with a `release`, which is
+        known late in the cycle.
     release
         From the schedule: the list is read for the last time.
     report, report_taken

@@ -30,8 +30,8 @@ def store_several(
     `count` of them, and read those of the list in `front`.
 
     There is a memory for each event of a word, which has its payloads beside its address: the
-    events go to the next places, maybe of two words. From outside, those that count may have others
-    among them.
+    events go to the next places, maybe of two words. From outside, some of those that come at once
+    may not count, so that the places are those of the ones that do.
     """
     n_events, bits = part.hardware.events_per_cycle, exact_log2(part.hardware.events_per_cycle)
     place, offset = count[bits:], count[:bits]

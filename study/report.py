@@ -285,7 +285,7 @@ def plot_sweeps(rows: Rows) -> Figure | None:
         found = [(of[0]["value"], mean(of, "cycles_per_sequence")) for of in alike(timed)]
         beside.plot(*zip(*sorted(found), strict=True), color="C7", linestyle=":", marker="x")
         beside.set_ylabel("cycles an inference (dotted)")
-        beside.set_ylim(0, 1.1 * max(cycles for _, cycles in found))
+        beside.set_ylim(0, 1.1 * max((cycles for _, cycles in found), default=1))
         axes.set(xlabel=AXES[group], ylabel="accuracy of the integers / %")
         if group == "theta":
             axes.legend()

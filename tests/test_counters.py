@@ -32,7 +32,7 @@ def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
     cycles: list[dict[str, Any]] = []
     expected: list[dict[str, int]] = []
     counts, flags, value = [0] * len(NAMES), [False] * len(NAMES), 0
-    at_once = 0
+    at_once, asked = 0, False
     pending = [0] * len(NAMES)  # what was counted in the cycle before
     for cycle in range(600):
         quiet = cycle // 40 % 2
@@ -41,14 +41,14 @@ def test_counts_flags_and_clear(seed: int, counted: list[str]) -> None:
             for width in WIDTHS
         ]
         select = int(rng.integers(1 << len(dut.select)))
-        clear = bool(rng.random() < 0.03)
+        clear, asked = asked, bool(rng.random() < 0.03)  # it acts a cycle later
         cleared = int(rng.integers(1 << len(ERRORS))) * bool(rng.random() < 0.2)
         cycles.append(
             {
                 f"increments.{name.replace('.', '_')}": n
                 for name, n in zip(NAMES, added, strict=True)
             }
-            | {"select": select, "clear": clear, "clear_errors": cleared}
+            | {"select": select, "clear": asked, "clear_errors": cleared}
         )
         expected.append(
             {"value": value, "errors": sum(1 << bit for bit, i in enumerate(ERRORS) if flags[i])}

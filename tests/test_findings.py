@@ -54,8 +54,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_kept_is_what_tables_and_pictures_need(kept: Path) -> None:
     content = findings.load("spoken")
-    assert content["commit"] == "12345678" and content["date"] == "2026-11-30"
     first, *_, last = content["rows"]
+    assert first["commit"] == "12345678" and first["date"] == "2026-11-30"
     assert not {"name", "differences", "delays"} & set(first) and last["delays"] == [[1, 2], []]
     assert first["microjoules"] == 0.12346 and first["bits_per_timestep"] == {"all": 5.5}
     assert first["curve"] == [0.2, 0.3, 0.4]
@@ -70,6 +70,21 @@ def test_a_table_says_how_it_was_measured(kept: Path) -> None:
     assert "3 trainings, 1.5 processor hours; 2026-11-30, `12345678`:" in theta
     assert '```sh\nmake study STUDY="--group theta"\n```' in theta
     assert "make study STUDY=\"--group 'fixed delays'\"" in found["spoken_fixed_delays"]
+
+
+def test_what_was_kept_before_stays_of_its_commit(kept: Path) -> None:
+    """One row more, and another one measured again: only these are of the later commit."""
+    rows = json.loads((kept / "study.json").read_text())
+    rows[2]["accuracy_integer"] = 0.7
+    (kept / "study.json").write_text(json.dumps([*rows, row("state", 2, [0.5])]))
+    later = [*KEEP[:-3], "87654321", "--date", "2026-12-01"]
+    done = CliRunner().invoke(findings.main, ["spoken", str(kept / "study.json"), *later])
+    assert done.exit_code == 0, done.output
+    commits = [of["commit"] for of in findings.load("spoken")["rows"]]
+    assert commits == [*["12345678"] * 2, "87654321", *["12345678"] * 2, "87654321"]
+    found = findings.blocks()
+    assert "hours; 2026-11-30, `12345678`; 2026-12-01, `87654321`:" in found["spoken_theta"]
+    assert "hours; 2026-12-01, `87654321`:" in found["spoken_state"]
 
 
 def test_a_table_says_how_fast_it_is_learned(kept: Path) -> None:

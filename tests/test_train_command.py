@@ -66,7 +66,7 @@ def test_the_command_refuses_in_one_line(
     "option",
     [
         "--theta=0", "--leak=1.5", "--max-delay=256", "--weight-bits=1", "--weight-bits=17",
-        "--slow-bits=17", "--state-bits=3",
+        "--slow-bits=17", "--state-bits=3", "--state-bits=17",
         "--architecture=cnn", "--dilation=0", "--epochs=0", "--aware-epochs=-1",
     ],
 )  # fmt: skip

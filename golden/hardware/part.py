@@ -107,7 +107,9 @@ class PartHardware(ABC):
 
     @property
     def check_latency(self) -> int:
-        """Cycles from the transfer of an item to its entering the list."""
+        """Cycles from the transfer of an item to its entering the list. Several events at once from
+        outside are first looked up, each: some of them may come again in their timestep.
+        """
         return CHECK_LATENCY if self.wide and self.by_timesteps else 0
 
     @property

@@ -31,14 +31,12 @@ LEAKY_LOGIT_LATENCY = 4  # the same where logits decay
 LEAKY_LOGIT_LOOP = 3  # from a decaying logit's operand register to that of its next timestep
 # From a list's release to its buffer's next event: the list's last payloads are read until then.
 RELEASE_LATENCY = READ_STAGE
-# From events being taken to their entering the list, where several come at once from outside: which
-# of them come again in their timestep takes most of a cycle.
-CHECK_LATENCY = 1
+CHECK_LATENCY = 1  # from an item to its list, where several events at once come from outside
 CLOSE_LATENCY = 5  # from the end of a block's arrival to its list being open to the group schedule
 LOOP_CLOSE_LATENCY = 1  # the same for a recurrent layer, which has no slow state to wait for
 ENCODER_LATENCY = 4  # from a group's spikes to the first event being offered
 SPIKE_OUTPUT_LATENCY = 3  # from the end of a block to its first item, where spikes leave a core
-DRIVE_LATENCY = 6  # from the end of a block's arrival to the drive of its first timestep
+DRIVE_LATENCY = 6  # from a block's end entering the list to the drive of its first timestep
 UPDATE_LATENCY = (5, 7)  # from a row group's last step to its first write: quick, relaxed
 START_LATENCY = 3  # from a block's start to its last update, 2; from its announcement to a start, 1
 DELAY_LATENCY = 4  # from an end of block's arrival at a delay line to the read of its first word
