@@ -127,8 +127,8 @@ EQUIVALENTS = (
     ),
     Equivalent(
         "rtl/repeated.py",
-        "return arrivals.timestep_ended | arrival.closed | arrival.discarded",
-        "return arrivals.timestep_ended | arrival.closed ^ arrival.discarded",
+        "return arrivals.timestep_ended | arrivals.o.closed | arrivals.o.discarded",
+        "return arrivals.timestep_ended | arrivals.o.closed ^ arrivals.o.discarded",
         APART,
     ),
     Equivalent(

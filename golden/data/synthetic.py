@@ -16,13 +16,13 @@ from golden.errors import UserError
 from golden.formats import Fixed
 from golden.integer import LayerIntegers, NetworkIntegers, run
 from golden.params import LayerFormats, LayerParams, NetworkParams
-from golden.quantize import DEFAULT_WIDTHS
 from golden.readout_params import ReadoutParams
 
 SHD_SIZES = (140, 128, 128)  # the paper's network for spoken digits: inputs, neurons of two layers
 SHD_STATE, SHD_CLASSES, SHD_TIMESTEPS = 10, 20, 100
 _DECAY = 0.97  # of the slow state, a timestep
 _LEAK = 0.5
+_WIDTHS = LayerFormats()
 _SAMPLES = 8  # on which a threshold is chosen
 
 
@@ -87,7 +87,7 @@ def draw_layers(
     payload: Fixed = LayerFormats.payload,
     threshold: int = 0,
     recurrent: bool = False,
-    widths: LayerFormats = DEFAULT_WIDTHS,
+    widths: LayerFormats = _WIDTHS,
 ) -> NetworkIntegers:
     """Return a network whose layers take `sizes[i]` inputs to `sizes[i + 1]` neurons, with the same
     threshold, in units of their format; the first layer's events carry `payload`. Of `widths` W_f,
