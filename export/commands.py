@@ -69,7 +69,7 @@ DRAWN = 8  # sequences beside a drawn network
 )
 @click.option(
     "--state-bits",
-    type=click.IntRange(4, 16),
+    type=click.IntRange(4, DEFAULT_WIDTHS.m.width),
     help="Of the slow state [default: those of the training]",
 )
 @report_user_errors
@@ -233,7 +233,11 @@ def _counts(counts: dict[str, int]) -> str:
     type=click.IntRange(2, 16),
     help="Of the slow state's weights P and V",
 )
-@click.option("--state-bits", default=DEFAULT_WIDTHS.m.width, type=click.IntRange(6, 16))
+@click.option(
+    "--state-bits",
+    default=DEFAULT_WIDTHS.m.width,
+    type=click.IntRange(6, DEFAULT_WIDTHS.m.width),
+)
 @click.option(
     "--rate",
     type=Number(0, min_open=True),

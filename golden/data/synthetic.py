@@ -97,7 +97,7 @@ def draw_layers(
     weight, slow, state = widths.w_f.width, widths.p.width, widths.m.width
     formats = LayerFormats(
         w_f=Fixed(weight, weight), p=Fixed(slow, slow + 1), m=Fixed(state, state - 4),
-        x=Fixed(16, state - 4),
+        x=Fixed(_WIDTHS.x.width, state - 4),
     )  # fmt: skip
     pairs = list(zip(sizes, sizes[1:], strict=False))
     params = [

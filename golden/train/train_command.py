@@ -66,7 +66,7 @@ _RECIPE = Recipe()
 @click.option(
     "--state-bits",
     default=_RECIPE.state_bits,
-    type=click.IntRange(4, 16),
+    type=click.IntRange(4, _RECIPE.state_bits),
     help="Of the slow state, once it is quantized",
 )
 @click.option(
